@@ -1,0 +1,93 @@
+// Target: where files go. It has no remove and no rename of published names: the only things it ever removes are its
+// own temporaries, told apart by temporary.h. For threads, errors and lost connections see source.h.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backends/capabilities.h"
+#include "backends/entry.h"
+#include "backends/source.h"
+#include "backends/temporary.h"
+#include "core/chunk.h"
+#include "core/result.h"
+#include "core/task.h"
+
+namespace checkvalve {
+
+struct UploadHints {
+  TemporaryName temporary;                      // under which the bytes wait until they are published
+  std::optional<std::uint64_t> size_bytes;      // of the whole file, where it is known
+};
+
+enum class Replace : std::uint8_t {
+  atomic,    // publish over an existing name; unsupported where that is not one step
+  if_absent, // refuse an existing name with ErrorKind::exists
+  allow_gap, // atomic where possible; else the old file may be gone for a moment (the user opted in)
+};
+
+struct CommitOptions {
+  std::uint64_t size_bytes = 0;         // all that was written; another size at the target is ErrorKind::integrity
+  std::optional<std::int64_t> mtime_ns; // to set, where Capabilities::keeps_mtime
+  std::optional<std::uint32_t> mode;    // to set, where Capabilities::keeps_mode
+  Replace replace = Replace::atomic;
+  bool durable = true;                  // make it survive power loss where Capabilities::durable
+};
+
+struct Published {
+  std::string method; // how the name came to be: "posix-rename", "link", "rename", "put", "multipart"
+  std::string etag;   // the endpoint's version of the new content, where it has one
+};
+
+// One file on its way in. Nothing shows under its final name before commit() has done its last step.
+class Upload {
+public:
+  // Dropping an upload that was neither committed nor aborted leaves its temporary behind, as a crash does.
+  virtual ~Upload() = default;
+  // Writes at an offset. Calls are made with ascending offsets without gaps; many may be under way at once. Done when
+  // the target has acknowledged the bytes.
+  virtual Task<Result<void>> write(std::uint64_t offset, Chunk chunk) = 0;
+  // After all writes were acknowledged: size check, metadata, durability, publish. At any error the final name is
+  // untouched, or (connection lost in the last step) holds the whole new file.
+  virtual Task<Result<Published>> commit(CommitOptions options) = 0;
+  // Removes the temporary. Waits for writes under way. Succeeds if there is nothing to remove.
+  virtual Task<Result<void>> abort() = 0;
+};
+
+// A temporary of checkvalve's that some earlier run left at the target.
+struct Leftover {
+  std::string path;       // of the temporary, relative to the root
+  TemporaryName name;
+  std::uint64_t size_bytes = 0;
+  std::optional<std::int64_t> mtime_ns;
+  std::string token;      // the backend's own handle on it, e.g. an upload id; may be empty
+};
+
+class Target {
+public:
+  virtual ~Target() = default;
+  // As Source::connect, but a root that does not exist is created by the first make_directory or begin.
+  virtual Task<Result<void>> connect() = 0;
+  virtual const Capabilities& capabilities() const = 0;
+  virtual Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) = 0;
+  virtual Task<Result<Entry>> stat(std::string path, bool follow) = 0;
+  // Whether this target can hold a file of this name, byte for byte. Called while planning; no I/O.
+  virtual Result<void> accepts(std::string_view path) const = 0;
+  // Creates the directory and its parents; succeeds if it exists. `mode`: permission bits for a new one.
+  virtual Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t> mode) = 0;
+  // Creates the symbolic link atomically, replacing a symbolic link or, if `replace` says so, a file.
+  virtual Task<Result<void>> make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) = 0;
+  // Starts a file: creates its temporary, exclusively, after removing one of exactly this name. The directory exists.
+  virtual Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) = 0;
+  // Removes what an earlier attempt of ours left of this path under this temporary name; succeeds if there is nothing.
+  virtual Task<Result<void>> discard(std::string path, TemporaryName temporary) = 0;
+  // All of checkvalve's own temporaries in `directory` (and below it), at most `limit`.
+  virtual Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) = 0;
+  virtual Task<Result<void>> remove_leftover(Leftover leftover) = 0;
+  virtual Task<void> disconnect() = 0;
+};
+
+} // namespace checkvalve

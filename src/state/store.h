@@ -1,0 +1,174 @@
+// StateStore: what is planned, who works on it, and what is done. Losing it costs time, never data: the target is
+// compared again.
+//
+// Calls block; one thread at a time may use a store (the engine gives it a thread of its own). Several processes may
+// use the same state: leases keep them apart. Errors have kind state, or lease where said.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+
+namespace checkvalve {
+
+enum class PlanState : std::uint8_t { planning, ready, done, failed };
+enum class BatchState : std::uint8_t { pending, leased, done, failed }; // failed: ended, with files that did not make it
+enum class FileState : std::uint8_t { planned, committed, skipped, failed };
+enum class FileAction : std::uint8_t { copy, link, directory }; // link: a symbolic link is made; directory: an empty one
+
+struct PlanRecord {
+  std::string id;
+  PlanState state = PlanState::planning;
+  std::int64_t created_ms = 0;
+  std::string source;   // Endpoint::display()
+  std::string target;
+  std::string job_json; // what `run` needs to do the plan from another process; holds no secrets
+  std::uint64_t files = 0;   // to move
+  std::uint64_t bytes = 0;   // to move
+  std::uint64_t skipped = 0; // up to date when planned
+  std::uint32_t batches = 0;
+};
+
+struct PlannedFile {
+  std::uint64_t number = 0; // within the plan, from 1
+  std::uint32_t batch = 0;  // from 1
+  FileAction action = FileAction::copy;
+  std::string path;         // bytes, relative to both roots
+  std::string target_path;  // empty: the same as path
+  std::uint64_t size_bytes = 0;
+  std::optional<std::int64_t> mtime_ns;
+  std::optional<std::uint32_t> mode;
+  std::string etag;
+  bool replaces = false;    // the target had a file of this name when planned
+};
+
+// A file that the plan could not take in, or that failed while it ran.
+struct FailureRecord {
+  std::uint32_t batch = 0; // 0: while planning
+  std::string path;
+  Error error;
+};
+
+struct BatchRecord {
+  std::uint32_t number = 0; // from 1
+  BatchState state = BatchState::pending;
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t files_done = 0; // committed or skipped
+  std::uint64_t bytes_done = 0;
+  std::uint64_t files_failed = 0;
+  std::uint32_t generation = 0; // rises with each lease
+  std::string holder;           // of the present or last lease
+  std::int64_t lease_until_ms = 0;
+};
+
+// The right to work on a batch. A checkpoint of an older generation is refused.
+struct Lease {
+  std::string plan;
+  std::uint32_t batch = 0;
+  std::uint32_t generation = 0;
+  std::string nonce; // for the names of temporaries (backends/temporary.h)
+  // The lease before this one, whose temporaries may be left over; generation 0: there was none.
+  std::uint32_t previous_generation = 0;
+  std::string previous_nonce;
+};
+
+struct LeaseAnswer { // either a lease, or who holds it
+  std::optional<Lease> lease;
+  bool already_done = false; // nothing left to do in this batch
+  std::string holder;
+  std::int64_t held_until_ms = 0;
+};
+
+struct FileOutcome {
+  std::uint64_t number = 0;
+  FileState state = FileState::committed;
+  std::uint64_t bytes = 0;      // published
+  std::string digest;           // of the bytes read from the source, "xxh128:…"
+  std::string target_digest;    // of the bytes published; differs where transforms changed them
+  std::string method;           // Published::method
+  std::uint32_t attempts = 0;
+  std::optional<Error> error;   // for failed; the reason in `message` for skipped
+  // What the source was when it was read; kept for the comparison where the target can't tell.
+  std::uint64_t size_bytes = 0;
+  std::optional<std::int64_t> mtime_ns;
+  std::string etag;
+};
+
+// What was published under a path by an earlier plan of the same pair of endpoints.
+struct PublishedRecord {
+  std::string path; // at the source
+  std::uint64_t size_bytes = 0;
+  std::optional<std::int64_t> mtime_ns;
+  std::string etag;
+  std::string chain;          // digest of the transforms that were applied; empty: none
+  std::uint64_t target_bytes = 0;
+};
+
+struct RunRecord {
+  std::string id;
+  std::string plan;
+  std::string host;
+  std::int64_t process = 0;
+  std::int64_t started_ms = 0;
+  std::int64_t ended_ms = 0; // 0: runs, or was killed
+  std::string summary_json;  // empty while it runs
+};
+
+class StateStore {
+public:
+  virtual ~StateStore() = default;
+
+  // Plans. A plan is written once: create, add_files…, finish_plan; until then nobody can lease its batches.
+  virtual Result<void> create_plan(const PlanRecord& plan) = 0;
+  virtual Result<void> add_files(const std::string& plan, std::span<const PlannedFile> files) = 0;
+  virtual Result<void> add_failures(const std::string& plan, std::span<const FailureRecord> failures) = 0;
+  // Makes the batch records from the files' batch numbers, and the plan ready (done, if it has no files).
+  virtual Result<void> finish_plan(const PlanRecord& plan) = 0;
+  // An error of kind state if there is no such plan. An unambiguous prefix of an id is enough.
+  virtual Result<PlanRecord> plan(std::string_view id_or_prefix) = 0;
+  virtual Result<std::vector<PlanRecord>> plans(std::size_t limit) = 0; // newest first
+  // Removes plans and runs older than this that no live lease works on; published records stay.
+  virtual Result<void> prune(std::int64_t older_than_ms) = 0;
+
+  virtual Result<std::vector<BatchRecord>> batches(const std::string& plan) = 0;
+  // Files of a batch that are still to be done (planned, or failed in an earlier lease), by number, after `after`.
+  virtual Result<std::vector<PlannedFile>> open_files(const std::string& plan, std::uint32_t batch, std::uint64_t after,
+                                                      std::size_t limit) = 0;
+  // Failures by path: of planning, and of files whose last try failed. after: the number of rows to pass over.
+  virtual Result<std::vector<FailureRecord>> failures(const std::string& plan, std::size_t after, std::size_t limit) = 0;
+
+  // Leases. `ttl_ms` from now by the store's clock.
+  virtual Result<LeaseAnswer> take_lease(const std::string& plan, std::uint32_t batch, const std::string& holder,
+                                         std::int64_t ttl_ms) = 0;
+  virtual Result<void> renew_lease(const Lease& lease, std::int64_t ttl_ms) = 0; // kind lease if it was taken over
+  // Ends the lease. The batch becomes done, failed, or pending again, by the state of its files.
+  virtual Result<void> release_lease(const Lease& lease) = 0;
+  // Records outcomes in one transaction. Kind lease if a newer generation exists: then nothing is recorded.
+  // `remember`: also keep a PublishedRecord under `pair` with `chain`, for committed files.
+  struct Remember {
+    std::string pair;
+    std::string chain;
+  };
+  virtual Result<void> checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,
+                                  const std::optional<Remember>& remember) = 0;
+  // Published records of a pair, ordered by path bytes, after `after`.
+  virtual Result<std::vector<PublishedRecord>> published(const std::string& pair, const std::string& after,
+                                                         std::size_t limit) = 0;
+
+  virtual Result<void> begin_run(const RunRecord& run) = 0;
+  virtual Result<void> end_run(const std::string& run, std::int64_t ended_ms, const std::string& summary_json) = 0;
+  virtual Result<std::vector<RunRecord>> runs(const std::string& plan, std::size_t limit) = 0; // newest first; "" is all
+};
+
+// Opens "PATH", "sqlite:///absolute/path" or "postgresql://…", creating and migrating as needed. `warnings` receives
+// what the user should know (a corrupt file that was set aside). Secrets for a database come with the URL's secret.
+Result<std::unique_ptr<StateStore>> open_state_store(const std::string& location, std::vector<std::string>& warnings);
+
+} // namespace checkvalve

@@ -1,0 +1,93 @@
+// The engine's operations, as the command line and tests call them. Each is a coroutine of the engine thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/registry.h"
+#include "backends/source.h"
+#include "backends/target.h"
+#include "core/async.h"
+#include "core/event.h"
+#include "core/result.h"
+#include "state/store.h"
+#include "sync/job.h"
+#include "sync/stop.h"
+
+namespace checkvalve {
+
+// What all operations share. The state store is only ever touched on `state_thread`.
+struct Engine {
+  Loop& loop;
+  EventSink& events;
+  ThreadPool& workers;
+  ThreadPool& state_thread; // one thread
+  StateStore& store;
+  Stop& stop;
+};
+
+// Both ends of a job, connected. `readback` reads the target; made only where the job compares or verifies content.
+struct Ends {
+  std::unique_ptr<Source> source;
+  std::unique_ptr<Target> target;
+  std::unique_ptr<Source> readback;
+};
+
+// Makes and connects both sides at once, with the layers that the job asks for (retry, throttle). On failure the error
+// names the endpoint.
+Task<Result<Ends>> open_ends(BackendContext& context, const Job& job, Stop& stop);
+Task<void> close_ends(Ends& ends);
+
+struct Summary {
+  std::string plan;
+  std::uint64_t files_planned = 0;
+  std::uint64_t files_copied = 0;
+  std::uint64_t files_skipped = 0;
+  std::uint64_t files_failed = 0;
+  std::uint64_t bytes_planned = 0;
+  std::uint64_t bytes_copied = 0;
+  std::uint32_t batches = 0;
+  std::vector<FailureRecord> failures; // at most 1,000; all are in the state
+  bool interrupted = false;
+};
+
+// Lists both sides, compares, cuts into batches and writes the plan. With dry_run nothing is kept in the state, and
+// the files are told by FileSkipped/Planned events only. Files that can't be planned are failures in the summary.
+Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool dry_run);
+
+struct RunOptions {
+  std::vector<std::uint32_t> batches; // empty: all
+  bool wait_for_leases = true;        // wait while another worker holds a batch; else that is an error of kind lease
+};
+// Runs batches of a ready plan. An error is returned only if the run as a whole can't go on (state, endpoint gone
+// before anything moved); files that failed are in the summary.
+Task<Result<Summary>> run_plan(Engine& engine, const Job& job, const std::string& plan, Ends& ends, RunOptions options);
+
+// One difference that verify found.
+struct Difference {
+  std::string path;
+  std::string reason; // "missing", "size", "mtime", "content", "type", "unreadable"
+  std::string detail;
+};
+struct VerifyReport {
+  std::uint64_t files_compared = 0;
+  std::uint64_t bytes_compared = 0; // content read on each side, with checksum
+  std::uint64_t files_extra = 0;    // at the target only: not an error, the source may have deleted them
+  std::vector<Difference> differences; // at most 1,000
+  std::uint64_t difference_count = 0;
+};
+// Compares the job's selection on both sides; job.checksum reads content on both. Changes nothing.
+Task<Result<VerifyReport>> verify_ends(Engine& engine, const Job& job, Ends& ends);
+
+struct SweepReport {
+  std::vector<Leftover> found; // that are old enough and of no live lease
+  std::uint64_t removed = 0;
+  std::vector<Error> failures;
+};
+// Finds checkvalve's own temporaries below the target's root that are older than `older_than` and removes them, unless
+// dry_run. Temporaries of a plan with a live lease are left.
+Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than, bool dry_run);
+
+} // namespace checkvalve

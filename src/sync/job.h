@@ -1,0 +1,55 @@
+// Job: everything that a sync is told to do. Plain values; the command line and the config make one (cli/), the plan
+// keeps one as JSON without secrets, so that `run` can do it from another process.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backends/endpoint.h"
+#include "core/result.h"
+#include "sync/selection.h"
+
+namespace checkvalve {
+
+enum class OnConflict : std::uint8_t { overwrite, skip, fail };   // for a name at the target with other content
+enum class VerifyMode : std::uint8_t { size, hash, readback };    // of each file, before its checkpoint
+enum class LinkPolicy : std::uint8_t { skip, follow, copy };
+
+struct Batching {
+  std::uint64_t max_files = 5'000;           // a batch gets at most this many files
+  std::uint64_t max_bytes = 4ULL << 30;      // and bytes, unless a single file is larger
+  std::uint32_t max_batches = 1'000;         // wins over the other two: then batches grow
+  std::uint64_t file_cost_bytes = 64 * 1024; // balancing counts a file as its bytes plus this
+};
+
+struct Job {
+  std::string name; // of the config's job, or empty
+  Endpoint source;
+  Endpoint target;
+  Selection selection;
+  Batching batching;
+  OnConflict on_conflict = OnConflict::overwrite;
+  bool overwrite_non_atomic = false; // allow Replace::allow_gap where the target has no atomic replace
+  VerifyMode verify = VerifyMode::size;
+  LinkPolicy links = LinkPolicy::skip;
+  bool empty_directories = false; // create directories that hold no selected file
+  bool preserve_mtime = true;
+  bool preserve_mode = false;
+  bool checksum = false; // compare content instead of size and mtime
+  bool durable = true;   // fsync where the target can
+  std::uint64_t memory_bytes = 64ULL << 20; // of buffers for file content
+  std::uint64_t bytes_per_second = 0;       // 0: no limit
+  std::uint32_t retries = 4;                // tries after the first, of a file and of a connection
+  std::chrono::milliseconds stall_timeout{60'000};
+  std::chrono::milliseconds connect_timeout{20'000};
+  std::chrono::milliseconds lease_ttl{60'000};
+};
+
+// Without secrets. The reverse fails with kind config on JSON that is not a job's.
+std::string job_to_json(const Job& job);
+Result<Job> job_from_json(const std::string& json);
+
+} // namespace checkvalve
