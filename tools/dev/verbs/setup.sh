@@ -1,0 +1,57 @@
+# install what is missing: Debian packages of tools/packages.txt by group (build test …), Python tools in .venv
+source tools/dev/common.sh
+
+groups=("$@")
+((${#groups[@]})) || groups=(build test)
+
+packages_of() { sed -n "s/^$1: *//p" tools/packages.txt; }
+installed() { [[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]; }
+
+install_packages() {
+  command -v dpkg-query >/dev/null || {
+    echo "./dev: this is no Debian; see tools/packages.txt for what is needed" >&2
+    return
+  }
+  local missing=() group package
+  for group in "${groups[@]}"; do
+    [[ -n "$(packages_of "$group")" ]] || fail "tools/packages.txt has no group \"$group\""
+    for package in $(packages_of "$group"); do installed "$package" || missing+=("$package"); done
+  done
+  ((${#missing[@]})) || return 0
+  local as_root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || fail "missing packages: ${missing[*]}
+Install them as root (apt-get install …), or install sudo, and run this again."
+    as_root=(sudo)
+  fi
+  say "installing ${#missing[@]} Debian packages with apt-get: ${missing[*]}"
+  local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o Dpkg::Use-Pty=0)
+  # A service that a package would start (sshd) is not wanted: the tests start their own.
+  if ! "${apt[@]}" update || ! "${apt[@]}" --no-install-recommends install "${missing[@]}"; then
+    fail "apt-get could not install: ${missing[*]}
+The messages above say why; without a network, install them from your own mirror and run this again."
+  fi
+}
+
+# Any group but "build" and "demo" needs the Python tools.
+needs_python_tools() {
+  local group
+  for group in "${groups[@]}"; do [[ "$group" == build || "$group" == demo ]] || return 0; done
+  return 1
+}
+
+install_python_tools() {
+  local wanted
+  wanted="$(sha256sum tests/requirements.txt | cut -d' ' -f1) $PWD"
+  [[ -f .venv/installed && "$(cat .venv/installed)" == "$wanted" ]] && return 0
+  local python=/usr/bin/python3 # Debian's, which python3-venv belongs to
+  [[ -x $python ]] || python=python3
+  say "installing the Python tools of tests/requirements.txt into .venv"
+  "$python" -m venv --clear .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt ||
+    fail "pip could not install tests/requirements.txt; the messages above say why"
+  echo "$wanted" >.venv/installed
+}
+
+install_packages
+if needs_python_tools; then install_python_tools; fi

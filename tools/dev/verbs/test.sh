@@ -1,0 +1,24 @@
+# run every test: layers, unit, conformance, the same under sanitizers, end to end; says what failed
+source tools/dev/common.sh
+
+bash tools/dev/verbs/setup.sh build test
+bash tools/dev/verbs/build.sh all || fail "the build failed: no test was run"
+
+failed=()
+step() {
+  local name="$1"
+  shift
+  say "$name"
+  "$@" || failed+=("$name")
+}
+
+step "layers: who includes whom" "$(test_python)" tools/check_layers.py
+step "unit and conformance tests" ctest --test-dir build --output-on-failure
+step "sanitizers (./dev asan)" bash tools/dev/verbs/asan.sh
+step "end-to-end tests (./dev e2e)" "$(test_python)" -m pytest tests/e2e
+
+if ((${#failed[@]})); then
+  printf '\n./dev test: failed:\n' >&2
+  printf '  - %s\n' "${failed[@]}" >&2
+  exit 1
+fi
