@@ -44,6 +44,28 @@ private:
   std::vector<std::coroutine_handle<>> waiters_;
 };
 
+// Wakes one waiter at each change; a change that nobody waited for wakes the next wait at once.
+class Signal {
+public:
+  void notify() {
+    pending_ = true;
+    if (waiter_) Loop::current()->resume_soon(std::exchange(waiter_, {}));
+  }
+  auto wait() {
+    struct Awaiter {
+      Signal& signal;
+      bool await_ready() const { return signal.pending_; }
+      void await_suspend(std::coroutine_handle<> handle) { signal.waiter_ = handle; }
+      void await_resume() const { signal.pending_ = false; }
+    };
+    return Awaiter{*this};
+  }
+
+private:
+  std::coroutine_handle<> waiter_;
+  bool pending_ = false;
+};
+
 // A coroutine that has been started at once and is awaited later. Dropping it lets the coroutine run on to its end.
 template <class T> class Started {
 public:

@@ -12,7 +12,7 @@ namespace {
 thread_local Loop* current_loop = nullptr;
 
 struct TimerAwaiter {
-  asio::steady_timer timer;
+  asio::steady_timer& timer;
   Loop& loop;
   bool await_ready() const { return false; }
   void await_suspend(std::coroutine_handle<> handle) {
@@ -65,8 +65,23 @@ void Loop::run_posted() {
 }
 
 Task<void> Loop::sleep(std::chrono::milliseconds duration) {
-  co_await TimerAwaiter{asio::steady_timer(impl_->io, duration), *this};
+  asio::steady_timer timer(impl_->io, duration);
+  co_await TimerAwaiter{timer, *this};
 }
+
+struct Timer::Impl {
+  asio::steady_timer timer;
+};
+
+Timer::Timer(Loop& loop) : loop_(loop), impl_(std::make_unique<Impl>(asio::steady_timer(loop.impl_->io))) {}
+Timer::~Timer() = default;
+
+Task<void> Timer::wait(std::chrono::milliseconds duration) {
+  impl_->timer.expires_after(duration);
+  co_await TimerAwaiter{impl_->timer, loop_};
+}
+
+void Timer::cancel() { impl_->timer.cancel(); }
 
 void Loop::on_stop_signal(std::function<void(int)> fn) {
   impl_->on_signal = std::move(fn);

@@ -51,6 +51,7 @@ public:
   asio::io_context& context();
 
 private:
+  friend class Timer;
   template <class T> static Task<void> store(Task<T> task, std::optional<T>& value) {
     value.emplace(co_await std::move(task));
   }
@@ -62,6 +63,21 @@ private:
   std::unique_ptr<Impl> impl_;
   std::vector<std::coroutine_handle<>> ready_;
   std::vector<std::function<void()>> end_of_turn_;
+};
+
+// A sleep that can be cut short. Engine thread only; one waiter at a time; must outlive its waiter.
+class Timer {
+public:
+  explicit Timer(Loop& loop);
+  ~Timer();
+  Task<void> wait(std::chrono::milliseconds duration);
+  // The present wait returns soon; later waits are not touched.
+  void cancel();
+
+private:
+  struct Impl;
+  Loop& loop_;
+  std::unique_ptr<Impl> impl_;
 };
 
 } // namespace checkvalve

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,7 @@ struct Summary {
   std::uint32_t batches = 0;
   std::vector<FailureRecord> failures; // at most 1,000; all are in the state
   bool interrupted = false;
+  std::optional<Error> ended_by; // what ended the run before all was tried: an endpoint that is gone, the state
 };
 
 // Lists both sides, compares, cuts into batches and writes the plan. With dry_run nothing is kept in the state, and
@@ -61,8 +63,8 @@ struct RunOptions {
   std::vector<std::uint32_t> batches; // empty: all
   bool wait_for_leases = true;        // wait while another worker holds a batch; else that is an error of kind lease
 };
-// Runs batches of a ready plan. An error is returned only if the run as a whole can't go on (state, endpoint gone
-// before anything moved); files that failed are in the summary.
+// Runs batches of a ready plan. An error is returned only if nothing could be begun; a run that ended early has
+// Summary::ended_by, files that failed are in the summary.
 Task<Result<Summary>> run_plan(Engine& engine, const Job& job, const std::string& plan, Ends& ends, RunOptions options);
 
 // One difference that verify found.

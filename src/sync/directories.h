@@ -1,0 +1,44 @@
+// DirectoryMaker: makes each directory at the target once, however many files wait for it. Engine thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "backends/target.h"
+#include "core/async.h"
+
+namespace checkvalve {
+
+class DirectoryMaker {
+public:
+  explicit DirectoryMaker(Target& target) : target_(target) {}
+
+  // Succeeds once the directory and its parents exist. A failure is told to all who wait and tried anew by the next.
+  Task<Result<void>> ensure(std::string path) {
+    if (made_.size() > most_remembered) made_.clear();
+    auto known = made_.find(path);
+    if (known != made_.end()) {
+      const std::shared_ptr<Making> making = known->second;
+      co_await making->done;
+      co_return making->outcome;
+    }
+    const auto making = std::make_shared<Making>();
+    made_.emplace(path, making);
+    making->outcome = co_await target_.make_directory(path, std::nullopt);
+    if (!making->outcome) made_.erase(path);
+    making->done.set();
+    co_return making->outcome;
+  }
+
+private:
+  struct Making {
+    Event done;
+    Result<void> outcome;
+  };
+  static constexpr std::size_t most_remembered = 20'000; // directories; about 2 MiB of names
+  Target& target_;
+  std::unordered_map<std::string, std::shared_ptr<Making>> made_;
+};
+
+} // namespace checkvalve

@@ -1,0 +1,184 @@
+// Planning: list both sides, compare, cut into batches, write the plan.
+#include <fmt/format.h>
+
+#include <map>
+
+#include "core/units.h"
+#include "sync/batch.h"
+#include "sync/compare.h"
+#include "sync/engine.h"
+#include "sync/spool.h"
+#include "sync/walk.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::size_t most_summary_failures = 1'000;
+constexpr std::size_t rows_at_once = 2'000; // handed to the state store
+
+// Largest first, then by path: the order in which batches are filled and files are run.
+std::string order_key(const Entry& entry) {
+  const std::uint64_t rank = __builtin_bswap64(~entry.size_bytes);
+  std::string key(reinterpret_cast<const char*>(&rank), sizeof rank);
+  return key += entry.path;
+}
+
+// Collects what the comparison finds: what is to be moved goes to a spool, the rest is counted and told.
+class PlanDraft : public CompareSink {
+public:
+  PlanDraft(Engine& engine, Summary& summary) : engine_(engine), summary_(summary) {}
+
+  Result<void> move(ToMove item) override {
+    std::string payload(2, '\0');
+    payload[0] = static_cast<char>(item.action);
+    payload[1] = static_cast<char>(item.replaces);
+    payload += encode_entry(item.entry);
+    ++summary_.files_planned;
+    summary_.bytes_planned += bytes_of(item.action, item.entry.size_bytes);
+    return spool_.add(order_key(item.entry), payload);
+  }
+  void up_to_date(const Entry&) override { ++summary_.files_skipped; }
+  void conflict_skipped(const Entry& entry) override {
+    ++summary_.files_skipped;
+    engine_.events.emit(FileSkippedEvent{entry.path, "conflict"});
+  }
+  void failure(Error error, const std::string& path) override {
+    ++summary_.files_failed;
+    engine_.events.emit(FileFailedEvent{path, error});
+    failures_.push_back({0, path, std::move(error)});
+    if (summary_.failures.size() < most_summary_failures) summary_.failures.push_back(failures_.back());
+  }
+
+  static std::uint64_t bytes_of(FileAction action, std::uint64_t size) { return action == FileAction::copy ? size : 0; }
+  const std::vector<FailureRecord>& failures() const { return failures_; }
+
+  // The planned files in order, numbered, with their batches.
+  Result<void> begin_reading(const Batching& batching) {
+    balancer_.emplace(batching, summary_.files_planned, summary_.bytes_planned);
+    return spool_.finish();
+  }
+  Result<std::vector<PlannedFile>> next_rows() {
+    std::vector<PlannedFile> rows;
+    while (rows.size() < rows_at_once) {
+      std::string_view key;
+      std::string_view payload;
+      CV_TRY(const bool more, spool_.next(key, payload));
+      if (!more) break;
+      const Entry entry = decode_entry(key.substr(8), payload.substr(2));
+      PlannedFile row;
+      row.number = ++rows_;
+      row.action = static_cast<FileAction>(payload[0]);
+      row.replaces = payload[1] != 0;
+      row.batch = balancer_->place(bytes_of(row.action, entry.size_bytes));
+      row.path = entry.path;
+      row.size_bytes = bytes_of(row.action, entry.size_bytes);
+      row.mtime_ns = entry.mtime_ns;
+      row.mode = entry.mode;
+      row.etag = entry.etag;
+      rows.push_back(std::move(row));
+    }
+    return rows;
+  }
+  std::uint32_t batches() const { return balancer_->batches(); }
+
+private:
+  Engine& engine_;
+  Summary& summary_;
+  Spool spool_;
+  std::vector<FailureRecord> failures_;
+  std::optional<Balancer> balancer_;
+  std::uint64_t rows_ = 0;
+};
+
+Result<void> check_job(const Job& job, const Ends& ends) {
+  const Capabilities& target = ends.target->capabilities();
+  if (job.verify == VerifyMode::hash && target.hashes.empty())
+    return Failure(make_error(ErrorKind::config, "verify", job.target.display(),
+                              "this target can't compute hashes of its files: use --verify readback, which reads each "
+                              "published file again"));
+  if (job.links == LinkPolicy::copy && !target.symlinks)
+    return Failure(make_error(ErrorKind::config, "copy links to", job.target.display(),
+                              "this target has no symbolic links: use --links follow or skip"));
+  return {};
+}
+
+// Temporaries of plans that this state knows and on which nobody works are removed; others are left to `sweep`.
+Task<Result<void>> remove_dead_leftovers(Engine& engine, Ends& ends, const std::vector<Leftover>& leftovers) {
+  std::map<std::string, bool> dead; // by plan
+  for (const Leftover& leftover : leftovers) {
+    auto known = dead.find(leftover.name.plan);
+    if (known == dead.end()) {
+      StateStore& store = engine.store;
+      auto batches = co_await engine.state_thread.run([&store, plan = leftover.name.plan] { return store.batches(plan); });
+      if (!batches) co_return Failure(batches.error());
+      const std::int64_t now = now_ms();
+      bool alive = false;
+      for (const BatchRecord& batch : *batches)
+        alive = alive || (batch.state == BatchState::leased && batch.lease_until_ms > now);
+      known = dead.emplace(leftover.name.plan, !batches->empty() && !alive).first;
+    }
+    if (!known->second) continue;
+    if (auto removed = co_await ends.target->remove_leftover(leftover); !removed)
+      engine.events.emit(WarningEvent{"could not remove a leftover: " + removed.error().text()});
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draft) {
+  StateStore& store = engine.store;
+  CV_CO_CHECK(co_await engine.state_thread.run([&] { return store.create_plan(record); }));
+  while (true) {
+    CV_CO_TRY(const std::vector<PlannedFile> rows, draft.next_rows());
+    if (rows.empty()) break;
+    CV_CO_CHECK(co_await engine.state_thread.run([&] { return store.add_files(record.id, rows); }));
+    if (engine.stop.requested()) co_return Failure(engine.stop.reason());
+  }
+  record.batches = draft.batches();
+  CV_CO_CHECK(co_await engine.state_thread.run([&] { return store.add_failures(record.id, draft.failures()); }));
+  co_return co_await engine.state_thread.run([&] { return store.finish_plan(record); });
+}
+
+} // namespace
+
+Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool dry_run) {
+  CV_CO_CHECK(check_job(job, ends));
+  Summary summary;
+  PlanDraft draft(engine, summary);
+  Walk walk;
+  CV_CO_CHECK(co_await walk_both(engine, job, ends, walk));
+  for (PathFailure& failed : walk.failures) draft.failure(std::move(failed.error), failed.path);
+  if (walk.special_files != 0)
+    engine.events.emit(WarningEvent{fmt::format("{} special files (sockets, devices, pipes) are not copied", walk.special_files)});
+  if (walk.skipped_links != 0)
+    engine.events.emit(WarningEvent{
+        fmt::format("{} symbolic links are skipped (--links follow or copy takes them)", walk.skipped_links)});
+  if (!dry_run) CV_CO_CHECK(co_await remove_dead_leftovers(engine, ends, walk.leftovers));
+  CV_CO_CHECK(co_await compare_sides(engine, job, ends, walk, draft));
+  CV_CO_CHECK(draft.begin_reading(job.batching));
+
+  summary.plan = random_plan_id();
+  if (dry_run) {
+    while (true) {
+      CV_CO_TRY(const std::vector<PlannedFile> rows, draft.next_rows());
+      if (rows.empty()) break;
+      for (const PlannedFile& row : rows) engine.events.emit(FileSkippedEvent{row.path, "dry_run"});
+    }
+  } else {
+    PlanRecord record;
+    record.id = summary.plan;
+    record.created_ms = now_ms();
+    record.source = job.source.display();
+    record.target = job.target.display();
+    record.job_json = job_to_json(job);
+    record.files = summary.files_planned;
+    record.bytes = summary.bytes_planned;
+    record.skipped = summary.files_skipped;
+    CV_CO_CHECK(co_await write_plan(engine, std::move(record), draft));
+  }
+  summary.batches = draft.batches();
+  engine.events.emit(PlannedEvent{dry_run ? "" : summary.plan, summary.files_planned, summary.bytes_planned,
+                                  summary.files_skipped, summary.files_failed, summary.batches});
+  co_return summary;
+}
+
+} // namespace checkvalve

@@ -1,0 +1,211 @@
+// Running a plan's batches.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "core/path.h"
+#include "core/units.h"
+#include "sync/admission.h"
+#include "sync/compare.h"
+#include "sync/engine.h"
+#include "sync/lease_keeper.h"
+#include "sync/transfer.h"
+
+namespace checkvalve {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::size_t batches_at_once = 4;       // so that one batch's last large file does not leave the line idle
+constexpr std::size_t files_at_once = 1'000;     // rows fetched from the state
+constexpr std::size_t most_summary_failures = 1'000;
+constexpr milliseconds lease_poll{1'000};
+constexpr milliseconds stop_grace{5'000}; // for removing temporaries after a stop; then connections are cut
+
+std::string holder_name() {
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  return fmt::format("{}:{}", host, ::getpid());
+}
+
+class Run {
+public:
+  Run(Engine& engine, const Job& job, std::string plan, Ends& ends, RunOptions options)
+      : engine_(engine), job_(job), plan_(std::move(plan)), ends_(ends), options_(std::move(options)),
+        admission_(std::min(ends.source->capabilities().files_in_flight, ends.target->capabilities().files_in_flight),
+                   job.memory_bytes),
+        directories_(*ends.target), scope_{engine, job, ends, directories_}, watch_(engine.loop) {
+    summary_.plan = plan_;
+  }
+
+  Task<Result<Summary>> run() {
+    CV_CO_TRY(const std::vector<BatchRecord> batches, co_await wanted_batches());
+    TaskGroup watching;
+    watching.start(cut_after_grace());
+    TaskGroup group;
+    for (const BatchRecord& batch : batches) {
+      co_await batch_slots_.acquire();
+      if (engine_.stop.requested()) break;
+      group.start(run_batch(batch));
+    }
+    co_await group.join();
+    finished_ = true;
+    watch_.cancel();
+    co_await watching.join();
+    if (engine_.stop.requested()) {
+      summary_.interrupted = engine_.stop.reason().kind == ErrorKind::interrupted;
+      summary_.ended_by = engine_.stop.reason();
+    }
+    co_return summary_;
+  }
+
+private:
+  Task<Result<std::vector<BatchRecord>>> wanted_batches() {
+    StateStore& store = engine_.store;
+    CV_CO_TRY(const PlanRecord plan, co_await engine_.state_thread.run([&] { return store.plan(plan_); }));
+    if (plan.state == PlanState::planning)
+      co_return Failure(make_error(ErrorKind::state, "run", plan_, "the plan was not finished: make it anew with plan or sync"));
+    CV_CO_TRY(std::vector<BatchRecord> batches, co_await engine_.state_thread.run([&] { return store.batches(plan_); }));
+    for (const std::uint32_t number : options_.batches)
+      if (number == 0 || number > batches.size())
+        co_return Failure(make_error(ErrorKind::config, "run", plan_,
+                                     fmt::format("there is no batch {}: the plan has {}", number, batches.size())));
+    if (!options_.batches.empty())
+      std::erase_if(batches, [&](const BatchRecord& batch) { return !std::ranges::count(options_.batches, batch.number); });
+    std::erase_if(batches, [](const BatchRecord& batch) { return batch.state == BatchState::done; });
+    for (const BatchRecord& batch : batches) {
+      summary_.files_planned += batch.files - batch.files_done;
+      summary_.bytes_planned += batch.bytes - batch.bytes_done;
+    }
+    summary_.batches = static_cast<std::uint32_t>(batches.size());
+    co_return batches;
+  }
+
+  Task<void> run_batch(BatchRecord batch) {
+    auto lease = co_await take_lease(batch);
+    if (!lease) {
+      end_by(lease.error());
+    } else if (*lease) {
+      co_await work_on(batch, std::move(**lease));
+    } else if (!engine_.stop.requested()) {
+      summary_.files_skipped += batch.files - batch.files_done; // another worker has done it while we waited
+    }
+    batch_slots_.release();
+  }
+
+  // Nothing if the batch is done already, or the run was stopped.
+  Task<Result<std::optional<Lease>>> take_lease(const BatchRecord& batch) {
+    StateStore& store = engine_.store;
+    std::string told;
+    while (!engine_.stop.requested()) {
+      CV_CO_TRY(const LeaseAnswer answer, co_await engine_.state_thread.run([&] {
+        return store.take_lease(plan_, batch.number, holder_name(), job_.lease_ttl.count());
+      }));
+      if (answer.lease) co_return answer.lease;
+      if (answer.already_done) break;
+      const std::string detail =
+          fmt::format("held by {} until {}", answer.holder, format_time(answer.held_until_ms));
+      if (!options_.wait_for_leases)
+        co_return Failure(temporary_error(ErrorKind::lease, "run", fmt::format("batch {} of {}", batch.number, plan_), detail));
+      if (std::exchange(told, answer.holder) != answer.holder)
+        engine_.events.emit(BatchEvent{batch.number, "waiting", detail, batch.files, batch.bytes});
+      co_await engine_.stop.sleep(lease_poll);
+    }
+    co_return std::nullopt;
+  }
+
+  Task<void> work_on(const BatchRecord& batch, Lease lease) {
+    std::optional<StateStore::Remember> remember;
+    if (needs_memory(job_, ends_.target->capabilities())) remember.emplace(pair_of(job_), "");
+    LeaseKeeper keeper(engine_, std::move(lease), job_.lease_ttl, std::move(remember));
+    keeper.start();
+    engine_.events.emit(BatchEvent{batch.number, "started", "", batch.files, batch.bytes});
+    auto done = co_await run_files(batch, keeper);
+    auto ended = co_await keeper.finish();
+    if (!done) end_by(done.error());
+    if (!ended) end_by(ended.error());
+    const bool complete = done && ended && !engine_.stop.requested();
+    engine_.events.emit(BatchEvent{batch.number, complete ? "finished" : "interrupted", "", batch.files, batch.bytes});
+  }
+
+  Task<Result<void>> run_files(const BatchRecord& batch, LeaseKeeper& keeper) {
+    StateStore& store = engine_.store;
+    TaskGroup group;
+    Result<void> outcome;
+    std::uint64_t after = 0;
+    while (outcome && going_on(keeper)) {
+      auto page = co_await engine_.state_thread.run(
+          [&] { return store.open_files(plan_, batch.number, after, files_at_once); });
+      if (!page) outcome = Failure(page.error());
+      if (!page || page->empty()) break;
+      after = page->back().number;
+      for (PlannedFile& file : *page) {
+        Admission::Permit permit = co_await admission_.enter(window_for(scope_, file.size_bytes));
+        if (!going_on(keeper)) break;
+        group.start(run_file(batch.number, keeper, std::move(file), std::move(permit)));
+      }
+    }
+    co_await group.join();
+    co_return outcome;
+  }
+
+  bool going_on(const LeaseKeeper& keeper) const { return !engine_.stop.requested() && keeper.holds(); }
+
+  Task<void> run_file(std::uint32_t batch, LeaseKeeper& keeper, PlannedFile file, Admission::Permit permit) {
+    const std::string path = file.path;
+    FileOutcome outcome = co_await transfer_file(scope_, keeper, std::move(file), permit.bytes());
+    switch (outcome.state) {
+    case FileState::planned: co_return; // stopped: stays open
+    case FileState::committed:
+      ++summary_.files_copied;
+      summary_.bytes_copied += outcome.bytes;
+      engine_.events.emit(FilePublishedEvent{path, outcome.bytes, outcome.digest, outcome.attempts});
+      break;
+    case FileState::skipped:
+      ++summary_.files_skipped;
+      engine_.events.emit(FileSkippedEvent{path, outcome.error->message});
+      break;
+    case FileState::failed:
+      ++summary_.files_failed;
+      if (summary_.failures.size() < most_summary_failures) summary_.failures.push_back({batch, path, *outcome.error});
+      engine_.events.emit(FileFailedEvent{path, *outcome.error});
+      break;
+    }
+    keeper.record(std::move(outcome));
+  }
+
+  void end_by(const Error& error) {
+    if (!summary_.ended_by) summary_.ended_by = error;
+  }
+
+  // After a stop, operations that don't answer are ended by cutting their connections.
+  Task<void> cut_after_grace() {
+    constexpr milliseconds tick{100};
+    while (!finished_ && !engine_.stop.requested()) co_await watch_.wait(tick);
+    if (!finished_) co_await watch_.wait(stop_grace);
+    if (!finished_) co_await close_ends(ends_);
+  }
+
+  Engine& engine_;
+  const Job& job_;
+  const std::string plan_;
+  Ends& ends_;
+  const RunOptions options_;
+  Admission admission_;
+  DirectoryMaker directories_;
+  TransferScope scope_;
+  Semaphore batch_slots_{batches_at_once};
+  Summary summary_;
+  Timer watch_;
+  bool finished_ = false;
+};
+
+} // namespace
+
+Task<Result<Summary>> run_plan(Engine& engine, const Job& job, const std::string& plan, Ends& ends, RunOptions options) {
+  Run run(engine, job, plan, ends, std::move(options));
+  co_return co_await run.run();
+}
+
+} // namespace checkvalve

@@ -1,0 +1,201 @@
+#include "sync/spool.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace checkvalve {
+namespace {
+
+constexpr std::size_t header_bytes = 8;
+constexpr std::size_t longest_part_bytes = 1 << 20;
+constexpr std::size_t file_buffer_bytes = 64 * 1024;
+
+std::uint32_t read_u32(const char* at) {
+  std::uint32_t value = 0;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+std::string_view key_at(const std::string& arena, std::size_t offset) {
+  return std::string_view(arena).substr(offset + header_bytes, read_u32(arena.data() + offset));
+}
+
+std::string_view payload_at(const std::string& arena, std::size_t offset) {
+  const std::uint32_t key_bytes = read_u32(arena.data() + offset);
+  return std::string_view(arena).substr(offset + header_bytes + key_bytes, read_u32(arena.data() + offset + 4));
+}
+
+Failure spool_failure(const char* operation) {
+  Error error = errno_error(errno, operation, "temporary file");
+  error.message += " (planning keeps its lists there; TMPDIR chooses another directory)";
+  return Failure(std::move(error));
+}
+
+std::FILE* make_temporary_file() {
+  const char* directory = std::getenv("TMPDIR");
+  if (!directory || !*directory) directory = "/tmp";
+  int descriptor = ::open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (descriptor < 0) {
+    std::string pattern = std::string(directory) + "/checkvalve-XXXXXX";
+    descriptor = ::mkostemp(pattern.data(), O_CLOEXEC);
+    if (descriptor >= 0) ::unlink(pattern.c_str());
+  }
+  return descriptor < 0 ? nullptr : ::fdopen(descriptor, "w+");
+}
+
+} // namespace
+
+// One sorted run in a file, read from its start.
+class Spool::Run {
+public:
+  explicit Run(std::FILE* file) : file_(file) { std::setvbuf(file_, nullptr, _IOFBF, file_buffer_bytes); }
+  ~Run() { std::fclose(file_); }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  bool write(std::string_view bytes) { return std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size(); }
+  bool rewind_to_start() { return std::fflush(file_) == 0 && std::fseek(file_, 0, SEEK_SET) == 0; }
+
+  Result<void> advance() {
+    char header[header_bytes];
+    const std::size_t got = std::fread(header, 1, sizeof header, file_);
+    if (got == 0 && std::feof(file_)) {
+      at_end_ = true;
+      return {};
+    }
+    key_.resize(got == sizeof header ? read_u32(header) : 0);
+    payload_.resize(got == sizeof header ? read_u32(header + 4) : 0);
+    if (got != sizeof header || std::fread(key_.data(), 1, key_.size(), file_) != key_.size() ||
+        std::fread(payload_.data(), 1, payload_.size(), file_) != payload_.size())
+      return spool_failure("read");
+    return {};
+  }
+  bool at_end() const { return at_end_; }
+  std::string_view key() const { return key_; }
+  std::string_view payload() const { return payload_; }
+
+private:
+  std::FILE* file_;
+  std::string key_;
+  std::string payload_;
+  bool at_end_ = false;
+};
+
+Spool::Spool(std::size_t memory_bytes) : memory_bytes_(memory_bytes) {}
+Spool::~Spool() = default;
+
+Result<void> Spool::add(std::string_view key, std::string_view payload) {
+  if (key.size() > longest_part_bytes || payload.size() > longest_part_bytes)
+    return Failure(make_error(ErrorKind::invalid_name, "plan", "", "a name is longer than 1 MiB"));
+  const std::size_t added = header_bytes + key.size() + payload.size() + sizeof(std::size_t);
+  if (!offsets_.empty() && arena_.size() + offsets_.size() * sizeof(std::size_t) + added > memory_bytes_) CV_CHECK(spill());
+  const std::uint32_t sizes[2] = {static_cast<std::uint32_t>(key.size()), static_cast<std::uint32_t>(payload.size())};
+  offsets_.push_back(arena_.size());
+  arena_.append(reinterpret_cast<const char*>(sizes), sizeof sizes).append(key).append(payload);
+  ++count_;
+  return {};
+}
+
+void Spool::sort() {
+  std::sort(offsets_.begin(), offsets_.end(),
+            [this](std::size_t a, std::size_t b) { return key_at(arena_, a) < key_at(arena_, b); });
+}
+
+Result<void> Spool::spill() {
+  std::FILE* file = make_temporary_file();
+  if (!file) return spool_failure("create");
+  auto run = std::make_unique<Run>(file);
+  sort();
+  for (const std::size_t offset : offsets_) {
+    const std::size_t length = header_bytes + key_at(arena_, offset).size() + payload_at(arena_, offset).size();
+    if (!run->write(std::string_view(arena_).substr(offset, length))) return spool_failure("write");
+  }
+  if (!run->rewind_to_start()) return spool_failure("write");
+  runs_.push_back(std::move(run));
+  arena_.clear();
+  offsets_.clear();
+  return {};
+}
+
+Result<void> Spool::finish() {
+  if (!runs_.empty()) {
+    if (!offsets_.empty()) CV_CHECK(spill());
+    arena_ = {};
+    offsets_ = {};
+    for (auto& run : runs_) CV_CHECK(run->advance());
+  } else {
+    sort();
+  }
+  return {};
+}
+
+Result<bool> Spool::next(std::string_view& key, std::string_view& payload) {
+  if (runs_.empty()) {
+    if (position_ == offsets_.size()) return false;
+    const std::size_t offset = offsets_[position_++];
+    key = key_at(arena_, offset);
+    payload = payload_at(arena_, offset);
+    return true;
+  }
+  if (last_) CV_CHECK(last_->advance());
+  last_ = nullptr;
+  for (auto& run : runs_) // a million entries make about ten runs: a scan is as good as a heap
+    if (!run->at_end() && (!last_ || run->key() < last_->key())) last_ = run.get();
+  if (!last_) return false;
+  key = last_->key();
+  payload = last_->payload();
+  return true;
+}
+
+namespace {
+
+// Fixed part of an encoded entry; the etag follows it.
+struct PackedEntry {
+  std::uint64_t size_bytes;
+  std::int64_t mtime_ns;
+  std::uint32_t mode;
+  std::uint8_t type;
+  std::uint8_t has_mtime;
+  std::uint8_t has_mode;
+  std::uint8_t unused;
+};
+
+} // namespace
+
+std::string encode_entry(const Entry& entry) {
+  const PackedEntry packed = {entry.size_bytes, entry.mtime_ns.value_or(0), entry.mode.value_or(0),
+                              static_cast<std::uint8_t>(entry.type), entry.mtime_ns.has_value(),
+                              entry.mode.has_value(), 0};
+  std::string out(reinterpret_cast<const char*>(&packed), sizeof packed);
+  return out += entry.etag;
+}
+
+Entry decode_entry(std::string_view path, std::string_view payload) {
+  PackedEntry packed{};
+  std::memcpy(&packed, payload.data(), sizeof packed);
+  Entry entry;
+  entry.path = path;
+  entry.type = static_cast<EntryType>(packed.type);
+  entry.size_bytes = packed.size_bytes;
+  if (packed.has_mtime) entry.mtime_ns = packed.mtime_ns;
+  if (packed.has_mode) entry.mode = packed.mode;
+  entry.etag = payload.substr(sizeof packed);
+  return entry;
+}
+
+Result<void> EntrySpool::advance() {
+  std::string_view key;
+  std::string_view payload;
+  CV_TRY(const bool more, spool_.next(key, payload));
+  at_end_ = !more;
+  if (more) entry_ = decode_entry(key, payload);
+  return {};
+}
+
+} // namespace checkvalve

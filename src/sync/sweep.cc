@@ -1,0 +1,48 @@
+// Sweep: find and remove checkvalve's own leftovers at a target.
+#include <map>
+
+#include "core/units.h"
+#include "sync/engine.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::size_t most_found = 100'000;
+
+// Plans that this state does not know have no live lease as far as can be told here; their age decides.
+Task<Result<bool>> has_live_lease(Engine& engine, const std::string& plan) {
+  StateStore& store = engine.store;
+  CV_CO_TRY(const std::vector<BatchRecord> batches, co_await engine.state_thread.run([&] { return store.batches(plan); }));
+  const std::int64_t now = now_ms();
+  for (const BatchRecord& batch : batches)
+    if (batch.state == BatchState::leased && batch.lease_until_ms > now) co_return true;
+  co_return false;
+}
+
+} // namespace
+
+Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than, bool dry_run) {
+  CV_CO_TRY(const std::vector<Leftover> all, co_await target.leftovers("", most_found));
+  SweepReport report;
+  std::map<std::string, bool> live;
+  const std::int64_t newest_ms = now_ms() - older_than.count();
+  for (const Leftover& leftover : all) {
+    if (engine.stop.requested()) co_return Failure(engine.stop.reason());
+    // One without a time is taken for new unless every age is asked for.
+    if (leftover.mtime_ns ? *leftover.mtime_ns / 1'000'000 > newest_ms : older_than.count() > 0) continue;
+    if (!live.contains(leftover.name.plan)) {
+      CV_CO_TRY(const bool is_live, co_await has_live_lease(engine, leftover.name.plan));
+      live.emplace(leftover.name.plan, is_live);
+    }
+    if (live.at(leftover.name.plan)) continue;
+    report.found.push_back(leftover);
+    if (dry_run) continue;
+    if (auto removed = co_await target.remove_leftover(leftover); removed)
+      ++report.removed;
+    else
+      report.failures.push_back(removed.error());
+  }
+  co_return report;
+}
+
+} // namespace checkvalve

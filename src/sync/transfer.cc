@@ -1,0 +1,273 @@
+#include "sync/transfer.h"
+
+#include <algorithm>
+#include <random>
+
+#include "core/path.h"
+#include "core/units.h"
+#include "sync/compare.h"
+#include "sync/pump.h"
+
+namespace checkvalve {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::uint64_t progress_from_bytes = 64 << 20; // smaller files tell only their start and end
+constexpr std::int64_t progress_interval_ms = 1'000;
+constexpr milliseconds first_delay{250};
+constexpr milliseconds longest_delay{15'000};
+
+// Exponential, with full jitter, so that many files that failed together don't come back together.
+milliseconds delay_before(std::uint32_t attempt) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  const milliseconds most = std::min(first_delay * (1 << std::min(attempt, 6U)), longest_delay);
+  return milliseconds(std::uniform_int_distribution<std::int64_t>(most.count() / 4, most.count())(random));
+}
+
+bool same_version(const Entry& now, const Entry& before) {
+  return now.type == EntryType::file && now.size_bytes == before.size_bytes && now.mtime_ns == before.mtime_ns &&
+         now.etag == before.etag;
+}
+
+// One file's way through its attempts.
+class Transfer {
+public:
+  Transfer(TransferScope& scope, const LeaseKeeper& keeper, PlannedFile file, std::uint64_t window_bytes)
+      : scope_(scope), keeper_(keeper), file_(std::move(file)), window_bytes_(window_bytes),
+        name_(file_.target_path.empty() ? file_.path : file_.target_path),
+        temporary_{keeper.lease().plan, keeper.lease().generation, keeper.lease().nonce, file_.number} {
+    expected_.path = file_.path;
+    expected_.size_bytes = file_.size_bytes;
+    expected_.mtime_ns = file_.mtime_ns;
+    expected_.mode = file_.mode;
+    expected_.etag = file_.etag;
+    outcome_.number = file_.number;
+  }
+
+  Task<FileOutcome> run() {
+    scope_.engine.events.emit(FileStartedEvent{file_.path, file_.size_bytes});
+    if (keeper_.lease().previous_generation != 0 && co_await finished_before()) co_return outcome_;
+    for (outcome_.attempts = 1;; ++outcome_.attempts) {
+      Result<void> done = co_await attempt();
+      if (done) co_return outcome_;
+      Error error = std::move(done.error());
+      if (scope_.engine.stop.requested() || !keeper_.holds()) {
+        outcome_.state = FileState::planned;
+        co_return outcome_;
+      }
+      const bool worth_a_try =
+          error.temporary() || error.kind == ErrorKind::changed || error.kind == ErrorKind::integrity;
+      if (!worth_a_try || outcome_.attempts > scope_.job.retries) {
+        give_up(std::move(error));
+        co_return outcome_;
+      }
+      const milliseconds delay = delay_before(outcome_.attempts);
+      scope_.engine.events.emit(RetryEvent{file_.path, error, outcome_.attempts + 1, delay.count()});
+      co_await scope_.engine.stop.sleep(delay);
+      if (auto renewed = co_await expect_anew(); !renewed) {
+        give_up(renewed.error());
+        co_return outcome_;
+      }
+    }
+  }
+
+private:
+  Target& target() { return *scope_.ends.target; }
+  Source& source() { return *scope_.ends.source; }
+
+  // After a lost attempt: its temporary goes, and a file that it had published already is not copied again.
+  Task<bool> finished_before() {
+    const Lease& lease = keeper_.lease();
+    (void)co_await target().discard(name_, {lease.plan, lease.previous_generation, lease.previous_nonce, file_.number});
+    // With checksum, equal size and mtime prove nothing.
+    if (file_.action != FileAction::copy || scope_.job.checksum) co_return false;
+    co_return co_await already_published();
+  }
+
+  Task<bool> already_published() {
+    if (needs_memory(scope_.job, target().capabilities())) co_return false;
+    auto there = co_await target().stat(name_, false);
+    const std::int64_t precision =
+        std::max(source().capabilities().mtime_precision_ns, target().capabilities().mtime_precision_ns);
+    if (!there || there->type != EntryType::file || there->size_bytes != expected_.size_bytes || !there->mtime_ns ||
+        !expected_.mtime_ns || !same_mtime(*there->mtime_ns, *expected_.mtime_ns, precision))
+      co_return false;
+    outcome_.state = FileState::skipped;
+    outcome_.error = Error{ErrorKind::exists, ErrorStatus::permanent, "", "", "published_before"};
+    remember_source(expected_);
+    co_return true;
+  }
+
+  Task<Result<void>> attempt() {
+    CV_CO_CHECK(co_await scope_.directories.ensure(std::string(parent_path(name_))));
+    switch (file_.action) {
+    case FileAction::directory: co_return co_await make_directory();
+    case FileAction::link: co_return co_await copy_link();
+    case FileAction::copy: break;
+    }
+    auto opening = start(source().open(expected_));
+    auto upload = co_await target().begin(name_, {temporary_, expected_.size_bytes});
+    auto reader = co_await opening.get();
+    if (!reader || !upload) {
+      if (upload) (void)co_await (*upload)->abort();
+      co_return Failure(!reader ? reader.error() : upload.error());
+    }
+    auto copied = co_await copy(**reader, **upload);
+    if (!copied) (void)co_await (*upload)->abort(); // what it can't remove now, the next run or a sweep will
+    co_return copied;
+  }
+
+  Task<Result<void>> copy(Reader& reader, Upload& upload) {
+    const std::uint32_t chunk =
+        std::min(source().capabilities().chunk_bytes, target().capabilities().chunk_bytes);
+    Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk}, scope_.engine.stop);
+    if (expected_.size_bytes >= progress_from_bytes)
+      pump.on_progress([this](std::uint64_t done) { tell_progress(done); });
+    CV_CO_CHECK(co_await pump.run());
+    CV_CO_CHECK(unchanged(pump.source_after()));
+    if (!keeper_.holds())
+      co_return Failure(make_error(ErrorKind::lease, "publish", escape_bytes(name_), "another worker has taken the batch over"));
+    auto published = co_await upload.commit(commit_options());
+    if (!published && published.error().kind == ErrorKind::exists) co_return co_await existing_name();
+    if (!published) co_return Failure(published.error());
+    if (scope_.job.verify == VerifyMode::readback) CV_CO_CHECK(co_await read_back(pump.digest()));
+    outcome_.state = FileState::committed;
+    outcome_.bytes = expected_.size_bytes;
+    outcome_.digest = pump.digest();
+    outcome_.target_digest = outcome_.digest;
+    outcome_.method = published->method;
+    remember_source(expected_);
+    co_return Result<void>();
+  }
+
+  // All bytes of the planned version were read; a server that removes what was read has not changed it.
+  Result<void> unchanged(const Result<Entry>& after) const {
+    if (!after && after.error().kind == ErrorKind::not_found) return {};
+    if (!after) return Failure(after.error());
+    if (same_version(*after, expected_)) return {};
+    return Failure(make_error(ErrorKind::changed, "read", escape_bytes(file_.path), "the file changed while it was read"));
+  }
+
+  CommitOptions commit_options() const {
+    CommitOptions options;
+    options.size_bytes = expected_.size_bytes;
+    options.durable = scope_.job.durable;
+    if (scope_.job.preserve_mtime) options.mtime_ns = expected_.mtime_ns;
+    if (scope_.job.preserve_mode) options.mode = expected_.mode;
+    options.replace = replace();
+    return options;
+  }
+
+  Replace replace() const {
+    if (scope_.job.on_conflict != OnConflict::overwrite) return Replace::if_absent;
+    if (scope_.ends.target->capabilities().atomic_replace) return Replace::atomic;
+    return file_.replaces && scope_.job.overwrite_non_atomic ? Replace::allow_gap : Replace::if_absent;
+  }
+
+  // The name was free when planned and is taken now.
+  Task<Result<void>> existing_name() {
+    if (co_await already_published()) co_return Result<void>();
+    if (scope_.job.on_conflict != OnConflict::skip)
+      co_return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(name_),
+                                   "appeared at the target with other content after the plan was made"));
+    outcome_.state = FileState::skipped;
+    outcome_.error = Error{ErrorKind::exists, ErrorStatus::permanent, "", "", "conflict"};
+    co_return Result<void>();
+  }
+
+  Task<Result<void>> read_back(const std::string& digest) {
+    Entry there;
+    there.path = name_;
+    there.size_bytes = expected_.size_bytes;
+    std::uint64_t read_bytes = 0;
+    CV_CO_TRY(const std::string found, co_await content_digest(*scope_.ends.readback, there, read_bytes));
+    if (found == digest) co_return Result<void>();
+    co_return Failure(make_error(ErrorKind::integrity, "verify", escape_bytes(name_),
+                                 "the published file reads back with other content than was written"));
+  }
+
+  Task<Result<void>> copy_link() {
+    CV_CO_TRY(const std::string text, co_await source().read_link(file_.path));
+    CV_CO_CHECK(co_await target().make_link(name_, text, temporary_, replace()));
+    outcome_.state = FileState::committed;
+    outcome_.method = "symlink";
+    co_return Result<void>();
+  }
+
+  Task<Result<void>> make_directory() {
+    std::optional<std::uint32_t> mode;
+    if (scope_.job.preserve_mode) mode = file_.mode;
+    CV_CO_CHECK(co_await target().make_directory(name_, mode));
+    outcome_.state = FileState::committed;
+    outcome_.method = "mkdir";
+    co_return Result<void>();
+  }
+
+  // A further attempt takes the file as it is now.
+  Task<Result<void>> expect_anew() {
+    if (file_.action != FileAction::copy) co_return Result<void>();
+    CV_CO_TRY(Entry now, co_await source().stat(file_.path, true));
+    if (now.type != EntryType::file)
+      co_return Failure(make_error(ErrorKind::changed, "read", escape_bytes(file_.path), "is no file any more"));
+    now.path = file_.path;
+    expected_ = std::move(now);
+    co_return Result<void>();
+  }
+
+  void remember_source(const Entry& entry) {
+    outcome_.size_bytes = entry.size_bytes;
+    outcome_.mtime_ns = entry.mtime_ns;
+    outcome_.etag = entry.etag;
+  }
+
+  void give_up(Error error) {
+    if (error.kind == ErrorKind::changed) error.message = "unstable: " + error.message;
+    // An endpoint that could not be reached again, whatever was tried, ends the run; a body that broke off does not.
+    const bool endpoint_gone = error.status == ErrorStatus::exhausted || error.kind == ErrorKind::auth ||
+                               error.kind == ErrorKind::host_key;
+    if (endpoint_gone && (error.kind == ErrorKind::connection || error.kind == ErrorKind::timeout ||
+                          error.kind == ErrorKind::auth || error.kind == ErrorKind::host_key)) {
+      scope_.engine.stop.request(error);
+      outcome_.state = FileState::planned;
+      return;
+    }
+    if (error.temporary()) error.status = ErrorStatus::exhausted;
+    outcome_.state = FileState::failed;
+    outcome_.error = std::move(error);
+  }
+
+  void tell_progress(std::uint64_t done) {
+    const std::int64_t now = now_ms();
+    if (now - told_ms_ < progress_interval_ms) return;
+    told_ms_ = now;
+    scope_.engine.events.emit(FileProgressEvent{file_.path, expected_.size_bytes, done});
+  }
+
+  TransferScope& scope_;
+  const LeaseKeeper& keeper_;
+  const PlannedFile file_;
+  const std::uint64_t window_bytes_;
+  const std::string name_;
+  const TemporaryName temporary_;
+  Entry expected_; // the version of the source that this attempt copies
+  FileOutcome outcome_;
+  std::int64_t told_ms_ = 0;
+};
+
+} // namespace
+
+std::uint64_t window_for(const TransferScope& scope, std::uint64_t size_bytes) {
+  constexpr std::uint64_t least = 4 * 1024; // what even an empty file costs in packets and bookkeeping
+  const std::uint64_t useful = std::max(scope.ends.source->capabilities().window_bytes,
+                                        scope.ends.target->capabilities().window_bytes);
+  return std::clamp(size_bytes, least, std::max(useful, least));
+}
+
+Task<FileOutcome> transfer_file(TransferScope& scope, const LeaseKeeper& keeper, PlannedFile file,
+                                std::uint64_t window_bytes) {
+  Transfer transfer(scope, keeper, std::move(file), window_bytes);
+  co_return co_await transfer.run();
+}
+
+} // namespace checkvalve

@@ -1,0 +1,323 @@
+#include "sync/walk.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <unordered_set>
+
+#include "core/path.h"
+#include "core/units.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::size_t listings_in_flight = 32;
+constexpr std::size_t stats_in_flight = 256;
+constexpr std::size_t most_failures = 100'000;
+constexpr std::size_t most_leftovers = 10'000;
+constexpr std::int64_t event_interval_ms = 250;
+constexpr std::size_t deepest_links = 16; // directory links followed on one way down; the kernel allows 40
+
+struct PendingDirectory {
+  std::string path;
+  bool at_target = true;            // the target has it, as far as is known
+  bool at_source = true;            // false: only the target's side is to be listed
+  std::string canonical;            // path with the directory links on the way resolved
+  std::vector<std::string> entered; // canonical paths from which links led here
+};
+
+// Where a relative link text leads, from its directory, without touching the endpoint; nothing if it leaves the root.
+std::optional<std::string> resolve_link(std::string_view directory, std::string_view text) {
+  if (text.empty() || text.front() == '/') return std::nullopt;
+  std::string out(directory);
+  while (!text.empty()) {
+    const std::size_t slash = std::min(text.find('/'), text.size());
+    const std::string_view name = text.substr(0, slash);
+    text.remove_prefix(std::min(slash + 1, text.size()));
+    if (name.empty() || name == ".") continue;
+    if (name == "..") {
+      if (out.empty()) return std::nullopt;
+      out = std::string(parent_path(out));
+    } else {
+      out = join_path(out, name);
+    }
+  }
+  return out;
+}
+
+bool is_within(std::string_view path, std::string_view directory) {
+  return directory.empty() || path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
+}
+
+class Walker {
+public:
+  Walker(Engine& engine, const Job& job, Ends& ends, Walk& walk)
+      : engine_(engine), job_(job), ends_(ends), walk_(walk), now_ms_(now_ms()) {}
+
+  Task<Result<void>> directories() {
+    pending_.emplace_back();
+    TaskGroup group;
+    while (true) {
+      if (failed() || (pending_.empty() && group.running() == 0)) break;
+      if (pending_.empty() || group.running() >= listings_in_flight) {
+        co_await changed_.wait();
+        continue;
+      }
+      PendingDirectory next = std::move(pending_.back()); // the newest first: keeps the list short in deep trees
+      pending_.pop_back();
+      group.start(one_directory(std::move(next)));
+    }
+    co_await group.join();
+    co_return outcome();
+  }
+
+  Task<Result<void>> named_files(const std::vector<std::string>& paths) {
+    Semaphore slots(stats_in_flight);
+    TaskGroup group;
+    for (const std::string& path : paths) {
+      if (failed()) break;
+      co_await slots.acquire();
+      group.start(one_file(path, slots));
+    }
+    co_await group.join();
+    co_return outcome();
+  }
+
+  // Where a side lists a whole subtree in one stream, it is one stream.
+  Task<void> target_subtree() { co_await list_target("", true); }
+
+private:
+  bool failed() const { return fatal_ || engine_.stop.requested(); }
+  Result<void> outcome() const {
+    if (fatal_) return Failure(*fatal_);
+    if (engine_.stop.requested()) return Failure(engine_.stop.reason());
+    return {};
+  }
+  void fail(Error error) {
+    if (!fatal_) fatal_ = std::move(error);
+  }
+  void note(std::string path, Error error) {
+    if (walk_.failures.size() < most_failures) walk_.failures.push_back({std::move(path), std::move(error)});
+  }
+
+  Task<void> one_directory(PendingDirectory directory) {
+    const bool whole = ends_.source->capabilities().recursive_list;
+    const bool list_there = directory.at_target && !ends_.target->capabilities().recursive_list;
+    std::optional<Started<bool>> target;
+    if (list_there && !(whole && directory.at_source)) target.emplace(start(list_target(directory.path, false)));
+    std::vector<PendingDirectory> below;
+    if (directory.at_source) below = co_await list_source(directory, whole);
+    bool target_has_it = directory.at_target;
+    if (target) target_has_it = co_await target->get();
+    for (PendingDirectory& child : below) {
+      child.at_target = target_has_it;
+      pending_.push_back(std::move(child));
+    }
+    changed_.notify();
+  }
+
+  Task<std::vector<PendingDirectory>> list_source(const PendingDirectory& directory, bool recursive) {
+    std::vector<PendingDirectory> below;
+    auto listing = co_await ends_.source->list(directory.path, recursive);
+    while (listing && !failed()) {
+      auto page = co_await (*listing)->next();
+      for (Error& error : (*listing)->take_refused()) {
+        std::string name = unescape_bytes(error.path).value_or(error.path);
+        note(std::move(name), std::move(error));
+      }
+      if (!page) {
+        listing = Failure(page.error());
+        break;
+      }
+      if (page->empty()) break;
+      source_entries_ += page->size();
+      for (Entry& entry : *page) {
+        if (recursive) list_target_of(entry.path);
+        co_await take(directory, std::move(entry), below);
+      }
+      tell();
+    }
+    if (!listing) {
+      // The root, and a lost endpoint, end the walk; a directory that vanished or can't be read fails alone.
+      const bool alone = !directory.path.empty() && listing.error().kind != ErrorKind::connection &&
+                         listing.error().kind != ErrorKind::timeout;
+      if (alone)
+        note(directory.path, listing.error());
+      else
+        fail(listing.error());
+    }
+    co_return below;
+  }
+
+  Task<void> take(const PendingDirectory& directory, Entry entry, std::vector<PendingDirectory>& below) {
+    if (parse_temporary(base_name(entry.path))) co_return; // unfinished files of a sync into our source
+    if (entry.type == EntryType::symlink) {
+      if (job_.links == LinkPolicy::skip) {
+        ++walk_.skipped_links;
+      } else if (job_.links == LinkPolicy::copy) {
+        if (job_.selection.takes_name(entry.path)) keep(entry);
+      } else {
+        co_await follow(directory, std::move(entry), below);
+      }
+    } else if (entry.type == EntryType::directory) {
+      PendingDirectory child{.path = entry.path,
+                             .canonical = join_path(directory.canonical, base_name(entry.path)),
+                             .entered = directory.entered};
+      enter(std::move(child), entry, below);
+    } else if (entry.type == EntryType::file) {
+      if (job_.selection.takes(entry, now_ms_)) keep(entry);
+    } else {
+      ++walk_.special_files;
+    }
+  }
+
+  void enter(PendingDirectory directory, const Entry& entry, std::vector<PendingDirectory>& below) {
+    if (!job_.selection.enters(entry.path)) return;
+    if (job_.empty_directories && entry.type == EntryType::directory) keep(entry);
+    if (!ends_.source->capabilities().recursive_list) below.push_back(std::move(directory));
+  }
+
+  // Takes what the link points to, under the link's name.
+  Task<void> follow(const PendingDirectory& directory, Entry link, std::vector<PendingDirectory>& below) {
+    auto found = co_await ends_.source->stat(link.path, true);
+    if (!found) {
+      if (job_.selection.takes_name(link.path)) {
+        found.error().message += " (a symbolic link that leads nowhere)";
+        note(link.path, found.error());
+      }
+      co_return;
+    }
+    found->path = link.path;
+    if (found->type == EntryType::file) {
+      if (job_.selection.takes(*found, now_ms_)) keep(*found);
+    } else if (found->type == EntryType::directory) {
+      auto text = co_await ends_.source->read_link(link.path);
+      const auto there = text ? resolve_link(directory.canonical, *text) : std::nullopt;
+      const auto leads_back = [&](const std::string& from) { return there && is_within(from, *there); };
+      if (directory.entered.size() >= deepest_links || leads_back(directory.canonical) ||
+          std::ranges::any_of(directory.entered, leads_back)) {
+        note(link.path, make_error(ErrorKind::invalid_name, "follow", escape_bytes(link.path),
+                                   "a loop of symbolic links: exclude it, or choose --links copy or skip"));
+        co_return;
+      }
+      PendingDirectory child{
+          .path = link.path, .canonical = there.value_or(link.path), .entered = directory.entered};
+      child.entered.push_back(directory.canonical);
+      enter(std::move(child), *found, below);
+    } else {
+      ++walk_.special_files;
+    }
+  }
+
+  // A source that lists everything in one stream tells no directories: those of its files are looked up at a target
+  // that has directories as they come by.
+  void list_target_of(std::string_view path) {
+    if (ends_.target->capabilities().recursive_list) return;
+    std::string parent(parent_path(path));
+    if (!listed_at_target_.insert(parent).second) return;
+    pending_.push_back({.path = std::move(parent), .at_source = false});
+    changed_.notify();
+  }
+
+  void keep(const Entry& entry) {
+    if (auto added = walk_.source.add(entry); !added) fail(added.error());
+  }
+
+  void keep_target(Entry& entry) {
+    ++target_entries_;
+    if (const auto name = parse_temporary(base_name(entry.path))) {
+      if (walk_.leftovers.size() < most_leftovers)
+        walk_.leftovers.push_back({entry.path, *name, entry.size_bytes, entry.mtime_ns, ""});
+    } else if (auto added = walk_.target.add(entry); !added) {
+      fail(added.error());
+    }
+  }
+
+  // False if the target has no such directory.
+  Task<bool> list_target(std::string path, bool recursive) {
+    auto listing = co_await ends_.target->list(path, recursive);
+    while (listing && !failed()) {
+      auto page = co_await (*listing)->next();
+      if (!page) {
+        listing = Failure(page.error());
+        break;
+      }
+      if (page->empty()) break;
+      for (Entry& entry : *page) keep_target(entry);
+      tell();
+    }
+    if (listing) co_return true;
+    // A missing directory will be made; a file in its place, or an unreadable one, fails the files below when they
+    // are published. Nothing is assumed to be up to date there.
+    const ErrorKind kind = listing.error().kind;
+    if (kind == ErrorKind::connection || kind == ErrorKind::timeout || kind == ErrorKind::protocol) fail(listing.error());
+    co_return false;
+  }
+
+  Task<void> one_file(std::string path, Semaphore& slots) {
+    ++source_entries_;
+    auto at_target = start(ends_.target->stat(path, false));
+    auto entry = co_await ends_.source->stat(path, true);
+    auto there = co_await at_target.get();
+    if (!entry) {
+      if (entry.error().kind == ErrorKind::connection)
+        fail(entry.error());
+      else
+        note(path, entry.error());
+    } else if (entry->type != EntryType::file) {
+      note(path, make_error(ErrorKind::is_a_directory, "take", escape_bytes(path), "the list names what is no file"));
+    } else {
+      entry->path = path;
+      if (job_.selection.takes(*entry, now_ms_)) keep(*entry);
+      if (there) {
+        there->path = path;
+        keep_target(*there);
+      } else if (there.error().kind == ErrorKind::connection) {
+        fail(there.error());
+      }
+    }
+    tell();
+    slots.release();
+  }
+
+  void tell() {
+    const std::int64_t now = now_ms();
+    if (now - told_ms_ < event_interval_ms) return;
+    told_ms_ = now;
+    engine_.events.emit(ListingEvent{source_entries_, target_entries_});
+  }
+
+  Engine& engine_;
+  const Job& job_;
+  Ends& ends_;
+  Walk& walk_;
+  const std::int64_t now_ms_;
+  std::vector<PendingDirectory> pending_;
+  std::unordered_set<std::string> listed_at_target_; // only where the source lists in one stream
+  Signal changed_;
+  std::optional<Error> fatal_;
+  std::uint64_t source_entries_ = 0;
+  std::uint64_t target_entries_ = 0;
+  std::int64_t told_ms_ = 0;
+};
+
+} // namespace
+
+Task<Result<void>> walk_both(Engine& engine, const Job& job, Ends& ends, Walk& walk) {
+  Walker walker(engine, job, ends, walk);
+  Result<void> outcome;
+  if (job.selection.files) {
+    outcome = co_await walker.named_files(*job.selection.files);
+  } else {
+    TaskGroup target;
+    if (ends.target->capabilities().recursive_list) target.start(walker.target_subtree());
+    outcome = co_await walker.directories();
+    co_await target.join();
+  }
+  CV_CO_CHECK(std::move(outcome));
+  CV_CO_CHECK(walk.source.finish());
+  co_return walk.target.finish();
+}
+
+} // namespace checkvalve

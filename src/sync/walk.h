@@ -1,0 +1,33 @@
+// Walk: lists both sides of a job at once, many directories in flight, into sorted spools.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "core/task.h"
+#include "sync/engine.h"
+#include "sync/spool.h"
+
+namespace checkvalve {
+
+struct PathFailure {
+  std::string path;
+  Error error;
+};
+
+struct Walk {
+  EntrySpool source;               // what the selection takes: files, links to copy, directories if empty ones are wanted
+  EntrySpool target;               // all that was seen in the same directories
+  std::vector<PathFailure> failures; // what could not be listed or used, at most 100,000
+  std::vector<Leftover> leftovers; // temporaries of ours seen at the target, at most 10,000
+  std::uint64_t skipped_links = 0;
+  std::uint64_t special_files = 0; // sockets, devices and the like: never taken
+};
+
+// Fills `walk`. Fails if the source's root can't be listed, the run is stopped, or an endpoint is lost; a directory
+// below that can't be read is one of walk.failures. Directories that only the target has are not looked at.
+Task<Result<void>> walk_both(Engine& engine, const Job& job, Ends& ends, Walk& walk);
+
+} // namespace checkvalve
