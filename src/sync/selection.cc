@@ -40,9 +40,33 @@ bool class_has(std::string_view members, unsigned char byte) {
   return found != negated;
 }
 
-// Matches a glob without braces against a whole path.
+// Takes one byte of the path by the glob's first element, which is no star; false if it does not match.
+bool take_one(std::string_view& glob, std::string_view& path) {
+  if (glob.empty() || path.empty()) return false;
+  std::size_t length = 1;
+  if (glob.front() == '?') {
+    if (path.front() == '/') return false;
+  } else if (glob.front() == '[' && class_end(glob, 0) != glob.npos) {
+    length = class_end(glob, 0);
+    if (path.front() == '/' || !class_has(glob.substr(1, length - 2), static_cast<unsigned char>(path.front()))) return false;
+  } else {
+    const bool escaped = glob.front() == '\\' && glob.size() > 1;
+    length = escaped ? 2 : 1;
+    if (glob[length - 1] != path.front()) return false;
+  }
+  glob.remove_prefix(length);
+  path.remove_prefix(1);
+  return true;
+}
+
+// Matches a glob without braces against a whole path. Only the last star can help after a mismatch: stars don't cross
+// '/', so what stood before it has matched all that it can. Names come from other people's servers: no worse than
+// quadratic in a name's length.
 bool match(std::string_view glob, std::string_view path) {
-  while (!glob.empty()) {
+  std::string_view star_glob;
+  std::string_view star_path;
+  bool star = false;
+  while (!glob.empty() || !path.empty()) {
     if (glob.starts_with("**/")) {
       for (std::string_view rest = path;;) {
         if (match(glob.substr(3), rest)) return true;
@@ -52,29 +76,19 @@ bool match(std::string_view glob, std::string_view path) {
       }
     }
     if (glob == "**") return !path.empty();
-    if (glob.front() == '*') {
-      while (!glob.empty() && glob.front() == '*') glob.remove_prefix(1);
-      for (std::size_t i = 0;; ++i) {
-        if (match(glob, path.substr(i))) return true;
-        if (i == path.size() || path[i] == '/') return false;
-      }
+    if (glob.starts_with('*')) {
+      glob.remove_prefix(std::min(glob.find_first_not_of('*'), glob.size()));
+      star = true;
+      star_glob = glob;
+      star_path = path;
+    } else if (!take_one(glob, path)) {
+      if (!star || star_path.empty() || star_path.front() == '/') return false;
+      star_path.remove_prefix(1);
+      glob = star_glob;
+      path = star_path;
     }
-    if (path.empty()) return false;
-    if (glob.front() == '?') {
-      if (path.front() == '/') return false;
-      glob.remove_prefix(1);
-    } else if (glob.front() == '[' && class_end(glob, 0) != glob.npos) {
-      const std::size_t end = class_end(glob, 0);
-      if (path.front() == '/' || !class_has(glob.substr(1, end - 2), static_cast<unsigned char>(path.front()))) return false;
-      glob.remove_prefix(end);
-    } else {
-      if (glob.front() == '\\' && glob.size() > 1) glob.remove_prefix(1);
-      if (glob.front() != path.front()) return false;
-      glob.remove_prefix(1);
-    }
-    path.remove_prefix(1);
   }
-  return path.empty();
+  return true;
 }
 
 // Position of the '}' that closes the '{' at `open`; `commas` receives the top-level commas between.
