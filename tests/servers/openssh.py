@@ -26,6 +26,9 @@ class SshServer:
     directory: Path
     read_only: bool = False  # the SFTP server refuses every write (-R)
     chroot: Path | None = None  # as root only; the path and its parents must belong to root and be writable by no other
+    # As root only: the whole server runs as, and serves, this user. It must have a login that is not locked ("games"
+    # has, "nobody" has not).
+    run_as: str | None = None
     authorized: list[Path] = field(default_factory=list)  # private keys that may log in, beside the server's own user key
     ciphers: str = ""  # empty: OpenSSH's own order
     log_level: str = "VERBOSE"
@@ -35,7 +38,7 @@ class SshServer:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.child: Child | None = None
         self.port = 0
-        self.user = getpass.getuser()
+        self.user = self.run_as or getpass.getuser()
         self.host_key = make_key(self.directory / "host_key")
         self.user_key = make_key(self.directory / "user_key")
         self.log = self.directory / "sshd.log"
@@ -107,7 +110,10 @@ class SshServer:
     def _launch(self, program: str, port: int) -> Child:
         config = self.directory / "sshd_config"
         config.write_text("\n".join(self._config(port)) + "\n")
-        return Child([program, "-D", "-e", "-f", config], self.log)
+        if self.run_as:
+            for path in (self.directory, self.host_key):
+                shutil.chown(path, self.run_as)
+        return Child([program, "-D", "-e", "-f", config], self.log, user=self.run_as)
 
     def _config(self, port: int) -> list[str]:
         authorized = self.directory / "authorized_keys"
@@ -135,7 +141,7 @@ class SshServer:
         if self.ciphers:
             lines.append(f"Ciphers {self.ciphers}")
         if self.chroot:
-            lines += [f'ChrootDirectory "{self.chroot}"', "ForceCommand internal-sftp"]
+            lines.append(f'ChrootDirectory "{self.chroot}"')
         return lines + self.lines
 
 

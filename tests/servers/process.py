@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -89,7 +90,8 @@ class Child:
     """A server process, in a session of its own so that Ctrl-C in a terminal reaches the tests and not the server."""
 
     def __init__(self, argv: Sequence[str | os.PathLike[str]], log: Path, *, env: Mapping[str, str] | None = None,
-                 stdin: int = subprocess.DEVNULL, stdout: int | None = None) -> None:
+                 stdin: int = subprocess.DEVNULL, stdout: int | None = None, user: str | None = None) -> None:
+        """`user`: run as that user, without further groups; only root can."""
         self.log = log
         with log.open("ab") as output:
             self.popen = subprocess.Popen(
@@ -99,6 +101,9 @@ class Child:
                 stderr=output,
                 env=None if env is None else dict(env),
                 start_new_session=True,
+                user=user,
+                group=None if user is None else pwd.getpwnam(user).pw_gid,
+                extra_groups=None if user is None else [],
                 preexec_fn=_die_with_parent,
             )
 
