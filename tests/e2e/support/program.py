@@ -254,7 +254,8 @@ def check_summary(summary: dict[str, Any], code: int) -> None:
         "batches",
         "peak_rss_bytes",
     ):
-        assert isinstance(summary[name], int) and summary[name] >= 0, name
+        assert isinstance(summary[name], int), name
+        assert summary[name] >= 0, name
     assert summary["seconds"] >= 0
     assert len(summary["failures"]) == min(summary["files_failed"], 1000)
     for failure in summary["failures"]:
