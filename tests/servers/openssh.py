@@ -129,6 +129,8 @@ class SshServer:
             "PrintMotd no",
             "PrintLastLog no",
             "UseDNS no",
+            # bash would read the user's .bashrc for commands over ssh; at this level it takes itself for a subshell.
+            "SetEnv SHLVL=2",
             "MaxStartups 200:30:400",
             "MaxSessions 200",
             f"LogLevel {self.log_level}",
