@@ -11,12 +11,14 @@
 
 #include "backends/local/local_backend.h"
 #include "backends/memory/memory_backend.h"
+#include "backends/sftp/sftp_backend.h"
 #include "core/units.h"
 
 namespace checkvalve {
 namespace {
 
 constexpr std::array all_backends = {
+    &sftp_backend,
     &local_backend,
     &memory_backend,
 };
