@@ -78,6 +78,11 @@ Task<Result<std::shared_ptr<SftpSession>>> SftpSession::open(Loop& loop, std::un
   co_return session;
 }
 
+Task<bool> SftpSession::asked_limits(std::shared_ptr<SftpSession> self) {
+  co_await self->ask_limits();
+  co_return true;
+}
+
 // Section 4: INIT and VERSION come before all else.
 Task<Result<void>> SftpSession::greet() {
   constexpr std::uint32_t our_version = 3;
@@ -87,8 +92,10 @@ Task<Result<void>> SftpSession::greet() {
   watch_for_stall();
   co_await version_came_;
   if (closed_) co_return Failure(*closed_);
-  co_await ask_limits();
-  co_return co_await find_login_directory();
+  auto limits = start(asked_limits(shared_from_this())); // one round trip for both
+  auto found = co_await find_login_directory();
+  co_await limits.get();
+  co_return found;
 }
 
 void SftpSession::note_extensions(const VersionReply& reply) {
@@ -109,26 +116,25 @@ Task<void> SftpSession::ask_limits() {
   if (has("limits@openssh.com")) {
     PacketBuilder packet(PacketType::extended);
     packet.string("limits@openssh.com");
-    const auto sent = Clock::now();
     auto reply = co_await call(std::move(packet));
-    if (reply && reply->type == PacketType::extended_reply) {
-      round_trip_ = std::min(round_trip_, std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - sent));
-      if (auto limits = parse_limits(reply->body.bytes())) {
-        const auto within = [](std::uint64_t limit, std::uint32_t otherwise) {
-          return limit == 0 ? otherwise
-                            : static_cast<std::uint32_t>(std::clamp(limit, smallest_request_bytes, largest_request_bytes));
-        };
-        limits_.read_bytes = within(limits->read_bytes, limits_.read_bytes);
-        limits_.write_bytes = within(limits->write_bytes, limits_.write_bytes);
-        if (limits->open_handles != 0)
-          limits_.open_handles = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(limits->open_handles, 1, 65'536));
-      }
-    } else {
+    const auto limits = reply && reply->type == PacketType::extended_reply ? parse_limits(reply->body.bytes()) : std::nullopt;
+    if (limits)
+      take_limits(*limits);
+    else
       disable("limits@openssh.com");
-    }
   }
   if (options_.open_handles != 0) limits_.open_handles = options_.open_handles;
   handles_.release(limits_.open_handles);
+}
+
+void SftpSession::take_limits(const LimitsReply& reply) {
+  const auto within = [](std::uint64_t limit, std::uint32_t otherwise) {
+    return limit == 0 ? otherwise : static_cast<std::uint32_t>(std::clamp(limit, smallest_request_bytes, largest_request_bytes));
+  };
+  limits_.read_bytes = within(reply.read_bytes, limits_.read_bytes);
+  limits_.write_bytes = within(reply.write_bytes, limits_.write_bytes);
+  if (reply.open_handles != 0)
+    limits_.open_handles = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(reply.open_handles, 1, 65'536));
 }
 
 Task<Result<void>> SftpSession::find_login_directory() {

@@ -118,8 +118,9 @@ private:
 
   SftpSession(Loop& loop, std::unique_ptr<SftpTransport> transport, std::string peer, SftpSessionOptions options);
   Task<Result<void>> greet();
-  Task<Result<void>> wait_for_version();
+  static Task<bool> asked_limits(std::shared_ptr<SftpSession> self);
   Task<void> ask_limits();
+  void take_limits(const LimitsReply& reply);
   Task<Result<void>> find_login_directory();
   void note_extensions(const VersionReply& reply);
 
