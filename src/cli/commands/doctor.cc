@@ -30,7 +30,7 @@ struct Check {
 
 class Doctor {
 public:
-  Doctor(Session& session, const Job& job) : session_(session), job_(job), context_(session.context(job)) {}
+  Doctor(Session& session, const Job& job) : job_(job), context_(session.context(job)) {}
 
   const std::vector<Check>& checks() const { return checks_; }
 
@@ -171,7 +171,6 @@ private:
     co_return published;
   }
 
-  Session& session_;
   const Job& job_;
   BackendContext context_;
   std::vector<Check> checks_;
