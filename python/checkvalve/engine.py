@@ -193,9 +193,9 @@ def call_json(
     program: str | None = None,
     timeout_seconds: float = 300,
 ) -> tuple[int, dict[str, Any]]:
-    """Runs a short command with --json; its exit code and object. Raises EngineError if it printed no object."""
+    """Runs a command with --json; its exit code and object. Raises EngineError if it printed no object."""
     with _Descriptors() as given:
-        words = [find_program(program), *arguments, "--json", "--die-with-parent"]
+        words = [find_program(program), *arguments, "--json"]
         secrets_write = None
         if secrets:
             secrets_read, secrets_write = given.pipe()
