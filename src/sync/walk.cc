@@ -245,6 +245,11 @@ private:
 
   Task<void> one_file(std::string path, Semaphore& slots) {
     ++source_entries_;
+    if (parse_temporary(base_name(path))) {
+      note(path, make_error(ErrorKind::invalid_name, "take", escape_bytes(path), "is a temporary name of checkvalve's own"));
+      slots.release();
+      co_return;
+    }
     auto at_target = start(ends_.target->stat(path, false));
     auto entry = co_await ends_.source->stat(path, true);
     auto there = co_await at_target.get();
