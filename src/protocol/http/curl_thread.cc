@@ -205,6 +205,7 @@ void CurlThread::begin(const StatePtr& state) {
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, state.get());
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
                    std::clamp<long>(static_cast<long>(request.expected_bytes), least_buffer_bytes, most_buffer_bytes));
+  if (request.direct) curl_easy_setopt(easy, CURLOPT_PROXY, "");
   if (request.timeout) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout->count()));
   running_.emplace(state.get(), state);
   curl_multi_add_handle(multi_, easy);

@@ -10,6 +10,7 @@ namespace checkvalve {
 // --- the engine thread's side of an exchange ------------------------------------------------------------------------
 
 void HttpExchange::State::deliver(HttpDelivery news) {
+  if (done) return; // given up meanwhile
   if (news.head) head = std::move(news.head);
   for (Chunk& chunk : news.body) received.push_back(std::move(chunk));
   if (news.done) done = std::move(news.done);
@@ -25,6 +26,10 @@ void HttpExchange::State::deliver(HttpDelivery news) {
 
 HttpExchange::~HttpExchange() {
   if (state_->done) return;
+  HttpDelivery end;
+  end.done = Failure(make_error(ErrorKind::connection, state_->request.method, std::string(without_query(state_->request.url)),
+                                "the exchange was given up"));
+  state_->deliver(std::move(end)); // who still sends must not wait for ever
   if (const auto commands = state_->commands.lock()) commands->push(HttpCommands::Kind::cancel, state_);
 }
 

@@ -34,6 +34,7 @@ struct HttpRequest {
   std::uint64_t max_body_bytes = 16 << 20;       // of a response that fetch() collects; more is ErrorKind::protocol
   std::uint32_t chunk_bytes = 256 * 1024;        // a streamed response comes in chunks of this size, the last one shorter
   std::uint64_t expected_bytes = 0;              // of the response's body: sizes the buffers, limits nothing
+  bool direct = false;                           // past any proxy
   std::optional<std::chrono::milliseconds> timeout; // for the whole exchange; the stall timeout holds besides
 
   std::uint64_t body_bytes() const;
