@@ -1,6 +1,7 @@
 // The two sides of the S3 backend.
 #include <fmt/format.h>
 
+#include "backends/leftovers.h"
 #include "backends/s3/s3_client.h"
 #include "backends/s3/s3_listing.h"
 #include "backends/s3/s3_reader.h"
@@ -55,7 +56,9 @@ public:
   }
   Task<Result<Entry>> stat(std::string path, bool) override { return stat_key(*client_, std::move(path)); }
   Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override {
-    co_return std::make_unique<S3Reader>(client_, std::move(entry));
+    auto reader = std::make_unique<S3Reader>(client_, std::move(entry));
+    CV_CO_CHECK(co_await reader->begin());
+    co_return reader;
   }
   Task<Result<std::string>> read_link(std::string path) override { co_return Failure(no_links(path)); }
   Task<void> disconnect() override { co_return; }
@@ -128,9 +131,7 @@ Task<Result<std::vector<Leftover>>> S3Target::leftovers(std::string directory, s
 }
 
 Task<Result<void>> S3Target::remove_leftover(Leftover leftover) {
-  if (parse_temporary(base_name(leftover.path)) != leftover.name)
-    co_return Failure(make_error(ErrorKind::invalid_name, "remove leftover", escape_bytes(leftover.path),
-                                 "is no name of a temporary of ours, so it is left alone"));
+  CV_CO_CHECK(check_leftover(leftover));
   co_return co_await remove_upload(*client_, client_->key_of(leftover.path));
 }
 

@@ -67,19 +67,30 @@ Task<Result<void>> S3Reader::check_head(Segment& segment, const HttpHead& head) 
     segment.checksum.emplace(checksum->first);
     segment.expected = std::move(checksum->second);
   }
-  whole_ = answered;
+  coming_whole_ = answered;
   co_return Result<void>();
 }
 
-Task<Result<void>> S3Reader::begin(Segment& segment) {
+Task<Result<void>> S3Reader::ask(Segment& segment) {
   const S3Request request = request_for(segment.begin, segment.end);
   CV_CO_TRY(segment.exchange, co_await client_->open(request));
   CV_CO_TRY(const HttpHead head, co_await client_->answer(*segment.exchange, request));
   co_return co_await check_head(segment, head);
 }
 
+Task<Result<void>> S3Reader::begin() {
+  const std::shared_ptr<Segment> first = segment_for(0, 0);
+  CV_CO_CHECK(co_await ask(*first));
+  if (entry_.size_bytes == 0) {
+    CV_CO_TRY(const Chunk end, co_await first->exchange->read());
+    if (!end.empty()) co_return Failure(changed("is longer than when it was listed"));
+    whole_ = coming_whole_;
+  }
+  co_return Result<void>();
+}
+
 Task<Result<Chunk>> S3Reader::take(Segment& segment, std::uint32_t size) {
-  if (!segment.exchange) CV_CO_CHECK(co_await begin(segment));
+  if (!segment.exchange) CV_CO_CHECK(co_await ask(segment));
   Chunk out;
   std::size_t filled = 0;
   while (filled < size) {
@@ -108,6 +119,7 @@ Task<Result<Chunk>> S3Reader::take(Segment& segment, std::uint32_t size) {
   if (segment.next == segment.end) { // lets the connection go back to be used again
     CV_CO_TRY(const Chunk end, co_await segment.exchange->read());
     if (!end.empty()) co_return Failure(changed("is longer than when it was listed"));
+    if (segment.begin == 0) whole_ = coming_whole_;
   }
   co_return out;
 }
@@ -138,9 +150,7 @@ Task<Result<Chunk>> S3Reader::read(std::uint64_t offset, std::uint32_t size) {
 }
 
 Task<Result<Entry>> S3Reader::stat() {
-  // One answer is one version: what was read is what it tells.
-  if (whole_ && segments_.empty()) co_return *whole_;
-  if (whole_ && segments_.front()->next == segments_.front()->end) co_return *whole_;
+  if (whole_) co_return *whole_; // one answer is one version: what was read is what it tells
   co_return co_await stat_key(*client_, entry_.path);
 }
 

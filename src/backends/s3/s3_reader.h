@@ -18,6 +18,8 @@ namespace checkvalve {
 class S3Reader : public Reader {
 public:
   S3Reader(std::shared_ptr<S3Client> client, Entry entry) : client_(std::move(client)), entry_(std::move(entry)) {}
+  // Asks for the first segment, so that an object that is not there, or is another one now, is told here.
+  Task<Result<void>> begin();
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override;
   Task<Result<Entry>> stat() override;
 
@@ -34,7 +36,7 @@ private:
   };
 
   std::shared_ptr<Segment> segment_for(std::uint64_t offset, std::uint64_t end);
-  Task<Result<void>> begin(Segment& segment);
+  Task<Result<void>> ask(Segment& segment);
   Task<Result<void>> check_head(Segment& segment, const HttpHead& head);
   Task<Result<Chunk>> take(Segment& segment, std::uint32_t size);
   Task<Result<Chunk>> read_alone(std::uint64_t offset, std::uint32_t size);
@@ -44,7 +46,8 @@ private:
   std::shared_ptr<S3Client> client_;
   const Entry entry_;
   std::deque<std::shared_ptr<Segment>> segments_;
-  std::optional<Entry> whole_; // as told by the answer that brought all of the object
+  std::optional<Entry> whole_; // as told by the answer whose body was the whole object, once all of it was read
+  std::optional<Entry> coming_whole_; // while it is being read
 };
 
 } // namespace checkvalve

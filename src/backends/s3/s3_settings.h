@@ -6,6 +6,7 @@
 
 #include "backends/registry.h"
 #include "backends/s3/aws_profile.h"
+#include "backends/s3/s3_backend.h"
 #include "backends/s3/sigv4.h"
 #include "protocol/http/http_client.h"
 
@@ -31,8 +32,6 @@ struct S3Settings {
   AwsEnvironment aws;
   AwsCredentials fixed;           // given with the endpoint; empty: the chain finds some
 };
-
-extern const BackendDescriptor s3_backend;
 
 // Error kind config. Reads the profile files.
 Result<S3Settings> read_s3_settings(const BackendContext& context, const Endpoint& endpoint);

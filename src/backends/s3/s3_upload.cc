@@ -275,18 +275,24 @@ Task<Result<void>> S3Upload::write(std::uint64_t offset, Chunk chunk) {
     outcome = Failure(*failed_);
   else
     outcome = co_await take(std::move(chunk), sent);
-  const std::shared_ptr<Part> part = part_;
   turn_.release();
   for (auto& piece : sent) {
     auto done = co_await piece.get();
     if (!done && outcome) outcome = std::move(done);
   }
   if (outcome || failed_) co_return outcome;
-  // The service's own words, where it answered a part, say more than "the connection was closed".
-  if (part && outcome.error().kind == ErrorKind::connection)
-    if (auto answered = co_await client_->answer(*part->exchange, part->request); !answered) outcome = Failure(answered.error());
   failed_ = outcome.error();
-  co_return outcome;
+  if (auto said = co_await answered_error()) failed_ = std::move(*said);
+  co_return Failure(*failed_);
+}
+
+// The service's own words, where it answered a part, say more than "the connection was closed".
+Task<std::optional<Error>> S3Upload::answered_error() {
+  if (part_ && part_->exchange)
+    if (auto answered = co_await client_->answer(*part_->exchange, part_->request); !answered) co_return answered.error();
+  for (auto& part : std::exchange(parts_, {}))
+    if (auto finished = co_await part.get(); !finished) co_return finished.error();
+  co_return std::nullopt;
 }
 
 // --- the end ---------------------------------------------------------------------------------------------------------

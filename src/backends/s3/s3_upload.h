@@ -45,10 +45,10 @@ private:
   Task<Result<void>> begin_multipart();
   Task<Result<void>> take(Chunk chunk, std::vector<Started<Result<void>>>& sent);
   Task<Result<void>> feed(Chunk chunk, std::vector<Started<Result<void>>>& sent);
+  Task<std::optional<Error>> answered_error();
   Task<Result<void>> begin_part(std::uint64_t size);
   Task<Result<Published>> put(CommitOptions options);
   Task<Result<Published>> complete(CommitOptions options);
-  Task<Result<Published>> completed_before(Error error);
   Task<Result<void>> flush_rest();
   NameValues metadata(std::optional<std::int64_t> mtime_ns, std::optional<std::uint32_t> mode) const;
   Error error(ErrorKind kind, std::string message) const;
@@ -65,7 +65,6 @@ private:
   std::string upload_id_;
   std::shared_ptr<Part> part_;                 // that takes bytes now
   std::vector<Started<Result<S3Part>>> parts_; // whose bytes are all sent
-  std::vector<std::weak_ptr<Part>> open_parts_;
   Semaphore turn_{1};
   std::optional<Error> failed_;
 };

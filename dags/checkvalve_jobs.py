@@ -1,0 +1,6 @@
+"""Every job of the configs in jobs/ is a DAG: nothing to write in Python."""
+
+from checkvalve.airflow import dags_from_config
+
+# Airflow looks for the words "airflow" and "dag" in a file before it reads it.
+globals().update(dags_from_config("../jobs/*.toml"))

@@ -1,0 +1,283 @@
+"""Airflow connections as endpoints of the engine.
+
+A connection type maps to a builder. To add one: a class with a ``scheme`` and ``endpoint()``, and a
+``@connection_type`` line with the types that it serves.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+from ..api import Endpoint
+from ..program import find_program
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+
+class ConnectionConfigError(ValueError):
+    """A connection that can't be used as it is; the message names it and says what to change."""
+
+
+class EndpointBuilder(ABC):
+    """Makes an endpoint of one connection. ``scheme`` is the backend of the engine that it needs."""
+
+    scheme: ClassVar[str]
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.extra: dict[str, Any] = connection.extra_dejson
+        self.options: dict[str, str] = {}
+        self.secrets: dict[str, str] = {}
+
+    @abstractmethod
+    def endpoint(self, path: str) -> Endpoint:
+        """The endpoint for a path as the operator's user wrote it. Raises ConnectionConfigError."""
+
+    def required_scheme(self) -> str:
+        """The backend that this connection needs."""
+        return self.scheme
+
+    def error(self, message: str) -> ConnectionConfigError:
+        return ConnectionConfigError(f"connection '{self.connection.conn_id}': {message}")
+
+    def text(self, *names: str) -> str | None:
+        """The first of these extras that is there and not empty."""
+        for name in names:
+            if (value := self.extra.get(name)) not in (None, ""):
+                return str(value)
+        return None
+
+    def flag(self, *names: str) -> bool | None:
+        """An extra that says true or false, as the stock hooks read it; None if it is not there."""
+        value = self.text(*names)
+        return None if value is None else value.strip().lower() == "true"
+
+    def add_option(self, name: str, value: str | None) -> None:
+        if value is not None:
+            self.options[name] = value
+
+    def add_secret(self, name: str, value: str | None) -> None:
+        if value:
+            self.secrets[name] = value
+
+    def url(self, path: str, *, host: str | None = None) -> str:
+        """SCHEME://USER@HOST:PORT/PATH with everything that needs it percent-encoded."""
+        connection = self.connection
+        host = host or connection.host
+        if not host:
+            raise self.error("it names no host")
+        user = f"{quote(connection.login, safe='')}@" if connection.login else ""
+        port = f":{connection.port}" if connection.port else ""
+        bracketed = f"[{host}]" if ":" in host else host
+        return f"{self.scheme}://{user}{bracketed}{port}/{quote(path.lstrip('/'), safe='/')}"
+
+
+Builder = type[EndpointBuilder]
+_BUILDERS: dict[str, Builder] = {}
+
+
+def connection_type(*names: str) -> Callable[[Builder], Builder]:
+    """Registers a builder for connection types."""
+
+    def register(builder: Builder) -> Builder:
+        _BUILDERS.update(dict.fromkeys(names, builder))
+        return builder
+
+    return register
+
+
+def known_connection_types() -> list[str]:
+    return sorted(_BUILDERS)
+
+
+def endpoint_of(connection: Connection, path: str, program: str | None = None) -> Endpoint:
+    """The endpoint for a connection and a path on it. Raises ConnectionConfigError."""
+    builder_class = _BUILDERS.get(connection.conn_type or "")
+    if builder_class is None:
+        raise ConnectionConfigError(
+            f"connection '{connection.conn_id}' has the type '{connection.conn_type}', which checkvalve can't use;"
+            f" it can use {', '.join(known_connection_types())}"
+        )
+    builder = builder_class(connection)
+    scheme = builder.required_scheme()
+    backends = engine_backends(program)
+    if scheme not in backends:
+        raise builder.error(
+            f"this engine has no backend for '{scheme}', which connections of type '{connection.conn_type}' need;"
+            f" it has {', '.join(sorted(backends))}"
+        )
+    return builder.endpoint(path)
+
+
+@cache
+def engine_backends(program: str | None) -> frozenset[str]:
+    """The schemes that the engine program has backends for (`checkvalve backends --json`)."""
+    result = subprocess.run(
+        [find_program(program), "backends", "--json"], capture_output=True, check=True, stdin=subprocess.DEVNULL
+    )
+    return frozenset(str(backend["scheme"]) for backend in json.loads(result.stdout)["backends"])
+
+
+@connection_type("sftp", "ssh")
+class SftpBuilder(EndpointBuilder):
+    """The extras of the stock SFTP and SSH hooks.
+
+    A path that does not begin with "/" is relative to the login directory. Unlike in older stock hooks, an unknown host
+    key is always refused, unless ``no_host_key_check`` says "true"; then whoever answers gets the login.
+    """
+
+    scheme = "sftp"
+
+    def endpoint(self, path: str) -> Endpoint:
+        self._login()
+        self._host_key()
+        ciphers = self.extra.get("ciphers")
+        self.add_option("ciphers", ",".join(map(str, ciphers)) if isinstance(ciphers, list) else ciphers)
+        return Endpoint(self.url(path if path.startswith("/") else f"~/{path}"), self.options, self.secrets)
+
+    def _login(self) -> None:
+        key_file, private_key = self.text("key_file"), self.text("private_key")
+        if key_file and private_key:
+            raise self.error("key_file and private_key are both given; keep one")
+        self.add_option("identity", key_file)
+        self.add_secret("private_key", private_key)
+        password = self.connection.password
+        passphrase = self.text("private_key_passphrase", "passphrase")
+        # As with the stock hooks, a key without a passphrase of its own is tried with the password.
+        self.add_secret("passphrase", passphrase or (password if key_file or private_key else None))
+        self.add_secret("password", password)
+
+    def _host_key(self) -> None:
+        host_key = self.text("host_key")
+        known_hosts = self.text("known_hosts")
+        # "none" is how the stock asynchronous hook is told not to check.
+        unchecked = self.flag("no_host_key_check", "ignore_hostkey_verification") or known_hosts == "none"
+        if host_key and unchecked:
+            raise self.error("host_key and no_host_key_check contradict each other; keep host_key")
+        if host_key:
+            words = host_key.split()
+            # The stock hooks take a lone base64 text for an RSA key.
+            self.add_option("host_key", " ".join(words[:2]) if len(words) > 1 else f"ssh-rsa {words[0]}")
+        elif unchecked:
+            self.add_option("host_key_check", "no")
+        if known_hosts != "none":
+            self.add_option("known_hosts", known_hosts)
+
+
+@connection_type("fs")
+class FileBuilder(EndpointBuilder):
+    """A folder that the worker sees. The extra ``path`` is the base of paths that do not begin with "/"."""
+
+    scheme = "file"
+
+    def endpoint(self, path: str) -> Endpoint:
+        base = self.text("path") or "/"
+        whole = path if path.startswith("/") else f"{base.rstrip('/')}/{path}"
+        return Endpoint(f"file://{quote(whole, safe='/')}")
+
+
+@connection_type("checkvalve")
+class GenericBuilder(EndpointBuilder):
+    """Any endpoint of the engine: a URL, which paths are appended to, options and secrets of its backend."""
+
+    def required_scheme(self) -> str:
+        return self._base_url().split("://", 1)[0]
+
+    def endpoint(self, path: str) -> Endpoint:
+        for line in (self.text("options") or "").splitlines():
+            name, equals, value = line.strip().partition("=")
+            if line.strip() and not equals:
+                raise self.error(f"the option '{line.strip()}' is not KEY=VALUE")
+            self.add_option(name.strip(), value.strip() if equals else None)
+        self.options.pop("", None)
+        self.add_secret("password", self.connection.password)
+        self.add_secret("private_key", self.text("private_key"))
+        self.add_secret("passphrase", self.text("passphrase"))
+        return Endpoint(self._with_user(f"{self._base_url().rstrip('/')}/{quote(path, safe='/').lstrip('/')}"),
+                        self.options, self.secrets)  # fmt: skip
+
+    def _base_url(self) -> str:
+        url = self.connection.host or ""
+        if "://" not in url:
+            raise self.error("its URL must be like sftp://files.example.org/outgoing or file:///data")
+        return url
+
+    def _with_user(self, url: str) -> str:
+        scheme, rest = url.split("://", 1)
+        if not self.connection.login or "@" in rest.split("/", 1)[0]:
+            return url
+        return f"{scheme}://{quote(self.connection.login, safe='')}@{rest}"
+
+
+@connection_type("aws")
+class S3Builder(EndpointBuilder):
+    """S3: paths are BUCKET/PREFIX. Login and password are the access key; without them the engine finds its own."""
+
+    scheme = "s3"
+
+    def endpoint(self, path: str) -> Endpoint:
+        self.add_secret("access_key_id", self.connection.login)
+        self.add_secret("secret_access_key", self.connection.password)
+        self.add_secret("session_token", self.text("aws_session_token"))
+        self.add_option("region", self.text("region_name"))
+        self.add_option("endpoint", self.text("endpoint_url"))
+        return Endpoint(f"s3://{quote(path.lstrip('/'), safe='/')}", self.options, self.secrets)
+
+
+@connection_type("google_cloud_platform")
+class GcsBuilder(EndpointBuilder):
+    """Google Cloud Storage: paths are BUCKET/PREFIX."""
+
+    scheme = "gs"
+
+    def endpoint(self, path: str) -> Endpoint:
+        self.add_option("key_file", self.text("key_path"))
+        self.add_option("project", self.text("project"))
+        self.add_secret("key", self.text("keyfile_dict"))
+        return Endpoint(f"gs://{quote(path.lstrip('/'), safe='/')}", self.options, self.secrets)
+
+
+@connection_type("wasb")
+class AzureBuilder(EndpointBuilder):
+    """Azure Blob Storage: paths are CONTAINER/PREFIX."""
+
+    scheme = "azure"
+
+    def endpoint(self, path: str) -> Endpoint:
+        self.add_option("account", self.connection.login)
+        self.add_option("endpoint", self.connection.host)
+        self.add_secret("account_key", self.connection.password)
+        self.add_secret("sas_token", self.text("sas_token"))
+        return Endpoint(f"azure://{quote(path.lstrip('/'), safe='/')}", self.options, self.secrets)
+
+
+@connection_type("ftp")
+class FtpBuilder(EndpointBuilder):
+    """FTP."""
+
+    scheme = "ftp"
+
+    def endpoint(self, path: str) -> Endpoint:
+        self.add_secret("password", self.connection.password)
+        return Endpoint(self.url(path), self.options, self.secrets)
+
+
+@connection_type("http")
+class HttpBuilder(EndpointBuilder):
+    """HTTP or HTTPS, by the connection's schema."""
+
+    @property
+    def scheme(self) -> str:  # type: ignore[override]
+        return self.connection.schema or "http"
+
+    def endpoint(self, path: str) -> Endpoint:
+        self.add_secret("password", self.connection.password)
+        host = (self.connection.host or "").split("://")[-1]
+        return Endpoint(self.url(path, host=host), self.options, self.secrets)

@@ -1,0 +1,111 @@
+"""CheckvalveHook: Airflow connections in, a running engine out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseHook, conf
+
+from ... import api
+from ...engine import Operation
+from ...errors import EngineError, Failure, PermanentError
+from ...summary import Summary
+from ..connections import ConnectionConfigError, endpoint_of
+from ..progress import ProgressLog
+
+# The supervisor sends SIGKILL 5 s after SIGTERM; the engine is gone before that.
+_KILL_GRACE_SECONDS = 3.0
+
+
+class CheckvalveHook(BaseHook):
+    """Runs the engine for a task: its events go to the task's log, its end becomes a return or an exception.
+
+    The engine runs in the task's process group and ends with it, whatever way the task dies; it also ends when the
+    task's supervisor is gone, since Airflow then starts the task again beside this one.
+
+    :param checkvalve_conn_id: a connection for ``test_connection`` and ``endpoint()``.
+    :param program: the engine program; default: ``[checkvalve] program``, ``CHECKVALVE_PROGRAM``, the wheel's.
+    """
+
+    conn_name_attr = "checkvalve_conn_id"
+    default_conn_name = "checkvalve_default"
+    conn_type = "checkvalve"
+    hook_name = "Checkvalve endpoint"
+
+    def __init__(self, checkvalve_conn_id: str = default_conn_name, program: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.checkvalve_conn_id = checkvalve_conn_id
+        self.program = program or conf.get("checkvalve", "program", fallback=None) or None
+        self._operation: Operation | None = None
+        self._stopped = False
+
+    def endpoint(self, path: str, conn_id: str | None = None) -> api.Endpoint:
+        """The endpoint of a connection for a path. Fails the task for good if the connection can't be used."""
+        try:
+            return endpoint_of(self.get_connection(conn_id or self.checkvalve_conn_id), path, self.program)
+        except ConnectionConfigError as error:
+            raise AirflowFailException(str(error)) from None
+
+    def run(self, start: Callable[[Callable[[Operation], None]], Operation]) -> Summary:
+        """Starts the engine with ``start(on_tick)``, logs its events, returns its summary.
+
+        Raises PermanentError or TemporaryError (see ``fail`` for what a task makes of them).
+        """
+        supervisor = os.getppid()
+
+        def on_tick(operation: Operation) -> None:
+            if os.getppid() != supervisor:
+                operation.stop(_KILL_GRACE_SECONDS)
+                raise AirflowException("the task's supervisor is gone; the engine was stopped")
+
+        progress = ProgressLog(self.log)
+        with start(on_tick) as operation:
+            self._operation = operation
+            if self._stopped:
+                operation.stop(_KILL_GRACE_SECONDS)
+            try:
+                for event in operation:
+                    progress.write(event)
+                return operation.result()
+            finally:
+                self._operation = None
+                if operation.summary:
+                    progress.summary(operation.summary)
+
+    def kill(self) -> None:
+        """For ``on_kill``: ends the engine within 3 s. Safe in a signal handler while ``run`` is under way."""
+        self._stopped = True
+        if (operation := self._operation) is not None:
+            self.log.warning("Stopping the engine")
+            operation.stop(_KILL_GRACE_SECONDS)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """What the button "Test" shows: `checkvalve doctor` on the connection's root."""
+        try:
+            connection = self.get_connection(self.checkvalve_conn_id)
+            report = api.doctor(endpoint_of(connection, "", self.program), program=self.program)
+        except (ConnectionConfigError, EngineError, FileNotFoundError) as error:
+            return False, str(error)
+        if report.error:
+            return False, advice(report.error, [self.checkvalve_conn_id])
+        return report.ok, "; ".join(f"{check.name}: {check.value}" for check in report.checks)
+
+
+def fail(error: EngineError, conn_ids: list[str]) -> AirflowException:
+    """The exception for a task: AirflowFailException (no retry) for what is permanent, else AirflowException."""
+    message = advice(error.failure, conn_ids) if error.failure else str(error)
+    return AirflowFailException(message) if isinstance(error, PermanentError) else AirflowException(message)
+
+
+def advice(failure: Failure, conn_ids: list[str]) -> str:
+    """The failure, and what an Airflow user can do about it."""
+    named = " or ".join(f"'{conn_id}'" for conn_id in conn_ids)
+    mends = {
+        "auth": f"Check login, password and key of connection {named}.",
+        "host_key": f"Put the server's public key into the extra 'host_key' of connection {named}, as `ssh-keyscan`"
+        " prints it, after comparing its fingerprint with one that you trust.",
+        "config": "",
+    }
+    return f"{failure}. {mends.get(failure.kind, '')}".strip()

@@ -1,0 +1,42 @@
+"""OpenLineage: the source and target folders as datasets, with what was written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from ..api import Endpoint
+
+
+def dataset_name(url: str) -> tuple[str, str]:
+    """Namespace and name by OpenLineage's naming: ("sftp://host:port", "/folder"), ("file", "/folder")."""
+    parts = urlsplit(url)
+    path = unquote(parts.path) or "/"
+    if not parts.netloc:
+        return parts.scheme or "file", path
+    return f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}", path
+
+
+def lineage(source: Endpoint, target: Endpoint, report: dict[str, Any] | None) -> Any:
+    """An OperatorLineage; None without the OpenLineage provider. ``report``: what the task pushed, once it ended."""
+    try:
+        from airflow.providers.common.compat.openlineage.facet import (
+            InputDataset,
+            OutputDataset,
+            OutputStatisticsOutputDatasetFacet,
+        )
+        from airflow.providers.openlineage.extractors import OperatorLineage
+    except ImportError:
+        return None
+    facets = {}
+    if report is not None:
+        facets["outputStatistics"] = OutputStatisticsOutputDatasetFacet(
+            size=report["bytes_copied"], fileCount=report["files_copied"]
+        )
+    source_namespace, source_name = dataset_name(source.url)
+    target_namespace, target_name = dataset_name(target.url)
+    return OperatorLineage(
+        inputs=[InputDataset(source_namespace, source_name)],
+        outputs=[OutputDataset(target_namespace, target_name, outputFacets=facets)],
+    )

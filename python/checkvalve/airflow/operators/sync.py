@@ -1,0 +1,47 @@
+"""CheckvalveSyncOperator: a whole folder, a list of files or a single file in one task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .base import emit_asset_events, report_of
+from .selecting import SelectingOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class CheckvalveSyncOperator(SelectingOperator):
+    """Plans and copies. Returns the counts: files_copied, files_skipped, bytes_copied, seconds, plan.
+
+    What is at the target already is passed over, so a retry and a rerun only move what is missing. A login that is
+    refused, an unknown host key or wrong parameters fail the task without a retry, as do files that can never be read;
+    everything else is retried. Parameters: see SelectingOperator and CheckvalveOperator.
+    """
+
+    template_fields: Sequence[str] = SelectingOperator.template_fields
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from ... import api
+        from ...errors import EngineError
+        from ..hooks.checkvalve import fail
+
+        ends, state = self.ends(), self.sync_state()
+        try:
+            summary = self.hook.run(
+                lambda on_tick: api.start(
+                    "sync", ends, self.job_options(), configured=self.configured_job(), state=state,
+                    program=self.hook.program, on_tick=on_tick,
+                )
+            )  # fmt: skip
+        except EngineError as error:
+            if error.summary:
+                self.leave_report(context, error.summary)
+            raise fail(error, self.conn_ids()) from None
+        self.leave_report(context, summary)
+        self.handle_empty(summary)
+        counts = report_of(summary)
+        del counts["failures"]
+        emit_asset_events(context, self.outlets, counts)
+        return counts

@@ -1,0 +1,50 @@
+"""Where the sync state is: an operator's ``state``, else ``[checkvalve] state`` of Airflow, else CHECKVALVE_STATE."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from airflow.providers.common.compat.sdk import BaseHook, conf
+
+from ..api import State
+
+
+def state_of(state: str | None) -> State:
+    """A path, a URL, or the id of a connection (``postgres``; ``sqlite`` with the path as its host).
+
+    A password, wherever it stands, goes to the engine through a descriptor. Raises ValueError for a connection of
+    another type.
+    """
+    location = state or conf.get("checkvalve", "state", fallback=None) or os.environ.get("CHECKVALVE_STATE")
+    if not location:
+        return State()
+    if "://" in location:
+        return _without_password(location)
+    if "/" in location:
+        return State(location)
+    return _of_connection(location)
+
+
+def _without_password(url: str) -> State:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return State(url)
+    user = f"{parts.username}@" if parts.username else ""
+    place = parts.netloc.rsplit("@", 1)[-1]
+    return State(urlunsplit(parts._replace(netloc=user + place)), unquote(parts.password))
+
+
+def _of_connection(conn_id: str) -> State:
+    connection = BaseHook.get_connection(conn_id)
+    if connection.conn_type == "sqlite":
+        return State(connection.host)
+    if connection.conn_type not in ("postgres", "postgresql"):
+        raise ValueError(
+            f"connection '{conn_id}' of type '{connection.conn_type}' can't hold the sync state: name one of type"
+            " 'postgres' or 'sqlite', or a path or URL"
+        )
+    user = f"{quote(connection.login, safe='')}@" if connection.login else ""
+    port = f":{connection.port}" if connection.port else ""
+    name = quote(connection.schema or "", safe="")
+    return State(f"postgresql://{user}{connection.host or 'localhost'}{port}/{name}", connection.password or None)

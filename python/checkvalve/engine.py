@@ -1,0 +1,306 @@
+"""Starts the engine program, reads its events, and makes sure that it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from .errors import EXIT_FILES_FAILED, EXIT_USAGE, EngineError, PermanentError, TemporaryError
+from .events import Event, event_from_json
+from .program import find_program
+from .summary import Summary
+
+Secrets = Mapping[str, Any]
+"""The document of --secrets-fd: {"source": {"password": …}, "target": …, "state": …, "endpoints": {NAME: …}}."""
+
+_TICK_SECONDS = 1.0
+_STOP_GRACE_SECONDS = 10.0
+_STDERR_LINES = 40
+
+
+class Operation:
+    """A running engine. Iterate over its events, then ask for the ``result()``; or only the latter.
+
+    Use it as a context manager: on the way out the engine is stopped if it still runs. It also ends by itself, as by
+    SIGTERM, when this process dies. One thread iterates; ``stop`` and ``terminate`` may be called from any thread and
+    from a signal handler.
+
+    ``files``: a list of paths for ``--files-from``. ``on_tick`` is called about once a second while events are read;
+    it may raise to give up, or call ``stop``.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        secrets: Secrets | None = None,
+        files: Sequence[str] | None = None,
+        program: str | None = None,
+        on_tick: Callable[[Operation], None] | None = None,
+    ) -> None:
+        self.summary: Summary | None = None
+        self.summary_json: dict[str, Any] | None = None
+        self._on_tick = on_tick
+        self._events_fd, events_write = os.pipe()
+        try:
+            with _Descriptors() as given:
+                words = [find_program(program), *arguments, "--events", f"fd:{events_write}", "--die-with-parent"]
+                if files is not None:
+                    words += ["--files-from", f"/dev/fd/{given.file_list(files)}", "--from0"]
+                secrets_write = None
+                if secrets:
+                    secrets_read, secrets_write = given.pipe()
+                    words += ["--secrets-fd", str(secrets_read)]
+                # The engine stays in our process group: who signals the group reaches it too.
+                self._process = subprocess.Popen(
+                    words,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    pass_fds=(events_write, *given.inherited),
+                )
+                given.close_inherited()
+                if secrets_write is not None:
+                    given.send(secrets_write, json.dumps(secrets).encode())
+        except BaseException:
+            os.close(self._events_fd)
+            raise
+        finally:
+            os.close(events_write)
+        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._stderr_reader = threading.Thread(target=self._read_stderr, name="checkvalve-stderr", daemon=True)
+        self._stderr_reader.start()
+        self._lines = self._read_lines()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def __enter__(self) -> Operation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Event]:
+        """Events as they come, until the engine closes its stream. The summary is kept for ``result``."""
+        for line in self._lines:
+            value = json.loads(line)
+            if value.get("type") == "summary":
+                self.summary_json = value.get("summary", value)
+                self.summary = Summary.from_json(self.summary_json or {})
+            elif event := event_from_json(value):
+                yield event
+
+    def result(self) -> Summary:
+        """Reads what is left, waits for the end and returns the summary.
+
+        Raises PermanentError or TemporaryError if the program's exit code is not 0.
+        """
+        for _ in self:
+            pass
+        code = self.wait()
+        if code != 0:
+            raise self._error(code)
+        if self.summary is None:
+            raise TemporaryError("the engine ended without a summary", exit_code=code)
+        return self.summary
+
+    def wait(self) -> int:
+        """Waits for the program's end; its exit code, negative for the signal that killed it."""
+        code = self._process.wait()
+        self._stderr_reader.join(timeout=_STOP_GRACE_SECONDS)
+        return code
+
+    def running(self) -> bool:
+        """Without reaping the process, so that a signal handler may ask while ``wait`` is under way."""
+        if self._process.returncode is not None:
+            return False
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
+
+    def terminate(self) -> None:
+        """Asks the engine to stop: it cleans up or journals what is in flight."""
+        self._signal(signal.SIGTERM)
+
+    def stop(self, grace_seconds: float = _STOP_GRACE_SECONDS) -> None:
+        """``terminate``, and SIGKILL if it still runs after the grace. Returns once it has ended."""
+        self.terminate()
+        deadline = time.monotonic() + grace_seconds
+        while self.running():
+            if time.monotonic() > deadline:
+                self._signal(signal.SIGKILL)
+                deadline = float("inf")
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        """Stops the engine if it still runs and gives the descriptors back."""
+        if self.running():
+            self.stop()
+        if self._events_fd >= 0:
+            os.close(self._events_fd)
+            self._events_fd = -1
+        self.wait()
+        for stream in (self._process.stdin, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.running():
+            # Popen.send_signal takes the lock that an interrupted Popen.wait holds.
+            os.kill(self.pid, number)
+
+    def _read_lines(self) -> Iterator[bytes]:
+        pending = b""
+        while self._events_fd >= 0:
+            ready, _, _ = select.select([self._events_fd], [], [], _TICK_SECONDS)
+            if self._on_tick is not None:
+                self._on_tick(self)
+            if not ready:
+                continue
+            data = os.read(self._events_fd, 1 << 16)
+            if not data:
+                return
+            *lines, pending = (pending + data).split(b"\n")
+            yield from lines
+
+    def _read_stderr(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._stderr.append(line.decode(errors="replace").rstrip())
+
+    def _error(self, code: int) -> EngineError:
+        return error_of(code, self.summary, "\n".join(self._stderr))
+
+
+def call_json(
+    arguments: Sequence[str],
+    *,
+    secrets: Secrets | None = None,
+    program: str | None = None,
+    timeout_seconds: float = 300,
+) -> tuple[int, dict[str, Any]]:
+    """Runs a short command with --json; its exit code and object. Raises EngineError if it printed no object."""
+    with _Descriptors() as given:
+        words = [find_program(program), *arguments, "--json", "--die-with-parent"]
+        secrets_write = None
+        if secrets:
+            secrets_read, secrets_write = given.pipe()
+            words += ["--secrets-fd", str(secrets_read)]
+        with subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=given.inherited,
+        ) as process:
+            try:
+                given.close_inherited()
+                if secrets_write is not None:
+                    given.send(secrets_write, json.dumps(secrets).encode())
+                output, errors = _communicate(process, timeout_seconds)
+            except BaseException:
+                process.kill()
+                raise
+    try:
+        return process.returncode, json.loads(output)
+    except ValueError:
+        raise error_of(process.returncode, None, errors.decode(errors="replace")) from None
+
+
+def error_of(code: int, summary: Summary | None, stderr: str) -> EngineError:
+    """The exception for an exit code other than 0."""
+    failure = summary.error if summary else None
+    if failure is not None:
+        kind = PermanentError if failure.permanent and failure.kind != "interrupted" else TemporaryError
+        return kind(str(failure), exit_code=code, failure=failure, summary=summary)
+    if code == EXIT_FILES_FAILED and summary is not None:
+        return _files_failed(code, summary)
+    message = stderr.strip() or f"the engine ended with exit code {code}"
+    if code == EXIT_USAGE:
+        return PermanentError(message, exit_code=code, summary=summary)
+    if code < 0:
+        message = f"the engine was killed by signal {signal.Signals(-code).name}"
+    elif summary is not None and summary.interrupted:
+        message = "the engine was told to stop"
+    return TemporaryError(message, exit_code=code, summary=summary)
+
+
+def _files_failed(code: int, summary: Summary) -> EngineError:
+    """Temporary if at least one file may succeed later: the retry passes over what is done."""
+    count = summary.files_failed or len(summary.failures)
+    shown = "; ".join(str(failure) for failure in summary.failures[:5])
+    more = f"; and {count - 5} more" if count > 5 else ""
+    permanent = bool(summary.failures) and all(failure.permanent for failure in summary.failures)
+    kind = PermanentError if permanent else TemporaryError
+    return kind(f"{count} file(s) not copied: {shown}{more}", exit_code=code, summary=summary)
+
+
+def _communicate(process: subprocess.Popen[bytes], timeout_seconds: float) -> tuple[bytes, bytes]:
+    """Like Popen.communicate, which would close standard input first and so tell the program to end."""
+    stdin, process.stdin = process.stdin, None
+    try:
+        return process.communicate(timeout=timeout_seconds)
+    except subprocess.TimeoutExpired:
+        raise TemporaryError(f"no answer within {timeout_seconds:.0f} s", exit_code=-signal.SIGKILL) from None
+    finally:
+        if stdin is not None:
+            stdin.close()
+
+
+class _Descriptors:
+    """The descriptors of one start: what the program inherits, and the write end of its secrets."""
+
+    def __init__(self) -> None:
+        self.inherited: list[int] = []
+        self._writes: list[int] = []
+
+    def __enter__(self) -> _Descriptors:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close_inherited()
+        for descriptor in self._writes:
+            os.close(descriptor)
+
+    def pipe(self) -> tuple[int, int]:
+        read, write = os.pipe()
+        self.inherited.append(read)
+        self._writes.append(write)
+        return read, write
+
+    def file_list(self, files: Sequence[str]) -> int:
+        """Paths, each ended by NUL, in memory: a list of any length needs no thread that feeds it."""
+        descriptor = os.memfd_create("checkvalve-files")
+        self.inherited.append(descriptor)
+        with open(descriptor, "wb", closefd=False) as stream:
+            stream.write(b"".join(os.fsencode(name) + b"\0" for name in files))
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
+
+    def close_inherited(self) -> None:
+        for descriptor in self.inherited:
+            os.close(descriptor)
+        self.inherited = []
+
+    def send(self, descriptor: int, data: bytes) -> None:
+        """Writes it all and closes. A program that ended early is found by its exit code."""
+        self._writes.remove(descriptor)
+        try:
+            with open(descriptor, "wb") as stream:
+                stream.write(data)
+        except BrokenPipeError:
+            pass

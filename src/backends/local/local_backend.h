@@ -1,0 +1,10 @@
+// Files of this machine: "file:///path" and plain paths.
+#pragma once
+
+#include "backends/registry.h"
+
+namespace checkvalve {
+
+extern const BackendDescriptor local_backend;
+
+} // namespace checkvalve

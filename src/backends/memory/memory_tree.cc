@@ -1,0 +1,115 @@
+#include "backends/memory/memory_tree.h"
+
+#include "core/path.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::size_t page_entries = 1'000;
+
+// Reads the live store: each page goes on behind the last name of the one before.
+class MemoryListing : public Listing {
+public:
+  MemoryListing(SharedMemoryTree tree, std::string directory, bool recursive)
+      : tree_(std::move(tree)), directory_(std::move(directory)), recursive_(recursive) {
+    const std::string full = tree_->full(directory_);
+    prefix_ = full.empty() ? "" : full + "/";
+    position_ = prefix_;
+  }
+
+  Task<Result<std::vector<Entry>>> next() override {
+    co_await next_turn();
+    std::vector<Entry> page;
+    const auto& nodes = tree_->store->nodes();
+    auto node = nodes.lower_bound(position_);
+    while (page.size() < page_entries && node != nodes.end() && node->first.starts_with(prefix_)) {
+      const std::string_view below = std::string_view(node->first).substr(prefix_.size());
+      const std::size_t slash = below.find('/');
+      if (slash == below.npos || recursive_) {
+        page.push_back(tree_->entry(join_path(directory_, below), node->second));
+        position_ = node->first + '\0';
+      } else {
+        // Without directories, what names have in common up to a '/' is told as one.
+        if (!tree_->capabilities.directories)
+          page.push_back({join_path(directory_, below.substr(0, slash)), EntryType::directory, 0, std::nullopt, std::nullopt, ""});
+        position_ = prefix_ + std::string(below.substr(0, slash)) + static_cast<char>('/' + 1);
+      }
+      node = nodes.lower_bound(position_);
+    }
+    co_return page;
+  }
+
+private:
+  SharedMemoryTree tree_;
+  std::string directory_;
+  bool recursive_;
+  std::string prefix_;   // of full paths below the directory
+  std::string position_; // the first full path that was not looked at
+};
+
+} // namespace
+
+std::string MemoryTree::full(std::string_view path) const { return join_path(root, path); }
+
+std::string MemoryTree::shown(std::string_view path) const {
+  return escape_bytes("memory://" + join_path(join_path(name, root), path));
+}
+
+Failure MemoryTree::failure(ErrorKind kind, std::string_view operation, std::string_view path, std::string message) const {
+  return Failure(make_error(kind, std::string(operation), shown(path), std::move(message)));
+}
+
+Entry MemoryTree::entry(std::string path, const MemoryNode& node) const {
+  Entry out;
+  out.path = std::move(path);
+  out.type = node.type;
+  out.size_bytes = node.size_bytes();
+  out.mtime_ns = kept_mtime(node.mtime_ns);
+  out.mode = node.mode;
+  if (!capabilities.directories) out.etag = std::to_string(node.version);
+  return out;
+}
+
+std::int64_t MemoryTree::kept_mtime(std::int64_t mtime_ns) const {
+  const std::int64_t rest = mtime_ns % capabilities.mtime_precision_ns;
+  return mtime_ns - (rest < 0 ? rest + capabilities.mtime_precision_ns : rest);
+}
+
+Result<void> MemoryTree::connect(bool root_may_be_missing) const {
+  if (!capabilities.directories) return {};
+  const MemoryNode* node = store->find(root);
+  if (!node && root_may_be_missing) return {};
+  if (!node) return failure(ErrorKind::not_found, "open directory", "", "no such directory");
+  if (node->type != EntryType::directory) return failure(ErrorKind::not_a_directory, "open directory", "", "is no directory");
+  return {};
+}
+
+Result<void> MemoryTree::check_open_files(std::string_view operation, std::string_view path) const {
+  if (*files_open < capabilities.files_in_flight) return {};
+  return failure(ErrorKind::io, operation, path, "more files are open than this store allows");
+}
+
+Result<Entry> MemoryTree::stat(const std::string& path, bool follow) const {
+  const auto resolved = follow ? store->resolve(full(path)) : full(path);
+  if (!resolved) return failure(ErrorKind::io, "stat", path, "the link goes in circles or out of the store");
+  if (const MemoryNode* node = store->find(*resolved)) return entry(path, *node);
+  // Without directories, a prefix that names have in common is as good as one.
+  const auto below = store->nodes().lower_bound(*resolved + "/");
+  if (!capabilities.directories && below != store->nodes().end() && below->first.starts_with(*resolved + "/"))
+    return Entry{path, EntryType::directory, 0, std::nullopt, std::nullopt, ""};
+  for (std::string_view up = parent_path(*resolved); !up.empty(); up = parent_path(up))
+    if (const MemoryNode* above = store->find(up); above && above->type == EntryType::file && capabilities.directories)
+      return failure(ErrorKind::not_a_directory, "stat", path, "a component of the path is no directory");
+  return failure(ErrorKind::not_found, "stat", path, "no such file or directory");
+}
+
+Result<std::unique_ptr<Listing>> list_memory(SharedMemoryTree tree, std::string directory, bool recursive) {
+  if (tree->capabilities.directories) {
+    CV_TRY(const Entry entry, tree->stat(directory, true));
+    if (entry.type != EntryType::directory)
+      return tree->failure(ErrorKind::not_a_directory, "list", directory, "is no directory");
+  }
+  return std::make_unique<MemoryListing>(std::move(tree), std::move(directory), recursive);
+}
+
+} // namespace checkvalve

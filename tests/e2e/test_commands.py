@@ -1,0 +1,311 @@
+"""The other commands, wrong usage, configs with jobs and dates, and what a person sees."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from e2e.support.pair import FIXED_MTIME, Pair
+from e2e.support.program import PROGRAM, Program
+from e2e.support.trees import contents, fill, large_file, many_small, snapshot, write_file
+from servers.process import free_port
+
+COMMANDS = ["sync", "plan", "run", "status", "verify", "sweep", "ls", "doctor", "trust"]
+
+
+@pytest.fixture
+def program(place: Path) -> Program:
+    return Program(place / "home")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(program: Program, command: str) -> None:
+    text = program.run(command, "--help").expect(0).stdout.decode()
+    assert re.search(r"^\s+checkvalve " + command, text, re.MULTILINE), text
+
+
+def test_help_and_version(program: Program) -> None:
+    text = program.run("--help").expect(0).stdout.decode()
+    assert all(command in text for command in COMMANDS)
+    assert re.search(r"\d+\.\d+\.\d+", program.run("--version").expect(0).stdout.decode())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sync"],
+        ["sync", "/only-one"],
+        ["sync", "/a", "/b", "--no-such-option"],
+        ["sync", "/a", "/b", "--memory", "lots"],
+        ["sync", "/a", "/b", "--min-age", "soon"],
+        ["sync", "/a", "/b", "--on-conflict", "maybe"],
+        ["sync", "/a", "/b", "--include", "[unclosed"],
+        ["sync", "gopher://host/a", "/b"],
+        ["sync", "nowhere:a", "/b"],
+        ["sync", "--job", "nothing"],
+        ["sync", "/a/{date}", "/b/{date}"],
+        ["sync", "/a/{date}", "/b/{date}", "--date", "2024-02-30"],
+        ["sync", "/a", "/b", "--config", "/does/not/exist.toml"],
+        ["frobnicate"],
+    ],
+)
+def test_wrong_usage(program: Program, arguments: list[str]) -> None:
+    outcome = program.run(arguments[0], *arguments[1:]).expect(2)
+    assert outcome.stderr.strip() or outcome.stdout.strip()
+
+
+def test_unknown_option_names_the_nearest(program: Program) -> None:
+    assert "--exclude" in program.run("sync", "/a", "/b", "--exlude", "x").expect(2).text
+
+
+def test_source_that_does_not_exist(pair: Pair) -> None:
+    pair.source.rmdir()
+    outcome = pair.sync()
+    assert outcome.code in (1, 3), outcome.text
+    assert "not_found" in outcome.stdout.decode()
+
+
+def test_server_that_is_down(plain_pair: Pair) -> None:
+    fill(plain_pair.source, {"a": b"a"})
+    url = f"sftp://127.0.0.1:{free_port()}/x"
+    outcome = plain_pair.program.work("sync", url, plain_pair.target_url, "--retries", "1").expect(3)
+    assert (outcome.json["error"]["kind"], outcome.json["error"]["status"] != "permanent") == ("connection", True)
+    outcome = plain_pair.program.work("sync", plain_pair.source_url, url, "--retries", "0").expect(3)
+    assert outcome.json["files_copied"] == 0
+
+
+def test_verify(pair: Pair) -> None:
+    fill(pair.source, {"same": b"same", "size": b"longer", "missing": b"x", "content": b"right"})
+    for path in pair.source.iterdir():
+        os.utime(path, (FIXED_MTIME, FIXED_MTIME))
+    pair.synced()
+    options = list(pair.program.options)
+
+    def verify(*extra: str) -> tuple[int, dict[str, str], int]:
+        outcome = pair.program.run("verify", pair.source_url, pair.target_url, *options, "--json", *extra)
+        report = outcome.json
+        return outcome.code, {entry["path"]: entry["reason"] for entry in report["differences"]}, report["files_extra"]
+
+    assert verify() == (0, {}, 0)
+    write_file(pair.target / "size", b"short", mtime=FIXED_MTIME)
+    (pair.target / "missing").unlink()
+    write_file(pair.target / "content", b"wrong", mtime=FIXED_MTIME)
+    write_file(pair.target / "extra", b"extra")
+    before = snapshot(pair.target)
+    assert verify() == (1, {"size": "size", "missing": "missing"}, 1)
+    assert verify("--checksum") == (1, {"size": "size", "missing": "missing", "content": "content"}, 1)
+    assert snapshot(pair.target) == before
+
+
+def test_sweep_removes_only_our_own_old_leftovers(plain_pair: Pair) -> None:
+    pair = plain_pair
+    old = int(time.time()) - 7 * 86_400
+    ours = "deep/.cv-7k3m9q2x5t-1-9f02ab17-42.part"
+    write_file(pair.target / ours, b"left", mtime=old)
+    write_file(pair.target / ".cv-7k3m9q2x5t-1-9f02ab17-43.part", b"young")
+    write_file(pair.target / ".cv-looks-alike.part", b"not ours", mtime=old)
+    write_file(pair.target / "user.part", b"not ours", mtime=old)
+    arguments = [pair.target_url, *pair.program.options, "--older-than", "1d", "--json"]
+    before = snapshot(pair.target)
+    dry = pair.program.run("sweep", *arguments, "--dry-run").expect(0).json
+    assert ([entry["path"] for entry in dry["found"]], dry["removed"]) == ([ours], 0)
+    assert snapshot(pair.target) == before
+    assert pair.program.run("sweep", *arguments).expect(0).json["removed"] == 1
+    assert set(before) - set(snapshot(pair.target)) == {ours.encode()}
+
+
+def test_ls(plain_pair: Pair) -> None:
+    fill(plain_pair.source, {"a.txt": b"12345", "folder/b.txt": b"x"})
+    write_file(os.fsencode(plain_pair.source) + b"/new\nline", b"")
+    text = plain_pair.program.run("ls", plain_pair.source_url, *plain_pair.program.options).expect(0).stdout.decode()
+    assert "a.txt" in text
+    assert "5" in text
+    assert "folder" in text
+    assert "new\nline" not in text
+
+
+def test_doctor(plain_pair: Pair) -> None:
+    before = snapshot(plain_pair.target)
+    outcome = plain_pair.program.run("doctor", plain_pair.target_url, *plain_pair.program.options, "--json").expect(0)
+    report = outcome.json
+    assert report["ok"] is True
+    assert "posix-rename@openssh.com" in outcome.stdout.decode()
+    assert snapshot(plain_pair.target) == before
+    text = (
+        plain_pair.program.run("doctor", plain_pair.target_url, *plain_pair.program.options).expect(0).stdout.decode()
+    )
+    assert "posix-rename" in text
+
+
+def test_doctor_of_a_read_only_server(plain_pair: Pair, read_only_server: object) -> None:
+    from servers.openssh import SshServer
+
+    assert isinstance(read_only_server, SshServer)
+    known_hosts = plain_pair.state.parent / "known_hosts"
+    known_hosts.write_text(known_hosts.read_text() + read_only_server.known_hosts.read_text())
+    outcome = plain_pair.program.run("doctor", read_only_server.url(plain_pair.source), *plain_pair.program.options)
+    assert outcome.code in (0, 1), outcome.text
+
+
+def config_text(pair: Pair) -> str:
+    server = {
+        side: url.split("/")[2].split("@")[1].split(":")
+        for side, url in (("source", pair.source_url), ("target", pair.target_url))
+    }
+    user = pair.source_url.split("/")[2].split("@")[0]
+    endpoints = "".join(
+        f"""
+[endpoint.{side}]
+url = "sftp://{user}@{host}:{port}{str(getattr(pair, side)).replace(" ", "%20")}"
+"""
+        for side, (host, port) in server.items()
+    )
+    return (
+        endpoints
+        + """
+[job.daily]
+source = "source:in/{date}"
+target = "target:out/{date:%Y/%m/%d}"
+include = ["*.txt"]
+"""
+    )
+
+
+def test_job_with_a_range_of_dates(pair: Pair) -> None:
+    for day in ("2024-02-28", "2024-02-29", "2024-03-01", "2024-03-02"):
+        fill(pair.source / "in" / day, {"a.txt": day.encode(), "skipped.csv": b"x"})
+    config = pair.state.parent / "checkvalve.toml"
+    config.write_text(config_text(pair))
+    outcome = pair.program.work("sync", "--config", str(config), "--job", "daily", "--date", "2024-02-29..2024-03-01")
+    outcome.expect(0)
+    assert len(outcome.stdout.splitlines()) == 2
+    assert contents(pair.target) == {b"out/2024/02/29/a.txt": b"2024-02-29", b"out/2024/03/01/a.txt": b"2024-03-01"}
+
+
+def test_config_in_the_working_directory_and_yesterday(pair: Pair) -> None:
+    yesterday = (
+        subprocess.run(["date", "-d", "yesterday", "+%F"], capture_output=True, check=True).stdout.decode().strip()
+    )
+    fill(pair.source / "in" / yesterday, {"a.txt": b"x"})
+    (pair.state.parent / "checkvalve.toml").write_text(config_text(pair))
+    pair.program.cwd = pair.state.parent
+    pair.program.work("sync", "--job", "daily", "--date", "yesterday").expect(0)
+    assert list(contents(pair.target)) == [f"out/{yesterday.replace('-', '/')}/a.txt".encode()]
+
+
+def test_endpoints_by_name(pair: Pair) -> None:
+    fill(pair.source, {"sub/a.txt": b"x"})
+    config = pair.state.parent / "checkvalve.toml"
+    config.write_text(config_text(pair))
+    pair.program.work("sync", "source:sub", "target:other", "--config", str(config)).expect(0)
+    assert contents(pair.target) == {b"other/a.txt": b"x"}
+
+
+@pytest.mark.parametrize("line", ["unknown_key = 1", "include = 5", "this is not toml", 'on_conflict = "maybe"'])
+def test_error_in_the_config_names_the_line(plain_pair: Pair, line: str) -> None:
+    config = plain_pair.state.parent / "checkvalve.toml"
+    text = config_text(plain_pair).replace('include = ["*.txt"]', line)
+    config.write_text(text)
+    number = text.splitlines().index(line) + 1
+    outcome = plain_pair.program.run("sync", "--config", str(config), "--job", "daily", "--date", "2024-03-01").expect(
+        2
+    )
+    assert f"checkvalve.toml:{number}" in outcome.text
+
+
+def test_progress_bar_on_a_terminal_only(plain_pair: Pair) -> None:
+    many_small(plain_pair.source, 50)
+    large_file(plain_pair.source / "large", 30 << 20)
+    argv = [str(PROGRAM), "sync", plain_pair.source_url, plain_pair.target_url, *plain_pair.program.options]
+    terminal, child_side = pty.openpty()
+    run = subprocess.Popen(
+        [*argv, "--bwlimit", "30MiB"],
+        env={**plain_pair.program.environment(), "TERM": "xterm"},
+        stdout=child_side,
+        stderr=child_side,
+        stdin=subprocess.DEVNULL,
+    )
+    os.close(child_side)
+    shown = b""
+    try:
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    except OSError:  # Linux's way to say that the other side is closed
+        pass
+    os.close(terminal)
+    assert run.wait(60) == 0
+    assert b"\r" in shown
+    assert b"%" in shown
+    quiet = subprocess.run(argv, env=plain_pair.program.environment(), capture_output=True, check=True)
+    assert b"\r" not in quiet.stderr
+    assert b"\x1b" not in quiet.stderr + quiet.stdout
+
+
+def test_output_for_people_names_each_failure(pair: Pair) -> None:
+    fill(pair.source, {"a": b"a"})
+    outcome = pair.program.run(
+        "sync", pair.source_url, pair.target_url, *pair.program.options, "--file", "a", "--file", "gone"
+    )
+    assert outcome.code == 1
+    assert "gone" in outcome.text
+
+
+def test_events_schema_is_the_one_in_the_repository(program: Program) -> None:
+    import json
+
+    from e2e.support.program import ROOT
+
+    printed = json.loads(program.run("events-schema").expect(0).stdout)
+    assert printed == json.loads((ROOT / "schema" / "events.schema.json").read_text())
+
+
+def test_state_in_the_default_place(plain_pair: Pair) -> None:
+    fill(plain_pair.source, {"a": b"a"})
+    options = plain_pair.program.options
+    del options[options.index("--state") : options.index("--state") + 2]
+    plain_pair.synced()
+    assert list((plain_pair.program.home / "state").rglob("*"))
+
+
+def test_bandwidth_limit(plain_pair: Pair) -> None:
+    large_file(plain_pair.source / "large", 12 << 20)
+    assert plain_pair.synced("--bwlimit", "8MiB")["seconds"] > 0.7  # type: ignore[operator]
+
+
+def test_die_with_parent(plain_pair: Pair) -> None:
+    """The shell that started it is killed: the program ends and cleans up."""
+    import signal
+
+    from servers.process import wait_until
+
+    large_file(plain_pair.source / "large", 60 << 20)
+    argv = [
+        str(PROGRAM),
+        "sync",
+        plain_pair.source_url,
+        plain_pair.target_url,
+        *plain_pair.program.options,
+        "--bwlimit",
+        "10MiB",
+        "--die-with-parent",
+    ]
+    parent = subprocess.Popen(
+        ["sh", "-c", '"$@" & echo $!; wait', "sh", *argv],
+        env=plain_pair.program.environment(),
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+    assert parent.stdout
+    child = int(parent.stdout.readline())
+    assert wait_until(lambda: any(plain_pair.target.glob(".cv-*.part")), 30)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    assert wait_until(lambda: not Path(f"/proc/{child}/exe").exists(), 20)
+    plain_pair.assert_clean()

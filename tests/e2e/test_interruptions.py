@@ -1,0 +1,237 @@
+"""Runs that are killed, stopped, cut off or kept waiting: no torn file, no leftover, and the next run goes on."""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.conftest import make_pair
+from e2e.support.pair import Pair, Servers
+from e2e.support.program import Running
+from e2e.support.trees import assert_no_torn_file, assert_same, fill, large_file, many_small, temporaries
+from servers.process import wait_until
+from servers.proxy import DelayProxy
+
+SLOW = ["--bwlimit", "20MiB"]  # so that a large file takes long enough to be interrupted
+LARGE_BYTES = 80 << 20
+
+
+def start_large(pair: Pair) -> Running:
+    """A run with a temporary of some megabytes at the target."""
+    large_file(pair.source / "large.bin", LARGE_BYTES)
+    run = pair.start_sync(*SLOW)
+
+    def part_is_written() -> bool:
+        return any(part.stat().st_size > 4 << 20 for part in pair.target.glob(".cv-*.part"))
+
+    assert wait_until(lambda: part_is_written() or run.popen.poll() is not None, 60)
+    assert run.popen.poll() is None, run.finish().text
+    return run
+
+
+def test_sigkill_among_many_small_files(pair: Pair) -> None:
+    many_small(pair.source, 4000)
+    run = pair.start_sync()
+    run.wait_for_published(500)
+    run.signal(signal.SIGKILL)
+    assert run.finish().code == -signal.SIGKILL
+    assert_no_torn_file(pair.source, pair.target)
+    summary = pair.synced()
+    assert 0 < summary["files_copied"] <= 3500 + 500  # type: ignore[operator]
+    pair.assert_clean()
+    pair.assert_nothing_to_do()
+
+
+def test_sigkill_in_a_large_file(pair: Pair) -> None:
+    run = start_large(pair)
+    run.signal(signal.SIGKILL)
+    assert run.finish().code == -signal.SIGKILL
+    assert not (pair.target / "large.bin").exists()
+    assert temporaries(pair.target)
+    pair.synced()
+    pair.assert_clean()
+
+
+def test_sigkill_keeps_the_old_version(pair: Pair) -> None:
+    fill(pair.source, {"large.bin": b"old"})
+    pair.synced()
+    run = start_large(pair)
+    run.signal(signal.SIGKILL)
+    run.finish()
+    assert (pair.target / "large.bin").read_bytes() == b"old"
+    pair.synced()
+    pair.assert_clean()
+
+
+def test_sigkill_then_run_of_the_same_plan(pair: Pair) -> None:
+    many_small(pair.source, 2000)
+    plan = pair.plan("--lease-ttl", "2s").expect(0).json["plan"]
+    run = pair.program.start("run", plan)
+    run.wait_for_published(200)
+    run.signal(signal.SIGKILL)
+    run.finish()
+    summary = pair.run_plan(plan).expect(0).json  # waits until the dead worker's lease has expired
+    assert summary["files_copied"] < 2000
+    assert_same(pair.source, pair.target)
+    pair.assert_clean()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_stop_cleanly(pair: Pair, number: signal.Signals, code: int) -> None:
+    many_small(pair.source, 500)
+    run = start_large(pair)
+    run.signal(number)
+    outcome = run.finish()
+    assert outcome.code == code, outcome.text
+    assert outcome.events[-1]["type"] == "summary"
+    assert outcome.events[-1]["interrupted"] is True
+    pair.assert_clean()
+    assert_no_torn_file(pair.source, pair.target)
+    pair.synced()
+
+
+def test_signal_while_planning(pair: Pair) -> None:
+    many_small(pair.source, 3000, folders=300)
+    run = pair.start_sync()
+    run.wait_for(lambda event: event["type"] == "started")
+    run.signal(signal.SIGTERM)
+    assert run.finish().code in (143, 0)
+    pair.assert_clean()
+    pair.synced()
+
+
+@pytest.fixture
+def proxies(place: Path, servers: Servers) -> Iterator[tuple[DelayProxy, DelayProxy]]:
+    with (
+        DelayProxy(servers.source.port, place / "source-proxy.log") as source,
+        DelayProxy(servers.target.port, place / "target-proxy.log") as target,
+    ):
+        yield source, target
+
+
+@pytest.fixture
+def proxied_pair(place: Path, servers: Servers, user_key: Path, proxies: tuple[DelayProxy, DelayProxy]) -> Pair:
+    return make_pair(place, servers, user_key, source_port=proxies[0].port, target_port=proxies[1].port)
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["source", "target"])
+@pytest.mark.parametrize("seed", range(4))
+def test_connection_cut_at_a_random_byte(
+    proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy], side: int, seed: int
+) -> None:
+    pair = proxied_pair
+    many_small(pair.source, 1000)
+    large_file(pair.source / "large.bin", 16 << 20)
+    total = sum(path.stat().st_size for path in pair.source.rglob("*") if path.is_file())
+    proxies[side].cut_after(random.Random(seed).randrange(50_000, total))
+    outcome = pair.sync("--retries", "6").expect(0)
+    assert proxies[side].was_cut()
+    assert outcome.of_type("retry")
+    assert_same(pair.source, pair.target)
+    pair.assert_clean()
+
+
+def test_cut_again_and_again(proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy]) -> None:
+    pair = proxied_pair
+    many_small(pair.source, 1500)
+    run = pair.start_sync("--retries", "10")
+    for published, proxy in ((200, proxies[0]), (300, proxies[1]), (400, proxies[0])):
+        run.wait_for_published(published)
+        proxy.cut()
+    outcome = run.finish().expect(0)
+    assert outcome.of_type("retry")
+    assert_same(pair.source, pair.target)
+    pair.assert_clean()
+
+
+def test_server_restarted_in_mid_run(own_pair: Pair, own_servers: Servers) -> None:
+    many_small(own_pair.source, 1500)
+    run = own_pair.start_sync("--retries", "10")
+    run.wait_for_published(200)
+    own_servers.target.restart()
+    run.wait_for_published(200)
+    own_servers.source.restart()
+    run.finish().expect(0)
+    assert_same(own_pair.source, own_pair.target)
+    own_pair.assert_clean()
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_server_that_stops_answering(own_pair: Pair, own_servers: Servers, side: str) -> None:
+    """The run ends with an error and does not hang; what was published is whole."""
+    many_small(own_pair.source, 300)
+    run = start_large_behind(own_pair)
+    server = getattr(own_servers, side)
+    server.pause()
+    try:
+        outcome = run.finish()
+    finally:
+        server.resume()
+    assert outcome.code in (1, 3), outcome.text
+    summary = outcome.events[-1]
+    reasons = {failure["kind"] for failure in summary["failures"]}
+    if summary["error"]:
+        reasons.add(summary["error"]["kind"])
+    assert reasons & {"timeout", "connection"}, summary
+    assert_no_torn_file(own_pair.source, own_pair.target)
+    own_pair.synced()
+
+
+def start_large_behind(pair: Pair) -> Running:
+    large_file(pair.source / "large.bin", LARGE_BYTES)
+    run = pair.start_sync(*SLOW, "--stall-timeout", "2s", "--connect-timeout", "2s", "--retries", "1")
+    run.wait_for_published(20)
+    return run
+
+
+def test_server_that_pauses_for_less_than_the_stall_timeout(
+    proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy]
+) -> None:
+    many_small(proxied_pair.source, 1000)
+    run = proxied_pair.start_sync("--stall-timeout", "30s")
+    run.wait_for_published(100)
+    proxies[1].hang()
+    time.sleep(1)  # the pause itself is what is tested
+    proxies[1].flow()
+    outcome = run.finish().expect(0)
+    assert not outcome.of_type("retry")
+    assert_same(proxied_pair.source, proxied_pair.target)
+
+
+def test_server_that_greets_and_says_no_more(
+    place: Path, proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy]
+) -> None:
+    fill(proxied_pair.source, {"a.txt": b"a"})
+    proxies[0].hang()
+    outcome = proxied_pair.sync("--connect-timeout", "1s", "--stall-timeout", "1s", "--retries", "0").expect(3)
+    assert outcome.json["error"]["kind"] in ("timeout", "connection")
+    assert outcome.json["error"]["status"] != "permanent"
+
+
+def test_high_latency(place: Path, servers: Servers, user_key: Path) -> None:
+    """Requests are pipelined: 400 files at 40 ms take far fewer round trips than one each."""
+    with (
+        DelayProxy(servers.source.port, place / "s.log", delay_ms=20) as source,
+        DelayProxy(servers.target.port, place / "t.log", delay_ms=20) as target,
+    ):
+        pair = make_pair(place, servers, user_key, source_port=source.port, target_port=target.port)
+        many_small(pair.source, 400, folders=4)
+        summary = pair.synced()
+        # One file after the other needs at least six round trips a file on the two sides: 96 s.
+        assert summary["seconds"] < 400 * 6 * 0.040 / 4  # type: ignore[operator]
+
+
+def test_output_on_a_closed_pipe(plain_pair: Pair) -> None:
+    """A reader that goes away is no crash."""
+    many_small(plain_pair.source, 200)
+    run = plain_pair.start_sync("--json")
+    run.close_events()
+    outcome = run.finish()
+    assert outcome.code >= 0, outcome.text
+    assert re.search(r"[Ss]anitizer|terminate called", outcome.text) is None

@@ -1,0 +1,241 @@
+"""Logins and host keys: every way in, and every way to be refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.conftest import make_pair
+from e2e.support.pair import Pair, Servers
+from e2e.support.program import Outcome
+from e2e.support.trees import assert_same, contents, fill
+from servers.asyncssh_server import AsyncsshServer
+from servers.keys import Agent, fingerprint, make_key, public_key, sign_user_key, write_known_hosts
+from servers.openssh import SshServer
+
+TREE = {"a.txt": b"alpha", "b/c.txt": b"gamma"}
+PASSWORD = 'pass word with $pecial "quotes" ü'
+
+
+@pytest.fixture
+def filled(plain_pair: Pair) -> Pair:
+    fill(plain_pair.source, TREE)
+    return plain_pair
+
+
+def without_identity(pair: Pair) -> list[str]:
+    options = pair.program.options
+    at = options.index("--identity")
+    return options[:at] + options[at + 2 :]
+
+
+def refused(outcome: Outcome, kind: str) -> str:
+    """Nothing was moved, the error is permanent; returns its message."""
+    outcome.expect(3)
+    error = outcome.json["error"]
+    assert (error["kind"], error["status"]) == (kind, "permanent")
+    assert not outcome.of_type("retry")
+    return str(error["message"])
+
+
+def test_wrong_key(filled: Pair, place: Path) -> None:
+    filled.program.options = [*without_identity(filled), "--identity", str(make_key(place / "stranger"))]
+    message = refused(filled.sync(), "auth")
+    assert message
+    assert contents(filled.target) == {}
+
+
+def test_identity_that_does_not_exist(filled: Pair, place: Path) -> None:
+    filled.program.options = [*without_identity(filled), "--identity", str(place / "missing key")]
+    outcome = filled.sync()
+    assert outcome.code in (2, 3)
+    assert "missing key" in outcome.text
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+def test_key_types(place: Path, servers: Servers, user_key: Path, kind: str) -> None:
+    key = make_key(place / "key", kind=kind)
+    with SshServer(place / "server", authorized=[key]) as server:
+        pair = make_pair(place, Servers(server, server), key)
+        fill(pair.source, TREE)
+        pair.synced()
+
+
+def test_key_with_passphrase(place: Path) -> None:
+    key = make_key(place / "key", passphrase="open sesame")
+    with SshServer(place / "server", authorized=[key]) as server:
+        pair = make_pair(place, Servers(server, server), key)
+        fill(pair.source, TREE)
+        pair.program.env = {"CHECKVALVE_SOURCE_PASSPHRASE": "wrong", "CHECKVALVE_TARGET_PASSPHRASE": "open sesame"}
+        refused(pair.sync(), "auth")
+        pair.program.env = {f"CHECKVALVE_{side}_PASSPHRASE": "open sesame" for side in ("SOURCE", "TARGET")}
+        pair.synced()
+
+
+def test_certificate(place: Path) -> None:
+    authority = make_key(place / "authority")
+    key = make_key(place / "key")
+    (place / "ca.pub").write_text(public_key(authority) + "\n")
+    with SshServer(place / "server", lines=[f'TrustedUserCAKeys "{place / "ca.pub"}"']) as server:
+        sign_user_key(authority, key, server.user)
+        pair = make_pair(place, Servers(server, server), key)
+        fill(pair.source, TREE)
+        pair.synced()
+
+
+def test_agent(filled: Pair, place: Path, user_key: Path) -> None:
+    agent = Agent(place / "agent")
+    try:
+        filled.program.options = without_identity(filled)
+        filled.program.env = {"SSH_AUTH_SOCK": str(agent.socket)}
+        refused(filled.sync(), "auth")
+        agent.add(user_key)
+        filled.synced()
+    finally:
+        agent.stop()
+
+
+@pytest.fixture(params=["password", "keyboard-interactive"])
+def password_server(request: pytest.FixtureRequest, place: Path) -> Iterator[AsyncsshServer]:
+    with AsyncsshServer(place / "asyncssh", PASSWORD, login=request.param) as server:
+        yield server
+
+
+def use_password_server(pair: Pair, server: AsyncsshServer) -> None:
+    fill(pair.source, TREE)
+    known_hosts = pair.state.parent / "known_hosts"
+    known_hosts.write_text(known_hosts.read_text() + server.known_hosts.read_text())
+    pair.source_url = server.url(pair.source)
+    pair.target_url = server.url(pair.target)
+    pair.program.options = without_identity(pair)
+
+
+def test_password(plain_pair: Pair, password_server: AsyncsshServer) -> None:
+    use_password_server(plain_pair, password_server)
+    plain_pair.program.env = {"CHECKVALVE_SOURCE_PASSWORD": PASSWORD, "CHECKVALVE_TARGET_PASSWORD": PASSWORD}
+    plain_pair.synced()
+
+
+def test_wrong_password(plain_pair: Pair, password_server: AsyncsshServer) -> None:
+    use_password_server(plain_pair, password_server)
+    plain_pair.program.env = {"CHECKVALVE_SOURCE_PASSWORD": "wrong", "CHECKVALVE_TARGET_PASSWORD": PASSWORD}
+    refused(plain_pair.sync(), "auth")
+    assert contents(plain_pair.target) == {}
+
+
+def test_secrets_on_a_descriptor(plain_pair: Pair, password_server: AsyncsshServer) -> None:
+    use_password_server(plain_pair, password_server)
+    read_end, write_end = os.pipe()
+    os.write(write_end, json.dumps({"source": {"password": PASSWORD}, "target": {"password": PASSWORD}}).encode())
+    os.close(write_end)
+    plain_pair.sync("--secrets-fd", str(read_end), pass_fds=(read_end,)).expect(0)
+    os.close(read_end)
+    assert_same(plain_pair.source, plain_pair.target)
+
+
+def test_password_in_a_url_is_refused(plain_pair: Pair) -> None:
+    url = plain_pair.source_url.replace("@", ":hunter2@", 1)
+    outcome = plain_pair.program.work("sync", url, plain_pair.target_url).expect(2)
+    assert "hunter2" not in outcome.text
+    assert "password" in outcome.text.lower()
+
+
+def test_unknown_host_key_sends_no_credential(place: Path, plain_pair: Pair, password_server: AsyncsshServer) -> None:
+    use_password_server(plain_pair, password_server)
+    (place / "known_hosts").write_text("")
+    plain_pair.program.env = {"CHECKVALVE_SOURCE_PASSWORD": PASSWORD, "CHECKVALVE_TARGET_PASSWORD": PASSWORD}
+    message = refused(plain_pair.sync(), "host_key")
+    assert fingerprint(password_server.host_key) in message
+    assert "checkvalve trust" in message
+    assert password_server.credentials_seen() == []
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_unknown_host_key_of_openssh(place: Path, user_key: Path, servers: Servers, side: str) -> None:
+    """The server's debug log would show a login request."""
+    with SshServer(place / "server", log_level="DEBUG1", authorized=[user_key]) as server:
+        both = Servers(server, servers.target) if side == "source" else Servers(servers.source, server)
+        pair = make_pair(place, both, user_key)
+        other = both.target if side == "source" else both.source
+        write_known_hosts(place / "known_hosts", [(other.port, other.host_key)])
+        fill(pair.source, TREE)
+        assert fingerprint(server.host_key) in refused(pair.sync(), "host_key")
+        log = server.log_text()
+        assert "userauth-request" not in log
+        assert contents(pair.target) == {}
+
+
+def test_changed_host_key(filled: Pair, place: Path, servers: Servers) -> None:
+    stranger = make_key(place / "another host key")
+    write_known_hosts(
+        place / "known_hosts", [(servers.source.port, stranger), (servers.target.port, servers.target.host_key)]
+    )
+    message = refused(filled.sync(), "host_key")
+    assert "changed" in message.lower() or "differ" in message.lower()
+
+
+def test_pinned_fingerprint(filled: Pair, place: Path, servers: Servers) -> None:
+    (place / "known_hosts").write_text("")
+    right = [f"host_key_fingerprint={fingerprint(server.host_key)}" for server in (servers.source, servers.target)]
+    filled.sync("--source-option", right[0], "--target-option", right[1]).expect(0)
+    assert_same(filled.source, filled.target)
+    refused(filled.sync("--source-option", right[1], "--target-option", right[1]), "host_key")
+
+
+def test_trust_with_fingerprint(filled: Pair, place: Path, servers: Servers) -> None:
+    known_hosts = place / "known_hosts"
+    known_hosts.write_text("")
+    for server in (servers.source, servers.target):
+        url = f"sftp://127.0.0.1:{server.port}"
+        wrong = filled.program.run(
+            "trust", url, "--known-hosts", str(known_hosts), "--fingerprint", "SHA256:" + "A" * 43
+        )
+        assert wrong.code == 3, wrong.text
+        shown = filled.program.run("trust", url, "--known-hosts", str(known_hosts), stdin=b"no\n")
+        assert fingerprint(server.host_key) in shown.text
+        assert f"]:{server.port} " not in known_hosts.read_text()
+        filled.program.run(
+            "trust", url, "--known-hosts", str(known_hosts), "--fingerprint", fingerprint(server.host_key)
+        ).expect(0)
+    filled.synced()
+
+
+def test_trust_after_a_yes(filled: Pair, place: Path, servers: Servers) -> None:
+    known_hosts = place / "known_hosts"
+    known_hosts.write_text("")
+    for server in (servers.source, servers.target):
+        filled.program.run(
+            "trust", f"sftp://127.0.0.1:{server.port}", "--known-hosts", str(known_hosts), stdin=b"yes\n"
+        ).expect(0)
+    filled.synced()
+
+
+def test_ssh_child_transport(filled: Pair) -> None:
+    """The ssh program carries the packets."""
+    filled.synced("--source-option", "transport=ssh", "--target-option", "transport=ssh")
+    filled.assert_nothing_to_do()
+
+
+def test_ssh_config_is_honoured(place: Path, servers: Servers, user_key: Path) -> None:
+    pair = make_pair(place, servers, user_key)
+    fill(pair.source, TREE)
+    config = pair.program.home / ".ssh" / "config"
+    pair.program.environment()
+    config.parent.mkdir(mode=0o700)
+    config.write_text(
+        "".join(
+            f"Host {name}\n  HostName 127.0.0.1\n  Port {server.port}\n  User {server.user}\n"
+            f'  IdentityFile "{user_key}"\n'
+            f'  UserKnownHostsFile "{place / "known_hosts"}"\n'
+            for name, server in (("src.example", servers.source), ("dst.example", servers.target))
+        )
+    )
+    pair.program.options = ["--state", str(pair.state), "--known-hosts", str(place / "known_hosts")]
+    options = [option for side in ("source", "target") for option in (f"--{side}-option", f"ssh_config={config}")]
+    path = pair.source_url.split("/", 3)[3], pair.target_url.split("/", 3)[3]
+    pair.program.work("sync", f"sftp://src.example/{path[0]}", f"sftp://dst.example/{path[1]}", *options).expect(0)
+    assert_same(pair.source, pair.target)
