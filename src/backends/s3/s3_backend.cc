@@ -36,20 +36,10 @@ Error no_links(const std::string& path) {
   return make_error(ErrorKind::unsupported, "link", escape_bytes(path), "object storage has no symbolic links");
 }
 
-// One request tells whether the service, the credentials and the bucket are there.
-Task<Result<void>> look_at_bucket(S3Client& client) {
-  S3Request request;
-  request.operation = "connect to";
-  request.query = {{"list-type", "2"}, {"max-keys", "1"}, {"prefix", client.settings().prefix}};
-  auto found = co_await client.call(std::move(request));
-  if (!found) co_return Failure(std::move(found.error()));
-  co_return Result<void>();
-}
-
 class S3Source : public Source {
 public:
   explicit S3Source(std::shared_ptr<S3Client> client) : client_(std::move(client)), capabilities_(capabilities_of(client_->settings())) {}
-  Task<Result<void>> connect() override { return look_at_bucket(*client_); }
+  Task<Result<void>> connect() override { return client_->connect(); }
   const Capabilities& capabilities() const override { return capabilities_; }
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
     co_return list_keys(client_, std::move(directory), recursive);
@@ -71,7 +61,7 @@ private:
 class S3Target : public Target {
 public:
   explicit S3Target(std::shared_ptr<S3Client> client) : client_(std::move(client)), capabilities_(capabilities_of(client_->settings())) {}
-  Task<Result<void>> connect() override { return look_at_bucket(*client_); }
+  Task<Result<void>> connect() override { return client_->connect(); }
   const Capabilities& capabilities() const override { return capabilities_; }
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
     co_return list_keys(client_, std::move(directory), recursive);
@@ -79,7 +69,7 @@ public:
   Task<Result<Entry>> stat(std::string path, bool) override { return stat_key(*client_, std::move(path)); }
   Result<void> accepts(std::string_view path) const override;
   // Names are all there is.
-  Task<Result<void>> make_directory(std::string, std::optional<std::uint32_t>) override { co_return Result<void>(); }
+  Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t>) override { co_return path.empty() ? Result<void>() : accepts(path); }
   Task<Result<void>> make_link(std::string path, std::string, TemporaryName, Replace) override { co_return Failure(no_links(path)); }
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override;
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
@@ -103,8 +93,12 @@ Result<void> S3Target::accepts(std::string_view path) const {
   if (path.empty()) return refused("empty path");
   if (settings.prefix.size() + path.size() > longest_key_bytes) return refused("longer than the 1,024 bytes of a key");
   if (!is_valid_utf8(path)) return refused("keys are UTF-8, and this name is not");
-  for (const char c : path)
-    if (static_cast<unsigned char>(c) == 0) return refused("a key must not contain a NUL byte");
+  for (const char c : path) {
+    if (c == 0) return refused("a key must not contain a NUL byte");
+    // XML 1.0, 2.2: such characters can't stand in a document, so listings would show another name.
+    const bool in_xml = static_cast<unsigned char>(c) >= 0x20 || c == '\t' || c == '\n' || c == '\r';
+    if (!in_xml && !client_->encodes_keys()) return refused("this service can't list names with control characters");
+  }
   return {};
 }
 

@@ -183,6 +183,15 @@ Task<Result<HttpResponse>> S3Client::call(S3Request request) {
   co_return outcome;
 }
 
+Task<Result<void>> S3Client::connect() {
+  S3Request request;
+  request.operation = "connect to";
+  request.query = {{"list-type", "2"}, {"encoding-type", "url"}, {"max-keys", "1"}, {"prefix", settings_.prefix}};
+  CV_CO_TRY(const HttpResponse response, co_await call(std::move(request)));
+  encodes_keys_ = read_element(response.body, "EncodingType") == "url";
+  co_return Result<void>();
+}
+
 Task<Result<std::unique_ptr<HttpExchange>>> S3Client::open(S3Request request) {
   CV_CO_TRY(HttpRequest prepared, co_await prepare(request));
   co_return http_.start(std::move(prepared));

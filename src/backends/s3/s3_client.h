@@ -45,6 +45,12 @@ public:
   // The answer to it. The rest of an answer that is no success is read, and told as an Error.
   Task<Result<HttpHead>> answer(HttpExchange& exchange, S3Request request);
 
+  // One request that tells whether the service, the credentials and the bucket are there, and whether it encodes keys.
+  Task<Result<void>> connect();
+  // Whether listings give keys percent-encoded (encoding-type=url). Without it XML can't hold most control characters.
+  // Known after connect().
+  bool encodes_keys() const { return encodes_keys_; }
+
   // The key of a path below the root, and how messages name it.
   std::string key_of(std::string_view path) const { return settings_.prefix + std::string(path); }
 
@@ -61,6 +67,7 @@ private:
   AwsCredentialProvider provider_;
   AwsCredentials used_;             // by the latest request
   std::string region_;              // the bucket's, once an answer told it
+  bool encodes_keys_ = true;
   std::int64_t clock_offset_ms_ = 0; // the service's clock minus ours, once it complained
   Semaphore slots_;
 };

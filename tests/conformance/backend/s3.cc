@@ -1,9 +1,9 @@
-// S3 against real servers: versitygw, which checks signatures, checksums and conditions, and moto, which keeps odd keys.
+// S3 against versitygw, a real server that checks signatures, checksums and conditions.
 #include <filesystem>
+#include <map>
 
 #include "backends/s3/s3_backend.h"
 #include "conformance/backend/suite.h"
-#include "protocol/http/http_client.h"
 #include "support/python_server.h"
 
 namespace checkvalve::conformance {
@@ -20,15 +20,11 @@ PythonServer& versitygw() {
   return server;
 }
 
-PythonServer& moto() {
-  static PythonServer server("s3_moto", {});
-  return server;
-}
-
 class S3Fixture : public BackendFixture {
 public:
-  S3Fixture(BackendContext& context, PythonServer& server, std::map<std::string, std::string> options)
-      : context_(context), server_(server), options_(std::move(options)) {}
+  S3Fixture(BackendContext& context, std::map<std::string, std::string> options) : context_(context), options_(std::move(options)) {
+    std::filesystem::create_directory(versitygw().directory() + "/data/" + bucket_); // a folder is a bucket there
+  }
 
   Result<std::unique_ptr<Source>> make_source() override { return s3_backend.make_source(context_, at("/the root")); }
   Result<std::unique_ptr<Target>> make_target() override { return s3_backend.make_target(context_, at("/the root")); }
@@ -36,14 +32,14 @@ public:
     return s3_backend.make_target(context_, at("/the root/" + directory));
   }
 
-protected:
+private:
   Endpoint at(const std::string& root) const {
     Endpoint endpoint;
     endpoint.scheme = "s3";
     endpoint.host = bucket_;
     endpoint.root = root;
     endpoint.options = options_;
-    endpoint.options["endpoint_url"] = "http://127.0.0.1:" + std::to_string(server_.port());
+    endpoint.options["endpoint_url"] = "http://127.0.0.1:" + std::to_string(versitygw().port());
     endpoint.options["access_key_id"] = access_key;
     endpoint.options["region"] = "us-east-1";
     endpoint.options["proxy"] = "none";
@@ -51,39 +47,17 @@ protected:
     return endpoint;
   }
   BackendContext& context_;
-  PythonServer& server_;
   std::map<std::string, std::string> options_;
   std::string bucket_ = "bucket-" + random_plan_id();
 };
 
-class VersitygwFixture : public S3Fixture {
-public:
-  VersitygwFixture(BackendContext& context, std::map<std::string, std::string> options) : S3Fixture(context, versitygw(), std::move(options)) {
-    std::filesystem::create_directory(server_.directory() + "/data/" + bucket_); // a folder is a bucket there
-  }
-};
-
-class MotoFixture : public S3Fixture {
-public:
-  explicit MotoFixture(BackendContext& context) : S3Fixture(context, moto(), {{"verbatim_keys", "yes"}}) {
-    HttpSettings settings;
-    settings.proxy = "none";
-    HttpClient client(context.loop, settings);
-    HttpRequest request; // moto takes unsigned requests
-    request.method = "PUT";
-    request.url = "http://127.0.0.1:" + std::to_string(server_.port()) + "/" + bucket_;
-    EXPECT_OK(context.loop.run(client.fetch(request)));
-  }
-};
-
 BackendCase versitygw_with(std::string name, std::map<std::string, std::string> options) {
-  return {std::move(name), [options](BackendContext& context) { return std::make_unique<VersitygwFixture>(context, options); }};
+  return {std::move(name), [options](BackendContext& context) { return std::make_unique<S3Fixture>(context, options); }};
 }
 
 INSTANTIATE_TEST_SUITE_P(
     S3, BackendSuite,
-    testing::Values(versitygw_with("s3_versitygw", {}), versitygw_with("s3_versitygw_without_checksums", {{"checksum", "none"}}),
-                    BackendCase{"s3_moto", [](BackendContext& context) { return std::make_unique<MotoFixture>(context); }}),
+    testing::Values(versitygw_with("s3_versitygw", {}), versitygw_with("s3_versitygw_without_checksums", {{"checksum", "none"}})),
     case_name);
 
 } // namespace

@@ -32,7 +32,7 @@ TEST(SigV4, SignsAsTheReferenceDoes) {
   EXPECT_EQ(signature({"PUT", "", "/test%24file.text", {},
                        {{"date", "Fri, 24 May 2013 00:00:00 GMT"}, {"x-amz-storage-class", "REDUCED_REDUNDANCY"}},
                        sha256_hex("Welcome to Amazon S3.")}),
-            "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ce108bd");
+            "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd");
   EXPECT_EQ(signature({"GET", "", "/", {{"lifecycle", ""}}, {}, empty}),
             "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543");
   EXPECT_EQ(signature({"GET", "", "/", {{"prefix", "J"}, {"max-keys", "2"}}, {}, empty}),
