@@ -90,11 +90,12 @@ void Session::request_stop(int number) {
 }
 
 void Session::on_signal(int number) {
-  if (stop_.requested()) {
+  if (stop_.requested() && number == SIGINT) {
     progress_.clear();
-    ::_exit(128 + number); // asked twice: what is in flight is left to the next run
+    ::_exit(128 + number); // asked twice by hand: what is in flight is left to the next run
   }
-  tell("checkvalve: stopping; once more ends it at once");
+  // SIGTERM comes twice in the ordinary way: to the process group, from the parent, and when the parent dies.
+  if (!stop_.requested()) tell(number == SIGINT ? "checkvalve: stopping; Ctrl-C once more ends it at once" : "checkvalve: stopping");
   request_stop(number);
 }
 

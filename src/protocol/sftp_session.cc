@@ -402,11 +402,13 @@ void SftpSession::on_frames(std::vector<Chunk> frames) {
 void SftpSession::on_frame(Chunk frame) {
   PacketReader header(frame.bytes());
   const auto type = static_cast<PacketType>(header.u8());
+  if (header.failed()) return break_protocol("an empty packet");
   if (version_ == 0) {
     auto version = parse_version(frame.bytes().subspan(1));
     if (type != PacketType::version || !version) return break_protocol("something else than VERSION first");
     if (version->version < 3) return break_protocol(fmt::format("SFTP version {}; 3 is needed", version->version));
     note_extensions(*version);
+    stall_timer_->timer.cancel(); // it looks again, with the limit for replies
     version_came_.set();
     return;
   }
@@ -477,20 +479,22 @@ Error SftpSession::status_error(std::span<const std::byte> body, const Request& 
 
 void SftpSession::watch_for_stall() {
   if (stall_timer_->armed || closed_) return;
-  const auto timeout = version_ == 0 ? options_.connect_timeout : options_.stall_timeout;
   stall_timer_->armed = true;
-  stall_timer_->timer.expires_at(last_heard_ + timeout);
-  stall_timer_->timer.async_wait([weak = weak_from_this(), timeout](const std::error_code& error) {
+  stall_timer_->timer.expires_at(last_heard_ + stall_limit());
+  stall_timer_->timer.async_wait([weak = weak_from_this()](const std::error_code&) {
     auto self = weak.lock();
     if (!self) return;
     self->stall_timer_->armed = false;
-    if (error || self->closed_) return;
-    if (self->version_ != 0 && self->waiters_.empty()) return;
-    if (Clock::now() - self->last_heard_ >= timeout)
+    if (self->closed_ || (self->version_ != 0 && self->waiters_.empty())) return;
+    if (Clock::now() - self->last_heard_ >= self->stall_limit())
       return self->fail(make_error(ErrorKind::timeout, "talk to", self->peer_,
-                                   fmt::format("the server did not answer for {} s", timeout.count() / 1000.0)));
+                                   fmt::format("the server did not answer for {} s", self->stall_limit().count() / 1000.0)));
     self->watch_for_stall();
   });
+}
+
+std::chrono::milliseconds SftpSession::stall_limit() const {
+  return version_ == 0 ? options_.connect_timeout : options_.stall_timeout;
 }
 
 Task<void> SftpSession::close() {

@@ -141,6 +141,7 @@ private:
   Failure unexpected_reply(const Reply& reply, const Request& request);
   Error status_error(std::span<const std::byte> body, const Request& request) const;
   void watch_for_stall();
+  std::chrono::milliseconds stall_limit() const;
 
   Loop& loop_;
   std::unique_ptr<SftpTransport> transport_;

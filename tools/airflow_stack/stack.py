@@ -124,8 +124,9 @@ class Stack:
 
     def _sftp_server(self, name: str, root: Path, authorized: list[Path] | None = None) -> SshServer:
         root.mkdir(exist_ok=True)
-        # The sessions begin in this folder, as those of a user of its own would.
-        lines = [f'ForceCommand internal-sftp -d "{root}"']
+        # The sessions begin in this folder, as those of a user of its own would. sshd splits this at spaces, whatever
+        # the quotes: the stack's directory must have none.
+        lines = [f"ForceCommand internal-sftp -d {root}"]
         return SshServer(self.directory / f"{name}-server", authorized=authorized or [], lines=lines)
 
     def _shared_environment(self) -> dict[str, str]:

@@ -80,6 +80,12 @@ public:
       co_return tree_->failure(ErrorKind::io, "read link", path, "is no symbolic link");
     co_return *node->content;
   }
+  Task<Result<std::string>> real_path(std::string path) override {
+    co_await next_turn();
+    const auto resolved = tree_->store->resolve(tree_->full(path));
+    if (!resolved) co_return tree_->failure(ErrorKind::io, "resolve", path, "the link goes in circles or out of the store");
+    co_return "/" + *resolved;
+  }
   Task<void> disconnect() override { co_return; }
 
 private:

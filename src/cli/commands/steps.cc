@@ -130,7 +130,8 @@ Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool the
 }
 
 void print_report(Session& session, const Report& report) {
-  session.report(report_json(report), report_text(report), report.error);
+  const bool nothing_to_say = report.error && report.summary.plan.empty();
+  session.report(report_json(report), nothing_to_say ? "" : report_text(report), report.error);
   if (report.summary.failures.empty()) return;
   session.tell(fmt::format("checkvalve: {} not copied:", report.summary.files_failed == 1
                                                              ? std::string("1 file was")

@@ -168,6 +168,12 @@ class Program:
     env: dict[str, str] = field(default_factory=dict)
     cwd: Path | None = None
 
+    @property
+    def connection_options(self) -> list[str]:
+        """Those of the shared options that a command without a state takes."""
+        at = self.options.index("--state")
+        return self.options[:at] + self.options[at + 2 :]
+
     def environment(self) -> dict[str, str]:
         return {**clean_environment(self.home), **self.env}
 
