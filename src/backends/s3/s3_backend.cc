@@ -51,6 +51,7 @@ public:
     co_return reader;
   }
   Task<Result<std::string>> read_link(std::string path) override { co_return Failure(no_links(path)); }
+  Task<Result<std::string>> real_path(std::string path) override { co_return Failure(no_links(path)); }
   Task<void> disconnect() override { co_return; }
 
 private:
