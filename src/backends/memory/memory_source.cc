@@ -64,7 +64,7 @@ public:
     CV_CO_TRY(const Entry found, tree_->stat(entry.path, true));
     if (found.type == EntryType::directory)
       co_return tree_->failure(ErrorKind::is_a_directory, "open", entry.path, "is a directory");
-    const std::string target = *tree_->store->resolve(tree_->full(entry.path));
+    const std::string target = *tree_->resolved(entry.path);
     if (tree_->store->denied(target))
       co_return tree_->failure(ErrorKind::permission, "open", entry.path, "permission denied");
     CV_CO_CHECK(tree_->check_open_files("open", entry.path));

@@ -178,6 +178,19 @@ BACKEND_TEST(CapabilitiesMakeSense) {
   co_return;
 }
 
+BACKEND_TEST(TellsOneNameOfADirectoryThroughLinks) {
+  if (!t.capabilities().symlinks) CO_SKIP("has no symbolic links");
+  CO_ASSERT_OK(co_await t.fixture().plant_directory("real"));
+  CO_ASSERT_OK(co_await t.fixture().plant_directory("other"));
+  CO_ASSERT_OK(co_await t.fixture().plant_link("real/again", "../real"));
+  CO_ASSERT_VALUE(const std::string name, co_await t.source().real_path("real"));
+  EXPECT_TRUE(name.starts_with('/')) << name;
+  CO_ASSERT_VALUE(const std::string through, co_await t.source().real_path("real/again/again"));
+  EXPECT_EQ(through, name);
+  CO_ASSERT_VALUE(const std::string other, co_await t.source().real_path("other"));
+  EXPECT_NE(other, name);
+}
+
 // Where names are all there is, what they have in common up to a '/' is a directory to look at, and none must be made.
 BACKEND_TEST(NeedsNoDirectoriesIfItHasNone) {
   if (t.capabilities().directories) CO_SKIP("has directories");
