@@ -2,7 +2,7 @@
 
 As a program it serves until its standard input ends, and prints "port N" once it answers:
 
-    python -m servers.s3_versitygw --directory DIR [--read-only]
+    python -m servers.s3_versitygw --directory DIR [--read-only]    (or --build: only builds it)
 
 The buckets are the folders of DIR/data. Keys come from the environment: TEST_S3_ACCESS_KEY, TEST_S3_SECRET_KEY.
 """
@@ -35,7 +35,7 @@ def program() -> Path:
     if built.exists():
         return built
     if shutil.which("go") is None:
-        raise ServerError("versitygw is not there, and go, which builds it, is not installed (Debian: golang-go)")
+        raise ServerError("versitygw is not there, and neither is go, which builds it: install Go 1.24 or newer")
     built.parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         ["go", "install", f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"],
@@ -114,9 +114,15 @@ class Versitygw:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="s3_versitygw")
-    parser.add_argument("--directory", type=Path, required=True)
+    parser.add_argument("--directory", type=Path)
     parser.add_argument("--read-only", action="store_true")
+    parser.add_argument("--build", action="store_true", help="only see to it that the program is there")
     options = parser.parse_args()
+    if options.build:
+        print(program())
+        return
+    if options.directory is None:
+        parser.error("--directory is missing")
     server = Versitygw(
         options.directory,
         read_only=options.read_only,
