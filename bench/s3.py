@@ -100,7 +100,9 @@ class SftpSide:
         self.folder.parent.mkdir()
         self.port = self.server.port
         if round_trip_ms:
-            self.port = stack.enter_context(DelayProxy(self.port, scratch / "proxy.log", delay_ms=round_trip_ms // 2)).port
+            self.port = stack.enter_context(
+                DelayProxy(self.port, scratch / "proxy.log", delay_ms=round_trip_ms // 2)
+            ).port
         self.url = self.server.url(self.folder, self.port)
         self.known_hosts = write_known_hosts(scratch / "bench_known_hosts", [(self.port, self.server.host_key)])
 
@@ -140,7 +142,7 @@ def commands(source: Side, target: Side, state: Path) -> dict[str, list[str]]:
 
 
 def run_case(case: Case, scale: float, runs: int, scratch: Path) -> dict[str, list[Measurement]]:
-    sides = {"s3": S3Side, "sftp": SftpSide}
+    sides: dict[str, type[S3Side] | type[SftpSide]] = {"s3": S3Side, "sftp": SftpSide}
     results: dict[str, list[Measurement]] = {}
     with ExitStack() as stack:
         source = sides[case.source](stack, scratch / "source", case.round_trip_ms)
@@ -168,7 +170,8 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of the data: 0.01 is a quick look")
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    print(f"{'case':20} {'tool':14} {'seconds':>8} {'CPU s':>7} {'MiB':>5}   median of {options.runs}, scale {options.scale}")
+    print(f"median of {options.runs}, scale {options.scale}")
+    print(f"{'case':20} {'tool':14} {'seconds':>8} {'CPU s':>7} {'MiB':>5}")
     for case in CASES:
         if options.cases and case.name not in options.cases:
             continue

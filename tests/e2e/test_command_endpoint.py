@@ -23,7 +23,9 @@ def command(remote: str) -> str:
 
 @pytest.fixture
 def program(place: Path) -> Program:
-    obscured = subprocess.run(["rclone", "obscure", "made for this test"], capture_output=True, text=True, check=True).stdout.strip()
+    obscured = subprocess.run(
+        ["rclone", "obscure", "made for this test"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     environment = {
         "RCLONE_CONFIG_SAFE_TYPE": "crypt",
         "RCLONE_CONFIG_SAFE_REMOTE": str(place / "encrypted"),

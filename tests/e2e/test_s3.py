@@ -229,13 +229,24 @@ def test_trace_holds_no_secrets(bench: Bench) -> None:
     trace = bench.place / "trace"
     bench.sync(source_url, url, "--target-option", f"http_trace={trace}").expect(0)
     text = trace.read_text()
-    assert "> PUT " in text and "< HTTP/1.1 200" in text
-    assert bench.gateway.secret_key not in text and "Signature=" not in text and "Credential=" not in text
+    assert "> PUT " in text
+    assert "< HTTP/1.1 200" in text
+    assert bench.gateway.secret_key not in text
+    assert "Signature=" not in text
+    assert "Credential=" not in text
 
 
 def test_keys_that_no_tree_holds(bench: Bench, place: Path) -> None:
     """moto keeps keys as they come: S3 to S3 they arrive byte for byte, and a file tree refuses each by name."""
-    keys = {"plain": b"1", "a//b": b"2", "/lead": b"3", "x/../y": b"4", "x/./y": b"5", "full/": b"6", "plus+space %2F?#": b"7"}
+    keys = {
+        "plain": b"1",
+        "a//b": b"2",
+        "/lead": b"3",
+        "x/../y": b"4",
+        "x/./y": b"5",
+        "full/": b"6",
+        "plus+space %2F?#": b"7",
+    }
     with Moto(place / "moto") as server:
         one, two = server.make_bucket("one"), server.make_bucket("two")
         for key, content in keys.items():

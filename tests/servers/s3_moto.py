@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,13 @@ class Moto:
 
     def client(self) -> Any:
         """boto3's, which comes with moto; it takes keys as they are."""
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
+        return import_module("boto3").client(
             "s3",
             endpoint_url=self.endpoint_url,
             region_name=REGION,
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
-            config=Config(s3={"addressing_style": "path"}),
+            config=import_module("botocore.config").Config(s3={"addressing_style": "path"}),
         )
 
     def make_bucket(self, name: str) -> str:

@@ -28,7 +28,7 @@ REGION = "us-east-1"
 
 
 def program() -> Path:
-    """The server's program: VERSITYGW, one on the PATH, or one built once from the Go module proxy into build-tools/."""
+    """VERSITYGW, one on the PATH, or one built once from the Go module proxy into build-tools/."""
     if given := os.environ.get("VERSITYGW") or shutil.which("versitygw"):
         return Path(given)
     built = TOOLS / f"versitygw-{VERSION}" / "versitygw"
@@ -63,8 +63,15 @@ def answers(port: int) -> bool:
 class Versitygw:
     """A server with a key of its own. Several may serve one `data` folder."""
 
-    def __init__(self, directory: Path, *, read_only: bool = False, data: Path | None = None,
-                 access_key: str = "", secret_key: str = "") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        read_only: bool = False,
+        data: Path | None = None,
+        access_key: str = "",
+        secret_key: str = "",
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.data = data or directory / "data"
         self.data.mkdir(exist_ok=True)
@@ -77,7 +84,16 @@ class Versitygw:
         options = ["--keep-alive", "--quiet", "--region", REGION, *(["--readonly"] if read_only else [])]
 
         def make(port: int) -> Child:
-            argv = [server, "--port", f"127.0.0.1:{port}", *options, "posix", "--sidecar", side, self.data]
+            argv: list[str | Path] = [
+                server,
+                "--port",
+                f"127.0.0.1:{port}",
+                *options,
+                "posix",
+                "--sidecar",
+                side,
+                self.data,
+            ]
             return Child(argv, directory / "log", env=environment)
 
         self.child, self.port = start_on_free_port(make, answers)

@@ -58,7 +58,8 @@ public:
       while (value.starts_with(' ')) value.remove_prefix(1);
       request.headers[name] = value;
     }
-    const std::size_t length = request.headers.contains("content-length") ? std::stoull(request.headers["content-length"]) : 0;
+    const std::size_t length =
+        request.headers.contains("content-length") ? std::stoull(request.headers["content-length"]) : 0;
     buffer_.erase(0, end + 4);
     while (buffer_.size() < length)
       if (!fill()) return false;
@@ -118,7 +119,8 @@ HttpServer::HttpServer(Handler handler) : impl_(std::make_unique<Impl>()) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  if (::bind(impl_->listener, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(impl_->listener, 1024) != 0 ||
+  if (::bind(impl_->listener, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      ::listen(impl_->listener, 1024) != 0 ||
       ::getsockname(impl_->listener, reinterpret_cast<sockaddr*>(&address), &size) != 0)
     throw std::runtime_error("the test's HTTP server can't listen");
   impl_->port = ntohs(address.sin_port);
@@ -138,7 +140,9 @@ HttpServer::~HttpServer() {
   for (std::thread& thread : threads) thread.join();
 }
 
-std::string HttpServer::url(std::string_view path) const { return "http://127.0.0.1:" + std::to_string(impl_->port) + std::string(path); }
+std::string HttpServer::url(std::string_view path) const {
+  return "http://127.0.0.1:" + std::to_string(impl_->port) + std::string(path);
+}
 std::uint16_t HttpServer::port() const { return impl_->port; }
 int HttpServer::connections() const { return impl_->opened; }
 

@@ -13,7 +13,7 @@ namespace checkvalve::testing_support {
 
 struct HttpServerRequest {
   std::string method;
-  std::string target; // as it came: path and query
+  std::string target;                         // as it came: path and query
   std::map<std::string, std::string> headers; // names in lower case
   std::string body;
   int connection = 0; // from 1, in the order of their opening
@@ -24,7 +24,8 @@ class HttpServerConnection {
 public:
   virtual ~HttpServerConnection() = default;
   virtual void send(std::string_view bytes) = 0; // blocks until the kernel has them; does nothing once the peer is gone
-  virtual void respond(int status, std::string_view headers, std::string_view body) = 0; // headers: lines, each with "\r\n"
+  virtual void respond(int status, std::string_view headers,
+                       std::string_view body) = 0; // headers: lines, each with "\r\n"
   // Waits until the peer has closed the connection.
   virtual void wait_for_close() = 0;
 };

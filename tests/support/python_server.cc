@@ -45,7 +45,8 @@ PythonServer::PythonServer(const std::string& name, const std::map<std::string, 
 
   std::array<int, 2> in{};
   std::array<int, 2> out{};
-  if (::pipe2(in.data(), O_CLOEXEC) != 0 || ::pipe2(out.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipes for a test server");
+  if (::pipe2(in.data(), O_CLOEXEC) != 0 || ::pipe2(out.data(), O_CLOEXEC) != 0)
+    throw std::runtime_error("no pipes for a test server");
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, in[0], 0);
@@ -56,14 +57,16 @@ PythonServer::PythonServer(const std::string& name, const std::map<std::string, 
     all.push_back(nullptr);
     return all;
   };
-  const int failed = ::posix_spawnp(&pid_, arguments[0].c_str(), &actions, nullptr, pointers(arguments).data(), pointers(variables).data());
+  const int failed = ::posix_spawnp(&pid_, arguments[0].c_str(), &actions, nullptr, pointers(arguments).data(),
+                                    pointers(variables).data());
   posix_spawn_file_actions_destroy(&actions);
   ::close(in[0]);
   ::close(out[1]);
   input_ = in[1];
   const std::string line = failed == 0 ? read_line(out[0]) : "";
   ::close(out[0]);
-  if (!line.starts_with("port ")) throw std::runtime_error(fmt::format("the test server {} did not start: {}", name, line));
+  if (!line.starts_with("port "))
+    throw std::runtime_error(fmt::format("the test server {} did not start: {}", name, line));
   port_ = static_cast<std::uint16_t>(std::stoi(line.substr(5)));
 }
 

@@ -39,13 +39,18 @@ Result<std::string> read_small_file(const std::string& file) {
   return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
-std::string session_name(const std::string& given) { return given.empty() ? fmt::format("checkvalve-{}", now_ms()) : given; }
+std::string session_name(const std::string& given) {
+  return given.empty() ? fmt::format("checkvalve-{}", now_ms()) : given;
+}
 
-Task<Result<AwsCredentials>> from_web_identity(AwsCredentialSources sources, std::string role, std::string token_file, std::string session) {
+Task<Result<AwsCredentials>> from_web_identity(AwsCredentialSources sources, std::string role, std::string token_file,
+                                               std::string session) {
   CV_CO_TRY(std::string token, read_small_file(token_file));
   while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
-  NameValues form{{"Action", "AssumeRoleWithWebIdentity"}, {"RoleArn", std::move(role)},
-                  {"RoleSessionName", session_name(session)}, {"WebIdentityToken", std::move(token)}};
+  NameValues form{{"Action", "AssumeRoleWithWebIdentity"},
+                  {"RoleArn", std::move(role)},
+                  {"RoleSessionName", session_name(session)},
+                  {"WebIdentityToken", std::move(token)}};
   co_return co_await ask_sts(sources, std::move(form), {});
 }
 
@@ -77,16 +82,20 @@ Task<Result<AwsCredentials>> from_sso(AwsCredentialSources sources, AwsSection p
   if (service.empty()) service = fmt::format("https://portal.sso.{}.amazonaws.com", setting(session, "sso_region"));
   HttpRequest request;
   request.url = service + "/federation/credentials?" +
-                canonical_query({{"account_id", setting(profile, "sso_account_id")}, {"role_name", setting(profile, "sso_role_name")}});
+                canonical_query({{"account_id", setting(profile, "sso_account_id")},
+                                 {"role_name", setting(profile, "sso_role_name")}});
   request.headers.push_back({"x-amz-sso_bearer_token", token, true});
   CV_CO_TRY(const HttpResponse response, co_await sources.http.fetch(request));
-  if (!response.head.ok()) co_return no_credentials(service, fmt::format("HTTP status {}; run `aws sso login`", response.head.status));
+  if (!response.head.ok())
+    co_return no_credentials(service, fmt::format("HTTP status {}; run `aws sso login`", response.head.status));
   const json answer = json::parse(response.body, nullptr, false);
   if (!answer.is_object() || !answer.contains("roleCredentials") || !answer["roleCredentials"].is_object())
     co_return no_credentials(service, "the answer holds no roleCredentials");
   const json& role = answer["roleCredentials"];
-  AwsCredentials out{text_of(role, "accessKeyId"), Secret(text_of(role, "secretAccessKey")), Secret(text_of(role, "sessionToken")), 0};
-  if (role.contains("expiration") && role["expiration"].is_number_integer()) out.expires_ms = role["expiration"].get<std::int64_t>();
+  AwsCredentials out{text_of(role, "accessKeyId"), Secret(text_of(role, "secretAccessKey")),
+                     Secret(text_of(role, "sessionToken")), 0};
+  if (role.contains("expiration") && role["expiration"].is_number_integer())
+    out.expires_ms = role["expiration"].get<std::int64_t>();
   co_return out;
 }
 
@@ -102,9 +111,11 @@ Result<AwsCredentials> run_credential_process(const std::string& command) {
   }
   const int status = pclose(pipe);
   if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    return no_credentials("credential_process", fmt::format("the program failed (status {})", WIFEXITED(status) ? WEXITSTATUS(status) : status));
+    return no_credentials("credential_process", fmt::format("the program failed (status {})",
+                                                            WIFEXITED(status) ? WEXITSTATUS(status) : status));
   const json answer = json::parse(out, nullptr, false);
-  if (!answer.is_object() || answer.value("Version", 0) != 1) return no_credentials("credential_process", "its output is no JSON with \"Version\": 1");
+  if (!answer.is_object() || answer.value("Version", 0) != 1)
+    return no_credentials("credential_process", "its output is no JSON with \"Version\": 1");
   return read_credentials_json(out, "credential_process");
 }
 
@@ -125,7 +136,8 @@ Task<Result<AwsCredentials>> from_role(AwsCredentialSources sources, AwsSection 
                             Secret(setting(profile, "aws_session_token")), 0};
   } else if (place == "Environment") {
     const auto& variable = sources.environment.variable;
-    signer = AwsCredentials{variable("AWS_ACCESS_KEY_ID"), Secret(variable("AWS_SECRET_ACCESS_KEY")), Secret(variable("AWS_SESSION_TOKEN")), 0};
+    signer = AwsCredentials{variable("AWS_ACCESS_KEY_ID"), Secret(variable("AWS_SECRET_ACCESS_KEY")),
+                            Secret(variable("AWS_SESSION_TOKEN")), 0};
   } else if (place == "EcsContainer") {
     signer = co_await from_container(sources);
   } else if (place == "Ec2InstanceMetadata") {
@@ -133,10 +145,13 @@ Task<Result<AwsCredentials>> from_role(AwsCredentialSources sources, AwsSection 
   }
   if (!signer) co_return Failure(signer.error());
   if (!*signer || (*signer)->access_key_id.empty())
-    co_return no_credentials("profile " + name, "role_arn needs a source_profile, credential_source or web_identity_token_file that has credentials");
+    co_return no_credentials(
+        "profile " + name,
+        "role_arn needs a source_profile, credential_source or web_identity_token_file that has credentials");
   NameValues form{{"Action", "AssumeRole"}, {"RoleArn", role}, {"RoleSessionName", session_name(session)}};
   if (const std::string id = setting(profile, "external_id"); !id.empty()) form.emplace_back("ExternalId", id);
-  if (const std::string seconds = setting(profile, "duration_seconds"); !seconds.empty()) form.emplace_back("DurationSeconds", seconds);
+  if (const std::string seconds = setting(profile, "duration_seconds"); !seconds.empty())
+    form.emplace_back("DurationSeconds", seconds);
   co_return co_await ask_sts(sources, std::move(form), std::move(**signer));
 }
 
@@ -152,13 +167,15 @@ Task<Result<std::optional<AwsCredentials>>> from_profile(AwsCredentialSources so
     co_return found;
   }
   if (const std::string key = setting(*profile, "aws_access_key_id"); !key.empty())
-    co_return AwsCredentials{key, Secret(setting(*profile, "aws_secret_access_key")), Secret(setting(*profile, "aws_session_token")), 0};
+    co_return AwsCredentials{key, Secret(setting(*profile, "aws_secret_access_key")),
+                             Secret(setting(*profile, "aws_session_token")), 0};
   if (!setting(*profile, "sso_start_url").empty() || !setting(*profile, "sso_session").empty()) {
     CV_CO_TRY(AwsCredentials found, co_await from_sso(sources, *profile));
     co_return found;
   }
   if (const std::string command = setting(*profile, "credential_process"); !command.empty()) {
-    CV_CO_TRY(AwsCredentials found, co_await sources.workers.run([command] { return run_credential_process(command); }));
+    CV_CO_TRY(AwsCredentials found,
+              co_await sources.workers.run([command] { return run_credential_process(command); }));
     co_return found;
   }
   co_return std::nullopt;
@@ -175,7 +192,8 @@ Result<AwsCredentials> read_credentials_json(std::string_view text, const std::s
   const std::string token = text_of(answer, "Token");
   out.session_token = Secret(token.empty() ? text_of(answer, "SessionToken") : token);
   if (const std::string time = text_of(answer, "Expiration"); !time.empty()) out.expires_ms = read_time(time) * 1000;
-  if (out.access_key_id.empty() || out.secret_access_key.empty()) return no_credentials(from, "the answer holds no AccessKeyId and SecretAccessKey");
+  if (out.access_key_id.empty() || out.secret_access_key.empty())
+    return no_credentials(from, "the answer holds no AccessKeyId and SecretAccessKey");
   return out;
 }
 
@@ -194,8 +212,8 @@ Task<Result<AwsCredentials>> ask_sts(AwsCredentialSources sources, NameValues fo
   chunks->push_back(Chunk::copy_of(body));
   request.body = chunks;
   if (!signer.access_key_id.empty()) {
-    SignedParts parts{"POST", service.substr(service.find("://") + 3), "/", {},
-                      {{"content-type", request.headers.front().value}}, sha256_hex(body)};
+    SignedParts parts{"POST", service.substr(service.find("://") + 3),           "/",
+                      {},     {{"content-type", request.headers.front().value}}, sha256_hex(body)};
     for (auto& [name, value] : sign(parts, signer, {sources.region, "sts", now_ms()}))
       request.headers.push_back({std::move(name), std::move(value), true});
   }
@@ -205,7 +223,8 @@ Task<Result<AwsCredentials>> ask_sts(AwsCredentialSources sources, NameValues fo
     co_return no_credentials(service, fmt::format("{} {}: {}", response.head.status, fault.code, fault.message));
   }
   AwsCredentials out{read_element(response.body, "AccessKeyId"), Secret(read_element(response.body, "SecretAccessKey")),
-                     Secret(read_element(response.body, "SessionToken")), read_time(read_element(response.body, "Expiration")) * 1000};
+                     Secret(read_element(response.body, "SessionToken")),
+                     read_time(read_element(response.body, "Expiration")) * 1000};
   if (out.access_key_id.empty()) co_return no_credentials(service, "the answer holds no credentials");
   co_return out;
 }
@@ -215,7 +234,8 @@ Task<Result<AwsCredentials>> find_credentials(AwsCredentialSources sources) {
   if (!sources.environment.profile_is_option) {
     if (const std::string key = variable("AWS_ACCESS_KEY_ID"); !key.empty()) {
       AwsCredentials out{key, Secret(variable("AWS_SECRET_ACCESS_KEY")), Secret(variable("AWS_SESSION_TOKEN")), 0};
-      if (out.secret_access_key.empty()) co_return no_credentials("the environment", "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not");
+      if (out.secret_access_key.empty())
+        co_return no_credentials("the environment", "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not");
       co_return out;
     }
     if (const std::string file = variable("AWS_WEB_IDENTITY_TOKEN_FILE"); !file.empty())

@@ -22,7 +22,8 @@ public:
   AwsCredentialProvider(HttpClient& http, ThreadPool& workers, const AwsEnvironment& environment, AwsCredentials fixed,
                         std::string region);
 
-  // Error kind auth where there are none, with what was tried; connection or timeout where their source can't be reached.
+  // Error kind auth where there are none, with what was tried; connection or timeout where their source can't be
+  // reached.
   Task<Result<AwsCredentials>> get();
   // The server said that these have expired: the next get() renews them.
   void refuse(const AwsCredentials& credentials);

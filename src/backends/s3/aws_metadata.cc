@@ -20,13 +20,14 @@ HttpRequest metadata_request(std::string method, std::string url) {
 }
 
 Error refused(const std::string& from, const HttpResponse& response) {
-  return make_error(ErrorKind::auth, "get credentials from", from, "HTTP status " + std::to_string(response.head.status));
+  return make_error(ErrorKind::auth, "get credentials from", from,
+                    "HTTP status " + std::to_string(response.head.status));
 }
 
 // "User Guide for the AWS SDKs: Container credential provider": plain http only to the same host or its agents.
 bool may_be_plain(const std::string& url) {
-  for (std::string_view host : {"http://127.", "http://localhost", "http://[::1]", "http://169.254.170.2", "http://169.254.170.23",
-                                "http://[fd00:ec2::23]"})
+  for (std::string_view host : {"http://127.", "http://localhost", "http://[::1]", "http://169.254.170.2",
+                                "http://169.254.170.23", "http://[fd00:ec2::23]"})
     if (url.starts_with(host)) return true;
   return false;
 }
@@ -46,7 +47,9 @@ Task<Result<std::optional<AwsCredentials>>> from_container(AwsCredentialSources 
   std::string token = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN");
   if (const std::string file = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); !file.empty()) {
     std::ifstream in(file, std::ios::binary);
-    if (!in) co_return Failure(make_error(ErrorKind::config, "read", file, "can't be read; AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names it"));
+    if (!in)
+      co_return Failure(make_error(ErrorKind::config, "read", file,
+                                   "can't be read; AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names it"));
     token.assign(std::istreambuf_iterator<char>(in), {});
   }
   if (!token.empty()) request.headers.push_back({"authorization", token, true});

@@ -55,7 +55,8 @@ Result<std::map<std::string, AwsSection>> parse_aws_file(std::string_view text, 
     if (line.front() == '[') {
       const std::size_t close = line.find(']');
       if (close == line.npos)
-        return Failure(make_error(ErrorKind::config, "read", file, fmt::format("line {}: a section lacks its ']'", number)));
+        return Failure(
+            make_error(ErrorKind::config, "read", file, fmt::format("line {}: a section lacks its ']'", number)));
       section = &sections[std::string(trimmed(line.substr(1, close - 1)))];
       continue;
     }

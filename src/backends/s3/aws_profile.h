@@ -16,8 +16,8 @@ using AwsSection = std::map<std::string, std::string>;
 struct AwsEnvironment {
   std::function<std::string(const std::string& name)> variable; // the process's environment; "" where not set
   std::string profile = "default";
-  bool profile_is_option = false;                   // it then comes before the environment's keys
-  std::map<std::string, AwsSection> profiles;       // both files; the credentials file wins
+  bool profile_is_option = false;             // it then comes before the environment's keys
+  std::map<std::string, AwsSection> profiles; // both files; the credentials file wins
   std::map<std::string, AwsSection> sso_sessions;
 
   // A setting of the chosen profile, or "".

@@ -38,7 +38,8 @@ Error no_links(const std::string& path) {
 
 class S3Source : public Source {
 public:
-  explicit S3Source(std::shared_ptr<S3Client> client) : client_(std::move(client)), capabilities_(capabilities_of(client_->settings())) {}
+  explicit S3Source(std::shared_ptr<S3Client> client)
+      : client_(std::move(client)), capabilities_(capabilities_of(client_->settings())) {}
   Task<Result<void>> connect() override { return client_->connect(); }
   const Capabilities& capabilities() const override { return capabilities_; }
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
@@ -61,7 +62,8 @@ private:
 
 class S3Target : public Target {
 public:
-  explicit S3Target(std::shared_ptr<S3Client> client) : client_(std::move(client)), capabilities_(capabilities_of(client_->settings())) {}
+  explicit S3Target(std::shared_ptr<S3Client> client)
+      : client_(std::move(client)), capabilities_(capabilities_of(client_->settings())) {}
   Task<Result<void>> connect() override { return client_->connect(); }
   const Capabilities& capabilities() const override { return capabilities_; }
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
@@ -70,8 +72,12 @@ public:
   Task<Result<Entry>> stat(std::string path, bool) override { return stat_key(*client_, std::move(path)); }
   Result<void> accepts(std::string_view path) const override;
   // Names are all there is.
-  Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t>) override { co_return path.empty() ? Result<void>() : accepts(path); }
-  Task<Result<void>> make_link(std::string path, std::string, TemporaryName, Replace) override { co_return Failure(no_links(path)); }
+  Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t>) override {
+    co_return path.empty() ? Result<void>() : accepts(path);
+  }
+  Task<Result<void>> make_link(std::string path, std::string, TemporaryName, Replace) override {
+    co_return Failure(no_links(path));
+  }
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override;
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return remove_upload(*client_, client_->key_of(temporary.beside(path)));

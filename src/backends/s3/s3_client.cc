@@ -27,18 +27,21 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> wo
 
 bool is_busy(int status, std::string_view code) {
   return status == 429 || status == 500 || status == 502 || status == 503 || status == 504 ||
-         is_one_of(code, {"SlowDown", "InternalError", "ServiceUnavailable", "Throttling", "ThrottlingException", "RequestTimeout",
-                          "OperationAborted", "ConditionalRequestConflict", "Busy"});
+         is_one_of(code, {"SlowDown", "InternalError", "ServiceUnavailable", "Throttling", "ThrottlingException",
+                          "RequestTimeout", "OperationAborted", "ConditionalRequestConflict", "Busy"});
 }
 
 ErrorKind kind_of(int status, std::string_view code) {
   if (is_one_of(code, {"NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion"})) return ErrorKind::not_found;
-  if (is_one_of(code, {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
-                       "RequestTimeTooSkewed", "ExpiredTokenException", "AuthorizationHeaderMalformed"}))
+  if (is_one_of(code,
+                {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
+                 "RequestTimeTooSkewed", "ExpiredTokenException", "AuthorizationHeaderMalformed"}))
     return ErrorKind::auth;
-  if (is_one_of(code, {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "ChecksumMismatch"}))
+  if (is_one_of(code, {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch",
+                       "ChecksumMismatch"}))
     return ErrorKind::integrity;
-  if (is_one_of(code, {"QuotaExceeded", "InsufficientStorage", "EntityTooLarge", "XMinioStorageFull"})) return ErrorKind::no_space;
+  if (is_one_of(code, {"QuotaExceeded", "InsufficientStorage", "EntityTooLarge", "XMinioStorageFull"}))
+    return ErrorKind::no_space;
   if (is_one_of(code, {"KeyTooLongError", "KeyTooLong", "InvalidURI"})) return ErrorKind::invalid_name;
   switch (status) {
   case 301: return ErrorKind::config;
@@ -56,7 +59,8 @@ ErrorKind kind_of(int status, std::string_view code) {
 std::string explanation(int status, const S3Fault& fault) {
   if (fault.code == "NoSuchBucket") return "the bucket does not exist";
   if (fault.code == "InvalidAccessKeyId") return "the service does not know this access key";
-  if (fault.code == "SignatureDoesNotMatch") return "the service refuses the signature: is the secret access key right, and the region?";
+  if (fault.code == "SignatureDoesNotMatch")
+    return "the service refuses the signature: is the secret access key right, and the region?";
   if (fault.code == "RequestTimeTooSkewed") return "this machine's clock differs too much from the service's";
   if (status == 301) return "the bucket is in another region: set the option region";
   if (status == 404 && fault.code.empty()) return "does not exist";
@@ -147,8 +151,10 @@ Error S3Client::error_of(const S3Request& request, const HttpHead& head, const S
   const std::string_view bare = std::string_view(request.key).starts_with(settings_.prefix)
                                     ? std::string_view(request.key).substr(settings_.prefix.size())
                                     : std::string_view(request.key);
-  std::string path = bare.empty() ? "s3://" + settings_.bucket + "/" + escape_bytes(settings_.prefix) : escape_bytes(bare);
-  Error error = make_error(kind_of(head.status, fault.code), request.operation, std::move(path), explanation(head.status, fault));
+  std::string path =
+      bare.empty() ? "s3://" + settings_.bucket + "/" + escape_bytes(settings_.prefix) : escape_bytes(bare);
+  Error error =
+      make_error(kind_of(head.status, fault.code), request.operation, std::move(path), explanation(head.status, fault));
   if (is_busy(head.status, fault.code)) error.status = ErrorStatus::temporary;
   return error;
 }
@@ -169,7 +175,8 @@ Task<Result<HttpResponse>> S3Client::call(S3Request request) {
     } else {
       // CompleteMultipartUpload sends its status before it knows the outcome: a 200 may hold an error.
       const HttpHead head = outcome->head;
-      const bool may_hold_error = !head.ok() || (request.method == "POST" && outcome->body.find("<Error") != std::string::npos);
+      const bool may_hold_error =
+          !head.ok() || (request.method == "POST" && outcome->body.find("<Error") != std::string::npos);
       if (!may_hold_error) break;
       const S3Fault fault = read_fault(outcome->body);
       if (head.ok() && fault.code.empty()) break;

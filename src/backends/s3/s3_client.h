@@ -17,9 +17,9 @@ namespace checkvalve {
 struct S3Request {
   std::string operation; // for messages: "list", "open", "publish"
   std::string method = "GET";
-  std::string key;       // bytes; empty: the bucket itself
+  std::string key; // bytes; empty: the bucket itself
   NameValues query;
-  NameValues headers;    // names in lower case
+  NameValues headers; // names in lower case
   std::shared_ptr<const std::vector<Chunk>> body;
   std::optional<std::uint64_t> streamed_bytes; // see HttpRequest
   std::string payload_hash;                    // of a streamed body; computed for others
@@ -65,8 +65,8 @@ private:
   const S3Settings settings_;
   HttpClient http_;
   AwsCredentialProvider provider_;
-  AwsCredentials used_;             // by the latest request
-  std::string region_;              // the bucket's, once an answer told it
+  AwsCredentials used_; // by the latest request
+  std::string region_;  // the bucket's, once an answer told it
   bool encodes_keys_ = true;
   std::int64_t clock_offset_ms_ = 0; // the service's clock minus ours, once it complained
   Semaphore slots_;

@@ -19,7 +19,8 @@ S3Request page_request(const std::string& prefix, bool recursive, const std::str
   return request;
 }
 
-Task<Result<S3Page>> fetch_page(std::shared_ptr<S3Client> client, std::string prefix, bool recursive, std::string continuation) {
+Task<Result<S3Page>> fetch_page(std::shared_ptr<S3Client> client, std::string prefix, bool recursive,
+                                std::string continuation) {
   CV_CO_TRY(const HttpResponse response, co_await client->call(page_request(prefix, recursive, continuation)));
   co_return read_page(response.body);
 }
@@ -27,8 +28,8 @@ Task<Result<S3Page>> fetch_page(std::shared_ptr<S3Client> client, std::string pr
 class KeyListing : public Listing {
 public:
   KeyListing(std::shared_ptr<S3Client> client, std::string directory, bool recursive)
-      : client_(std::move(client)), prefix_(client_->key_of(directory.empty() ? "" : directory + "/")), recursive_(recursive),
-        coming_(start(fetch_page(client_, prefix_, recursive_, ""))) {}
+      : client_(std::move(client)), prefix_(client_->key_of(directory.empty() ? "" : directory + "/")),
+        recursive_(recursive), coming_(start(fetch_page(client_, prefix_, recursive_, ""))) {}
 
   Task<Result<std::vector<Entry>>> next() override {
     std::vector<Entry> entries;
@@ -36,7 +37,8 @@ public:
       auto page = co_await coming_->get();
       coming_.reset();
       if (!page) co_return Failure(std::move(page.error()));
-      if (!page->continuation.empty()) coming_.emplace(start(fetch_page(client_, prefix_, recursive_, page->continuation)));
+      if (!page->continuation.empty())
+        coming_.emplace(start(fetch_page(client_, prefix_, recursive_, page->continuation)));
       for (S3Object& object : page->objects) take(object, entries);
       for (std::string& prefix : page->prefixes) take_prefix(prefix, entries);
     }
@@ -81,7 +83,8 @@ private:
   }
 
   void refuse(const std::string& key, std::string why) {
-    if (refused_.size() < most_refused) refused_.push_back(make_error(ErrorKind::invalid_name, "list", escape_bytes(key), std::move(why)));
+    if (refused_.size() < most_refused)
+      refused_.push_back(make_error(ErrorKind::invalid_name, "list", escape_bytes(key), std::move(why)));
   }
 
   std::shared_ptr<S3Client> client_;
@@ -102,7 +105,8 @@ Entry entry_of(std::string path, const HttpHead& head) {
   entry.path = std::move(path);
   const std::string_view size = head.header("content-length");
   std::from_chars(size.data(), size.data() + size.size(), entry.size_bytes);
-  if (const std::int64_t modified_s = read_time(head.header("last-modified")); modified_s != 0) entry.mtime_ns = modified_s * ns_per_s;
+  if (const std::int64_t modified_s = read_time(head.header("last-modified")); modified_s != 0)
+    entry.mtime_ns = modified_s * ns_per_s;
   std::string_view etag = head.header("etag");
   if (etag.size() >= 2 && etag.front() == '"') etag = etag.substr(1, etag.size() - 2);
   entry.etag = etag;

@@ -10,8 +10,9 @@
 
 namespace checkvalve {
 
-// The keys below a directory: all of them, or with the next level's directories as entries. A page is fetched while the one before is
-// used. Keys come byte for byte: "a//b" and "../c" too, which a target may refuse. An empty object whose key ends with
+// The keys below a directory: all of them, or with the next level's directories as entries. A page is fetched while the
+// one before is used. Keys come byte for byte: "a//b" and "../c" too, which a target may refuse. An empty object whose
+// key ends with
 // '/' stands for a directory.
 std::unique_ptr<Listing> list_keys(std::shared_ptr<S3Client> client, std::string directory, bool recursive);
 

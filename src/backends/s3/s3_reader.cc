@@ -29,7 +29,9 @@ std::optional<std::pair<ChecksumKind, std::string>> checksum_of(const HttpHead& 
 
 } // namespace
 
-Error S3Reader::changed(std::string why) const { return make_error(ErrorKind::changed, "read", escape_bytes(entry_.path), std::move(why)); }
+Error S3Reader::changed(std::string why) const {
+  return make_error(ErrorKind::changed, "read", escape_bytes(entry_.path), std::move(why));
+}
 
 S3Request S3Reader::request_for(std::uint64_t begin, std::uint64_t end) const {
   S3Request request;
@@ -59,9 +61,11 @@ std::shared_ptr<S3Reader::Segment> S3Reader::segment_for(std::uint64_t offset, s
 Task<Result<void>> S3Reader::check_head(Segment& segment, const HttpHead& head) {
   const bool all = segment.begin == 0 && segment.end == entry_.size_bytes;
   if (!all && head.status != 206)
-    co_return Failure(make_error(ErrorKind::protocol, "read", escape_bytes(entry_.path), "the server ignores the range of bytes that it was asked for"));
+    co_return Failure(make_error(ErrorKind::protocol, "read", escape_bytes(entry_.path),
+                                 "the server ignores the range of bytes that it was asked for"));
   const Entry answered = entry_of(entry_.path, head);
-  if (answered.size_bytes != segment.end - segment.begin) co_return Failure(changed("has another size than when it was listed"));
+  if (answered.size_bytes != segment.end - segment.begin)
+    co_return Failure(changed("has another size than when it was listed"));
   if (!all) co_return Result<void>();
   if (auto checksum = checksum_of(head); checksum && client_->settings().checksums) {
     segment.checksum.emplace(checksum->first);
@@ -96,7 +100,9 @@ Task<Result<Chunk>> S3Reader::take(Segment& segment, std::uint32_t size) {
   while (filled < size) {
     if (segment.rest.empty()) {
       CV_CO_TRY(segment.rest, co_await segment.exchange->read());
-      if (segment.rest.empty()) co_return Failure(make_error(ErrorKind::connection, "read", escape_bytes(entry_.path), "the object's content broke off"));
+      if (segment.rest.empty())
+        co_return Failure(
+            make_error(ErrorKind::connection, "read", escape_bytes(entry_.path), "the object's content broke off"));
     }
     if (filled == 0 && segment.rest.size() == size) { // the usual case: no copy
       out = std::move(segment.rest);
@@ -114,7 +120,8 @@ Task<Result<Chunk>> S3Reader::take(Segment& segment, std::uint32_t size) {
   if (segment.checksum) {
     segment.checksum->update(out.bytes());
     if (segment.next == segment.end && segment.checksum->base64() != segment.expected)
-      co_return Failure(make_error(ErrorKind::integrity, "read", escape_bytes(entry_.path), "the content that came does not match the checksum that the service keeps of it"));
+      co_return Failure(make_error(ErrorKind::integrity, "read", escape_bytes(entry_.path),
+                                   "the content that came does not match the checksum that the service keeps of it"));
   }
   if (segment.next == segment.end) { // lets the connection go back to be used again
     CV_CO_TRY(const Chunk end, co_await segment.exchange->read());

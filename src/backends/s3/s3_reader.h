@@ -27,12 +27,12 @@ private:
   struct Segment {
     std::uint64_t begin = 0; // of the object
     std::uint64_t end = 0;
-    std::uint64_t next = 0;  // the first byte that was not read
+    std::uint64_t next = 0; // the first byte that was not read
     std::unique_ptr<HttpExchange> exchange;
-    Chunk rest;              // came, and was not asked for yet
+    Chunk rest; // came, and was not asked for yet
     std::optional<Checksum> checksum;
-    std::string expected;    // base64; empty: none to verify
-    Semaphore turn{1};       // reads take their bytes in the order in which they were made
+    std::string expected; // base64; empty: none to verify
+    Semaphore turn{1};    // reads take their bytes in the order in which they were made
   };
 
   std::shared_ptr<Segment> segment_for(std::uint64_t offset, std::uint64_t end);
@@ -46,7 +46,7 @@ private:
   std::shared_ptr<S3Client> client_;
   const Entry entry_;
   std::deque<std::shared_ptr<Segment>> segments_;
-  std::optional<Entry> whole_; // as told by the answer whose body was the whole object, once all of it was read
+  std::optional<Entry> whole_;        // as told by the answer whose body was the whole object, once all of it was read
   std::optional<Entry> coming_whole_; // while it is being read
 };
 

@@ -14,9 +14,9 @@ namespace checkvalve {
 
 struct S3Settings {
   std::string bucket;
-  std::string prefix;       // of every key; empty, or with a '/' at its end
-  std::string base_url;     // scheme, host and port: "https://BUCKET.s3.eu-west-1.amazonaws.com"
-  std::string signed_host;  // as the Host header has it
+  std::string prefix;      // of every key; empty, or with a '/' at its end
+  std::string base_url;    // scheme, host and port: "https://BUCKET.s3.eu-west-1.amazonaws.com"
+  std::string signed_host; // as the Host header has it
   bool path_style = false;
   std::string region;
   bool anonymous = false;
@@ -26,11 +26,11 @@ struct S3Settings {
   std::uint64_t part_bytes = 0;
   std::uint32_t max_parts = 0;
   std::uint32_t connections = 0;
-  NameValues create_headers;      // of PUT and CreateMultipartUpload: storage class, encryption, ACL
-  NameValues request_headers;     // of every request: who pays
+  NameValues create_headers;  // of PUT and CreateMultipartUpload: storage class, encryption, ACL
+  NameValues request_headers; // of every request: who pays
   HttpSettings http;
   AwsEnvironment aws;
-  AwsCredentials fixed;           // given with the endpoint; empty: the chain finds some
+  AwsCredentials fixed; // given with the endpoint; empty: the chain finds some
 };
 
 // Error kind config. Reads the profile files.

@@ -21,7 +21,8 @@ constexpr std::size_t crc32c_base64_bytes = 8;
 std::string frame_head(std::uint64_t size) { return fmt::format("{:x}\r\n", size); }
 
 // Length of a body of `size` bytes in aws-chunked encoding with a CRC-32C trailer ("Signature Calculations for the
-// Authorization Header: transferring payload in multiple chunks" and "… with trailing headers" of the S3 API reference).
+// Authorization Header: transferring payload in multiple chunks" and "… with trailing headers" of the S3 API
+// reference).
 std::uint64_t framed_bytes(std::uint64_t size) {
   const std::uint64_t whole = size / frame_bytes;
   const std::uint64_t rest = size % frame_bytes;
@@ -85,13 +86,15 @@ Task<Result<void>> remove_upload(S3Client& client, std::string record_key) {
     abort.method = "DELETE";
     abort.key = record->key;
     abort.query = {{"uploadId", record->upload_id}};
-    if (auto done = co_await client.call(abort); !done && done.error().kind != ErrorKind::not_found) co_return Failure(done.error());
+    if (auto done = co_await client.call(abort); !done && done.error().kind != ErrorKind::not_found)
+      co_return Failure(done.error());
   }
   S3Request remove;
   remove.operation = "remove upload record";
   remove.method = "DELETE";
   remove.key = record_key;
-  if (auto done = co_await client.call(remove); !done && done.error().kind != ErrorKind::not_found) co_return Failure(done.error());
+  if (auto done = co_await client.call(remove); !done && done.error().kind != ErrorKind::not_found)
+    co_return Failure(done.error());
   co_return Result<void>();
 }
 
@@ -124,9 +127,11 @@ template <class Part> Task<Result<S3Part>> finish_part(std::shared_ptr<S3Client>
   S3Part done{part->number, unquoted_etag(head), ""};
   if (part->checksum && !head.header("x-amz-checksum-crc32c").empty()) done.crc32c = part->checksum->base64();
   if (!done.crc32c.empty() && done.crc32c != head.header("x-amz-checksum-crc32c"))
-    co_return Failure(make_error(ErrorKind::integrity, "upload part of", escape_bytes(part->request.key), "the service got other bytes than were sent"));
+    co_return Failure(make_error(ErrorKind::integrity, "upload part of", escape_bytes(part->request.key),
+                                 "the service got other bytes than were sent"));
   if (done.etag.empty())
-    co_return Failure(make_error(ErrorKind::protocol, "upload part of", escape_bytes(part->request.key), "the service gave no ETag for a part"));
+    co_return Failure(make_error(ErrorKind::protocol, "upload part of", escape_bytes(part->request.key),
+                                 "the service gave no ETag for a part"));
   co_return done;
 }
 
@@ -134,7 +139,8 @@ template <class Part> Task<Result<S3Part>> finish_part(std::shared_ptr<S3Client>
 
 S3Upload::S3Upload(std::shared_ptr<S3Client> client, std::string path, UploadHints hints)
     : client_(std::move(client)), path_(std::move(path)), hints_(std::move(hints)),
-      record_key_(client_->key_of(hints_.temporary.beside(path_))), part_bytes_(part_size_for(client_->settings(), hints_.size_bytes)) {}
+      record_key_(client_->key_of(hints_.temporary.beside(path_))),
+      part_bytes_(part_size_for(client_->settings(), hints_.size_bytes)) {}
 
 S3Upload::~S3Upload() = default;
 
@@ -145,7 +151,8 @@ Error S3Upload::error(ErrorKind kind, std::string message) const {
 NameValues S3Upload::metadata(std::optional<std::int64_t> mtime_ns, std::optional<std::uint32_t> mode) const {
   NameValues headers = client_->settings().create_headers;
   if (mtime_ns) headers.emplace_back("x-amz-meta-mtime", mtime_text(*mtime_ns));
-  if (mode) headers.emplace_back("x-amz-meta-mode", fmt::format("{:o}", 0100000 | *mode)); // with the type, as rclone has it
+  if (mode)
+    headers.emplace_back("x-amz-meta-mode", fmt::format("{:o}", 0100000 | *mode)); // with the type, as rclone has it
   return headers;
 }
 
@@ -165,7 +172,8 @@ Task<Result<void>> S3Upload::begin_multipart() {
   if (client_->settings().checksums) create.headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
   CV_CO_TRY(const HttpResponse response, co_await client_->call(create));
   upload_id_ = read_element(response.body, "UploadId");
-  if (upload_id_.empty()) co_return Failure(error(ErrorKind::protocol, "the service began an upload without an UploadId"));
+  if (upload_id_.empty())
+    co_return Failure(error(ErrorKind::protocol, "the service began an upload without an UploadId"));
 
   S3Request record;
   record.operation = "record upload of";
@@ -218,7 +226,9 @@ Task<Result<void>> S3Upload::feed(Chunk chunk, std::vector<Started<Result<void>>
     std::uint64_t piece = std::min<std::uint64_t>(chunk.size(), part.size - part.fed);
     if (part.checksum) {
       const std::uint64_t in_frame = part.fed % frame_bytes;
-      if (in_frame == 0) sent.push_back(start(send_piece(part_, Chunk::copy_of(frame_head(std::min(frame_bytes, part.size - part.fed))))));
+      if (in_frame == 0)
+        sent.push_back(
+            start(send_piece(part_, Chunk::copy_of(frame_head(std::min(frame_bytes, part.size - part.fed))))));
       piece = std::min(piece, frame_bytes - in_frame);
     }
     Chunk now;
@@ -289,7 +299,8 @@ Task<Result<void>> S3Upload::write(std::uint64_t offset, Chunk chunk) {
 // The service's own words, where it answered a part, say more than "the connection was closed".
 Task<std::optional<Error>> S3Upload::answered_error() {
   if (part_ && part_->exchange)
-    if (auto answered = co_await client_->answer(*part_->exchange, part_->request); !answered) co_return answered.error();
+    if (auto answered = co_await client_->answer(*part_->exchange, part_->request); !answered)
+      co_return answered.error();
   for (auto& part : std::exchange(parts_, {}))
     if (auto finished = co_await part.get(); !finished) co_return finished.error();
   co_return std::nullopt;
@@ -310,7 +321,8 @@ Task<Result<void>> S3Upload::flush_rest() {
 Task<Result<Published>> S3Upload::commit(CommitOptions options) {
   if (failed_) co_return Failure(*failed_);
   if (taken_bytes_ != options.size_bytes || (hints_.size_bytes && *hints_.size_bytes != taken_bytes_))
-    co_return Failure(error(ErrorKind::integrity, fmt::format("{} bytes were written, but {} were expected", taken_bytes_, options.size_bytes)));
+    co_return Failure(error(ErrorKind::integrity, fmt::format("{} bytes were written, but {} were expected",
+                                                              taken_bytes_, options.size_bytes)));
   if (options.replace == Replace::if_absent && !client_->settings().conditional_writes) {
     S3Request look;
     look.operation = "publish";
@@ -321,7 +333,8 @@ Task<Result<Published>> S3Upload::commit(CommitOptions options) {
     if (there.error().kind != ErrorKind::not_found) co_return Failure(there.error());
   }
   auto published = upload_id_.empty() ? co_await put(options) : co_await complete(options);
-  if (published || published.error().kind != ErrorKind::changed || options.replace != Replace::if_absent) co_return published;
+  if (published || published.error().kind != ErrorKind::changed || options.replace != Replace::if_absent)
+    co_return published;
   co_return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(path_), "exists already"));
 }
 
@@ -331,7 +344,8 @@ Task<Result<Published>> S3Upload::put(CommitOptions options) {
   request.method = "PUT";
   request.key = client_->key_of(path_);
   request.headers = metadata(options.mtime_ns, options.mode);
-  if (options.replace == Replace::if_absent && client_->settings().conditional_writes) request.headers.emplace_back("if-none-match", "*");
+  if (options.replace == Replace::if_absent && client_->settings().conditional_writes)
+    request.headers.emplace_back("if-none-match", "*");
   if (client_->settings().checksums) {
     Checksum checksum(ChecksumKind::crc32c);
     for (const Chunk& chunk : buffered_) checksum.update(chunk.bytes());
@@ -356,7 +370,8 @@ Task<Result<Published>> S3Upload::complete(CommitOptions options) {
   request.method = "POST";
   request.key = client_->key_of(path_);
   request.query = {{"uploadId", upload_id_}};
-  if (options.replace == Replace::if_absent && client_->settings().conditional_writes) request.headers.emplace_back("if-none-match", "*");
+  if (options.replace == Replace::if_absent && client_->settings().conditional_writes)
+    request.headers.emplace_back("if-none-match", "*");
   auto body = std::make_shared<std::vector<Chunk>>();
   body->push_back(Chunk::copy_of(write_parts(parts)));
   request.body = body;
@@ -367,8 +382,10 @@ Task<Result<Published>> S3Upload::complete(CommitOptions options) {
   remove.operation = "remove upload record";
   remove.method = "DELETE";
   remove.key = record_key_;
-  if (auto removed = co_await client_->call(std::move(remove)); !removed && removed.error().kind != ErrorKind::not_found)
-    client_->context().events.emit(WarningEvent{"the record of a finished upload is left behind, sweep removes it: " + removed.error().text()});
+  if (auto removed = co_await client_->call(std::move(remove));
+      !removed && removed.error().kind != ErrorKind::not_found)
+    client_->context().events.emit(
+        WarningEvent{"the record of a finished upload is left behind, sweep removes it: " + removed.error().text()});
   co_return Published{"multipart", etag};
 }
 

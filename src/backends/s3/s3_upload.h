@@ -58,9 +58,9 @@ private:
   const UploadHints hints_;
   const std::string record_key_;
   const std::uint64_t part_bytes_;
-  std::uint64_t taken_bytes_ = 0;              // by write()
-  std::uint64_t fed_bytes_ = 0;                // into parts
-  std::vector<Chunk> buffered_;                // while it is not known whether a PUT will do, or how large the last part is
+  std::uint64_t taken_bytes_ = 0; // by write()
+  std::uint64_t fed_bytes_ = 0;   // into parts
+  std::vector<Chunk> buffered_;   // while it is not known whether a PUT will do, or how large the last part is
   std::uint64_t buffered_bytes_ = 0;
   std::string upload_id_;
   std::shared_ptr<Part> part_;                 // that takes bytes now

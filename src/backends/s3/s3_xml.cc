@@ -26,7 +26,8 @@ std::string decoded(std::string_view text, bool url_encoded) {
 
 bool load(pugi::xml_document& document, std::string_view xml) {
   // Whitespace is part of keys.
-  return document.load_buffer(xml.data(), xml.size(), pugi::parse_default | pugi::parse_ws_pcdata_single).status == pugi::status_ok;
+  return document.load_buffer(xml.data(), xml.size(), pugi::parse_default | pugi::parse_ws_pcdata_single).status ==
+         pugi::status_ok;
 }
 
 } // namespace
@@ -60,7 +61,8 @@ Result<S3Page> read_page(std::string_view xml) {
   if (std::string_view(root.child_value("IsTruncated")) == "true") {
     page.continuation = root.child_value("NextContinuationToken");
     if (page.continuation.empty())
-      return Failure(make_error(ErrorKind::protocol, "list", "", "the server's listing is cut off and has no continuation"));
+      return Failure(
+          make_error(ErrorKind::protocol, "list", "", "the server's listing is cut off and has no continuation"));
   }
   return page;
 }

@@ -14,7 +14,7 @@ namespace checkvalve {
 struct S3Object {
   std::string key;
   std::uint64_t size_bytes = 0;
-  std::string etag; // without quotes
+  std::string etag;            // without quotes
   std::int64_t modified_s = 0; // since 1970 UTC; fractions are cut off, since HEAD has none
 };
 

@@ -24,8 +24,8 @@ std::string hex(std::string_view bytes) {
 std::string hmac(std::string_view key, std::string_view text) {
   unsigned char out[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-       out, &size);
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()),
+       text.size(), out, &size);
   return {reinterpret_cast<const char*>(out), size};
 }
 
@@ -58,7 +58,8 @@ std::string amz_date(std::int64_t time_ms) {
 
 std::string canonical_query(const NameValues& query) {
   NameValues encoded;
-  for (const auto& [name, value] : query) encoded.emplace_back(percent_encode(name, false), percent_encode(value, false));
+  for (const auto& [name, value] : query)
+    encoded.emplace_back(percent_encode(name, false), percent_encode(value, false));
   std::ranges::sort(encoded);
   std::string out;
   for (const auto& [name, value] : encoded) {
@@ -73,7 +74,8 @@ NameValues sign(const SignedParts& parts, const AwsCredentials& credentials, con
   const std::string date = time.substr(0, 8);
   NameValues added{{"x-amz-date", time}};
   if (scope.service == "s3") added.emplace_back("x-amz-content-sha256", parts.payload_hash);
-  if (!credentials.session_token.empty()) added.emplace_back("x-amz-security-token", credentials.session_token.reveal());
+  if (!credentials.session_token.empty())
+    added.emplace_back("x-amz-security-token", credentials.session_token.reveal());
 
   NameValues all = parts.headers;
   all.insert(all.end(), added.begin(), added.end());
@@ -86,8 +88,8 @@ NameValues sign(const SignedParts& parts, const AwsCredentials& credentials, con
     if (!names.empty()) names += ';';
     names += name;
   }
-  const std::string canonical_request = parts.method + "\n" + parts.encoded_path + "\n" + canonical_query(parts.query) + "\n" +
-                                        canonical_headers + "\n" + names + "\n" + parts.payload_hash;
+  const std::string canonical_request = parts.method + "\n" + parts.encoded_path + "\n" + canonical_query(parts.query) +
+                                        "\n" + canonical_headers + "\n" + names + "\n" + parts.payload_hash;
   const std::string area = date + "/" + scope.region + "/" + scope.service + "/aws4_request";
   const std::string to_sign = "AWS4-HMAC-SHA256\n" + time + "\n" + area + "\n" + sha256_hex(canonical_request);
   const Secret first("AWS4" + credentials.secret_access_key.reveal());

@@ -15,7 +15,7 @@ namespace checkvalve {
 struct AwsCredentials {
   std::string access_key_id; // empty: requests go out unsigned
   Secret secret_access_key;
-  Secret session_token;      // of temporary credentials, else empty
+  Secret session_token;        // of temporary credentials, else empty
   std::int64_t expires_ms = 0; // since 1970 UTC; 0: never
 };
 

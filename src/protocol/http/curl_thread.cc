@@ -28,7 +28,8 @@ Error curl_error(CURLcode code, const char* text, const HttpRequest& request) {
   case CURLE_SSL_ISSUER_ERROR:
   case CURLE_SSL_INVALIDCERTSTATUS:
     return make_error(ErrorKind::host_key, request.method, where,
-                      message + " (the server's certificate is not trusted: a private authority's goes into ca_bundle)");
+                      message +
+                          " (the server's certificate is not trusted: a private authority's goes into ca_bundle)");
   case CURLE_URL_MALFORMAT:
   case CURLE_UNSUPPORTED_PROTOCOL:
   case CURLE_SSL_CACERT_BADFILE: return make_error(ErrorKind::config, request.method, where, std::move(message));
@@ -151,9 +152,11 @@ void CurlThread::set_connection(CURL* easy) {
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(settings_.connect_timeout.count()));
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, std::max<long>(1, static_cast<long>((settings_.stall_timeout.count() + 999) / 1000)));
+  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+                   std::max<long>(1, static_cast<long>((settings_.stall_timeout.count() + 999) / 1000)));
   if (!settings_.ca_bundle.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, settings_.ca_bundle.c_str());
-  if (!settings_.proxy.empty()) curl_easy_setopt(easy, CURLOPT_PROXY, settings_.proxy == "none" ? "" : settings_.proxy.c_str());
+  if (!settings_.proxy.empty())
+    curl_easy_setopt(easy, CURLOPT_PROXY, settings_.proxy == "none" ? "" : settings_.proxy.c_str());
   if (settings_.trace) {
     curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
     curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug);
@@ -175,7 +178,8 @@ void CurlThread::set_body(const StatePtr& state) {
     curl_easy_setopt(easy, CURLOPT_READDATA, state.get());
     curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
     curl_easy_setopt(easy, CURLOPT_SEEKDATA, state.get());
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, std::clamp<long>(static_cast<long>(size), least_buffer_bytes, most_buffer_bytes));
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE,
+                     std::clamp<long>(static_cast<long>(size), least_buffer_bytes, most_buffer_bytes));
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   } else {
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
@@ -195,7 +199,8 @@ void CurlThread::begin(const StatePtr& state) {
   set_body(state);
   for (const HttpHeader& header : request.headers)
     // libcurl: a header without a value is given as "Name;".
-    curl.headers = curl_slist_append(curl.headers, (header.name + (header.value.empty() ? ";" : ": " + header.value)).c_str());
+    curl.headers =
+        curl_slist_append(curl.headers, (header.name + (header.value.empty() ? ";" : ": " + header.value)).c_str());
   // Without waiting for "100 Continue": it costs a round trip for each upload.
   curl.headers = curl_slist_append(curl.headers, "Expect:");
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, curl.headers);
@@ -278,12 +283,14 @@ std::size_t CurlThread::on_header(char* data, std::size_t size, std::size_t coun
     if (space != line.npos) std::from_chars(line.data() + space + 1, line.data() + line.size(), curl.head.status);
   } else if (!line.empty()) {
     const std::size_t colon = line.find(':');
-    if (colon != line.npos) curl.head.headers.emplace_back(lower(line.substr(0, colon)), trimmed(line.substr(colon + 1)));
+    if (colon != line.npos)
+      curl.head.headers.emplace_back(lower(line.substr(0, colon)), trimmed(line.substr(colon + 1)));
   } else if (curl.head.status >= 200) { // RFC 9110, 15.2: interim responses come before
     curl.head_done = true;
     std::uint64_t length = 0;
     const std::string_view text = curl.head.header("content-length");
-    if (const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length); !text.empty() && error == std::errc())
+    if (const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+        !text.empty() && error == std::errc())
       curl.content_length = length;
     curl.news.head = std::move(curl.head);
     curl.thread->note(state);
@@ -308,7 +315,8 @@ std::size_t CurlThread::on_body(char* data, std::size_t size, std::size_t count,
   while (used < total) {
     if (curl.filled == 0) {
       std::uint64_t wanted = state.request.chunk_bytes;
-      if (curl.content_length) wanted = std::min<std::uint64_t>(wanted, std::max<std::uint64_t>(*curl.content_length, 1));
+      if (curl.content_length)
+        wanted = std::min<std::uint64_t>(wanted, std::max<std::uint64_t>(*curl.content_length, 1));
       curl.filling = Chunk::allocate(wanted);
     }
     const std::size_t piece = std::min(curl.filling.size() - curl.filled, total - used);

@@ -27,8 +27,8 @@ void HttpExchange::State::deliver(HttpDelivery news) {
 HttpExchange::~HttpExchange() {
   if (state_->done) return;
   HttpDelivery end;
-  end.done = Failure(make_error(ErrorKind::connection, state_->request.method, std::string(without_query(state_->request.url)),
-                                "the exchange was given up"));
+  end.done = Failure(make_error(ErrorKind::connection, state_->request.method,
+                                std::string(without_query(state_->request.url)), "the exchange was given up"));
   state_->deliver(std::move(end)); // who still sends must not wait for ever
   if (const auto commands = state_->commands.lock()) commands->push(HttpCommands::Kind::cancel, state_);
 }
@@ -41,7 +41,8 @@ Error not_wanted(const HttpRequest& request) {
 }
 
 Error client_gone(const HttpRequest& request) {
-  return make_error(ErrorKind::connection, request.method, std::string(without_query(request.url)), "the client was closed");
+  return make_error(ErrorKind::connection, request.method, std::string(without_query(request.url)),
+                    "the client was closed");
 }
 
 } // namespace
@@ -67,8 +68,8 @@ Task<Result<HttpHead>> HttpExchange::head() {
   while (!state->head && !state->done) co_await state->changed.wait();
   if (state->head) co_return *state->head;
   if (!*state->done) co_return Failure(state->done->error());
-  co_return Failure(make_error(ErrorKind::protocol, state->request.method, std::string(without_query(state->request.url)),
-                               "the server answered without a status"));
+  co_return Failure(make_error(ErrorKind::protocol, state->request.method,
+                               std::string(without_query(state->request.url)), "the server answered without a status"));
 }
 
 Task<Result<Chunk>> HttpExchange::read() {
@@ -108,7 +109,8 @@ struct HttpClient::Shared : HttpCommands, std::enable_shared_from_this<HttpClien
   CurlThread thread;
 };
 
-HttpClient::HttpClient(Loop& loop, HttpSettings settings) : shared_(std::make_shared<Shared>(loop, std::move(settings))) {}
+HttpClient::HttpClient(Loop& loop, HttpSettings settings)
+    : shared_(std::make_shared<Shared>(loop, std::move(settings))) {}
 HttpClient::~HttpClient() = default;
 
 std::unique_ptr<HttpExchange> HttpClient::start(HttpRequest request) {

@@ -44,7 +44,7 @@ struct CurlTransfer {
   std::size_t head_bytes = 0;
   bool head_done = false;
   std::optional<std::uint64_t> content_length;
-  Chunk filling;              // response bytes that are not a whole chunk yet
+  Chunk filling; // response bytes that are not a whole chunk yet
   std::size_t filled = 0;
   std::deque<Chunk> to_send;  // of a streamed body
   std::size_t body_index = 0; // of a whole body: the chunk and the place in it that comes next

@@ -12,7 +12,9 @@ struct Url {
   Url& operator=(const Url&) = delete;
   ~Url() { curl_url_cleanup(handle); }
 
-  bool set(const std::string& text) { return curl_url_set(handle, CURLUPART_URL, text.c_str(), CURLU_PATH_AS_IS) == CURLUE_OK; }
+  bool set(const std::string& text) {
+    return curl_url_set(handle, CURLUPART_URL, text.c_str(), CURLU_PATH_AS_IS) == CURLUE_OK;
+  }
   std::string part(CURLUPart what, unsigned flags = 0) const {
     char* text = nullptr;
     if (curl_url_get(handle, what, &text, flags) != CURLUE_OK) return "";
@@ -26,7 +28,8 @@ struct Url {
 };
 
 Failure refused(const HttpRequest& request, std::string why) {
-  return Failure(make_error(ErrorKind::protocol, "follow redirect of", std::string(without_query(request.url)), std::move(why)));
+  return Failure(
+      make_error(ErrorKind::protocol, "follow redirect of", std::string(without_query(request.url)), std::move(why)));
 }
 
 int hex_value(char c) {
@@ -60,7 +63,8 @@ Result<HttpRequest> redirected(HttpRequest request, int status, std::string_view
   const std::string scheme = url.part(CURLUPART_SCHEME);
   if (!url.set(std::string(location))) return refused(request, "the server redirects to what is no URL");
   const std::string new_scheme = url.part(CURLUPART_SCHEME);
-  if (new_scheme != "http" && new_scheme != "https") return refused(request, "the server redirects to " + new_scheme + "://");
+  if (new_scheme != "http" && new_scheme != "https")
+    return refused(request, "the server redirects to " + new_scheme + "://");
   if (scheme == "https" && new_scheme == "http") return refused(request, "the server redirects from https to http");
   request.url = url.part(CURLUPART_URL);
   if (url.origin() != origin) std::erase_if(request.headers, [](const HttpHeader& header) { return header.secret; });
@@ -80,8 +84,8 @@ std::string percent_encode(std::string_view bytes, bool keep_slashes) {
   std::string out;
   out.reserve(bytes.size());
   for (const char c : bytes) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-                       c == '_' || c == '~' || (c == '/' && keep_slashes);
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                       c == '.' || c == '_' || c == '~' || (c == '/' && keep_slashes);
     if (plain) {
       out += c;
     } else {

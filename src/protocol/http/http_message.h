@@ -30,11 +30,11 @@ struct HttpRequest {
   // Length of a body that comes through HttpExchange::send. Excludes `body`; such a request can't be sent again.
   std::optional<std::uint64_t> streamed_bytes;
 
-  std::uint32_t redirects = 0;                   // followed by HttpClient::fetch, at most this many
-  std::uint64_t max_body_bytes = 16 << 20;       // of a response that fetch() collects; more is ErrorKind::protocol
-  std::uint32_t chunk_bytes = 256 * 1024;        // a streamed response comes in chunks of this size, the last one shorter
-  std::uint64_t expected_bytes = 0;              // of the response's body: sizes the buffers, limits nothing
-  bool direct = false;                           // past any proxy
+  std::uint32_t redirects = 0;             // followed by HttpClient::fetch, at most this many
+  std::uint64_t max_body_bytes = 16 << 20; // of a response that fetch() collects; more is ErrorKind::protocol
+  std::uint32_t chunk_bytes = 256 * 1024;  // a streamed response comes in chunks of this size, the last one shorter
+  std::uint64_t expected_bytes = 0;        // of the response's body: sizes the buffers, limits nothing
+  bool direct = false;                     // past any proxy
   std::optional<std::chrono::milliseconds> timeout; // for the whole exchange; the stall timeout holds besides
 
   std::uint64_t body_bytes() const;

@@ -6,11 +6,11 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::array<std::string_view, 4> secret_parameters = {"x-amz-signature", "x-amz-security-token", "x-amz-credential",
-                                                               "webidentitytoken"};
+constexpr std::array<std::string_view, 4> secret_parameters = {"x-amz-signature", "x-amz-security-token",
+                                                               "x-amz-credential", "webidentitytoken"};
 // Any header whose name holds one of these words.
-constexpr std::array<std::string_view, 7> secret_words = {"authorization", "cookie", "token", "secret", "password", "api-key",
-                                                          "server-side-encryption-customer-key"};
+constexpr std::array<std::string_view, 7> secret_words = {
+    "authorization", "cookie", "token", "secret", "password", "api-key", "server-side-encryption-customer-key"};
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 

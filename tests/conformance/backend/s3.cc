@@ -22,7 +22,8 @@ PythonServer& versitygw() {
 
 class S3Fixture : public BackendFixture {
 public:
-  S3Fixture(BackendContext& context, std::map<std::string, std::string> options) : context_(context), options_(std::move(options)) {
+  S3Fixture(BackendContext& context, std::map<std::string, std::string> options)
+      : context_(context), options_(std::move(options)) {
     std::filesystem::create_directory(versitygw().directory() + "/data/" + bucket_); // a folder is a bucket there
   }
 
@@ -52,13 +53,14 @@ private:
 };
 
 BackendCase versitygw_with(std::string name, std::map<std::string, std::string> options) {
-  return {std::move(name), [options](BackendContext& context) { return std::make_unique<S3Fixture>(context, options); }};
+  return {std::move(name),
+          [options](BackendContext& context) { return std::make_unique<S3Fixture>(context, options); }};
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    S3, BackendSuite,
-    testing::Values(versitygw_with("s3_versitygw", {}), versitygw_with("s3_versitygw_without_checksums", {{"checksum", "none"}})),
-    case_name);
+INSTANTIATE_TEST_SUITE_P(S3, BackendSuite,
+                         testing::Values(versitygw_with("s3_versitygw", {}),
+                                         versitygw_with("s3_versitygw_without_checksums", {{"checksum", "none"}})),
+                         case_name);
 
 } // namespace
 } // namespace checkvalve::conformance

@@ -80,7 +80,8 @@ TEST(AwsCredentials, ComeFromTheInstanceWithASessionToken) {
     } else if (request.target == "/latest/meta-data/iam/security-credentials/") {
       connection.respond(200, "", "the-role");
     } else {
-      connection.respond(request.target.ends_with("/the-role") ? 200 : 404, "", json_credentials("instance", now_ms() + hour_ms));
+      connection.respond(request.target.ends_with("/the-role") ? 200 : 404, "",
+                         json_credentials("instance", now_ms() + hour_ms));
     }
     return true;
   });
@@ -117,8 +118,10 @@ bool answer_sts(const HttpServerRequest& request, HttpServerConnection& connecti
                     request.body.find("RoleArn=arn%3Arole") != std::string::npos;
   const std::string id = web ? "web" : role ? "role" : "none";
   connection.respond(web || role ? 200 : 403, "",
-                     "<R><Result><Credentials><AccessKeyId>" + id + "</AccessKeyId><SecretAccessKey>s</SecretAccessKey>"
-                     "<SessionToken>t</SessionToken><Expiration>" + format_time(now_ms() + hour_ms) + "</Expiration></Credentials></Result></R>");
+                     "<R><Result><Credentials><AccessKeyId>" + id +
+                         "</AccessKeyId><SecretAccessKey>s</SecretAccessKey>"
+                         "<SessionToken>t</SessionToken><Expiration>" +
+                         format_time(now_ms() + hour_ms) + "</Expiration></Credentials></Result></R>");
   return true;
 }
 
@@ -149,7 +152,8 @@ TEST(AwsCredentials, ComeFromAWebIdentity) {
 
 TEST(AwsCredentials, ComeFromAProgram) {
   Cloud cloud(refuse);
-  cloud.environment.profiles["default"]["credential_process"] = R"(echo '{"Version": 1, "AccessKeyId": "program", "SecretAccessKey": "s"}')";
+  cloud.environment.profiles["default"]["credential_process"] =
+      R"(echo '{"Version": 1, "AccessKeyId": "program", "SecretAccessKey": "s"}')";
   auto found = cloud.get();
   ASSERT_OK(found);
   EXPECT_EQ(found->access_key_id, "program");
@@ -161,7 +165,8 @@ TEST(AwsCredentials, AreRenewedBeforeTheyExpireAndWhenRefused) {
   int asked = 0;
   Cloud cloud([&](const HttpServerRequest&, HttpServerConnection& connection) {
     ++asked;
-    connection.respond(200, "", json_credentials("id" + std::to_string(asked), now_ms() + (asked == 1 ? 60'000 : hour_ms)));
+    connection.respond(200, "",
+                       json_credentials("id" + std::to_string(asked), now_ms() + (asked == 1 ? 60'000 : hour_ms)));
     return true;
   });
   cloud.variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = cloud.server.url("/");

@@ -29,7 +29,10 @@ TEST(SigV4, SignsAsTheReferenceDoes) {
   const std::string empty = sha256_hex("");
   EXPECT_EQ(signature({"GET", "", "/test.txt", {}, {{"range", "bytes=0-9"}}, empty}),
             "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41");
-  EXPECT_EQ(signature({"PUT", "", "/test%24file.text", {},
+  EXPECT_EQ(signature({"PUT",
+                       "",
+                       "/test%24file.text",
+                       {},
                        {{"date", "Fri, 24 May 2013 00:00:00 GMT"}, {"x-amz-storage-class", "REDUCED_REDUNDANCY"}},
                        sha256_hex("Welcome to Amazon S3.")}),
             "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd");
@@ -58,9 +61,10 @@ std::string checksum_of(ChecksumKind kind, std::string_view first, std::string_v
 TEST(Checksum, AreThoseOfTheCatalogue) {
   for (std::size_t cut : {0U, 1U, 5U, 9U}) {
     const std::string_view digits = "123456789";
-    EXPECT_EQ(checksum_of(ChecksumKind::crc32, digits.substr(0, cut), digits.substr(cut)), "y/Q5Jg==");     // CBF43926
-    EXPECT_EQ(checksum_of(ChecksumKind::crc32c, digits.substr(0, cut), digits.substr(cut)), "4waSgw==");    // E3069283
-    EXPECT_EQ(checksum_of(ChecksumKind::crc64nvme, digits.substr(0, cut), digits.substr(cut)), "rosUhgp5mIg="); // AE8B14860A799888
+    EXPECT_EQ(checksum_of(ChecksumKind::crc32, digits.substr(0, cut), digits.substr(cut)), "y/Q5Jg==");  // CBF43926
+    EXPECT_EQ(checksum_of(ChecksumKind::crc32c, digits.substr(0, cut), digits.substr(cut)), "4waSgw=="); // E3069283
+    EXPECT_EQ(checksum_of(ChecksumKind::crc64nvme, digits.substr(0, cut), digits.substr(cut)),
+              "rosUhgp5mIg="); // AE8B14860A799888
   }
 }
 
@@ -96,7 +100,8 @@ TEST(S3Xml, ReadsFaultsAndTimes) {
 }
 
 TEST(AwsProfile, ReadsSections) {
-  auto sections = parse_aws_file("# remark\n[default]\nregion = eu-west-1 # near\n\n[profile x y]\ns3 =\n  nested = 1\nrole_arn=a=b\n", "config");
+  auto sections = parse_aws_file(
+      "# remark\n[default]\nregion = eu-west-1 # near\n\n[profile x y]\ns3 =\n  nested = 1\nrole_arn=a=b\n", "config");
   ASSERT_OK(sections);
   EXPECT_EQ((*sections)["default"]["region"], "eu-west-1");
   EXPECT_EQ((*sections)["profile x y"]["role_arn"], "a=b");

@@ -160,13 +160,15 @@ Task<void> read_slowly(Net& net, Flood& flood) {
 
 TEST(HttpClient, HoldsBackABodyThatIsReadSlowly) {
   Flood flood;
-  Net net([&](const HttpServerRequest& request, HttpServerConnection& connection) { return flood(request, connection); });
+  Net net(
+      [&](const HttpServerRequest& request, HttpServerConnection& connection) { return flood(request, connection); });
   net.loop.run(read_slowly(net, flood));
 }
 
 TEST(HttpClient, RefusesAnAnswerThatIsTooLarge) {
   Flood flood;
-  Net net([&](const HttpServerRequest& request, HttpServerConnection& connection) { return flood(request, connection); });
+  Net net(
+      [&](const HttpServerRequest& request, HttpServerConnection& connection) { return flood(request, connection); });
   EXPECT_FAILS(net.fetch(get(net.server.url("/"))), ErrorKind::protocol);
 }
 
