@@ -113,7 +113,7 @@ TEST(AwsCredentials, ComeFromTheContainer) {
 bool answer_sts(const HttpServerRequest& request, HttpServerConnection& connection) {
   const bool is_signed = request.headers.contains("authorization");
   const bool web = request.body.find("Action=AssumeRoleWithWebIdentity") != std::string::npos &&
-                   request.body.find("WebIdentityToken=a%2Ftoken&") != std::string::npos && !is_signed;
+                   request.body.ends_with("WebIdentityToken=a%2Ftoken") && !is_signed;
   const bool role = request.body.find("Action=AssumeRole&") != std::string::npos && is_signed &&
                     request.body.find("RoleArn=arn%3Arole") != std::string::npos;
   const std::string id = web ? "web" : role ? "role" : "none";
