@@ -92,7 +92,10 @@ class Stack:
         return worker
 
     def stop(self) -> None:
-        """The last started first: a worker that is told to stop still finds the api-server and redis."""
+        """All parts are told at once, but redis, without which workers would not end in order."""
+        for child in self._children[1:]:
+            if child.running():
+                child.popen.terminate()
         for child in reversed(self._children):
             child.stop()
         self._children = []
