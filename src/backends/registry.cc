@@ -11,6 +11,7 @@
 
 #include "backends/local/local_backend.h"
 #include "backends/memory/memory_backend.h"
+#include "backends/s3/s3_backend.h"
 #include "backends/sftp/sftp_backend.h"
 #include "core/units.h"
 
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::array all_backends = {
     &sftp_backend,
+    &s3_backend,
     &local_backend,
     &memory_backend,
 };

@@ -107,7 +107,8 @@ private:
     case FileAction::copy: break;
     }
     auto opening = start(source().open(expected_));
-    auto upload = co_await target().begin(name_, {temporary_, expected_.size_bytes});
+    const CommitOptions later = commit_options();
+    auto upload = co_await target().begin(name_, {temporary_, expected_.size_bytes, later.mtime_ns, later.mode});
     auto reader = co_await opening.get();
     if (!reader || !upload) {
       if (upload) (void)co_await (*upload)->abort();

@@ -63,7 +63,16 @@ Task<Result<void>> leave(Target& target, std::string path, TemporaryName tempora
   co_return co_await upload->write(0, Chunk::copy_of(content));
 }
 
+// Where few bytes wait in memory until they are published, a killed process leaves nothing.
+Task<bool> leaves_temporaries(BackendSuite& t) {
+  EXPECT_OK(co_await leave(t.target(), "probe", t.temporary(900), "1"));
+  const auto names = co_await t.fixture().raw_names("");
+  EXPECT_OK(co_await t.target().discard("probe", t.temporary(900)));
+  co_return names && !names->empty();
+}
+
 BACKEND_TEST(FindsAndRemovesItsLeftovers) {
+  if (!co_await leaves_temporaries(t)) CO_SKIP("leaves nothing of a small file behind");
   CO_ASSERT_OK(co_await t.target().make_directory("a/b", std::nullopt));
   CO_ASSERT_OK(co_await leave(t.target(), "top", t.temporary(1), "12345"));
   CO_ASSERT_OK(co_await leave(t.target(), "a/b/deep", t.temporary(2), "123"));
@@ -112,6 +121,7 @@ BACKEND_TEST(LeavesLookAlikesAlone) {
 }
 
 BACKEND_TEST(DiscardsExactlyOneTemporary) {
+  if (!co_await leaves_temporaries(t)) CO_SKIP("leaves nothing of a small file behind");
   CO_ASSERT_OK(co_await leave(t.target(), "file", t.temporary(1), "1"));
   CO_ASSERT_OK(co_await leave(t.target(), "file", t.temporary(1, 2), "2"));
   CO_ASSERT_OK(co_await t.target().discard("file", t.temporary(1)));

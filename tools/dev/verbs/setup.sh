@@ -53,5 +53,13 @@ install_python_tools() {
   echo "$wanted" >.venv/installed
 }
 
+# The S3 server of the tests comes from the Go module proxy, once; it takes a minute or two.
+build_test_servers() {
+  [[ " ${groups[*]} " == *" test "* ]] || return 0
+  say "looking for versitygw, which the S3 tests use (built into build-tools/ the first time)"
+  PYTHONPATH=tests .venv/bin/python -m servers.s3_versitygw --build
+}
+
 install_packages
 if needs_python_tools; then install_python_tools; fi
+build_test_servers
