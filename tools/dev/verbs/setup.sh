@@ -26,7 +26,11 @@ Install them as root (apt-get install …), or install sudo, and run this again.
   fi
   say "installing ${#missing[@]} Debian packages with apt-get: ${missing[*]}"
   local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o Dpkg::Use-Pty=0)
-  # A service that a package would start (sshd) is not wanted: the tests start their own.
+  # The tests start servers of their own: Debian's PostgreSQL need not make a cluster on port 5432.
+  if [[ " ${missing[*]} " == *" postgresql-"* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
+    "${as_root[@]}" mkdir -p /etc/postgresql-common
+    echo "create_main_cluster = false" | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+  fi
   if ! "${apt[@]}" update || ! "${apt[@]}" --no-install-recommends install "${missing[@]}"; then
     fail "apt-get could not install: ${missing[*]}
 The messages above say why; without a network, install them from your own mirror and run this again."
