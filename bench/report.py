@@ -112,7 +112,7 @@ def goal_lines(case: Case, result: dict[str, Any]) -> list[str]:
         peers = [median(tools[name]["seconds"]) for name in goal.tools if name in tools]
         if peers:
             best = min(peers)
-            measured = f"{ours / best:.2f}× its time" if goal.factor >= 1 else f"{best / ours:.1f}× faster"
+            measured = f"{ours / best:.2f}× its time" if goal.factor >= 1 else f"{best / ours:.1f}× as fast"
             lines.append(
                 f"- {'reached' if ours <= best * goal.factor else '**not reached**'}: {goal.text}; measured: {measured}"
             )
