@@ -225,6 +225,8 @@ home folder.
 a list (`include` and `exclude` are one) replaces the list before it. In the config, `exclude` patterns come before `include`
 patterns; the first that matches decides.
 
+`[airflow]` and `[airflow.NAME]` say when Airflow runs the job (`docs/airflow.md`); the program passes them over.
+
 `{date}` is 2024-03-01; `{date:FORM}` takes strftime forms (`%Y %m %d %y %j %b %B %a %A %u %w %V %G %U %W %e %F %%`); `{{` and
 `}}` are braces. `today` and `yesterday` are meant in the time zone of the process (`TZ`).
 

@@ -26,15 +26,17 @@ Session::Session(std::string command, const ProcessOptions& options)
 
 Session::~Session() = default;
 
-Result<void> Session::open(const Inputs& inputs) {
+Result<void> Session::open_events() {
   if (!options_.events.empty()) {
     CV_TRY(events_, EventWriter::open(options_.events));
   }
-  if (options_.die_with_parent) {
-    const bool input_is_free = inputs.settings.files_from != "-" && options_.secrets_fd != 0;
-    parent_ = std::make_unique<ParentWatch>(loop_, input_is_free, [this] { request_stop(SIGTERM); });
-  }
   return {};
+}
+
+void Session::watch_parent(const Inputs& inputs) {
+  if (!options_.die_with_parent) return;
+  const bool input_is_free = inputs.settings.files_from != "-" && options_.secrets_fd != 0;
+  parent_ = std::make_unique<ParentWatch>(loop_, input_is_free, [this] { request_stop(SIGTERM); });
 }
 
 Result<void> Session::open_store(const Inputs& inputs) {

@@ -35,6 +35,12 @@ TEST(Config, ReadsJobsEndpointsAndDefaults) {
   EXPECT_EQ(settings.job.selection.rules[0].glob, "tmp/**");
 }
 
+TEST(Config, PassesOverWhatTheAirflowProviderReads) {
+  const Config config = config_of("[airflow]\nowner = \"data\"\n[airflow.a]\nschedule = \"@daily\"\n"
+                                  "[job.a]\nsource = \"/x\"\ntarget = \"/y\"\n");
+  EXPECT_EQ(config.jobs.size(), 1u);
+}
+
 TEST(Config, NamesFileLineKeyAndTheNearestKey) {
   EXPECT_EQ(config_error_of("[job.a]\nsource = \"/x\"\ninclde = \"*\"\n"),
             "cv.toml:3: 'inclde' is no key of [job.a]: did you mean 'include'?");
