@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 
-ENDED = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
+T = TypeVar("T")
 
 
 class AirflowClient:
@@ -118,7 +118,7 @@ def log_line(line: Any) -> str:
     return " ".join([str(line.get("event", "")), *errors])
 
 
-def wait_for(look: Callable[[], Any], seconds: float, what: str, every_seconds: float = 0.25) -> Any:
+def wait_for(look: Callable[[], T | None], seconds: float, what: str, every_seconds: float = 0.25) -> T:
     """The first value that is not None, False or empty. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
     while True:
