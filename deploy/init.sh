@@ -14,11 +14,6 @@ make "$base/database/jwt-secret" random
 make "$base/database/fernet-key" fernet
 make "$base/database/admin-password" random
 make "$base/database/postgres-password" random
-python3 - "$base/database" <<'PYTHON'
-import json, pathlib, sys
-place = pathlib.Path(sys.argv[1])
-(place / "passwords.json").write_text(json.dumps({"admin": (place / "admin-password").read_text()}))
-PYTHON
 if [ -n "${POSTGRES_HOST:-}" ]; then
   printf 'postgresql+psycopg2://checkvalve:%s@%s:5432/airflow' \
     "$(cat $base/database/postgres-password)" "$POSTGRES_HOST" >"$base/database/url"
@@ -34,6 +29,8 @@ done
 
 # With PostgreSQL this container runs twice: for the secrets, which the server needs, and for the rest.
 [ "${1:-}" = secrets ] && exit 0
+# Airflow opens this file for writing, too.
+printf '{"admin": "%s"}' "$(cat $base/database/admin-password)" >"$base/metadata/passwords.json"
 airflow db migrate
 python3 - "$base" >"$base/database/connections.json" <<'PYTHON'
 import json, os, pathlib, sys

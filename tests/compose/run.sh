@@ -10,6 +10,11 @@ daemon=
 project="checkvalve-test-$$"
 export DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 COMPOSE_PROJECT_NAME="$project"
 
+export TEST_DAGS="$place/dags"
+mkdir "$TEST_DAGS"
+cp dags/*.py tests/airflow/stack/dags/*.py "$TEST_DAGS"
+chmod -R a+rX "$place"
+
 say() { printf '\n== %s\n' "$*" >&2; }
 compose_program=(docker compose)
 docker compose version >/dev/null 2>&1 || compose_program=(docker-compose)
