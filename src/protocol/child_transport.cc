@@ -111,7 +111,8 @@ struct Descriptor {
 Result<void> Child::spawn() {
   int pair[2];
   int pipe_ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return Failure(errno_error(errno, "start", argv_[0]));
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+    return Failure(errno_error(errno, "start", argv_[0]));
   Descriptor ours{pair[0]};
   Descriptor theirs{pair[1]};
   if (::pipe2(pipe_ends, O_CLOEXEC) != 0) return Failure(errno_error(errno, "start", argv_[0]));
@@ -154,29 +155,31 @@ Result<void> Child::spawn() {
 }
 
 void Child::read_packets() {
-  socket_.async_read_some(asio::buffer(buffer_), [self = shared_from_this()](const std::error_code& error, std::size_t size) {
-    if (!self->receiver_) return;
-    if (error) return self->connection_ended("the command closed the connection");
-    std::vector<Chunk> frames;
-    const bool sound = self->assembler_.feed({self->buffer_.data(), size}, frames);
-    if (!frames.empty()) self->receiver_->on_frames(std::move(frames));
-    if (!self->receiver_) return; // the receiver has shut us down
-    if (!sound) return self->connection_ended("protocol error: " + self->assembler_.fault());
-    self->read_packets();
-  });
+  socket_.async_read_some(asio::buffer(buffer_),
+                          [self = shared_from_this()](const std::error_code& error, std::size_t size) {
+                            if (!self->receiver_) return;
+                            if (error) return self->connection_ended("the command closed the connection");
+                            std::vector<Chunk> frames;
+                            const bool sound = self->assembler_.feed({self->buffer_.data(), size}, frames);
+                            if (!frames.empty()) self->receiver_->on_frames(std::move(frames));
+                            if (!self->receiver_) return; // the receiver has shut us down
+                            if (!sound) return self->connection_ended("protocol error: " + self->assembler_.fault());
+                            self->read_packets();
+                          });
 }
 
 void Child::read_stderr() {
-  stderr_.async_read_some(asio::buffer(stderr_buffer_), [self = shared_from_this()](const std::error_code& error, std::size_t size) {
-    if (error) {
-      self->stderr_done_ = true;
-      return;
-    }
-    self->stderr_tail_.append(self->stderr_buffer_.data(), size);
-    if (self->stderr_tail_.size() > kept_stderr_bytes)
-      self->stderr_tail_.erase(0, self->stderr_tail_.size() - kept_stderr_bytes);
-    self->read_stderr();
-  });
+  stderr_.async_read_some(asio::buffer(stderr_buffer_),
+                          [self = shared_from_this()](const std::error_code& error, std::size_t size) {
+                            if (error) {
+                              self->stderr_done_ = true;
+                              return;
+                            }
+                            self->stderr_tail_.append(self->stderr_buffer_.data(), size);
+                            if (self->stderr_tail_.size() > kept_stderr_bytes)
+                              self->stderr_tail_.erase(0, self->stderr_tail_.size() - kept_stderr_bytes);
+                            self->read_stderr();
+                          });
 }
 
 void Child::write_queue() {
@@ -225,7 +228,8 @@ Error Child::end_error(std::string why) const {
     why += fmt::format(" (exit code {})", WEXITSTATUS(exit_status_));
   if (WIFSIGNALED(exit_status_)) why += fmt::format(" (signal {})", WTERMSIG(exit_status_));
   if (!said.empty()) why += fmt::format(": {}", escape_bytes(said));
-  if (kind == ErrorKind::host_key) why += fmt::format("; see and accept its key with: checkvalve trust sftp://{}", peer_);
+  if (kind == ErrorKind::host_key)
+    why += fmt::format("; see and accept its key with: checkvalve trust sftp://{}", peer_);
   return make_error(kind, "connect", peer_, std::move(why));
 }
 
@@ -246,7 +250,8 @@ Task<void> Child::reap() {
 void Child::kill_and_reap() {
   if (pid_ <= 0) return;
   ::kill(-pid_, SIGKILL);
-  while (::waitpid(pid_, &exit_status_, 0) < 0 && errno == EINTR) {}
+  while (::waitpid(pid_, &exit_status_, 0) < 0 && errno == EINTR) {
+  }
   pid_ = -1;
 }
 
@@ -307,9 +312,11 @@ std::unique_ptr<SftpTransport> make_child_transport(Loop& loop, std::vector<std:
 
 Result<std::unique_ptr<SftpTransport>> make_ssh_command_transport(Loop& loop, const SshOptions& o) {
   const auto refuse = [&](std::string_view what) {
-    return Failure(make_error(ErrorKind::config, "connect", o.display(),
-                              fmt::format("{} can't be used when the connection is made by the ssh program (transport=ssh, or a "
-                                          "ProxyJump or ProxyCommand in ssh_config); use the agent or an identity", what)));
+    return Failure(
+        make_error(ErrorKind::config, "connect", o.display(),
+                   fmt::format("{} can't be used when the connection is made by the ssh program (transport=ssh, or a "
+                               "ProxyJump or ProxyCommand in ssh_config); use the agent or an identity",
+                               what)));
   };
   if (!o.password.empty()) return refuse("a password");
   if (!o.passphrase.empty()) return refuse("a passphrase");
@@ -317,9 +324,16 @@ Result<std::unique_ptr<SftpTransport>> make_ssh_command_transport(Loop& loop, co
   if (!o.host_key_fingerprint.empty()) return refuse("host_key_fingerprint");
 
   const auto seconds = std::max<std::int64_t>(1, o.connect_timeout.count() / 1000);
-  std::vector<std::string> argv = {"ssh", "-oBatchMode=yes", fmt::format("-oConnectTimeout={}", seconds),
-                                   "-oServerAliveInterval=15", "-oServerAliveCountMax=4", "-oForwardAgent=no", "-oForwardX11=no",
-                                   "-oPermitLocalCommand=no", "-oClearAllForwardings=yes", "-oRequestTTY=no"};
+  std::vector<std::string> argv = {"ssh",
+                                   "-oBatchMode=yes",
+                                   fmt::format("-oConnectTimeout={}", seconds),
+                                   "-oServerAliveInterval=15",
+                                   "-oServerAliveCountMax=4",
+                                   "-oForwardAgent=no",
+                                   "-oForwardX11=no",
+                                   "-oPermitLocalCommand=no",
+                                   "-oClearAllForwardings=yes",
+                                   "-oRequestTTY=no"};
   std::shared_ptr<PinnedKeyFile> pinned;
   if (!o.ssh_config.empty()) argv.insert(argv.end(), {"-F", o.ssh_config});
   if (!o.host_key.empty()) {

@@ -1,5 +1,6 @@
-// Cuts a stream of bytes into SFTP packets: a 32-bit length and as many bytes (draft-ietf-secsh-filexfer-02, section 3).
-// Each packet becomes one Chunk, without its length word, so that the payload of a DATA reply is never copied again.
+// Cuts a stream of bytes into SFTP packets: a 32-bit length and as many bytes (draft-ietf-secsh-filexfer-02, section
+// 3). Each packet becomes one Chunk, without its length word, so that the payload of a DATA reply is never copied
+// again.
 #pragma once
 
 #include <array>
@@ -28,10 +29,10 @@ private:
   void append(std::span<const std::byte> bytes);
 
   std::array<std::byte, 4> length_word_{};
-  std::size_t length_bytes_ = 0;   // of length_word_ that have come
-  std::uint32_t frame_bytes_ = 0;  // of the packet under way
-  std::size_t filled_bytes_ = 0;   // of it that have come
-  Chunk frame_;                    // holds filled_bytes_; grows as bytes come
+  std::size_t length_bytes_ = 0;  // of length_word_ that have come
+  std::uint32_t frame_bytes_ = 0; // of the packet under way
+  std::size_t filled_bytes_ = 0;  // of it that have come
+  Chunk frame_;                   // holds filled_bytes_; grows as bytes come
   bool broken_ = false;
 };
 

@@ -40,13 +40,15 @@ Result<HostKey> fetch_host_key(const SshOptions& options) {
   CV_TRY(SshSession session, configure_ssh(options));
   CV_CHECK(connect_ssh(session.get(), options, SshCancel{}));
   ssh_key raw = nullptr;
-  if (ssh_get_server_publickey(session.get(), &raw) != SSH_OK) return host_key_failure(options.display(), "the server shows no host key");
+  if (ssh_get_server_publickey(session.get(), &raw) != SSH_OK)
+    return host_key_failure(options.display(), "the server shows no host key");
   SshKey key(raw);
   HostKey out;
   out.type = ssh_key_type_to_char(ssh_key_type(key.get()));
   out.fingerprint = fingerprint_of(key.get());
   char* base64 = nullptr;
-  if (ssh_pki_export_pubkey_base64(key.get(), &base64) != SSH_OK) return host_key_failure(options.display(), "its host key can't be written down");
+  if (ssh_pki_export_pubkey_base64(key.get(), &base64) != SSH_OK)
+    return host_key_failure(options.display(), "its host key can't be written down");
   out.known_hosts_line = fmt::format("{} {} {}", known_hosts_name(session.get()), out.type, base64);
   ssh_string_free_char(base64);
   // Also fills in the default path of known_hosts.
@@ -67,9 +69,10 @@ Result<void> trust_host_key(const HostKey& key) {
   const std::string& path = key.known_hosts_file;
   if (key.state == HostKeyState::known) return {};
   if (key.state == HostKeyState::changed)
-    return host_key_failure(path, fmt::format("it has another key of this server. If the server's owner confirms the new one, remove the "
-                                              "old line first: ssh-keygen -f '{}' -R '{}'",
-                                              path, key.known_hosts_line.substr(0, key.known_hosts_line.find(' '))));
+    return host_key_failure(
+        path, fmt::format("it has another key of this server. If the server's owner confirms the new one, remove the "
+                          "old line first: ssh-keygen -f '{}' -R '{}'",
+                          path, key.known_hosts_line.substr(0, key.known_hosts_line.find(' '))));
   const fs::path directory = fs::path(path).parent_path();
   std::error_code error;
   if (!directory.empty() && !fs::exists(directory, error)) {

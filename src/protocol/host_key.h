@@ -26,8 +26,8 @@ struct HostKey {
 // Connects, exchanges keys and hangs up: no login is tried.
 Result<HostKey> fetch_host_key(const SshOptions& options);
 
-// Appends the key's line to its known_hosts file, which is made if need be (mode 0600, its directory 0700). Does nothing
-// for a key that is known; refuses a changed one: the old line has to be removed first. Error kind host_key.
+// Appends the key's line to its known_hosts file, which is made if need be (mode 0600, its directory 0700). Does
+// nothing for a key that is known; refuses a changed one: the old line has to be removed first. Error kind host_key.
 Result<void> trust_host_key(const HostKey& key);
 
 } // namespace checkvalve

@@ -39,18 +39,18 @@ constexpr std::chrono::seconds keepalive_interval{20};
 // transport while it is stuck in a name lookup.
 struct Shared {
   std::mutex mutex;
-  Loop* loop;                        // guarded by mutex; null once the transport is gone
-  std::vector<OutSegment> outgoing;  // guarded by mutex
-  std::vector<Chunk> inbox;          // guarded by mutex
-  std::size_t inbox_bytes = 0;       // guarded by mutex
-  bool drain_posted = false;         // guarded by mutex
-  bool thread_done = false;          // guarded by mutex
-  int socket = -1;                   // guarded by mutex; ours, of the connection that is being made
-  std::condition_variable done;      // of thread_done
+  Loop* loop;                       // guarded by mutex; null once the transport is gone
+  std::vector<OutSegment> outgoing; // guarded by mutex
+  std::vector<Chunk> inbox;         // guarded by mutex
+  std::size_t inbox_bytes = 0;      // guarded by mutex
+  bool drain_posted = false;        // guarded by mutex
+  bool thread_done = false;         // guarded by mutex
+  int socket = -1;                  // guarded by mutex; ours, of the connection that is being made
+  std::condition_variable done;     // of thread_done
   std::atomic<bool> has_outgoing = false;
-  std::atomic<bool> stop = false;      // end now
+  std::atomic<bool> stop = false;        // end now
   std::atomic<bool> say_goodbye = false; // end once all is sent
-  std::atomic<bool> sleeping = false;  // the thread is, or is about to be, in a poll without timeout
+  std::atomic<bool> sleeping = false;    // the thread is, or is about to be, in a poll without timeout
   std::atomic<bool> inbox_full = false;
   int wake_fd = -1;
 
@@ -91,7 +91,8 @@ struct Shared {
 // The connection's thread.
 class Connection {
 public:
-  Connection(std::shared_ptr<Shared> shared, SshOptions options) : shared_(std::move(shared)), options_(std::move(options)) {}
+  Connection(std::shared_ptr<Shared> shared, SshOptions options)
+      : shared_(std::move(shared)), options_(std::move(options)) {}
   ~Connection();
   void run();
 
@@ -140,7 +141,8 @@ void Connection::run() {
   if (ready) ready = open_channel();
   shared_->set_socket(-1);
   const bool opened = ready.has_value();
-  shared_->post([shared = shared_, ready = std::move(ready), facts = opened ? ssh_facts(session_.get()) : TransportFacts()]() mutable {
+  shared_->post([shared = shared_, ready = std::move(ready),
+                 facts = opened ? ssh_facts(session_.get()) : TransportFacts()]() mutable {
     shared->facts = std::move(facts);
     shared->open_result = std::move(ready);
     shared->opened.set();
@@ -157,7 +159,8 @@ void Connection::run() {
 
 Result<void> Connection::connect() {
   CV_TRY(session_, configure_ssh(options_));
-  CV_CHECK(connect_ssh(session_.get(), options_, SshCancel{shared_->wake_fd, [shared = shared_](int fd) { shared->set_socket(fd); }}));
+  CV_CHECK(connect_ssh(session_.get(), options_,
+                       SshCancel{shared_->wake_fd, [shared = shared_](int fd) { shared->set_socket(fd); }}));
   if (shared_->stop) return Failure(lost("the connection was closed"));
   CV_CHECK(check_host_key(session_.get(), options_));
   if (shared_->stop) return Failure(lost("the connection was closed"));
@@ -168,8 +171,9 @@ Result<void> Connection::open_channel() {
   channel_ = ssh_channel_new(session_.get());
   if (!channel_ || ssh_channel_open_session(channel_) != SSH_OK) return Failure(lost("no channel"));
   if (ssh_channel_request_sftp(channel_) != SSH_OK)
-    return Failure(make_error(ErrorKind::unsupported, "connect", options_.display(),
-                              fmt::format("the server refuses the sftp subsystem: {}", escape_bytes(ssh_get_error(session_.get())))));
+    return Failure(make_error(
+        ErrorKind::unsupported, "connect", options_.display(),
+        fmt::format("the server refuses the sftp subsystem: {}", escape_bytes(ssh_get_error(session_.get())))));
   return {};
 }
 
@@ -195,7 +199,8 @@ Error Connection::pump() {
     if (shared_->stop) return lost("the connection was closed");
     grow_receive_window();
     if (!write_outgoing()) return lost(escape_bytes(ssh_get_error(session_.get())));
-    if (shared_->say_goodbye && queue_.empty() && !shared_->has_outgoing && (ssh_get_status(session_.get()) & SSH_WRITE_PENDING) == 0)
+    if (shared_->say_goodbye && queue_.empty() && !shared_->has_outgoing &&
+        (ssh_get_status(session_.get()) & SSH_WRITE_PENDING) == 0)
       return lost("the connection was closed");
     if (shared_->inbox_full) { // the engine thread is slow: leave what comes with the kernel
       pollfd wait{shared_->wake_fd, POLLIN, 0};
@@ -215,11 +220,13 @@ Error Connection::pump() {
     busy = rc == SSH_OK;
     if (rc == SSH_ERROR || !ssh_is_connected(session_.get())) return lost(escape_bytes(ssh_get_error(session_.get())));
     if (stream_broken_)
-      return make_error(ErrorKind::protocol, "talk to", options_.display(),
-                        fmt::format("the server does not speak SFTP: {}. (Does its login shell print text?)", assembler_.fault()));
+      return make_error(
+          ErrorKind::protocol, "talk to", options_.display(),
+          fmt::format("the server does not speak SFTP: {}. (Does its login shell print text?)", assembler_.fault()));
     if (ssh_channel_is_eof(channel_) || ssh_channel_is_closed(channel_)) {
       const bool said = !stderr_tail_.empty();
-      return lost(said ? "the server ended the SFTP subsystem: " + escape_bytes(stderr_tail_) : "the server ended the SFTP subsystem");
+      return lost(said ? "the server ended the SFTP subsystem: " + escape_bytes(stderr_tail_)
+                       : "the server ended the SFTP subsystem");
     }
     if (batch_bytes_ >= hand_over_bytes) hand_over();
     if (busy) {
@@ -247,7 +254,8 @@ int Connection::on_data(ssh_session, ssh_channel, void* data, std::uint32_t size
   constexpr std::size_t kept_stderr_bytes = 4096;
   if (is_stderr) {
     self->stderr_tail_.append(static_cast<const char*>(data), size);
-    if (self->stderr_tail_.size() > kept_stderr_bytes) self->stderr_tail_.erase(0, self->stderr_tail_.size() - kept_stderr_bytes);
+    if (self->stderr_tail_.size() > kept_stderr_bytes)
+      self->stderr_tail_.erase(0, self->stderr_tail_.size() - kept_stderr_bytes);
     return static_cast<int>(size);
   }
   self->received_since_growth_ += size;
@@ -336,7 +344,8 @@ bool Connection::write(const char* data, std::size_t size, std::size_t& done) {
 
 class LibsshTransport : public SftpTransport {
 public:
-  LibsshTransport(Loop& loop, SshOptions options) : shared_(std::make_shared<Shared>(loop)), options_(std::move(options)) {}
+  LibsshTransport(Loop& loop, SshOptions options)
+      : shared_(std::make_shared<Shared>(loop)), options_(std::move(options)) {}
   ~LibsshTransport() override;
   Task<Result<void>> open() override;
   void start(Receiver& receiver) override { shared_->receiver = &receiver; }

@@ -1,4 +1,5 @@
-// The requests of SftpSession: what each is made of, and what its reply may be (draft-ietf-secsh-filexfer-02, section 6).
+// The requests of SftpSession: what each is made of, and what its reply may be (draft-ietf-secsh-filexfer-02, section
+// 6).
 #include <algorithm>
 
 #include "protocol/sftp_session.h"
@@ -170,7 +171,8 @@ Task<Error> SftpSession::diagnose(Error error, std::string directory) {
   const bool files_gone = usage->files != 0 && usage->files_available == 0;
   if (!bytes_gone && !files_gone) co_return error;
   error.kind = ErrorKind::no_space;
-  error.message = bytes_gone ? "no space left on the server's disk" : "no file numbers (inodes) left on the server's disk";
+  error.message =
+      bytes_gone ? "no space left on the server's disk" : "no file numbers (inodes) left on the server's disk";
   co_return error;
 }
 

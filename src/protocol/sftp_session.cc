@@ -24,7 +24,6 @@ constexpr std::pair<std::string_view, std::string_view> spoken[] = {
     {"statvfs@openssh.com", "2"},      {"limits@openssh.com", "1"},
 };
 
-
 } // namespace
 
 struct SftpSession::Waiter {
@@ -60,7 +59,8 @@ struct SftpSession::StallTimer {
   bool armed = false;
 };
 
-SftpSession::SftpSession(Loop& loop, std::unique_ptr<SftpTransport> transport, std::string peer, SftpSessionOptions options)
+SftpSession::SftpSession(Loop& loop, std::unique_ptr<SftpTransport> transport, std::string peer,
+                         SftpSessionOptions options)
     : loop_(loop), transport_(std::move(transport)), peer_(std::move(peer)), options_(options),
       slots_(std::max(1u, options.requests_in_flight)), stall_timer_(std::make_unique<StallTimer>(loop)) {}
 
@@ -113,7 +113,8 @@ Task<bool> SftpSession::ask_limits(std::shared_ptr<SftpSession> self) {
     PacketBuilder packet(PacketType::extended);
     packet.string("limits@openssh.com");
     auto reply = co_await self->call(std::move(packet));
-    const auto limits = reply && reply->type == PacketType::extended_reply ? parse_limits(reply->body.bytes()) : std::nullopt;
+    const auto limits =
+        reply && reply->type == PacketType::extended_reply ? parse_limits(reply->body.bytes()) : std::nullopt;
     known = limits.has_value();
     if (known)
       self->take_limits(*limits);
@@ -127,7 +128,8 @@ Task<bool> SftpSession::ask_limits(std::shared_ptr<SftpSession> self) {
 
 void SftpSession::take_limits(const LimitsReply& reply) {
   const auto within = [](std::uint64_t limit, std::uint32_t otherwise) {
-    return limit == 0 ? otherwise : static_cast<std::uint32_t>(std::clamp(limit, smallest_request_bytes, largest_request_bytes));
+    return limit == 0 ? otherwise
+                      : static_cast<std::uint32_t>(std::clamp(limit, smallest_request_bytes, largest_request_bytes));
   };
   limits_.read_bytes = within(reply.read_bytes, limits_.read_bytes);
   limits_.write_bytes = within(reply.write_bytes, limits_.write_bytes);
@@ -136,9 +138,7 @@ void SftpSession::take_limits(const LimitsReply& reply) {
 }
 
 Task<Result<void>> SftpSession::find_login_directory() {
-  const auto sent = Clock::now();
   CV_CO_TRY(login_directory_, co_await real_path("."));
-  round_trip_ = std::min(round_trip_, std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - sent));
   co_return Result<void>();
 }
 
@@ -151,9 +151,14 @@ Task<Result<SftpSession::Reply>> SftpSession::call(PacketBuilder packet, Chunk p
   }
   while (waiters_.contains(next_id_)) ++next_id_;
   const std::uint32_t id = next_id_++;
+  // A request that is alone on the way measures the round trip.
+  const bool alone = waiters_.empty();
+  const auto sent = Clock::now();
   const std::size_t payload_bytes = payload.size();
   queue(packet.finish(id, payload_bytes), std::move(payload));
   auto reply = co_await ReplyAwaiter(*this, id);
+  if (alone && reply)
+    round_trip_ = std::min(round_trip_, std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - sent));
   slots_.release();
   co_return reply;
 }
@@ -268,11 +273,13 @@ void SftpSession::fail(Error error) {
 }
 
 void SftpSession::break_protocol(std::string what) {
-  fail(make_error(ErrorKind::protocol, "talk to", peer_, "the server breaks the SFTP protocol: it sent " + std::move(what)));
+  fail(make_error(ErrorKind::protocol, "talk to", peer_,
+                  "the server breaks the SFTP protocol: it sent " + std::move(what)));
 }
 
 Failure SftpSession::unexpected_reply(const Reply& reply, const Request& request) {
-  break_protocol(fmt::format("a malformed or wrong reply (type {}) to {}", static_cast<int>(reply.type), request.operation));
+  break_protocol(
+      fmt::format("a malformed or wrong reply (type {}) to {}", static_cast<int>(reply.type), request.operation));
   return Failure(*closed_);
 }
 
@@ -300,8 +307,9 @@ Error SftpSession::status_error(std::span<const std::byte> body, const Request& 
   default: break;
   }
   std::string said = escape_bytes(status->message);
-  return make(ErrorKind::io, said.empty() || said == "Failure" ? fmt::format("the server says only that it failed (code {})", status->code)
-                                                               : fmt::format("the server says: {} (code {})", said, status->code));
+  return make(ErrorKind::io, said.empty() || said == "Failure"
+                                 ? fmt::format("the server says only that it failed (code {})", status->code)
+                                 : fmt::format("the server says: {} (code {})", said, status->code));
 }
 
 void SftpSession::watch_for_stall() {
@@ -314,8 +322,9 @@ void SftpSession::watch_for_stall() {
     self->stall_timer_->armed = false;
     if (self->closed_ || (self->version_ != 0 && self->waiters_.empty())) return;
     if (Clock::now() - self->last_heard_ >= self->stall_limit())
-      return self->fail(make_error(ErrorKind::timeout, "talk to", self->peer_,
-                                   fmt::format("the server did not answer for {} s", self->stall_limit().count() / 1000.0)));
+      return self->fail(
+          make_error(ErrorKind::timeout, "talk to", self->peer_,
+                     fmt::format("the server did not answer for {} s", self->stall_limit().count() / 1000.0)));
     self->watch_for_stall();
   });
 }

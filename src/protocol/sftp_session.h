@@ -45,8 +45,8 @@ class SftpSession : public std::enable_shared_from_this<SftpSession>, private Sf
 public:
   // Opens the transport, exchanges INIT and VERSION, and asks for limits and the login directory. `peer` names the
   // server in errors.
-  static Task<Result<std::shared_ptr<SftpSession>>> open(Loop& loop, std::unique_ptr<SftpTransport> transport, std::string peer,
-                                                         SftpSessionOptions options);
+  static Task<Result<std::shared_ptr<SftpSession>>> open(Loop& loop, std::unique_ptr<SftpTransport> transport,
+                                                         std::string peer, SftpSessionOptions options);
   ~SftpSession() override;
 
   bool alive() const { return !closed_; }
@@ -54,7 +54,7 @@ public:
   const Error& end_error() const { return *closed_; }
   const SftpLimits& limits() const { return limits_; }
   const std::string& login_directory() const { return login_directory_; }
-  // The shortest that a request of a few bytes took so far.
+  // The shortest that a request took that was alone on the way.
   std::chrono::microseconds round_trip() const { return round_trip_; }
   std::uint32_t version() const { return version_; }
   // Name → version, as the server advertised them.
@@ -93,7 +93,7 @@ public:
   Task<Result<void>> symlink(std::string target_text, std::string link_path);
 
   // Extensions; unsupported without them.
-  Task<Result<void>> posix_rename(std::string from, std::string to); // posix-rename@openssh.com: replaces atomically
+  Task<Result<void>> posix_rename(std::string from, std::string to);    // posix-rename@openssh.com: replaces atomically
   Task<Result<void>> hard_link(std::string existing, std::string path); // hardlink@openssh.com: never replaces
   Task<Result<void>> fsync(std::string_view handle);                    // fsync@openssh.com
   Task<Result<FileSystemReply>> file_system(std::string path);          // statvfs@openssh.com

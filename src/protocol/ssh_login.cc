@@ -159,9 +159,11 @@ Result<SshKey> parse_public_key(const std::string& line, const std::string& peer
   for (std::size_t i = 0; i + 1 < words.size() && i < 2; ++i) {
     const auto type = ssh_key_type_from_name(words[i].c_str());
     ssh_key key = nullptr;
-    if (type != SSH_KEYTYPE_UNKNOWN && ssh_pki_import_pubkey_base64(words[i + 1].c_str(), type, &key) == SSH_OK) return SshKey(key);
+    if (type != SSH_KEYTYPE_UNKNOWN && ssh_pki_import_pubkey_base64(words[i + 1].c_str(), type, &key) == SSH_OK)
+      return SshKey(key);
   }
-  return Failure(make_error(ErrorKind::config, "connect", peer, "the option host_key must be a public key: \"ssh-ed25519 AAAA…\""));
+  return Failure(make_error(ErrorKind::config, "connect", peer,
+                            "the option host_key must be a public key: \"ssh-ed25519 AAAA…\""));
 }
 
 class Login {
@@ -178,7 +180,9 @@ private:
   std::optional<int> with_password();
   std::optional<int> with_keyboard_interactive();
   std::optional<int> with_key(SshKey key, const std::string& name, const std::string& certificate);
-  const char* passphrase() const { return options_.passphrase.empty() ? nullptr : options_.passphrase.reveal().c_str(); }
+  const char* passphrase() const {
+    return options_.passphrase.empty() ? nullptr : options_.passphrase.reveal().c_str();
+  }
   Failure refused() const;
 
   ssh_session session_;
@@ -193,9 +197,12 @@ Result<void> Login::run() {
   const bool key_given = !options_.private_key.empty() || !options_.identity.empty();
   if (!key_given && ssh_userauth_none(session_, nullptr) == SSH_AUTH_SUCCESS) return {};
   constexpr std::pair<Step, int> steps[] = {
-      {&Login::with_private_key, SSH_AUTH_METHOD_PUBLICKEY}, {&Login::with_identity, SSH_AUTH_METHOD_PUBLICKEY},
-      {&Login::with_agent, SSH_AUTH_METHOD_PUBLICKEY},       {&Login::with_usual_keys, SSH_AUTH_METHOD_PUBLICKEY},
-      {&Login::with_password, SSH_AUTH_METHOD_PASSWORD},     {&Login::with_keyboard_interactive, SSH_AUTH_METHOD_INTERACTIVE},
+      {&Login::with_private_key, SSH_AUTH_METHOD_PUBLICKEY},
+      {&Login::with_identity, SSH_AUTH_METHOD_PUBLICKEY},
+      {&Login::with_agent, SSH_AUTH_METHOD_PUBLICKEY},
+      {&Login::with_usual_keys, SSH_AUTH_METHOD_PUBLICKEY},
+      {&Login::with_password, SSH_AUTH_METHOD_PASSWORD},
+      {&Login::with_keyboard_interactive, SSH_AUTH_METHOD_INTERACTIVE},
   };
   // After a partial success (RFC 4252, section 5.1) the server names what it wants next: another round.
   for (bool partial = true; partial;) {
@@ -204,7 +211,9 @@ Result<void> Login::run() {
       const int accepted = ssh_userauth_list(session_, nullptr);
       if (accepted != 0 && (accepted & method) == 0) continue;
       const std::optional<int> answer = (this->*step)();
-      if (!ssh_is_connected(session_)) return connect_failure(options_.display(), "the server closed the connection during login: " + last_error(session_));
+      if (!ssh_is_connected(session_))
+        return connect_failure(options_.display(),
+                               "the server closed the connection during login: " + last_error(session_));
       if (answer == SSH_AUTH_SUCCESS) return {};
       if (answer == SSH_AUTH_PARTIAL) partial = true;
       if (partial && tried_.size() > 8) return refused();
@@ -221,16 +230,19 @@ Failure Login::refused() const {
   if (list & SSH_AUTH_METHOD_PASSWORD) accepted.push_back("password");
   if (list & SSH_AUTH_METHOD_INTERACTIVE) accepted.push_back("keyboard-interactive");
   if (list & SSH_AUTH_METHOD_GSSAPI_MIC) accepted.push_back("gssapi-with-mic (use transport=ssh)");
-  return Failure(make_error(ErrorKind::auth, "log in to", options_.display(),
-                            fmt::format("login refused. Tried: {}. The server accepts: {}",
-                                        tried_.empty() ? "nothing, as no key, agent or password was given" : fmt::format("{}", fmt::join(tried_, ", ")),
-                                        accepted.empty() ? "nothing that is known" : fmt::format("{}", fmt::join(accepted, ", ")))));
+  return Failure(make_error(
+      ErrorKind::auth, "log in to", options_.display(),
+      fmt::format("login refused. Tried: {}. The server accepts: {}",
+                  tried_.empty() ? "nothing, as no key, agent or password was given"
+                                 : fmt::format("{}", fmt::join(tried_, ", ")),
+                  accepted.empty() ? "nothing that is known" : fmt::format("{}", fmt::join(accepted, ", ")))));
 }
 
 std::optional<int> Login::with_key(SshKey key, const std::string& name, const std::string& certificate) {
   if (!certificate.empty()) {
     ssh_key raw = nullptr;
-    if (ssh_pki_import_cert_file(certificate.c_str(), &raw) != SSH_OK || ssh_pki_copy_cert_to_privkey(raw, key.get()) != SSH_OK) {
+    if (ssh_pki_import_cert_file(certificate.c_str(), &raw) != SSH_OK ||
+        ssh_pki_copy_cert_to_privkey(raw, key.get()) != SSH_OK) {
       ssh_key_free(raw);
       tried_.push_back(fmt::format("certificate {} (can't be read, or is not one of this key)", certificate));
       return std::nullopt;
@@ -246,7 +258,8 @@ std::optional<int> Login::with_key(SshKey key, const std::string& name, const st
 std::optional<int> Login::with_private_key() {
   if (options_.private_key.empty()) return std::nullopt;
   ssh_key key = nullptr;
-  if (ssh_pki_import_privkey_base64(options_.private_key.reveal().c_str(), passphrase(), nullptr, nullptr, &key) != SSH_OK) {
+  if (ssh_pki_import_privkey_base64(options_.private_key.reveal().c_str(), passphrase(), nullptr, nullptr, &key) !=
+      SSH_OK) {
     tried_.push_back("the given private key (can't be read: wrong format or passphrase)");
     return std::nullopt;
   }
@@ -260,9 +273,9 @@ std::optional<int> Login::with_identity() {
   const int rc = ssh_pki_import_privkey_file(path.c_str(), passphrase(), nullptr, nullptr, &key);
   if (rc != SSH_OK) {
     tried_.push_back(fmt::format("{} ({})", path,
-                                 rc == SSH_EOF                    ? "there is no such file, or it can't be opened"
+                                 rc == SSH_EOF                 ? "there is no such file, or it can't be opened"
                                  : options_.passphrase.empty() ? "can't be read: does it need a passphrase?"
-                                                                  : "can't be read: wrong passphrase or format"));
+                                                               : "can't be read: wrong passphrase or format"));
     return std::nullopt;
   }
   std::string certificate = expand_home(options_.certificate);
@@ -315,31 +328,37 @@ Result<SshSession> configure_ssh(const SshOptions& o) {
   SshSession session(ssh_new());
   if (!session) return connect_failure(o.display(), "out of memory");
   const auto refuse = [&](std::string_view what) {
-    return Failure(make_error(ErrorKind::config, "connect", o.display(), fmt::format("{}: {}", what, last_error(session.get()))));
+    return Failure(
+        make_error(ErrorKind::config, "connect", o.display(), fmt::format("{}: {}", what, last_error(session.get()))));
   };
   const bool no_config = false;
   ssh_options_set(session.get(), SSH_OPTIONS_PROCESS_CONFIG, &no_config);
-  if (ssh_options_set(session.get(), SSH_OPTIONS_HOST, o.host.c_str()) != SSH_OK) return refuse("the host name is refused");
+  if (ssh_options_set(session.get(), SSH_OPTIONS_HOST, o.host.c_str()) != SSH_OK)
+    return refuse("the host name is refused");
   const auto explicit_options = [&] {
     const unsigned port = o.port;
     if (port != 0) ssh_options_set(session.get(), SSH_OPTIONS_PORT, &port);
     if (!o.user.empty()) ssh_options_set(session.get(), SSH_OPTIONS_USER, o.user.c_str());
-    if (!o.known_hosts.empty()) ssh_options_set(session.get(), SSH_OPTIONS_KNOWNHOSTS, expand_home(o.known_hosts).c_str());
+    if (!o.known_hosts.empty())
+      ssh_options_set(session.get(), SSH_OPTIONS_KNOWNHOSTS, expand_home(o.known_hosts).c_str());
   };
   // Before the config, so that its Match rules see them; and after it, so that they win.
   explicit_options();
   if (o.ssh_config != "none") {
     const std::string path = expand_home(o.ssh_config);
-    if (ssh_options_parse_config(session.get(), path.empty() ? nullptr : path.c_str()) != SSH_OK) return refuse("ssh_config can't be read");
+    if (ssh_options_parse_config(session.get(), path.empty() ? nullptr : path.c_str()) != SSH_OK)
+      return refuse("ssh_config can't be read");
     explicit_options();
   }
   const std::string ciphers = o.ciphers.empty() ? default_ciphers() : o.ciphers;
   for (auto direction : {SSH_OPTIONS_CIPHERS_C_S, SSH_OPTIONS_CIPHERS_S_C})
-    if (ssh_options_set(session.get(), direction, ciphers.c_str()) != SSH_OK) return refuse("the option ciphers names none that libssh has");
+    if (ssh_options_set(session.get(), direction, ciphers.c_str()) != SSH_OK)
+      return refuse("the option ciphers names none that libssh has");
   if (!o.host_key.empty()) {
     CV_TRY(SshKey key, parse_public_key(o.host_key, o.display()));
     const std::string type = ssh_key_type_to_char(ssh_key_type(key.get()));
-    ssh_options_set(session.get(), SSH_OPTIONS_HOSTKEYS, type == "ssh-rsa" ? "rsa-sha2-512,rsa-sha2-256" : type.c_str());
+    ssh_options_set(session.get(), SSH_OPTIONS_HOSTKEYS,
+                    type == "ssh-rsa" ? "rsa-sha2-512,rsa-sha2-256" : type.c_str());
   }
   if (!o.agent) ssh_options_set(session.get(), SSH_OPTIONS_IDENTITY_AGENT, "/dev/null");
   const long timeout_s = std::max<long>(1, std::chrono::ceil<std::chrono::seconds>(o.connect_timeout).count());
@@ -375,30 +394,41 @@ Result<void> check_host_key(ssh_session_struct* session, const SshOptions& o) {
   if (!o.host_key.empty()) {
     CV_TRY(SshKey pinned, parse_public_key(o.host_key, peer));
     if (ssh_key_cmp(key.get(), pinned.get(), SSH_KEY_CMP_PUBLIC) == 0) return {};
-    return host_key_failure(peer, fmt::format("the server's {} key {} is not the one that the option host_key pins. Someone may "
-                                              "be impersonating the server: nothing was sent to it", type, fingerprint));
+    return host_key_failure(
+        peer, fmt::format("the server's {} key {} is not the one that the option host_key pins. Someone may "
+                          "be impersonating the server: nothing was sent to it",
+                          type, fingerprint));
   }
   if (!o.host_key_fingerprint.empty()) {
     if (o.host_key_fingerprint == fingerprint) return {};
-    return host_key_failure(peer, fmt::format("the server's {} key is {}, but host_key_fingerprint pins {}. Someone may be "
-                                              "impersonating the server: nothing was sent to it", type, fingerprint, o.host_key_fingerprint));
+    return host_key_failure(peer,
+                            fmt::format("the server's {} key is {}, but host_key_fingerprint pins {}. Someone may be "
+                                        "impersonating the server: nothing was sent to it",
+                                        type, fingerprint, o.host_key_fingerprint));
   }
   if (!o.check_host_key) return {};
-  const std::string trust = fmt::format("checkvalve trust sftp://{}{}", o.host, port_of(session) == default_port ? "" : fmt::format(":{}", port_of(session)));
+  const std::string trust = fmt::format("checkvalve trust sftp://{}{}", o.host,
+                                        port_of(session) == default_port ? "" : fmt::format(":{}", port_of(session)));
   switch (ssh_session_is_known_server(session)) {
   case SSH_KNOWN_HOSTS_OK: return {};
   case SSH_KNOWN_HOSTS_CHANGED:
-    return host_key_failure(peer, fmt::format("THE SERVER'S KEY HAS CHANGED: its {} key is now {}, and {} knows another. Someone may "
-                                              "be impersonating the server; nothing was sent to it. If the server's owner confirms the "
-                                              "new key, remove the old line (ssh-keygen -R '{}') and run: {}",
-                                              type, fingerprint, option_text(session, SSH_OPTIONS_KNOWNHOSTS), known_hosts_name(session), trust));
+    return host_key_failure(
+        peer,
+        fmt::format("THE SERVER'S KEY HAS CHANGED: its {} key is now {}, and {} knows another. Someone may "
+                    "be impersonating the server; nothing was sent to it. If the server's owner confirms the "
+                    "new key, remove the old line (ssh-keygen -R '{}') and run: {}",
+                    type, fingerprint, option_text(session, SSH_OPTIONS_KNOWNHOSTS), known_hosts_name(session), trust));
   case SSH_KNOWN_HOSTS_OTHER:
-    return host_key_failure(peer, fmt::format("the server shows a {} key ({}), but known_hosts has a key of another type for it. If its "
-                                              "owner confirms the fingerprint, run: {}", type, fingerprint, trust));
+    return host_key_failure(
+        peer, fmt::format("the server shows a {} key ({}), but known_hosts has a key of another type for it. If its "
+                          "owner confirms the fingerprint, run: {}",
+                          type, fingerprint, trust));
   case SSH_KNOWN_HOSTS_NOT_FOUND:
   case SSH_KNOWN_HOSTS_UNKNOWN:
-    return host_key_failure(peer, fmt::format("the server's identity is not known yet: its {} key is {}. If its owner confirms the "
-                                              "fingerprint, run: {}", type, fingerprint, trust));
+    return host_key_failure(
+        peer, fmt::format("the server's identity is not known yet: its {} key is {}. If its owner confirms the "
+                          "fingerprint, run: {}",
+                          type, fingerprint, trust));
   case SSH_KNOWN_HOSTS_ERROR: break;
   }
   return host_key_failure(peer, "known_hosts can't be read: " + last_error(session));
@@ -426,10 +456,8 @@ std::string known_hosts_name(ssh_session_struct* session) {
 std::vector<std::pair<std::string, std::string>> ssh_facts(ssh_session_struct* session) {
   const auto text = [](const char* value) { return value ? escape_bytes(value) : std::string("none"); };
   return {
-      {"transport", fmt::format("libssh {}", ssh_version(0))},
-      {"server", text(ssh_get_serverbanner(session))},
-      {"key exchange", text(ssh_get_kex_algo(session))},
-      {"cipher in", text(ssh_get_cipher_in(session))},
+      {"transport", fmt::format("libssh {}", ssh_version(0))}, {"server", text(ssh_get_serverbanner(session))},
+      {"key exchange", text(ssh_get_kex_algo(session))},       {"cipher in", text(ssh_get_cipher_in(session))},
       {"cipher out", text(ssh_get_cipher_out(session))},
   };
 }

@@ -1,4 +1,5 @@
-// Reaching an SSH server with libssh, step by step. All calls block: they are for a connection's own thread or a worker.
+// Reaching an SSH server with libssh, step by step. All calls block: they are for a connection's own thread or a
+// worker.
 #pragma once
 
 #include <functional>
@@ -26,8 +27,8 @@ using SshKey = std::unique_ptr<ssh_key_struct, SshKeyDeleter>;
 
 // Lets another thread end a connection that is being made.
 struct SshCancel {
-  int event_fd = -1;                    // readable from then on: ends the TCP connect
-  std::function<void(int)> on_socket;   // told the connected socket: shutting it down ends all that follows
+  int event_fd = -1;                  // readable from then on: ends the TCP connect
+  std::function<void(int)> on_socket; // told the connected socket: shutting it down ends all that follows
 };
 
 // A session with the options and ssh_config applied; opens nothing.

@@ -53,7 +53,8 @@ pid_t spawn(std::vector<std::string> argv, const std::string& output) {
 
 void make_key(const std::string& path) {
   int status = 0;
-  ::waitpid(spawn({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", path}, path + ".log"), &status, 0);
+  ::waitpid(spawn({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", path}, path + ".log"), &status,
+            0);
   if (status != 0) throw std::runtime_error("ssh-keygen failed");
 }
 
@@ -102,7 +103,8 @@ std::set<pid_t> descendants(pid_t pid) {
       const auto end = stat.rfind(')');
       if (end == stat.npos) continue;
       const pid_t parent = static_cast<pid_t>(std::strtol(stat.c_str() + end + 4, nullptr, 10));
-      if ((parent == pid || found.contains(parent)) && found.insert(static_cast<pid_t>(std::stol(name))).second) more = true;
+      if ((parent == pid || found.contains(parent)) && found.insert(static_cast<pid_t>(std::stol(name))).second)
+        more = true;
     }
   }
   return found;
@@ -111,7 +113,8 @@ std::set<pid_t> descendants(pid_t pid) {
 } // namespace
 
 std::string sftp_server_program() {
-  return first_existing({"/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/libexec/sftp-server"});
+  return first_existing(
+      {"/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/libexec/sftp-server"});
 }
 
 std::unique_ptr<Sshd> Sshd::start(Options options) {
@@ -125,11 +128,12 @@ std::unique_ptr<Sshd> Sshd::start(Options options) {
   if (::geteuid() == 0) fs::create_directories("/run/sshd");
   sshd->port_ = free_port();
   std::ofstream config(pattern + "/sshd_config");
-  config << fmt::format("ListenAddress 127.0.0.1:{}\nHostKey {}/host_key\nAuthorizedKeysFile {}/authorized_keys\n", sshd->port_,
-                        pattern, pattern)
-         << "StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\nLogLevel VERBOSE\n"
-         << "MaxStartups 100\n"
-         << fmt::format("Subsystem sftp {}\n", options.subsystem);
+  config
+      << fmt::format("ListenAddress 127.0.0.1:{}\nHostKey {}/host_key\nAuthorizedKeysFile {}/authorized_keys\n",
+                     sshd->port_, pattern, pattern)
+      << "StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\nLogLevel VERBOSE\n"
+      << "MaxStartups 100\n"
+      << fmt::format("Subsystem sftp {}\n", options.subsystem);
   for (const auto& line : options.config) config << line << "\n";
   config.close();
   std::ofstream(pattern + "/known_hosts") << fmt::format("[127.0.0.1]:{} {}\n", sshd->port_, sshd->host_key());
@@ -181,7 +185,8 @@ Endpoint Sshd::endpoint(const std::string& root) const {
   endpoint.port = port_;
   endpoint.user = ::getpwuid(::geteuid())->pw_name;
   endpoint.root = root;
-  endpoint.options = {{"identity", identity()}, {"known_hosts", known_hosts()}, {"ssh_config", "none"}, {"agent", "no"}};
+  endpoint.options = {
+      {"identity", identity()}, {"known_hosts", known_hosts()}, {"ssh_config", "none"}, {"agent", "no"}};
   return endpoint;
 }
 

@@ -16,7 +16,7 @@ namespace checkvalve::testing_support {
 class Sshd {
 public:
   struct Options {
-    std::vector<std::string> config;   // further lines of sshd_config
+    std::vector<std::string> config;         // further lines of sshd_config
     std::string subsystem = "internal-sftp"; // what serves sftp
   };
   // Throws std::runtime_error if it can't be started.

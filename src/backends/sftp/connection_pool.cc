@@ -31,7 +31,8 @@ bool lasting(const Error& error) {
 Task<Result<std::shared_ptr<SftpSession>>> ConnectionPool::get() {
   if (first_ && first_->alive()) co_return first_;
   if (lasting_error_) co_return Failure(*lasting_error_);
-  if (closed_) co_return Failure(make_error(ErrorKind::connection, "use", settings_.display, "the connection was closed"));
+  if (closed_)
+    co_return Failure(make_error(ErrorKind::connection, "use", settings_.display, "the connection was closed"));
   auto self = shared_from_this();
   if (auto running = attempt_) {
     co_await running->done;
@@ -48,7 +49,8 @@ Task<Result<std::shared_ptr<SftpSession>>> ConnectionPool::attempt() {
   if (first_ && !last_error_) last_error_ = first_->end_error();
   first_.reset();
   const auto delay = std::chrono::ceil<milliseconds>(next_attempt_ - Clock::now());
-  if (last_error_) context_.events.emit(RetryEvent{{}, *last_error_, failures_ + 2, std::max<std::int64_t>(0, delay.count())});
+  if (last_error_)
+    context_.events.emit(RetryEvent{{}, *last_error_, failures_ + 2, std::max<std::int64_t>(0, delay.count())});
   co_await wait_until(next_attempt_);
   auto made = co_await connect();
   if (made && closed_) {
@@ -78,7 +80,8 @@ Task<void> ConnectionPool::wait_until(Clock::time_point time) {
 
 Task<Result<std::shared_ptr<SftpSession>>> ConnectionPool::connect() {
   CV_CO_TRY(auto transport, co_await make_transport());
-  if (closed_) co_return Failure(make_error(ErrorKind::connection, "use", settings_.display, "the connection was closed"));
+  if (closed_)
+    co_return Failure(make_error(ErrorKind::connection, "use", settings_.display, "the connection was closed"));
   SftpSessionOptions options;
   options.stall_timeout = context_.stall_timeout;
   options.connect_timeout = context_.connect_timeout;
@@ -94,7 +97,8 @@ Task<Result<std::shared_ptr<SftpSession>>> ConnectionPool::connect() {
 Task<Result<std::unique_ptr<SftpTransport>>> ConnectionPool::make_transport() {
   if (!settings_.command.empty()) co_return make_child_transport(context_.loop, settings_.command, settings_.display);
   if (!settings_.ssh.check_host_key && !std::exchange(warned_, true))
-    context_.events.emit(WarningEvent{"the identity of " + settings_.display + " is not checked (host_key_check=no): anyone on the way "
+    context_.events.emit(WarningEvent{"the identity of " + settings_.display +
+                                      " is not checked (host_key_check=no): anyone on the way "
                                       "can read and change what is copied"});
   bool by_program = settings_.ssh_program;
   if (!by_program) {

@@ -19,8 +19,9 @@ FileLanes::~FileLanes() {
   for (auto& lane : lanes_) lane->dropped = true;
 }
 
-Task<Result<std::unique_ptr<FileLanes>>> FileLanes::open(std::shared_ptr<ConnectionPool> pool, std::string path, std::uint32_t flags,
-                                                         std::uint32_t extra_flags, std::uint64_t size_bytes) {
+Task<Result<std::unique_ptr<FileLanes>>> FileLanes::open(std::shared_ptr<ConnectionPool> pool, std::string path,
+                                                         std::uint32_t flags, std::uint32_t extra_flags,
+                                                         std::uint64_t size_bytes) {
   CV_CO_TRY(auto session, co_await pool->get());
   co_await session->handles().acquire();
   auto handle = co_await session->open_file(path, flags, {});

@@ -1,4 +1,5 @@
-// FileLanes: one remote file, open on one session or, if it is large and the way is long, on several. Engine thread only.
+// FileLanes: one remote file, open on one session or, if it is large and the way is long, on several. Engine thread
+// only.
 #pragma once
 
 #include <memory>
@@ -26,8 +27,9 @@ class FileLanes {
 public:
   // Opens `path` on the pool's first session. `size_bytes` decides whether further sessions take part, as they come up;
   // there the file is opened with `extra_flags`.
-  static Task<Result<std::unique_ptr<FileLanes>>> open(std::shared_ptr<ConnectionPool> pool, std::string path, std::uint32_t flags,
-                                                       std::uint32_t extra_flags, std::uint64_t size_bytes);
+  static Task<Result<std::unique_ptr<FileLanes>>> open(std::shared_ptr<ConnectionPool> pool, std::string path,
+                                                       std::uint32_t flags, std::uint32_t extra_flags,
+                                                       std::uint64_t size_bytes);
   ~FileLanes();
 
   // The lane with the least to do.

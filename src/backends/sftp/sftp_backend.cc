@@ -10,21 +10,32 @@ namespace checkvalve {
 namespace {
 
 constexpr std::array options = {
-    OptionSpec{"connections", OptionType::integer, "4", "most connections; more than one is opened only for large files over a long way"},
-    OptionSpec{"transport", OptionType::text, "libssh", "libssh (in this process) or ssh (the ssh program: jump hosts, FIDO keys, GSSAPI)"},
-    OptionSpec{"command", OptionType::list, "", "a command whose standard input and output speak SFTP, instead of SSH: [\"program\", \"argument\"]"},
-    OptionSpec{"identity", OptionType::path, "", "private key file; without it the agent, ssh_config's and the usual keys are tried"},
-    OptionSpec{"certificate", OptionType::path, "", "OpenSSH certificate of the identity; without it IDENTITY-cert.pub where it exists"},
+    OptionSpec{"connections", OptionType::integer, "4",
+               "most connections; more than one is opened only for large files over a long way"},
+    OptionSpec{"transport", OptionType::text, "libssh",
+               "libssh (in this process) or ssh (the ssh program: jump hosts, FIDO keys, GSSAPI)"},
+    OptionSpec{"command", OptionType::list, "",
+               "a command whose standard input and output speak SFTP, instead of SSH: [\"program\", \"argument\"]"},
+    OptionSpec{"identity", OptionType::path, "",
+               "private key file; without it the agent, ssh_config's and the usual keys are tried"},
+    OptionSpec{"certificate", OptionType::path, "",
+               "OpenSSH certificate of the identity; without it IDENTITY-cert.pub where it exists"},
     OptionSpec{"agent", OptionType::boolean, "yes", "ask the SSH agent of SSH_AUTH_SOCK"},
     OptionSpec{"known_hosts", OptionType::path, "", "file of known host keys; without it ~/.ssh/known_hosts"},
     OptionSpec{"host_key", OptionType::text, "", "accept only this host key: \"ssh-ed25519 AAAA…\""},
-    OptionSpec{"host_key_fingerprint", OptionType::text, "", "accept only the host key with this fingerprint: SHA256:…"},
-    OptionSpec{"host_key_check", OptionType::boolean, "yes", "no: accept any host key; anyone on the way can then read and change all"},
-    OptionSpec{"ssh_config", OptionType::path, "", "ssh_config file, or none; without it ~/.ssh/config and the system's"},
-    OptionSpec{"ciphers", OptionType::text, "", "ciphers, comma-separated, best first; without it AES-GCM first where the CPU has AES"},
-    OptionSpec{"chunk", OptionType::size, "0", "bytes of one read or write; 0: the server's limit, or 32 KiB if it names none"},
+    OptionSpec{"host_key_fingerprint", OptionType::text, "",
+               "accept only the host key with this fingerprint: SHA256:…"},
+    OptionSpec{"host_key_check", OptionType::boolean, "yes",
+               "no: accept any host key; anyone on the way can then read and change all"},
+    OptionSpec{"ssh_config", OptionType::path, "",
+               "ssh_config file, or none; without it ~/.ssh/config and the system's"},
+    OptionSpec{"ciphers", OptionType::text, "",
+               "ciphers, comma-separated, best first; without it AES-GCM first where the CPU has AES"},
+    OptionSpec{"chunk", OptionType::size, "0",
+               "bytes of one read or write; 0: the server's limit, or 32 KiB if it names none"},
     OptionSpec{"requests", OptionType::integer, "2048", "most requests in flight on one connection"},
-    OptionSpec{"handles", OptionType::integer, "0", "most open files on one connection; 0: the server's limit, or 256 if it names none"},
+    OptionSpec{"handles", OptionType::integer, "0",
+               "most open files on one connection; 0: the server's limit, or 256 if it names none"},
     OptionSpec{"password", OptionType::secret, "", "password, also the answer to keyboard-interactive prompts"},
     OptionSpec{"passphrase", OptionType::secret, "", "passphrase of the identity or of private_key"},
     OptionSpec{"private_key", OptionType::secret, "", "text of a private key file, instead of identity"},
@@ -46,17 +57,19 @@ Result<std::unique_ptr<Target>> make_sftp_target(BackendContext& context, const 
 
 } // namespace
 
-constinit const BackendDescriptor sftp_backend = {"sftp", "files of a server that speaks SFTP", options, make_sftp_source,
-                                                  make_sftp_target};
+constinit const BackendDescriptor sftp_backend = {"sftp", "files of a server that speaks SFTP", options,
+                                                  make_sftp_source, make_sftp_target};
 
 Result<SftpSettings> read_sftp_settings(const Endpoint& endpoint, std::chrono::milliseconds connect_timeout) {
   const OptionReader reader(sftp_backend, endpoint);
   SftpSettings s;
   s.command = reader.list("command");
   const std::string transport = reader.text("transport");
-  if (transport != "libssh" && transport != "ssh") return bad(endpoint, "transport must be libssh or ssh, not '" + transport + "'");
+  if (transport != "libssh" && transport != "ssh")
+    return bad(endpoint, "transport must be libssh or ssh, not '" + transport + "'");
   s.ssh_program = transport == "ssh";
-  if (endpoint.host.empty() && s.command.empty()) return bad(endpoint, "an sftp URL needs a host: sftp://user@host/path");
+  if (endpoint.host.empty() && s.command.empty())
+    return bad(endpoint, "an sftp URL needs a host: sftp://user@host/path");
   if (endpoint.host.starts_with('-')) return bad(endpoint, "a host name must not begin with '-'");
   s.root = endpoint.root.empty() ? "~" : endpoint.root;
   if (!s.root.starts_with('/') && s.root != "~" && !s.root.starts_with("~/"))

@@ -36,7 +36,9 @@ private:
   Task<void> check_times();
   Task<void> measure_throughput();
   void describe_session();
-  void note(std::string name, std::string value, bool ok = true) { checks_.push_back({std::move(name), std::move(value), ok}); }
+  void note(std::string name, std::string value, bool ok = true) {
+    checks_.push_back({std::move(name), std::move(value), ok});
+  }
 
   SftpSide side_;
   SessionPtr session_;
@@ -64,11 +66,12 @@ void Doctor::describe_session() {
   for (const auto& [name, value] : session_->facts()) note(name, value);
   note("protocol", fmt::format("SFTP version {}", session_->version()));
   std::vector<std::string> extensions;
-  for (const auto& [name, version] : session_->extensions()) extensions.push_back(fmt::format("{} {}", escape_bytes(name), escape_bytes(version)));
+  for (const auto& [name, version] : session_->extensions())
+    extensions.push_back(fmt::format("{} {}", escape_bytes(name), escape_bytes(version)));
   note("extensions", extensions.empty() ? "none" : fmt::format("{}", fmt::join(extensions, ", ")));
   const SftpLimits& limits = session_->limits();
-  note("limits", fmt::format("reads of {}, writes of {}, {} open files", format_size(limits.read_bytes), format_size(limits.write_bytes),
-                             limits.open_handles));
+  note("limits", fmt::format("reads of {}, writes of {}, {} open files", format_size(limits.read_bytes),
+                             format_size(limits.write_bytes), limits.open_handles));
   note("login directory", escape_bytes(session_->login_directory()));
 }
 
@@ -87,7 +90,8 @@ Task<bool> Doctor::check_root() {
     co_return false;
   }
   const bool directory = entry_from(*root, {}).type == EntryType::directory;
-  note("root", fmt::format("{} is {}", escape_bytes(side_.root()), directory ? "a directory" : "not a directory"), directory);
+  note("root", fmt::format("{} is {}", escape_bytes(side_.root()), directory ? "a directory" : "not a directory"),
+       directory);
   if (!directory) co_return false;
   auto probe = co_await make_temporary("old");
   note("writable", probe ? "yes" : fmt::format("no: {}", probe.error().message), probe.has_value());
@@ -118,8 +122,10 @@ Task<void> Doctor::check_replacing() {
   if (legacy) from = co_await make_temporary("new");
   if (from && session_->has("posix-rename@openssh.com")) {
     auto replaced = co_await session_->posix_rename(*from, to);
-    note("atomic replace", replaced ? "yes, by posix-rename@openssh.com"
-                                    : fmt::format("no: posix-rename@openssh.com is refused: {}", replaced.error().message), replaced.has_value());
+    note("atomic replace",
+         replaced ? "yes, by posix-rename@openssh.com"
+                  : fmt::format("no: posix-rename@openssh.com is refused: {}", replaced.error().message),
+         replaced.has_value());
   } else {
     note("atomic replace", "no: existing files are replaced only with overwrite = \"non-atomic\"", false);
   }
@@ -129,7 +135,8 @@ Task<void> Doctor::check_replacing() {
     auto fresh = co_await session_->hard_link(to, other);
     if (fresh) made_.push_back(other);
     const bool works = !linked && fresh;
-    note("create if absent", works ? "yes, by hardlink@openssh.com" : "not in one step: hard links do not work here", works);
+    note("create if absent", works ? "yes, by hardlink@openssh.com" : "not in one step: hard links do not work here",
+         works);
   } else {
     note("create if absent", "not in one step (no hardlink@openssh.com)", false);
   }
@@ -154,14 +161,21 @@ Task<void> Doctor::check_times() {
   if (!set || !found)
     note("file times", fmt::format("can't be set: {}", (set ? found.error() : set.error()).message), false);
   else
-    note("file times", difference == 0 ? "kept, to 1 s" : difference <= 2 ? "kept, to 2 s" : "not kept", difference <= 2);
-  if (session_->has("fsync@openssh.com")) note("fsync", synced ? "yes" : fmt::format("refused: {}", synced.error().message), synced.has_value());
-  else note("fsync", "no (no fsync@openssh.com)", false);
+    note("file times",
+         difference == 0   ? "kept, to 1 s"
+         : difference <= 2 ? "kept, to 2 s"
+                           : "not kept",
+         difference <= 2);
+  if (session_->has("fsync@openssh.com"))
+    note("fsync", synced ? "yes" : fmt::format("refused: {}", synced.error().message), synced.has_value());
+  else
+    note("fsync", "no (no fsync@openssh.com)", false);
 }
 
 std::string rate_text(Clock::time_point start) {
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  return fmt::format("{}/s", format_size(static_cast<std::uint64_t>(static_cast<double>(probe_bytes) / std::max(seconds, 1e-6))));
+  return fmt::format(
+      "{}/s", format_size(static_cast<std::uint64_t>(static_cast<double>(probe_bytes) / std::max(seconds, 1e-6))));
 }
 
 Task<Result<void>> write_piece(SessionPtr session, std::string handle, std::uint64_t offset, std::uint32_t size) {
@@ -184,7 +198,9 @@ Task<Result<void>> move_probe(SessionPtr session, std::string handle, std::uint3
   Result<void> all;
   std::size_t oldest = 0;
   for (std::uint64_t offset = 0; offset < probe_bytes && all; offset += piece_bytes) {
-    window.push_back(start(piece(session, handle, offset, static_cast<std::uint32_t>(std::min<std::uint64_t>(piece_bytes, probe_bytes - offset)))));
+    window.push_back(
+        start(piece(session, handle, offset,
+                    static_cast<std::uint32_t>(std::min<std::uint64_t>(piece_bytes, probe_bytes - offset)))));
     if (window.size() - oldest >= probes_in_flight) all = co_await window[oldest++].get();
   }
   for (; oldest < window.size(); ++oldest)

@@ -30,7 +30,8 @@ Task<Error> explain(SessionPtr session, std::string path, Error error) {
   if (error.kind != ErrorKind::io) co_return error;
   auto found = co_await session->lstat(path);
   if (found && is_directory(*found))
-    co_return make_error(ErrorKind::is_a_directory, "publish", escape_bytes(path), "a directory has this name at the target");
+    co_return make_error(ErrorKind::is_a_directory, "publish", escape_bytes(path),
+                         "a directory has this name at the target");
   co_return co_await session->diagnose(std::move(error), std::string(parent_path(path)));
 }
 
@@ -50,7 +51,8 @@ Task<Result<std::string>> publish_if_absent(SessionPtr session, std::string temp
       CV_CO_CHECK(co_await session->remove(std::move(temporary)));
       co_return std::string("link");
     }
-    if (linked.error().kind == ErrorKind::unsupported) session->disable(hard_link);
+    if (linked.error().kind == ErrorKind::unsupported)
+      session->disable(hard_link);
     else if (linked.error().kind != ErrorKind::io && linked.error().kind != ErrorKind::permission)
       co_return Failure(std::move(linked.error()));
   }
@@ -63,7 +65,8 @@ Task<Result<std::string>> publish_if_absent(SessionPtr session, std::string temp
 Task<Result<std::string>> publish_with_gap(SessionPtr session, std::string temporary, std::string path) {
   auto renamed = co_await session->rename(temporary, path);
   if (renamed) co_return std::string("rename");
-  if (renamed.error().kind != ErrorKind::io && renamed.error().kind != ErrorKind::exists) co_return Failure(std::move(renamed.error()));
+  if (renamed.error().kind != ErrorKind::io && renamed.error().kind != ErrorKind::exists)
+    co_return Failure(std::move(renamed.error()));
   auto found = co_await session->lstat(path);
   if (!found || is_directory(*found)) co_return Failure(co_await explain(session, path, std::move(renamed.error())));
   CV_CO_CHECK(co_await session->remove(path));
@@ -74,14 +77,17 @@ Task<Result<std::string>> publish_with_gap(SessionPtr session, std::string tempo
 } // namespace
 
 Task<Result<std::string>> publish(SessionPtr session, std::string temporary, std::string path, Replace replace) {
-  if (replace == Replace::if_absent) co_return co_await publish_if_absent(std::move(session), std::move(temporary), std::move(path));
+  if (replace == Replace::if_absent)
+    co_return co_await publish_if_absent(std::move(session), std::move(temporary), std::move(path));
   if (session->has(posix_rename)) {
     auto renamed = co_await session->posix_rename(temporary, path);
     if (renamed) co_return std::string("posix-rename");
-    if (renamed.error().kind != ErrorKind::unsupported) co_return Failure(co_await explain(session, path, std::move(renamed.error())));
+    if (renamed.error().kind != ErrorKind::unsupported)
+      co_return Failure(co_await explain(session, path, std::move(renamed.error())));
     session->disable(posix_rename);
   }
-  if (replace == Replace::allow_gap) co_return co_await publish_with_gap(std::move(session), std::move(temporary), std::move(path));
+  if (replace == Replace::allow_gap)
+    co_return co_await publish_with_gap(std::move(session), std::move(temporary), std::move(path));
   CV_CO_TRY(const bool there, co_await exists(session, path));
   if (there)
     co_return Failure(make_error(ErrorKind::unsupported, "publish", escape_bytes(path),

@@ -9,11 +9,13 @@
 
 namespace checkvalve {
 
-// Renames `temporary` to `path`, both absolute and in one directory, as `replace` says. Gives the method: "posix-rename",
-// "link" or "rename". At an error `path` is untouched, except with allow_gap on a server that can't replace atomically.
+// Renames `temporary` to `path`, both absolute and in one directory, as `replace` says. Gives the method:
+// "posix-rename", "link" or "rename". At an error `path` is untouched, except with allow_gap on a server that can't
+// replace atomically.
 //
 // What RENAME does to an existing name differs (OpenSSH refuses, others replace): it is used only for names that do not
 // exist, and for allow_gap.
-Task<Result<std::string>> publish(std::shared_ptr<SftpSession> session, std::string temporary, std::string path, Replace replace);
+Task<Result<std::string>> publish(std::shared_ptr<SftpSession> session, std::string temporary, std::string path,
+                                  Replace replace);
 
 } // namespace checkvalve

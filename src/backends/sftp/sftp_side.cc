@@ -11,10 +11,10 @@ namespace checkvalve {
 namespace {
 
 constexpr std::size_t most_refused = 1000;
-constexpr std::size_t most_reads_ahead = 16;            // READDIRs in flight on one handle
-constexpr std::uint64_t most_entries = 50'000'000;      // of one directory: beyond this a listing is taken for endless
+constexpr std::size_t most_reads_ahead = 16;       // READDIRs in flight on one handle
+constexpr std::uint64_t most_entries = 50'000'000; // of one directory: beyond this a listing is taken for endless
 constexpr std::uint32_t most_files_in_flight = 256;
-constexpr std::uint64_t near_window_bytes = 4ull << 20; // for one connection
+constexpr std::uint64_t near_window_bytes = 8ull << 20; // for one connection
 constexpr std::uint64_t far_window_bytes = 16ull << 20; // for several
 constexpr std::chrono::milliseconds far_round_trip{5};
 
@@ -46,7 +46,8 @@ public:
       read_ahead_ = std::min(read_ahead_ * 2, most_reads_ahead);
       seen_ += names->size();
       if (seen_ > most_entries)
-        co_return fail(make_error(ErrorKind::protocol, "list", escape_bytes(directory_), "the server's listing does not end"));
+        co_return fail(
+            make_error(ErrorKind::protocol, "list", escape_bytes(directory_), "the server's listing does not end"));
       auto entries = accept(std::move(*names));
       if (!entries.empty()) co_return entries;
     }
@@ -120,7 +121,8 @@ Task<Result<void>> SftpSide::connect(bool may_be_missing) {
   if (!root && root.error().kind == ErrorKind::not_found && may_be_missing) co_return Result<void>();
   if (!root) co_return Failure(std::move(root.error()));
   if (entry_from(*root, {}).type == EntryType::file)
-    co_return Failure(make_error(ErrorKind::not_a_directory, "use", pool_->settings().display, "the root is a file, not a directory"));
+    co_return Failure(make_error(ErrorKind::not_a_directory, "use", pool_->settings().display,
+                                 "the root is a file, not a directory"));
   co_return Result<void>();
 }
 
@@ -132,7 +134,8 @@ Task<Result<std::shared_ptr<SftpSession>>> SftpSide::session() {
 
 void SftpSide::find_root(const SftpSession& session) {
   const std::string& wanted = pool_->settings().root;
-  root_ = wanted.starts_with('~') ? join_path(session.login_directory(), std::string_view(wanted).substr(std::min<std::size_t>(2, wanted.size())))
+  root_ = wanted.starts_with('~') ? join_path(session.login_directory(),
+                                              std::string_view(wanted).substr(std::min<std::size_t>(2, wanted.size())))
                                   : wanted;
   while (root_.size() > 1 && root_.back() == '/') root_.pop_back();
 }
@@ -152,7 +155,8 @@ Capabilities SftpSide::capabilities(const SftpSession& session, std::uint32_t la
   if (settings.chunk_bytes != 0) c.chunk_bytes = std::min(largest_request_bytes, settings.chunk_bytes);
   // Some handles are left for listings.
   constexpr std::uint32_t for_listings = 8;
-  c.files_in_flight = handles > 2 * for_listings ? std::min(most_files_in_flight, handles - for_listings) : std::max(1u, handles - 1);
+  c.files_in_flight =
+      handles > 2 * for_listings ? std::min(most_files_in_flight, handles - for_listings) : std::max(1u, handles - 1);
   c.window_bytes = far ? std::min(far_window_bytes, near_window_bytes * settings.connections) : near_window_bytes;
   return c;
 }

@@ -74,7 +74,8 @@ Task<Result<void>> SftpSource::connect() {
 
 Task<Result<std::unique_ptr<Listing>>> SftpSource::list(std::string directory, bool recursive) {
   if (recursive)
-    co_return Failure(make_error(ErrorKind::unsupported, "list", escape_bytes(directory), "SFTP lists one directory at a time"));
+    co_return Failure(
+        make_error(ErrorKind::unsupported, "list", escape_bytes(directory), "SFTP lists one directory at a time"));
   co_return co_await side_.list(std::move(directory));
 }
 

@@ -30,7 +30,8 @@ Task<Result<void>> SftpTarget::connect() {
 
 Task<Result<std::unique_ptr<Listing>>> SftpTarget::list(std::string directory, bool recursive) {
   if (recursive)
-    co_return Failure(make_error(ErrorKind::unsupported, "list", escape_bytes(directory), "SFTP lists one directory at a time"));
+    co_return Failure(
+        make_error(ErrorKind::unsupported, "list", escape_bytes(directory), "SFTP lists one directory at a time"));
   co_return co_await side_.list(std::move(directory));
 }
 
@@ -76,9 +77,12 @@ Task<Result<void>> SftpTarget::make_with_parents(std::string path, std::optional
   // It exists, as whatever it is; or the server refuses to make what is there (permission on "/", a read-only parent).
   auto found = co_await session->stat(path);
   if (found && entry_from(*found, {}).type == EntryType::directory) co_return Result<void>();
-  if (found) co_return Failure(make_error(ErrorKind::not_a_directory, "mkdir", escape_bytes(path), "the name exists, but is no directory"));
+  if (found)
+    co_return Failure(
+        make_error(ErrorKind::not_a_directory, "mkdir", escape_bytes(path), "the name exists, but is no directory"));
   if (made.error().kind == ErrorKind::not_found)
-    co_return Failure(make_error(ErrorKind::not_a_directory, "mkdir", escape_bytes(path), "a component of the path is no directory"));
+    co_return Failure(
+        make_error(ErrorKind::not_a_directory, "mkdir", escape_bytes(path), "a component of the path is no directory"));
   co_return Failure(co_await session->diagnose(std::move(made.error()), std::string(parent_path(path))));
 }
 

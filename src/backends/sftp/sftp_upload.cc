@@ -19,7 +19,9 @@ Task<Result<FileAttributes>> fstat_on(std::shared_ptr<SftpSession> session, std:
 Task<Result<void>> fsetstat_on(std::shared_ptr<SftpSession> session, std::string handle, FileAttributes attributes) {
   co_return co_await session->fsetstat(handle, attributes);
 }
-Task<Result<void>> fsync_on(std::shared_ptr<SftpSession> session, std::string handle) { co_return co_await session->fsync(handle); }
+Task<Result<void>> fsync_on(std::shared_ptr<SftpSession> session, std::string handle) {
+  co_return co_await session->fsync(handle);
+}
 Task<Result<void>> close_on(std::shared_ptr<SftpSession> session, std::string handle) {
   auto closed = co_await session->close_handle(std::move(handle));
   session->handles().release();
@@ -120,12 +122,14 @@ FileAttributes SftpUpload::attributes_to_set(const CommitOptions& options) const
 
 void SftpUpload::cannot_set(const FileAttributes& attributes, const Error& error) {
   auto& capabilities = shared_->capabilities;
-  const bool news = (attributes.mtime_s && capabilities.keeps_mtime) || (attributes.permissions && capabilities.keeps_mode);
+  const bool news =
+      (attributes.mtime_s && capabilities.keeps_mtime) || (attributes.permissions && capabilities.keeps_mode);
   if (attributes.mtime_s) capabilities.keeps_mtime = false;
   if (attributes.permissions) capabilities.keeps_mode = false;
   if (news)
-    context_.events.emit(WarningEvent{fmt::format("{} does not let us set {} of files ({}): they keep what the server gives them",
-                                                  pool_->settings().display, attributes.mtime_s ? "times" : "modes", error.message)});
+    context_.events.emit(
+        WarningEvent{fmt::format("{} does not let us set {} of files ({}): they keep what the server gives them",
+                                 pool_->settings().display, attributes.mtime_s ? "times" : "modes", error.message)});
 }
 
 // The size is looked at, metadata set, data made durable and the handle closed: all asked for at once, all checked.
@@ -156,8 +160,9 @@ Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
 
   if (!found) co_return Failure(std::move(found.error()));
   if (found->size_bytes.value_or(options.size_bytes) != options.size_bytes)
-    co_return Failure(make_error(ErrorKind::integrity, "publish", escape_bytes(path_),
-                                 fmt::format("{} bytes were written, but the server has {}", options.size_bytes, *found->size_bytes)));
+    co_return Failure(make_error(
+        ErrorKind::integrity, "publish", escape_bytes(path_),
+        fmt::format("{} bytes were written, but the server has {}", options.size_bytes, *found->size_bytes)));
   if (!closing) co_return closing;
   if (!syncing && syncing.error().kind != ErrorKind::unsupported) co_return syncing;
   if (!syncing) {
@@ -193,8 +198,8 @@ Task<Result<void>> SftpUpload::abort() {
 std::unique_ptr<Upload> make_sftp_upload(BackendContext& context, std::shared_ptr<ConnectionPool> pool,
                                          std::shared_ptr<SftpTarget::Shared> shared, std::unique_ptr<FileLanes> lanes,
                                          std::string temporary, std::string path) {
-  return std::make_unique<SftpUpload>(context, std::move(pool), std::move(shared), std::move(lanes), std::move(temporary),
-                                      std::move(path));
+  return std::make_unique<SftpUpload>(context, std::move(pool), std::move(shared), std::move(lanes),
+                                      std::move(temporary), std::move(path));
 }
 
 } // namespace checkvalve

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "backends/sftp/sftp_backend.h"
 #include "backends/sftp/sftp_doctor.h"
@@ -133,7 +134,10 @@ TEST_P(SftpLogin, GivesEverythingBack) {
   EXPECT_OK(connect());
   std::ofstream(sshd->directory() + "/authorized_keys") << "";
   EXPECT_FAILS(connect(), ErrorKind::auth);
-  EXPECT_EQ(open_descriptors(), before);
+  // A connection's thread gives its last descriptor back just after the transport has let it go.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (open_descriptors() > before && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_LE(open_descriptors(), before);
 }
 
 // A server that accepts and says nothing.
@@ -151,7 +155,8 @@ Task<Result<void>> connect_to(Source& source) { co_return co_await source.connec
 
 Task<void> gives_up(Source& source) {
   auto connecting = start(connect_to(source));
-  co_await Loop::current()->sleep(std::chrono::milliseconds(100)); // so that it may be stuck; whether it is does not matter
+  co_await Loop::current()->sleep(
+      std::chrono::milliseconds(100)); // so that it may be stuck; whether it is does not matter
   co_await source.disconnect();
   EXPECT_FAILS(co_await connecting.get(), ErrorKind::connection);
 }
@@ -165,10 +170,12 @@ TEST_P(SftpLogin, DisconnectEndsAnAttemptUnderWay) {
   engine.run(gives_up(**source));
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, SftpLogin, testing::Values("libssh", "ssh"), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Transports, SftpLogin, testing::Values("libssh", "ssh"),
+                         [](const auto& info) { return info.param; });
 
 class SftpLibssh : public SftpLogin {};
-INSTANTIATE_TEST_SUITE_P(Transports, SftpLibssh, testing::Values("libssh"), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Transports, SftpLibssh, testing::Values("libssh"),
+                         [](const auto& info) { return info.param; });
 
 TEST_P(SftpLibssh, TextOfAPrivateKey) {
   endpoint.options.erase("identity");

@@ -26,7 +26,9 @@ private:
   BackendContext& context_;
 };
 
-std::unique_ptr<BackendFixture> make_sftp_pipe(BackendContext& context) { return std::make_unique<SftpPipeFixture>(context); }
+std::unique_ptr<BackendFixture> make_sftp_pipe(BackendContext& context) {
+  return std::make_unique<SftpPipeFixture>(context);
+}
 
 INSTANTIATE_TEST_SUITE_P(SftpPipe, BackendSuite, testing::Values(BackendCase{"sftp_pipe", make_sftp_pipe}), case_name);
 

@@ -14,7 +14,8 @@ testing_support::Sshd& shared_sshd() {
 
 class SftpSshdFixture : public DirectoryFixture {
 public:
-  SftpSshdFixture(BackendContext& context, std::string transport) : context_(context), transport_(std::move(transport)) {}
+  SftpSshdFixture(BackendContext& context, std::string transport)
+      : context_(context), transport_(std::move(transport)) {}
   Result<std::unique_ptr<Source>> make_source() override { return sftp_backend.make_source(context_, at(root())); }
   Result<std::unique_ptr<Target>> make_target() override { return sftp_backend.make_target(context_, at(root())); }
   Result<std::unique_ptr<Target>> make_target_below(const std::string& directory) override {
@@ -31,11 +32,16 @@ private:
   std::string transport_;
 };
 
-std::unique_ptr<BackendFixture> make_libssh(BackendContext& context) { return std::make_unique<SftpSshdFixture>(context, "libssh"); }
-std::unique_ptr<BackendFixture> make_ssh_program(BackendContext& context) { return std::make_unique<SftpSshdFixture>(context, "ssh"); }
+std::unique_ptr<BackendFixture> make_libssh(BackendContext& context) {
+  return std::make_unique<SftpSshdFixture>(context, "libssh");
+}
+std::unique_ptr<BackendFixture> make_ssh_program(BackendContext& context) {
+  return std::make_unique<SftpSshdFixture>(context, "ssh");
+}
 
 INSTANTIATE_TEST_SUITE_P(SftpSshd, BackendSuite,
-                         testing::Values(BackendCase{"sftp_libssh", make_libssh}, BackendCase{"sftp_ssh_program", make_ssh_program}),
+                         testing::Values(BackendCase{"sftp_libssh", make_libssh},
+                                         BackendCase{"sftp_ssh_program", make_ssh_program}),
                          case_name);
 
 } // namespace

@@ -90,9 +90,12 @@ TEST(Parsers, RefuseEveryTruncation) {
   const std::string names = u32(1) + text("name") + text("long") + u32(0xF) + std::string(28, 'x');
   const std::string limits(32, '\1');
   const std::string handle = text("handle");
-  for (std::size_t size = 0; size < names.size(); ++size) EXPECT_FALSE(parse_names(bytes_of(names.substr(0, size)))) << size;
-  for (std::size_t size = 0; size < limits.size(); ++size) EXPECT_FALSE(parse_limits(bytes_of(limits.substr(0, size)))) << size;
-  for (std::size_t size = 0; size < handle.size(); ++size) EXPECT_FALSE(parse_handle(bytes_of(handle.substr(0, size)))) << size;
+  for (std::size_t size = 0; size < names.size(); ++size)
+    EXPECT_FALSE(parse_names(bytes_of(names.substr(0, size)))) << size;
+  for (std::size_t size = 0; size < limits.size(); ++size)
+    EXPECT_FALSE(parse_limits(bytes_of(limits.substr(0, size)))) << size;
+  for (std::size_t size = 0; size < handle.size(); ++size)
+    EXPECT_FALSE(parse_handle(bytes_of(handle.substr(0, size)))) << size;
   EXPECT_TRUE(parse_names(bytes_of(names)));
   EXPECT_TRUE(parse_limits(bytes_of(limits)));
   EXPECT_TRUE(parse_handle(bytes_of(handle)));
@@ -121,7 +124,8 @@ TEST(NarrowToData, RefusesALengthBeyondThePacket) {
 TEST(FrameAssembler, GivesTheSameFramesForEverySplit) {
   const std::string large(70'000, 'L');
   const std::string stream = text("a") + text("bcd") + text(large) + text("e");
-  for (std::size_t step : {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{5}, std::size_t{4096}, stream.size()}) {
+  for (std::size_t step :
+       {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{5}, std::size_t{4096}, stream.size()}) {
     FrameAssembler assembler;
     std::vector<Chunk> frames;
     for (std::size_t at = 0; at < stream.size(); at += step)
@@ -151,7 +155,8 @@ TEST(FrameAssembler, TakesAFrameOfMegabytes) {
   std::vector<Chunk> frames;
   const std::string stream = text(large);
   for (std::size_t at = 0; at < stream.size(); at += 100'000)
-    ASSERT_TRUE(assembler.feed(bytes_of(stream).subspan(at, std::min<std::size_t>(100'000, stream.size() - at)), frames));
+    ASSERT_TRUE(
+        assembler.feed(bytes_of(stream).subspan(at, std::min<std::size_t>(100'000, stream.size() - at)), frames));
   ASSERT_EQ(frames.size(), 1u);
   EXPECT_TRUE(frames[0].text() == large);
 }

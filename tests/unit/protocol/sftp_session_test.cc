@@ -136,7 +136,8 @@ SESSION_TEST(FindsTheLoginDirectory) {
 SESSION_TEST(TakesLimitsAndIgnoresOtherVersionsOfExtensions) {
   server.version += text("limits@openssh.com") + text("1") + text("posix-rename@openssh.com") + text("2");
   server.on_request = [](ScriptedServer& s, const Request& r) {
-    s.answer(reply(PacketType::extended_reply, r.id, u32(0) + u32(262144) + u32(0) + u32(261120) + u32(0xFFFFFFFF) + u32(0) + u32(0) + u32(100)));
+    s.answer(reply(PacketType::extended_reply, r.id,
+                   u32(0) + u32(262144) + u32(0) + u32(261120) + u32(0xFFFFFFFF) + u32(0) + u32(0) + u32(100)));
   };
   CO_ASSERT_VALUE(auto session, co_await open());
   EXPECT_EQ(session->limits().read_bytes, 261'120u);
@@ -173,7 +174,8 @@ SESSION_TEST(MatchesRepliesInAnyOrder) {
   server.on_request = [](ScriptedServer& s, const Request&) {
     if (s.requests.size() < 3) return;
     std::vector<std::string> frames;
-    for (std::uint32_t i = 3; i-- > 0;) frames.push_back(reply(PacketType::attrs, s.requests[i].id, u32(1) + u32(0) + u32(i)));
+    for (std::uint32_t i = 3; i-- > 0;)
+      frames.push_back(reply(PacketType::attrs, s.requests[i].id, u32(1) + u32(0) + u32(i)));
     s.answer_all(std::move(frames));
   };
   CO_ASSERT_VALUE(auto session, co_await open());
@@ -204,13 +206,17 @@ SESSION_TEST(AWrongReplyTypeEndsIt) {
 }
 
 SESSION_TEST(MoreDataThanAskedForEndsIt) {
-  server.on_request = [](ScriptedServer& s, const Request& r) { s.answer(reply(PacketType::data, r.id, text("0123456789"))); };
+  server.on_request = [](ScriptedServer& s, const Request& r) {
+    s.answer(reply(PacketType::data, r.id, text("0123456789")));
+  };
   CO_ASSERT_VALUE(auto session, co_await open());
   EXPECT_FAILS(co_await session->read("h", 0, 5), ErrorKind::protocol);
 }
 
 SESSION_TEST(ADataLengthOfFourGigabytesEndsIt) {
-  server.on_request = [](ScriptedServer& s, const Request& r) { s.answer(reply(PacketType::data, r.id, u32(0xFFFFFFFF) + "x")); };
+  server.on_request = [](ScriptedServer& s, const Request& r) {
+    s.answer(reply(PacketType::data, r.id, u32(0xFFFFFFFF) + "x"));
+  };
   CO_ASSERT_VALUE(auto session, co_await open());
   EXPECT_FAILS(co_await session->read("h", 0, 5), ErrorKind::protocol);
 }
@@ -270,15 +276,23 @@ SESSION_TEST(FailureOnAFullDiskIsNoSpace) {
 
 SESSION_TEST(MapsStatusCodes) {
   const std::vector<std::pair<StatusCode, ErrorKind>> expected = {
-      {StatusCode::no_such_file, ErrorKind::not_found},      {StatusCode::permission_denied, ErrorKind::permission},
-      {StatusCode::failure, ErrorKind::io},                  {StatusCode::op_unsupported, ErrorKind::unsupported},
-      {StatusCode::file_already_exists, ErrorKind::exists},  {StatusCode::no_space_on_filesystem, ErrorKind::no_space},
-      {StatusCode::quota_exceeded, ErrorKind::no_space},     {StatusCode::connection_lost, ErrorKind::connection},
-      {StatusCode::bad_message, ErrorKind::invalid_name},    {static_cast<StatusCode>(4711), ErrorKind::io},
+      {StatusCode::no_such_file, ErrorKind::not_found},
+      {StatusCode::permission_denied, ErrorKind::permission},
+      {StatusCode::failure, ErrorKind::io},
+      {StatusCode::op_unsupported, ErrorKind::unsupported},
+      {StatusCode::file_already_exists, ErrorKind::exists},
+      {StatusCode::no_space_on_filesystem, ErrorKind::no_space},
+      {StatusCode::quota_exceeded, ErrorKind::no_space},
+      {StatusCode::connection_lost, ErrorKind::connection},
+      {StatusCode::bad_message, ErrorKind::invalid_name},
+      {static_cast<StatusCode>(4711), ErrorKind::io},
   };
-  server.on_request = [&](ScriptedServer& s, const Request& r) { s.answer(status(r.id, expected[s.requests.size() - 1].first)); };
+  server.on_request = [&](ScriptedServer& s, const Request& r) {
+    s.answer(status(r.id, expected[s.requests.size() - 1].first));
+  };
   CO_ASSERT_VALUE(auto session, co_await open());
-  for (const auto& [code, kind] : expected) EXPECT_FAILS(co_await session->remove("/a\nb"), kind) << static_cast<int>(code);
+  for (const auto& [code, kind] : expected)
+    EXPECT_FAILS(co_await session->remove("/a\nb"), kind) << static_cast<int>(code);
 }
 
 } // namespace
