@@ -69,12 +69,22 @@ class FakeTask:
         return self.xcoms.get((task_ids, key))
 
 
+class OutletEvents:
+    """Events by asset; Airflow 3.0's assets can't be keys themselves."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, Any] = defaultdict(lambda: SimpleNamespace(extra={}))
+
+    def __getitem__(self, asset: Any) -> Any:
+        return self._events[asset.uri]
+
+
 class Execution:
     """Runs operators one after another, as tasks of one run."""
 
     def __init__(self) -> None:
         self.task = FakeTask()
-        self.outlet_events: dict[Any, Any] = defaultdict(lambda: SimpleNamespace(extra={}))
+        self.outlet_events = OutletEvents()
 
     def run(self, operator: Any) -> Any:
         self.task.task_id = operator.task_id
