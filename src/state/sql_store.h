@@ -28,6 +28,7 @@ public:
                                  std::int64_t ttl_ms) override;
   Result<void> renew_lease(const Lease& lease, std::int64_t ttl_ms) override;
   Result<void> release_lease(const Lease& lease) override;
+  Result<void> abandon_lease(const std::string& plan, std::uint32_t batch, const std::string& holder) override;
   Result<void> checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,
                           const std::optional<Remember>& remember) override;
   Result<std::vector<PublishedRecord>> published(const std::string& pair, const std::string& after,
@@ -54,6 +55,7 @@ private:
   Result<LeaseAnswer> take_lease_locked(const std::string& plan, std::uint32_t batch, const std::string& holder,
                                         std::int64_t ttl_ms, Lease& drawn);
   Result<void> release_lease_locked(const Lease& lease);
+  Result<void> abandon_lease_locked(const std::string& plan, std::uint32_t batch, const std::string& holder);
   Result<void> checkpoint_locked(const Lease& lease, std::span<const FileOutcome> outcomes,
                                  const std::optional<Remember>& remember);
   Result<void> lock_plan(const std::string& plan, std::string_view operation);

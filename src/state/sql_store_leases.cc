@@ -305,6 +305,18 @@ Result<void> SqlStore::release_lease(const Lease& lease) {
   return transact(Repeat::yes, [&] { return release_lease_locked(lease); });
 }
 
+Result<void> SqlStore::abandon_lease_locked(const std::string& plan, std::uint32_t batch, const std::string& holder) {
+  CV_CHECK(lock_plan(plan, "abandon lease"));
+  CV_TRY(const LockedBatch locked, lock_batch(*database_, plan, batch, "abandon lease"));
+  if (locked.state != BatchState::leased || locked.holder != holder) return {};
+  CV_CHECK(set_batch_state(*database_, plan, batch, ended_state(locked)));
+  return settle_plan(plan);
+}
+
+Result<void> SqlStore::abandon_lease(const std::string& plan, std::uint32_t batch, const std::string& holder) {
+  return transact(Repeat::yes, [&] { return abandon_lease_locked(plan, batch, holder); });
+}
+
 Result<std::int64_t> SqlStore::pair_key(const std::string& pair) {
   std::optional<std::int64_t> key;
   const auto keep = [&](const SqlRow& row) { key = row.integer(0); };

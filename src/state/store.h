@@ -164,6 +164,9 @@ public:
   virtual Result<void> renew_lease(const Lease& lease, std::int64_t ttl_ms) = 0; // kind lease if it was taken over
   // Ends the lease. The batch becomes done, failed, or pending again, by the state of its files.
   virtual Result<void> release_lease(const Lease& lease) = 0;
+  // Ends the lease that this holder has on the batch, of whom the caller knows that it is gone; does nothing if another
+  // has it. The batch is then as after a lease that ran out.
+  virtual Result<void> abandon_lease(const std::string& plan, std::uint32_t batch, const std::string& holder) = 0;
   // Records outcomes in one transaction. Kind lease if a newer generation exists: then nothing is recorded.
   // `remember`: also keep a PublishedRecord under `pair` with `chain`, for committed files.
   struct Remember {

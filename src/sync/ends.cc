@@ -19,6 +19,42 @@ bool needs_readback(const Job& job) {
   return job.checksum || job.verify == VerifyMode::readback || job.links == LinkPolicy::copy;
 }
 
+// Cuts a connection attempt short when the run is stopped.
+class StopWatch {
+public:
+  StopWatch(Loop& loop, Stop& stop) : timer_(loop), stop_(stop) {}
+  void start(Ends& ends) { tasks_.start(watch(ends)); }
+  Task<void> finish() {
+    finished_ = true;
+    timer_.cancel();
+    co_await tasks_.join();
+  }
+
+private:
+  Task<void> watch(Ends& ends) {
+    while (!finished_ && !stop_.requested()) co_await timer_.wait(std::chrono::milliseconds(100));
+    if (!finished_) co_await close_ends(ends);
+  }
+  Timer timer_;
+  Stop& stop_;
+  bool finished_ = false;
+  TaskGroup tasks_;
+};
+
+Task<Result<void>> connect_ends(Ends& ends) {
+  auto connecting_target = start(ends.target->connect());
+  auto source_there = co_await ends.source->connect();
+  auto target_there = co_await connecting_target.get();
+  CV_CO_CHECK(std::move(source_there));
+  CV_CO_CHECK(std::move(target_there));
+  if (ends.readback) {
+    auto readback_there = co_await ends.readback->connect();
+    // A target's root may be made later; only then there is nothing to read back yet.
+    if (!readback_there && readback_there.error().kind != ErrorKind::not_found) co_return readback_there;
+  }
+  co_return Result<void>();
+}
+
 } // namespace
 
 Task<Result<Ends>> open_ends(BackendContext& context, const Job& job, Stop& stop) {
@@ -34,21 +70,13 @@ Task<Result<Ends>> open_ends(BackendContext& context, const Job& job, Stop& stop
   layers.bytes_per_second = job.bytes_per_second;
   ends.source = with_layers(std::move(source), layers);
 
-  auto connecting_target = start(ends.target->connect());
-  auto source_there = co_await ends.source->connect();
-  auto target_there = co_await connecting_target.get();
-  Result<void> readback_there;
-  if (ends.readback && target_there) {
-    readback_there = co_await ends.readback->connect();
-    // A target's root may be made later; only then there is nothing to read back yet.
-    if (!readback_there && readback_there.error().kind == ErrorKind::not_found) readback_there = {};
-  }
-  for (const Result<void>* there : {&source_there, &target_there, &readback_there}) {
-    if (*there) continue;
-    co_await close_ends(ends);
-    co_return Failure(stop.requested() ? stop.reason() : there->error());
-  }
-  co_return ends;
+  StopWatch watch(context.loop, stop);
+  watch.start(ends);
+  const Result<void> connected = co_await connect_ends(ends);
+  co_await watch.finish();
+  if (connected && !stop.requested()) co_return ends;
+  co_await close_ends(ends);
+  co_return Failure(stop.requested() ? stop.reason() : connected.error());
 }
 
 Task<void> close_ends(Ends& ends) {

@@ -7,6 +7,7 @@
 #include "sync/batch.h"
 #include "sync/compare.h"
 #include "sync/engine.h"
+#include "sync/holder.h"
 #include "sync/spool.h"
 #include "sync/walk.h"
 
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::size_t most_summary_failures = 1'000;
 constexpr std::size_t rows_at_once = 2'000; // handed to the state store
+constexpr std::int64_t plans_kept_ms = 90LL * 24 * 3600 * 1000;
 
 // Largest first, then by path: the order in which batches are filled and files are run.
 std::string order_key(const Entry& entry) {
@@ -111,11 +113,7 @@ Task<Result<void>> remove_dead_leftovers(Engine& engine, Ends& ends, const std::
       StateStore& store = engine.store;
       auto batches = co_await engine.state_thread.run([&store, plan = leftover.name.plan] { return store.batches(plan); });
       if (!batches) co_return Failure(batches.error());
-      const std::int64_t now = now_ms();
-      bool alive = false;
-      for (const BatchRecord& batch : *batches)
-        alive = alive || (batch.state == BatchState::leased && batch.lease_until_ms > now);
-      known = dead.emplace(leftover.name.plan, !batches->empty() && !alive).first;
+      known = dead.emplace(leftover.name.plan, !batches->empty() && !any_live_lease(*batches)).first;
     }
     if (!known->second) continue;
     if (auto removed = co_await ends.target->remove_leftover(leftover); !removed)
@@ -135,7 +133,8 @@ Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draf
   }
   record.batches = draft.batches();
   CV_CO_CHECK(co_await engine.state_thread.run([&] { return store.add_failures(record.id, draft.failures()); }));
-  co_return co_await engine.state_thread.run([&] { return store.finish_plan(record); });
+  CV_CO_CHECK(co_await engine.state_thread.run([&] { return store.finish_plan(record); }));
+  co_return co_await engine.state_thread.run([&] { return store.prune(record.created_ms - plans_kept_ms); });
 }
 
 } // namespace

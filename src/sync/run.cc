@@ -1,6 +1,5 @@
 // Running a plan's batches.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -9,6 +8,7 @@
 #include "sync/admission.h"
 #include "sync/compare.h"
 #include "sync/engine.h"
+#include "sync/holder.h"
 #include "sync/lease_keeper.h"
 #include "sync/transfer.h"
 
@@ -22,12 +22,6 @@ constexpr std::size_t files_at_once = 1'000;     // rows fetched from the state
 constexpr std::size_t most_summary_failures = 1'000;
 constexpr milliseconds lease_poll{1'000};
 constexpr milliseconds stop_grace{5'000}; // for removing temporaries after a stop; then connections are cut
-
-std::string holder_name() {
-  char host[256] = {};
-  ::gethostname(host, sizeof host - 1);
-  return fmt::format("{}:{}", host, ::getpid());
-}
 
 class Run {
 public:
@@ -100,12 +94,17 @@ private:
     std::string told;
     while (!engine_.stop.requested()) {
       CV_CO_TRY(const LeaseAnswer answer, co_await engine_.state_thread.run([&] {
-        return store.take_lease(plan_, batch.number, holder_name(), job_.lease_ttl.count());
+        return store.take_lease(plan_, batch.number, this_holder(), job_.lease_ttl.count());
       }));
       if (answer.lease) co_return answer.lease;
       if (answer.already_done) break;
+      if (is_gone(answer.holder)) { // it was killed: no need to wait for its lease to run out
+        CV_CO_CHECK(co_await engine_.state_thread.run(
+            [&] { return store.abandon_lease(plan_, batch.number, answer.holder); }));
+        continue;
+      }
       const std::string detail =
-          fmt::format("held by {} until {}", answer.holder, format_time(answer.held_until_ms));
+          fmt::format("held by {} until {}", shown_holder(answer.holder), format_time(answer.held_until_ms));
       if (!options_.wait_for_leases)
         co_return Failure(temporary_error(ErrorKind::lease, "run", fmt::format("batch {} of {}", batch.number, plan_), detail));
       if (std::exchange(told, answer.holder) != answer.holder)

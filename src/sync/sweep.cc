@@ -3,6 +3,7 @@
 
 #include "core/units.h"
 #include "sync/engine.h"
+#include "sync/holder.h"
 
 namespace checkvalve {
 namespace {
@@ -13,10 +14,7 @@ constexpr std::size_t most_found = 100'000;
 Task<Result<bool>> has_live_lease(Engine& engine, const std::string& plan) {
   StateStore& store = engine.store;
   CV_CO_TRY(const std::vector<BatchRecord> batches, co_await engine.state_thread.run([&] { return store.batches(plan); }));
-  const std::int64_t now = now_ms();
-  for (const BatchRecord& batch : batches)
-    if (batch.state == BatchState::leased && batch.lease_until_ms > now) co_return true;
-  co_return false;
+  co_return any_live_lease(batches);
 }
 
 } // namespace

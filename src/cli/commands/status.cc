@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "cli/printable.h"
 #include "core/units.h"
+#include "sync/holder.h"
 
 namespace checkvalve {
 namespace {
@@ -117,7 +118,7 @@ std::string batch_line(const BatchRecord& batch) {
                                 format_size(batch.bytes));
   if (batch.files_failed > 0) out += fmt::format("  {} failed", format_count(batch.files_failed));
   if (batch.state == BatchState::leased)
-    out += fmt::format("  held by {} until {}", printable(batch.holder), format_time(batch.lease_until_ms));
+    out += fmt::format("  held by {} until {}", printable(shown_holder(batch.holder)), format_time(batch.lease_until_ms));
   while (out.ends_with(' ')) out.pop_back();
   return out + "\n";
 }

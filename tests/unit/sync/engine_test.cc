@@ -1,6 +1,7 @@
 // The engine end to end, over stores in memory that can be told to misbehave.
 #include <fmt/format.h>
 
+#include "unit/sync/ended_holder.h"
 #include "unit/sync/sync_fixture.h"
 
 namespace checkvalve {
@@ -235,6 +236,24 @@ TEST_F(Sync, ABatchThatAnotherWorkerHoldsIsNotTouched) {
   EXPECT_EQ(refused->ended_by->kind, ErrorKind::lease);
   EXPECT_NE(refused->ended_by->message.find("another"), std::string::npos);
   EXPECT_TRUE(files(*target, "out").empty());
+}
+
+TEST_F(Sync, DoesNotWaitForTheLeaseOfAProcessThatIsGone) {
+  put(*source, "in/a", "a", second);
+  auto planned = plan();
+  ASSERT_OK(planned);
+  auto dead = store->take_lease(planned->plan, 1, testing_support::ended_holder(), 3'600'000);
+  ASSERT_TRUE(dead->lease);
+  const std::string leftover = "out/" + TemporaryName{planned->plan, 1, dead->lease->nonce, 1}.text();
+  put(*target, leftover, "le");
+  ASSERT_OK(plan()); // another plan of the same pair removes what the dead one left
+  EXPECT_FALSE(target->find(leftover));
+  put(*target, leftover, "le");
+  auto ran = run(planned->plan, {.wait_for_leases = false});
+  ASSERT_OK(ran);
+  EXPECT_FALSE(ran->ended_by);
+  EXPECT_EQ(ran->files_copied, 1U);
+  expect_same_trees();
 }
 
 TEST_F(Sync, TakesOverAfterAKilledWorkerAndRemovesItsTemporaries) {
