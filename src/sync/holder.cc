@@ -35,12 +35,13 @@ std::string boot_and_namespace() {
   return boot.substr(0, 8) + "-" + name;
 }
 
-// When the process began, in clock ticks since boot (proc(5), stat, field 22); empty if there is none. The command's
-// name, field 2, may hold anything: fields are counted behind its last ')'.
+// When the process began, in clock ticks since boot (proc(5), stat, field 22); empty if there is none, or if it has
+// ended and only waits for its parent to notice (state Z). The command's name, field 2, may hold anything: fields are
+// counted behind its last ')'.
 std::string start_of(std::string_view pid) {
   const std::string line = first_line(fmt::format("/proc/{}/stat", pid));
   std::size_t at = line.rfind(')');
-  if (at == line.npos) return "";
+  if (at == line.npos || line.compare(at, 3, ") Z") == 0 || line.compare(at, 3, ") X") == 0) return "";
   for (int field = 2; field < 22 && at != line.npos; ++field) at = line.find(' ', at + 1);
   if (at == line.npos) return "";
   return line.substr(at + 1, line.find(' ', at + 1) - at - 1);

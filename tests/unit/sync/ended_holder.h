@@ -12,7 +12,8 @@
 
 namespace checkvalve::testing_support {
 
-inline std::string ended_holder() {
+// `reaped`: false leaves it a zombie, as a killed run is whose parent has not looked yet.
+inline std::string ended_holder(bool reaped = true) {
   int pipe_ends[2];
   EXPECT_EQ(::pipe(pipe_ends), 0);
   const pid_t child = ::fork();
@@ -25,7 +26,8 @@ inline std::string ended_holder() {
   char text[512];
   const ssize_t length = ::read(pipe_ends[0], text, sizeof text);
   ::close(pipe_ends[0]);
-  ::waitpid(child, nullptr, 0);
+  siginfo_t ended;
+  ::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | (reaped ? 0 : WNOWAIT));
   return {text, static_cast<std::size_t>(std::max<ssize_t>(length, 0))};
 }
 

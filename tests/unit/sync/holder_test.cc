@@ -13,6 +13,7 @@ using testing_support::ended_holder;
 TEST(Holder, TellsTheLivingFromTheGone) {
   EXPECT_FALSE(is_gone(this_holder()));
   EXPECT_TRUE(is_gone(ended_holder()));
+  EXPECT_TRUE(is_gone(ended_holder(false)));
 }
 
 TEST(Holder, DoesNotJudgeOtherMachinesBootsAndNames) {
