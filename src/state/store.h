@@ -5,6 +5,7 @@
 // use the same state: leases keep them apart. Errors have kind state, or lease where said.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,21 +15,32 @@
 #include <vector>
 
 #include "core/result.h"
+#include "core/secret.h"
 
 namespace checkvalve {
 
+// Stored by their numbers: new ones are added at the end.
 enum class PlanState : std::uint8_t { planning, ready, done, failed };
-enum class BatchState : std::uint8_t { pending, leased, done, failed }; // failed: ended, with files that did not make it
+enum class BatchState : std::uint8_t {
+  pending,
+  leased,
+  done,
+  failed
+}; // failed: ended, with files that did not make it
 enum class FileState : std::uint8_t { planned, committed, skipped, failed };
-enum class FileAction : std::uint8_t { copy, link, directory }; // link: a symbolic link is made; directory: an empty one
+enum class FileAction : std::uint8_t {
+  copy,
+  link,
+  directory
+}; // link: a symbolic link is made; directory: an empty one
 
 struct PlanRecord {
   std::string id;
   PlanState state = PlanState::planning;
   std::int64_t created_ms = 0;
-  std::string source;   // Endpoint::display()
+  std::string source; // Endpoint::display()
   std::string target;
-  std::string job_json; // what `run` needs to do the plan from another process; holds no secrets
+  std::string job_json;      // what `run` needs to do the plan from another process; holds no secrets
   std::uint64_t files = 0;   // to move
   std::uint64_t bytes = 0;   // to move
   std::uint64_t skipped = 0; // up to date when planned
@@ -39,13 +51,13 @@ struct PlannedFile {
   std::uint64_t number = 0; // within the plan, from 1
   std::uint32_t batch = 0;  // from 1
   FileAction action = FileAction::copy;
-  std::string path;         // bytes, relative to both roots
-  std::string target_path;  // empty: the same as path
+  std::string path;        // bytes, relative to both roots
+  std::string target_path; // empty: the same as path
   std::uint64_t size_bytes = 0;
   std::optional<std::int64_t> mtime_ns;
   std::optional<std::uint32_t> mode;
   std::string etag;
-  bool replaces = false;    // the target had a file of this name when planned
+  bool replaces = false; // the target had a file of this name when planned
 };
 
 // A file that the plan could not take in, or that failed while it ran.
@@ -61,7 +73,7 @@ struct BatchRecord {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
   std::uint64_t files_done = 0; // committed or skipped
-  std::uint64_t bytes_done = 0;
+  std::uint64_t bytes_done = 0; // planned bytes of those, so that it ends at `bytes`
   std::uint64_t files_failed = 0;
   std::uint32_t generation = 0; // rises with each lease
   std::string holder;           // of the present or last lease
@@ -89,12 +101,12 @@ struct LeaseAnswer { // either a lease, or who holds it
 struct FileOutcome {
   std::uint64_t number = 0;
   FileState state = FileState::committed;
-  std::uint64_t bytes = 0;      // published
-  std::string digest;           // of the bytes read from the source, "xxh128:…"
-  std::string target_digest;    // of the bytes published; differs where transforms changed them
-  std::string method;           // Published::method
+  std::uint64_t bytes = 0;   // published
+  std::string digest;        // of the bytes read from the source, "xxh128:…"
+  std::string target_digest; // of the bytes published; differs where transforms changed them
+  std::string method;        // Published::method
   std::uint32_t attempts = 0;
-  std::optional<Error> error;   // for failed; the reason in `message` for skipped
+  std::optional<Error> error; // for failed; the reason in `message` for skipped
   // What the source was when it was read; kept for the comparison where the target can't tell.
   std::uint64_t size_bytes = 0;
   std::optional<std::int64_t> mtime_ns;
@@ -107,7 +119,7 @@ struct PublishedRecord {
   std::uint64_t size_bytes = 0;
   std::optional<std::int64_t> mtime_ns;
   std::string etag;
-  std::string chain;          // digest of the transforms that were applied; empty: none
+  std::string chain; // digest of the transforms that were applied; empty: none
   std::uint64_t target_bytes = 0;
 };
 
@@ -134,7 +146,8 @@ public:
   // An error of kind state if there is no such plan. An unambiguous prefix of an id is enough.
   virtual Result<PlanRecord> plan(std::string_view id_or_prefix) = 0;
   virtual Result<std::vector<PlanRecord>> plans(std::size_t limit) = 0; // newest first
-  // Removes plans and runs older than this that no live lease works on; published records stay.
+  // Removes plans created, and runs started, before this point in time (milliseconds since 1970 UTC) that no live lease
+  // works on; published records stay.
   virtual Result<void> prune(std::int64_t older_than_ms) = 0;
 
   virtual Result<std::vector<BatchRecord>> batches(const std::string& plan) = 0;
@@ -142,7 +155,8 @@ public:
   virtual Result<std::vector<PlannedFile>> open_files(const std::string& plan, std::uint32_t batch, std::uint64_t after,
                                                       std::size_t limit) = 0;
   // Failures by path: of planning, and of files whose last try failed. after: the number of rows to pass over.
-  virtual Result<std::vector<FailureRecord>> failures(const std::string& plan, std::size_t after, std::size_t limit) = 0;
+  virtual Result<std::vector<FailureRecord>> failures(const std::string& plan, std::size_t after,
+                                                      std::size_t limit) = 0;
 
   // Leases. `ttl_ms` from now by the store's clock.
   virtual Result<LeaseAnswer> take_lease(const std::string& plan, std::uint32_t batch, const std::string& holder,
@@ -164,11 +178,20 @@ public:
 
   virtual Result<void> begin_run(const RunRecord& run) = 0;
   virtual Result<void> end_run(const std::string& run, std::int64_t ended_ms, const std::string& summary_json) = 0;
-  virtual Result<std::vector<RunRecord>> runs(const std::string& plan, std::size_t limit) = 0; // newest first; "" is all
+  virtual Result<std::vector<RunRecord>> runs(const std::string& plan,
+                                              std::size_t limit) = 0; // newest first; "" is all
 };
 
-// Opens "PATH", "sqlite:///absolute/path" or "postgresql://…", creating and migrating as needed. `warnings` receives
-// what the user should know (a corrupt file that was set aside). Secrets for a database come with the URL's secret.
-Result<std::unique_ptr<StateStore>> open_state_store(const std::string& location, std::vector<std::string>& warnings);
+struct StateOptions {
+  Secret password; // for postgresql://; empty: what libpq finds (~/.pgpass, PGPASSWORD) or none
+  std::chrono::milliseconds connect_timeout{10'000}; // of postgresql://, for each of its addresses
+  std::chrono::milliseconds busy_timeout{30'000};    // how long a call waits for another process's transaction
+};
+
+// Opens "PATH", "sqlite:///absolute/path" or "postgresql://user@host:port/database?options", creating and migrating as
+// needed. `warnings` receives what the user should know (a corrupt file that was set aside). A location that can't be
+// read, or holds a password, is an error of kind config; everything else has kind state.
+Result<std::unique_ptr<StateStore>> open_state_store(const std::string& location, std::vector<std::string>& warnings,
+                                                     const StateOptions& options = {});
 
 } // namespace checkvalve

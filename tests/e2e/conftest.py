@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from e2e.support.pair import Pair, Servers
 from e2e.support.program import PROGRAM, Program
 from servers.keys import write_known_hosts
@@ -77,14 +78,19 @@ def make_pair(place: Path, servers: Servers, user_key: Path, *, source_port: int
         for server in (servers.source, servers.target):
             if server.run_as:
                 shutil.chown(folder, server.run_as)
-    entries = [(port, server.host_key) for server, proxied in ((servers.source, source_port), (servers.target, target_port))
-               for port in {server.port, proxied or server.port}]
+    entries = [
+        (port, server.host_key)
+        for server, proxied in ((servers.source, source_port), (servers.target, target_port))
+        for port in {server.port, proxied or server.port}
+    ]
     known_hosts = write_known_hosts(place / "known_hosts", entries)
     state = place / "state.db"
-    program = Program(place / "home", ["--known-hosts", str(known_hosts), "--identity", str(user_key),
-                                       "--state", str(state)])
-    return Pair(source, target, servers.source.url(source, source_port), servers.target.url(target, target_port), state,
-                program)
+    program = Program(
+        place / "home", ["--known-hosts", str(known_hosts), "--identity", str(user_key), "--state", str(state)]
+    )
+    return Pair(
+        source, target, servers.source.url(source, source_port), servers.target.url(target, target_port), state, program
+    )
 
 
 @pytest.fixture(params=["normal", "read_only"])
@@ -108,9 +114,10 @@ def plain_pair(place: Path, servers: Servers, user_key: Path) -> Pair:
 @pytest.fixture
 def own_servers(place: Path, user_key: Path) -> Iterator[Servers]:
     """Two servers for one test that pauses, restarts or overloads them."""
-    with SshServer(place / "own-source", authorized=[user_key]) as source:
-        with SshServer(place / "own-target", authorized=[user_key]) as target:
-            yield Servers(source, target)
+    source = SshServer(place / "own-source", authorized=[user_key])
+    target = SshServer(place / "own-target", authorized=[user_key])
+    with source, target:
+        yield Servers(source, target)
 
 
 @pytest.fixture
@@ -122,6 +129,7 @@ def own_pair(place: Path, own_servers: Servers, user_key: Path) -> Pair:
 def unprivileged_pair(place: Path, user_key: Path) -> Iterator[Pair]:
     """Servers whose user is not root, so that permissions are refused."""
     run_as = UNPRIVILEGED if os.geteuid() == 0 else None
-    with SshServer(place / "u-source", run_as=run_as, authorized=[user_key]) as source:
-        with SshServer(place / "u-target", run_as=run_as, authorized=[user_key]) as target:
-            yield make_pair(place, Servers(source, target), user_key)
+    source = SshServer(place / "u-source", run_as=run_as, authorized=[user_key])
+    target = SshServer(place / "u-target", run_as=run_as, authorized=[user_key])
+    with source, target:
+        yield make_pair(place, Servers(source, target), user_key)

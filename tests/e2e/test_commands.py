@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from e2e.support.pair import FIXED_MTIME, Pair
 from e2e.support.program import PROGRAM, Program
 from e2e.support.trees import contents, fill, large_file, many_small, snapshot, write_file
@@ -35,22 +36,25 @@ def test_help_and_version(program: Program) -> None:
     assert re.search(r"\d+\.\d+\.\d+", program.run("--version").expect(0).stdout.decode())
 
 
-@pytest.mark.parametrize("arguments", [
-    ["sync"],
-    ["sync", "/only-one"],
-    ["sync", "/a", "/b", "--no-such-option"],
-    ["sync", "/a", "/b", "--memory", "lots"],
-    ["sync", "/a", "/b", "--min-age", "soon"],
-    ["sync", "/a", "/b", "--on-conflict", "maybe"],
-    ["sync", "/a", "/b", "--include", "[unclosed"],
-    ["sync", "gopher://host/a", "/b"],
-    ["sync", "nowhere:a", "/b"],
-    ["sync", "--job", "nothing"],
-    ["sync", "/a/{date}", "/b/{date}"],
-    ["sync", "/a/{date}", "/b/{date}", "--date", "2024-02-30"],
-    ["sync", "/a", "/b", "--config", "/does/not/exist.toml"],
-    ["frobnicate"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sync"],
+        ["sync", "/only-one"],
+        ["sync", "/a", "/b", "--no-such-option"],
+        ["sync", "/a", "/b", "--memory", "lots"],
+        ["sync", "/a", "/b", "--min-age", "soon"],
+        ["sync", "/a", "/b", "--on-conflict", "maybe"],
+        ["sync", "/a", "/b", "--include", "[unclosed"],
+        ["sync", "gopher://host/a", "/b"],
+        ["sync", "nowhere:a", "/b"],
+        ["sync", "--job", "nothing"],
+        ["sync", "/a/{date}", "/b/{date}"],
+        ["sync", "/a/{date}", "/b/{date}", "--date", "2024-02-30"],
+        ["sync", "/a", "/b", "--config", "/does/not/exist.toml"],
+        ["frobnicate"],
+    ],
+)
 def test_wrong_usage(program: Program, arguments: list[str]) -> None:
     outcome = program.run(arguments[0], *arguments[1:]).expect(2)
     assert outcome.stderr.strip() or outcome.stdout.strip()
@@ -81,7 +85,7 @@ def test_verify(pair: Pair) -> None:
     for path in pair.source.iterdir():
         os.utime(path, (FIXED_MTIME, FIXED_MTIME))
     pair.synced()
-    options = [option for option in pair.program.options]
+    options = list(pair.program.options)
 
     def verify(*extra: str) -> tuple[int, dict[str, str], int]:
         outcome = pair.program.run("verify", pair.source_url, pair.target_url, *options, "--json", *extra)
@@ -120,7 +124,9 @@ def test_ls(plain_pair: Pair) -> None:
     fill(plain_pair.source, {"a.txt": b"12345", "folder/b.txt": b"x"})
     write_file(os.fsencode(plain_pair.source) + b"/new\nline", b"")
     text = plain_pair.program.run("ls", plain_pair.source_url, *plain_pair.program.options).expect(0).stdout.decode()
-    assert "a.txt" in text and "5" in text and "folder" in text
+    assert "a.txt" in text
+    assert "5" in text
+    assert "folder" in text
     assert "new\nline" not in text
 
 
@@ -131,7 +137,9 @@ def test_doctor(plain_pair: Pair) -> None:
     assert report["ok"] is True
     assert "posix-rename@openssh.com" in outcome.stdout.decode()
     assert snapshot(plain_pair.target) == before
-    text = plain_pair.program.run("doctor", plain_pair.target_url, *plain_pair.program.options).expect(0).stdout.decode()
+    text = (
+        plain_pair.program.run("doctor", plain_pair.target_url, *plain_pair.program.options).expect(0).stdout.decode()
+    )
     assert "posix-rename" in text
 
 
@@ -146,19 +154,27 @@ def test_doctor_of_a_read_only_server(plain_pair: Pair, read_only_server: object
 
 
 def config_text(pair: Pair) -> str:
-    server = {side: url.split("/")[2].split("@")[1].split(":") for side, url in
-              (("source", pair.source_url), ("target", pair.target_url))}
+    server = {
+        side: url.split("/")[2].split("@")[1].split(":")
+        for side, url in (("source", pair.source_url), ("target", pair.target_url))
+    }
     user = pair.source_url.split("/")[2].split("@")[0]
-    endpoints = "".join(f"""
+    endpoints = "".join(
+        f"""
 [endpoint.{side}]
-url = "sftp://{user}@{host}:{port}{str(getattr(pair, side)).replace(' ', '%20')}"
-""" for side, (host, port) in server.items())
-    return endpoints + """
+url = "sftp://{user}@{host}:{port}{str(getattr(pair, side)).replace(" ", "%20")}"
+"""
+        for side, (host, port) in server.items()
+    )
+    return (
+        endpoints
+        + """
 [job.daily]
 source = "source:in/{date}"
 target = "target:out/{date:%Y/%m/%d}"
 include = ["*.txt"]
 """
+    )
 
 
 def test_job_with_a_range_of_dates(pair: Pair) -> None:
@@ -173,7 +189,9 @@ def test_job_with_a_range_of_dates(pair: Pair) -> None:
 
 
 def test_config_in_the_working_directory_and_yesterday(pair: Pair) -> None:
-    yesterday = subprocess.run(["date", "-d", "yesterday", "+%F"], capture_output=True, check=True).stdout.decode().strip()
+    yesterday = (
+        subprocess.run(["date", "-d", "yesterday", "+%F"], capture_output=True, check=True).stdout.decode().strip()
+    )
     fill(pair.source / "in" / yesterday, {"a.txt": b"x"})
     (pair.state.parent / "checkvalve.toml").write_text(config_text(pair))
     pair.program.cwd = pair.state.parent
@@ -195,7 +213,9 @@ def test_error_in_the_config_names_the_line(plain_pair: Pair, line: str) -> None
     text = config_text(plain_pair).replace('include = ["*.txt"]', line)
     config.write_text(text)
     number = text.splitlines().index(line) + 1
-    outcome = plain_pair.program.run("sync", "--config", str(config), "--job", "daily", "--date", "2024-03-01").expect(2)
+    outcome = plain_pair.program.run("sync", "--config", str(config), "--job", "daily", "--date", "2024-03-01").expect(
+        2
+    )
     assert f"checkvalve.toml:{number}" in outcome.text
 
 
@@ -204,8 +224,13 @@ def test_progress_bar_on_a_terminal_only(plain_pair: Pair) -> None:
     large_file(plain_pair.source / "large", 30 << 20)
     argv = [str(PROGRAM), "sync", plain_pair.source_url, plain_pair.target_url, *plain_pair.program.options]
     terminal, child_side = pty.openpty()
-    run = subprocess.Popen([*argv, "--bwlimit", "30MiB"], env={**plain_pair.program.environment(), "TERM": "xterm"},
-                           stdout=child_side, stderr=child_side, stdin=subprocess.DEVNULL)
+    run = subprocess.Popen(
+        [*argv, "--bwlimit", "30MiB"],
+        env={**plain_pair.program.environment(), "TERM": "xterm"},
+        stdout=child_side,
+        stderr=child_side,
+        stdin=subprocess.DEVNULL,
+    )
     os.close(child_side)
     shown = b""
     try:
@@ -215,14 +240,18 @@ def test_progress_bar_on_a_terminal_only(plain_pair: Pair) -> None:
         pass
     os.close(terminal)
     assert run.wait(60) == 0
-    assert b"\r" in shown and b"%" in shown
+    assert b"\r" in shown
+    assert b"%" in shown
     quiet = subprocess.run(argv, env=plain_pair.program.environment(), capture_output=True, check=True)
-    assert b"\r" not in quiet.stderr and b"\x1b" not in quiet.stderr + quiet.stdout
+    assert b"\r" not in quiet.stderr
+    assert b"\x1b" not in quiet.stderr + quiet.stdout
 
 
 def test_output_for_people_names_each_failure(pair: Pair) -> None:
     fill(pair.source, {"a": b"a"})
-    outcome = pair.program.run("sync", pair.source_url, pair.target_url, *pair.program.options, "--file", "a", "--file", "gone")
+    outcome = pair.program.run(
+        "sync", pair.source_url, pair.target_url, *pair.program.options, "--file", "a", "--file", "gone"
+    )
     assert outcome.code == 1
     assert "gone" in outcome.text
 
@@ -256,10 +285,22 @@ def test_die_with_parent(plain_pair: Pair) -> None:
     from servers.process import wait_until
 
     large_file(plain_pair.source / "large", 60 << 20)
-    argv = [str(PROGRAM), "sync", plain_pair.source_url, plain_pair.target_url, *plain_pair.program.options,
-            "--bwlimit", "10MiB", "--die-with-parent"]
-    parent = subprocess.Popen(["sh", "-c", '"$@" & echo $!; wait', "sh", *argv], env=plain_pair.program.environment(),
-                              stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    argv = [
+        str(PROGRAM),
+        "sync",
+        plain_pair.source_url,
+        plain_pair.target_url,
+        *plain_pair.program.options,
+        "--bwlimit",
+        "10MiB",
+        "--die-with-parent",
+    ]
+    parent = subprocess.Popen(
+        ["sh", "-c", '"$@" & echo $!; wait', "sh", *argv],
+        env=plain_pair.program.environment(),
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
     assert parent.stdout
     child = int(parent.stdout.readline())
     assert wait_until(lambda: any(plain_pair.target.glob(".cv-*.part")), 30)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from e2e.conftest import make_pair
 from e2e.support.pair import FIXED_MTIME, Pair, Servers
 from e2e.support.trees import contents, fill, large_file, snapshot, temporaries, write_file

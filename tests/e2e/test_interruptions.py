@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from e2e.conftest import make_pair
 from e2e.support.pair import Pair, Servers
+from e2e.support.program import Running
 from e2e.support.trees import assert_no_torn_file, assert_same, fill, large_file, many_small, temporaries
 from servers.process import wait_until
 from servers.proxy import DelayProxy
@@ -20,7 +22,7 @@ SLOW = ["--bwlimit", "20MiB"]  # so that a large file takes long enough to be in
 LARGE_BYTES = 80 << 20
 
 
-def start_large(pair: Pair) -> object:
+def start_large(pair: Pair) -> Running:
     """A run with a temporary of some megabytes at the target."""
     large_file(pair.source / "large.bin", LARGE_BYTES)
     run = pair.start_sync(*SLOW)
@@ -87,7 +89,8 @@ def test_signals_stop_cleanly(pair: Pair, number: signal.Signals, code: int) -> 
     run.signal(number)
     outcome = run.finish()
     assert outcome.code == code, outcome.text
-    assert outcome.events[-1]["type"] == "summary" and outcome.events[-1]["interrupted"] is True
+    assert outcome.events[-1]["type"] == "summary"
+    assert outcome.events[-1]["interrupted"] is True
     pair.assert_clean()
     assert_no_torn_file(pair.source, pair.target)
     pair.synced()
@@ -105,9 +108,11 @@ def test_signal_while_planning(pair: Pair) -> None:
 
 @pytest.fixture
 def proxies(place: Path, servers: Servers) -> Iterator[tuple[DelayProxy, DelayProxy]]:
-    with DelayProxy(servers.source.port, place / "source-proxy.log") as source:
-        with DelayProxy(servers.target.port, place / "target-proxy.log") as target:
-            yield source, target
+    with (
+        DelayProxy(servers.source.port, place / "source-proxy.log") as source,
+        DelayProxy(servers.target.port, place / "target-proxy.log") as target,
+    ):
+        yield source, target
 
 
 @pytest.fixture
@@ -117,8 +122,9 @@ def proxied_pair(place: Path, servers: Servers, user_key: Path, proxies: tuple[D
 
 @pytest.mark.parametrize("side", [0, 1], ids=["source", "target"])
 @pytest.mark.parametrize("seed", range(4))
-def test_connection_cut_at_a_random_byte(proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy], side: int,
-                                         seed: int) -> None:
+def test_connection_cut_at_a_random_byte(
+    proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy], side: int, seed: int
+) -> None:
     pair = proxied_pair
     many_small(pair.source, 1000)
     large_file(pair.source / "large.bin", 16 << 20)
@@ -177,15 +183,16 @@ def test_server_that_stops_answering(own_pair: Pair, own_servers: Servers, side:
     own_pair.synced()
 
 
-def start_large_behind(pair: Pair) -> object:
+def start_large_behind(pair: Pair) -> Running:
     large_file(pair.source / "large.bin", LARGE_BYTES)
     run = pair.start_sync(*SLOW, "--stall-timeout", "2s", "--connect-timeout", "2s", "--retries", "1")
     run.wait_for_published(20)
     return run
 
 
-def test_server_that_pauses_for_less_than_the_stall_timeout(proxied_pair: Pair,
-                                                            proxies: tuple[DelayProxy, DelayProxy]) -> None:
+def test_server_that_pauses_for_less_than_the_stall_timeout(
+    proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy]
+) -> None:
     many_small(proxied_pair.source, 1000)
     run = proxied_pair.start_sync("--stall-timeout", "30s")
     run.wait_for_published(100)
@@ -197,8 +204,9 @@ def test_server_that_pauses_for_less_than_the_stall_timeout(proxied_pair: Pair,
     assert_same(proxied_pair.source, proxied_pair.target)
 
 
-def test_server_that_greets_and_says_no_more(place: Path, proxied_pair: Pair,
-                                             proxies: tuple[DelayProxy, DelayProxy]) -> None:
+def test_server_that_greets_and_says_no_more(
+    place: Path, proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy]
+) -> None:
     fill(proxied_pair.source, {"a.txt": b"a"})
     proxies[0].hang()
     outcome = proxied_pair.sync("--connect-timeout", "1s", "--stall-timeout", "1s", "--retries", "0").expect(3)
@@ -208,21 +216,22 @@ def test_server_that_greets_and_says_no_more(place: Path, proxied_pair: Pair,
 
 def test_high_latency(place: Path, servers: Servers, user_key: Path) -> None:
     """Requests are pipelined: 400 files at 40 ms take far fewer round trips than one each."""
-    with DelayProxy(servers.source.port, place / "s.log", delay_ms=20) as source:
-        with DelayProxy(servers.target.port, place / "t.log", delay_ms=20) as target:
-            pair = make_pair(place, servers, user_key, source_port=source.port, target_port=target.port)
-            many_small(pair.source, 400, folders=4)
-            summary = pair.synced()
-            # One file after the other needs at least six round trips a file on the two sides: 96 s.
-            assert summary["seconds"] < 400 * 6 * 0.040 / 4  # type: ignore[operator]
+    with (
+        DelayProxy(servers.source.port, place / "s.log", delay_ms=20) as source,
+        DelayProxy(servers.target.port, place / "t.log", delay_ms=20) as target,
+    ):
+        pair = make_pair(place, servers, user_key, source_port=source.port, target_port=target.port)
+        many_small(pair.source, 400, folders=4)
+        summary = pair.synced()
+        # One file after the other needs at least six round trips a file on the two sides: 96 s.
+        assert summary["seconds"] < 400 * 6 * 0.040 / 4  # type: ignore[operator]
 
 
 def test_output_on_a_closed_pipe(plain_pair: Pair) -> None:
     """A reader that goes away is no crash."""
     many_small(plain_pair.source, 200)
     run = plain_pair.start_sync("--json")
-    run._pipe.close()
-    run._pipe = open("/dev/null", "rb")
+    run.close_events()
     outcome = run.finish()
     assert outcome.code >= 0, outcome.text
     assert re.search(r"[Ss]anitizer|terminate called", outcome.text) is None

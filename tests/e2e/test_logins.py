@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from e2e.conftest import make_pair
 from e2e.support.pair import Pair, Servers
 from e2e.support.program import Outcome
@@ -17,7 +18,7 @@ from servers.keys import Agent, fingerprint, make_key, public_key, sign_user_key
 from servers.openssh import SshServer
 
 TREE = {"a.txt": b"alpha", "b/c.txt": b"gamma"}
-PASSWORD = "pass word with $pecial \"quotes\" ü"
+PASSWORD = 'pass word with $pecial "quotes" ü'
 
 
 @pytest.fixture
@@ -170,7 +171,9 @@ def test_unknown_host_key_of_openssh(place: Path, user_key: Path, servers: Serve
 
 def test_changed_host_key(filled: Pair, place: Path, servers: Servers) -> None:
     stranger = make_key(place / "another host key")
-    write_known_hosts(place / "known_hosts", [(servers.source.port, stranger), (servers.target.port, servers.target.host_key)])
+    write_known_hosts(
+        place / "known_hosts", [(servers.source.port, stranger), (servers.target.port, servers.target.host_key)]
+    )
     message = refused(filled.sync(), "host_key")
     assert "changed" in message.lower() or "differ" in message.lower()
 
@@ -188,13 +191,16 @@ def test_trust_with_fingerprint(filled: Pair, place: Path, servers: Servers) -> 
     known_hosts.write_text("")
     for server in (servers.source, servers.target):
         url = f"sftp://127.0.0.1:{server.port}"
-        wrong = filled.program.run("trust", url, "--known-hosts", str(known_hosts), "--fingerprint", "SHA256:" + "A" * 43)
+        wrong = filled.program.run(
+            "trust", url, "--known-hosts", str(known_hosts), "--fingerprint", "SHA256:" + "A" * 43
+        )
         assert wrong.code == 3, wrong.text
         shown = filled.program.run("trust", url, "--known-hosts", str(known_hosts), stdin=b"no\n")
         assert fingerprint(server.host_key) in shown.text
         assert f"]:{server.port} " not in known_hosts.read_text()
-        filled.program.run("trust", url, "--known-hosts", str(known_hosts), "--fingerprint",
-                           fingerprint(server.host_key)).expect(0)
+        filled.program.run(
+            "trust", url, "--known-hosts", str(known_hosts), "--fingerprint", fingerprint(server.host_key)
+        ).expect(0)
     filled.synced()
 
 
@@ -202,8 +208,9 @@ def test_trust_after_a_yes(filled: Pair, place: Path, servers: Servers) -> None:
     known_hosts = place / "known_hosts"
     known_hosts.write_text("")
     for server in (servers.source, servers.target):
-        filled.program.run("trust", f"sftp://127.0.0.1:{server.port}", "--known-hosts", str(known_hosts),
-                           stdin=b"yes\n").expect(0)
+        filled.program.run(
+            "trust", f"sftp://127.0.0.1:{server.port}", "--known-hosts", str(known_hosts), stdin=b"yes\n"
+        ).expect(0)
     filled.synced()
 
 
@@ -219,10 +226,14 @@ def test_ssh_config_is_honoured(place: Path, servers: Servers, user_key: Path) -
     config = pair.program.home / ".ssh" / "config"
     pair.program.environment()
     config.parent.mkdir(mode=0o700)
-    config.write_text("".join(
-        f"Host {name}\n  HostName 127.0.0.1\n  Port {server.port}\n  User {server.user}\n  IdentityFile \"{user_key}\"\n"
-        f"  UserKnownHostsFile \"{place / 'known_hosts'}\"\n"
-        for name, server in (("src.example", servers.source), ("dst.example", servers.target))))
+    config.write_text(
+        "".join(
+            f"Host {name}\n  HostName 127.0.0.1\n  Port {server.port}\n  User {server.user}\n"
+            f'  IdentityFile "{user_key}"\n'
+            f'  UserKnownHostsFile "{place / "known_hosts"}"\n'
+            for name, server in (("src.example", servers.source), ("dst.example", servers.target))
+        )
+    )
     pair.program.options = ["--state", str(pair.state), "--known-hosts", str(place / "known_hosts")]
     options = [option for side in ("source", "target") for option in (f"--{side}-option", f"ssh_config={config}")]
     path = pair.source_url.split("/", 3)[3], pair.target_url.split("/", 3)[3]

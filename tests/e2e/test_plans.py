@@ -37,10 +37,15 @@ def test_batches_are_balanced_and_bounded(plain_pair: Pair) -> None:
 def test_batches_run_by_other_processes_at_once(pair: Pair) -> None:
     many_small(pair.source, 300)
     summary = pair.plan("--batch-files", "60").expect(0).json
-    runs = [subprocess.Popen([str(PROGRAM), "run", summary["plan"], "--batch", str(batch["batch"]),
-                              *pair.program.options, "--json"],
-                             env=pair.program.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            for batch in summary["batch_list"]]
+    runs = [
+        subprocess.Popen(
+            [str(PROGRAM), "run", summary["plan"], "--batch", str(batch["batch"]), *pair.program.options, "--json"],
+            env=pair.program.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for batch in summary["batch_list"]
+    ]
     copied = 0
     for run in runs:
         output, errors = run.communicate(timeout=100)
@@ -137,8 +142,13 @@ def test_corrupt_state_is_set_aside(pair: Pair) -> None:
     pair.state.write_bytes(b"this is not a database, but it is long enough to look like one" * 100)
     outcome = pair.sync().expect(0)
     assert outcome.json["bytes_copied"] == 0
-    aside = [file for file in pair.state.parent.iterdir() if file.name.startswith("state.db") and b"not a database" in file.read_bytes()]
-    assert aside and aside[0] != pair.state
+    aside = [
+        file
+        for file in pair.state.parent.iterdir()
+        if file.name.startswith("state.db") and b"not a database" in file.read_bytes()
+    ]
+    assert aside
+    assert aside[0] != pair.state
     assert outcome.of_type("warning") or aside[0].name in outcome.text
 
 

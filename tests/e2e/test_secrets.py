@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from e2e.support.pair import Pair
 from e2e.support.trees import assert_same, large_file
 from servers.asyncssh_server import AsyncsshServer
@@ -21,7 +22,15 @@ def test_password_shows_nowhere(plain_pair: Pair, place: Path, way: str) -> None
     large_file(pair.source / "large.bin", 24 << 20)
     with AsyncsshServer(place / "asyncssh", SECRET) as server:
         (place / "known_hosts").write_text(server.known_hosts.read_text())
-        options = ["--known-hosts", str(place / "known_hosts"), "--state", str(pair.state), "--json", "--bwlimit", "12MiB"]
+        options = [
+            "--known-hosts",
+            str(place / "known_hosts"),
+            "--state",
+            str(pair.state),
+            "--json",
+            "--bwlimit",
+            "12MiB",
+        ]
         pass_fds: tuple[int, ...] = ()
         if way == "descriptor":
             read_end, write_end = os.pipe()
@@ -34,9 +43,12 @@ def test_password_shows_nowhere(plain_pair: Pair, place: Path, way: str) -> None
             (place / "password").write_text(SECRET + "\n")
             (place / "password").chmod(0o600)
             config = place / "checkvalve.toml"
-            config.write_text("".join(f'[endpoint.{side}]\nurl = "{server.url(folder)}"\n'
-                                      f'password_file = "{place / "password"}"\n'
-                                      for side, folder in (("a", pair.source), ("b", pair.target))))
+            config.write_text(
+                "".join(
+                    f'[endpoint.{side}]\nurl = "{server.url(folder)}"\npassword_file = "{place / "password"}"\n'
+                    for side, folder in (("a", pair.source), ("b", pair.target))
+                )
+            )
             options += ["--config", str(config)]
             ends = ["a:", "b:"]
         pair.program.options = options
@@ -59,6 +71,8 @@ def test_wrong_password_is_not_told(plain_pair: Pair, place: Path) -> None:
         (place / "known_hosts").write_text(server.known_hosts.read_text())
         plain_pair.program.options = ["--known-hosts", str(place / "known_hosts"), "--state", str(plain_pair.state)]
         plain_pair.program.env = {"CHECKVALVE_SOURCE_PASSWORD": SECRET, "CHECKVALVE_TARGET_PASSWORD": SECRET}
-        outcome = plain_pair.program.work("sync", server.url(plain_pair.source), server.url(plain_pair.target)).expect(3)
+        outcome = plain_pair.program.work("sync", server.url(plain_pair.source), server.url(plain_pair.target)).expect(
+            3
+        )
     assert SECRET not in outcome.text + json.dumps(outcome.events)
     assert not plain_pair.state_holds(SECRET.encode())

@@ -6,28 +6,36 @@ import os
 import time
 
 import pytest
+
 from e2e.support.pair import FIXED_MTIME, Pair
 from e2e.support.trees import contents, fill, snapshot, write_file
 
-TREE = {name: name.encode() for name in (
-    "a.txt", "b.csv", "sub/a.txt", "sub/b.csv", "sub/deep/a.txt", "tmp/a.txt", "tmp/keep/a.txt")}
+TREE = {
+    name: name.encode()
+    for name in ("a.txt", "b.csv", "sub/a.txt", "sub/b.csv", "sub/deep/a.txt", "tmp/a.txt", "tmp/keep/a.txt")
+}
 
 
 def names(pair: Pair) -> set[str]:
     return {name.decode() for name in contents(pair.target)}
 
 
-@pytest.mark.parametrize(("options", "expected"), [
-    (["--include", "*.txt"], {"a.txt", "sub/a.txt", "sub/deep/a.txt", "tmp/a.txt", "tmp/keep/a.txt"}),
-    (["--exclude", "*.csv"], {"a.txt", "sub/a.txt", "sub/deep/a.txt", "tmp/a.txt", "tmp/keep/a.txt"}),
-    (["--include", "tmp/keep/**", "--exclude", "tmp/**", "--include", "*.txt"],
-     {"a.txt", "sub/a.txt", "sub/deep/a.txt", "tmp/keep/a.txt"}),
-    (["--include", "sub/*"], {"sub/a.txt", "sub/b.csv"}),
-    (["--include", "**/deep/*.txt"], {"sub/deep/a.txt"}),
-    (["--include", "/*.txt"], {"a.txt"}),
-    (["--include", "*.{csv,tsv}"], {"b.csv", "sub/b.csv"}),
-    (["--exclude", "tmp/**", "--exclude", "*.csv"], {"a.txt", "sub/a.txt", "sub/deep/a.txt"}),
-])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--include", "*.txt"], {"a.txt", "sub/a.txt", "sub/deep/a.txt", "tmp/a.txt", "tmp/keep/a.txt"}),
+        (["--exclude", "*.csv"], {"a.txt", "sub/a.txt", "sub/deep/a.txt", "tmp/a.txt", "tmp/keep/a.txt"}),
+        (
+            ["--include", "tmp/keep/**", "--exclude", "tmp/**", "--include", "*.txt"],
+            {"a.txt", "sub/a.txt", "sub/deep/a.txt", "tmp/keep/a.txt"},
+        ),
+        (["--include", "sub/*"], {"sub/a.txt", "sub/b.csv"}),
+        (["--include", "**/deep/*.txt"], {"sub/deep/a.txt"}),
+        (["--include", "/*.txt"], {"a.txt"}),
+        (["--include", "*.{csv,tsv}"], {"b.csv", "sub/b.csv"}),
+        (["--exclude", "tmp/**", "--exclude", "*.csv"], {"a.txt", "sub/a.txt", "sub/deep/a.txt"}),
+    ],
+)
 def test_globs(plain_pair: Pair, options: list[str], expected: set[str]) -> None:
     fill(plain_pair.source, TREE)
     plain_pair.sync(*options).expect(0)
@@ -96,8 +104,12 @@ def test_links_copy(pair: Pair) -> None:
     pair.sync("--links", "copy").expect(0)
     after = snapshot(pair.target)
     links = {name: node.content for name, node in after.items() if node.kind == "link"}
-    assert links == {b"link-to-file": b"real/file.txt", b"link-to-folder": b"real", b"broken": b"nowhere",
-                     b"real/loop": b".."}
+    assert links == {
+        b"link-to-file": b"real/file.txt",
+        b"link-to-folder": b"real",
+        b"broken": b"nowhere",
+        b"real/loop": b"..",
+    }
     pair.assert_nothing_to_do("--links", "copy")
 
 

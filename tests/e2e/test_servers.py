@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from e2e.support.pair import Pair
 from e2e.support.program import Program
 from e2e.support.trees import assert_same, many_small, odd_tree
@@ -28,9 +29,15 @@ def test_round_trip_through_both_servers(plain_pair: Pair, place: Path) -> None:
     program = plain_pair.program
     if "CHECKVALVE_TEST_SOURCE" in os.environ:
         known_hosts = os.environ.get("CHECKVALVE_TEST_KNOWN_HOSTS", os.path.expanduser("~/.ssh/known_hosts"))
-        program = Program(place / "home", ["--known-hosts", known_hosts, "--state", str(plain_pair.state)],
-                          {name: value for name, value in os.environ.items()
-                           if name.startswith(("CHECKVALVE_SOURCE_", "CHECKVALVE_TARGET_", "SSH_AUTH_SOCK"))})
+        program = Program(
+            place / "home",
+            ["--known-hosts", known_hosts, "--state", str(plain_pair.state)],
+            {
+                name: value
+                for name, value in os.environ.items()
+                if name.startswith(("CHECKVALVE_SOURCE_", "CHECKVALVE_TARGET_", "SSH_AUTH_SOCK"))
+            },
+        )
         if "CHECKVALVE_TEST_IDENTITY" in os.environ:
             program.options += ["--identity", os.environ["CHECKVALVE_TEST_IDENTITY"]]
     for ends in ((str(local), source), (source, target), (target, str(back))):

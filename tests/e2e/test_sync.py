@@ -6,8 +6,9 @@ import os
 import time
 
 import pytest
+
 from e2e.support.pair import FIXED_MTIME, Pair
-from e2e.support.trees import (assert_same, contents, fill, large_file, many_small, odd_tree, snapshot, write_file)
+from e2e.support.trees import assert_same, contents, fill, large_file, many_small, odd_tree, snapshot, write_file
 
 TREE = {"a.txt": b"alpha", "b/c/d/e.txt": b"deep", "b/empty.txt": b"", "f.bin": bytes(range(256)) * 5000}
 
@@ -87,7 +88,11 @@ def test_files_that_are_only_at_the_target_are_left_alone(pair: Pair) -> None:
     fill(pair.target, {"own.txt": b"mine", "b/own.txt": b"mine, too", ".cv-not-ours.part": b"looks alike"})
     pair.sync().expect(0)
     after = contents(pair.target)
-    assert (after[b"own.txt"], after[b"b/own.txt"], after[b".cv-not-ours.part"]) == (b"mine", b"mine, too", b"looks alike")
+    assert (after[b"own.txt"], after[b"b/own.txt"], after[b".cv-not-ours.part"]) == (
+        b"mine",
+        b"mine, too",
+        b"looks alike",
+    )
 
 
 def test_lost_state_costs_no_bytes(pair: Pair) -> None:

@@ -15,6 +15,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncssh
@@ -46,12 +47,14 @@ class LoginServer(asyncssh.SSHServer):
     def kbdint_auth_supported(self) -> bool:
         return bool(self.options.login == "keyboard-interactive")
 
-    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> asyncssh.misc.DefTuple[object]:
-        return "", "", "", [("Password: ", False)]  # type: ignore[return-value]
+    def get_kbdint_challenge(
+        self, username: str, lang: str, submethods: str
+    ) -> tuple[str, str, str, Sequence[tuple[str, bool]]]:
+        return "", "", "", [("Password: ", False)]
 
-    def validate_kbdint_response(self, username: str, responses: object) -> bool:
+    def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
         self._write_down("keyboard-interactive")
-        return username == USER and list(responses) == [self.password]  # type: ignore[call-overload]
+        return username == USER and list(responses) == [self.password]
 
     def _write_down(self, method: str) -> None:
         with open(self.options.directory / "credentials", "a") as file:
@@ -68,10 +71,10 @@ class PlainSftpServer(asyncssh.SFTPServer):
             raise asyncssh.SFTPOpUnsupported("posix-rename is switched off")
         super().posix_rename(oldpath, newpath)
 
-    def setstat(self, path: bytes, attrs: asyncssh.SFTPAttrs, *, follow_symlinks: bool = True) -> None:
+    def setstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
         if self.options.no_setstat:
             raise asyncssh.SFTPPermissionDenied("changing attributes is forbidden here")
-        super().setstat(path, attrs, follow_symlinks=follow_symlinks)
+        super().setstat(path, attrs)
 
     def fsetstat(self, file_obj: object, attrs: asyncssh.SFTPAttrs) -> None:
         if self.options.no_setstat:
@@ -96,7 +99,9 @@ async def serve(options: argparse.Namespace) -> None:
 class AsyncsshServer:
     """Starts the program above, with its own host key in `directory`."""
 
-    def __init__(self, directory: Path, password: str, *, login: str = "password", options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, directory: Path, password: str, *, login: str = "password", options: tuple[str, ...] = ()
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.host_key = make_key(directory / "host_key")
         self.known_hosts = directory / "known_hosts"
@@ -104,7 +109,11 @@ class AsyncsshServer:
         self.child = Child(
             [sys.executable, "-m", "servers.asyncssh_server", "--directory", directory, "--login", login, *options],
             directory / "log",
-            env={**os.environ, "TEST_SERVER_PASSWORD": password, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+            env={
+                **os.environ,
+                "TEST_SERVER_PASSWORD": password,
+                "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

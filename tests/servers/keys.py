@@ -20,7 +20,7 @@ def run_tool(*argv: str | os.PathLike[str], env: dict[str, str] | None = None, s
 
 
 def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path:
-    """Makes a key pair at `path` and `path`.pub. The passphrase protects a test key only: ssh-keygen takes it in argv."""
+    """Makes a key pair at `path` and `path`.pub. The passphrase is in ssh-keygen's argv: good for test keys only."""
     run_tool("ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "checkvalve-test", "-f", path)
     return path
 

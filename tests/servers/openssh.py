@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 from .keys import make_key, public_key, write_known_hosts
-from .process import (START_SECONDS, Child, ServerError, descendants, send, ssh_banner, start_on_free_port, wait_until)
+from .process import Child, ServerError, descendants, send, ssh_banner, start_on_free_port, wait_ready
 
 
 def sftp_url(port: int, path: str | bytes | os.PathLike[str], user: str | None = None) -> str:
@@ -29,7 +29,7 @@ class SshServer:
     # As root only: the whole server runs as, and serves, this user. It must have a login that is not locked ("games"
     # has, "nobody" has not).
     run_as: str | None = None
-    authorized: list[Path] = field(default_factory=list)  # private keys that may log in, beside the server's own user key
+    authorized: list[Path] = field(default_factory=list)  # private keys that may log in beside the server's user key
     ciphers: str = ""  # empty: OpenSSH's own order
     log_level: str = "VERBOSE"
     lines: list[str] = field(default_factory=list)  # further lines of sshd_config
@@ -50,10 +50,12 @@ class SshServer:
         if program is None:
             raise ServerError("sshd is not installed (Debian: openssh-server)")
         if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # compiled into sshd, which as root refuses to run without
+            Path("/run/sshd").mkdir(
+                mode=0o755, exist_ok=True
+            )  # compiled into sshd, which as root refuses to run without
         if self.port:
             self.child = self._launch(program, self.port)
-            if not self._wait_ready():
+            if not wait_ready(self.child, self.port, ssh_banner):
                 raise ServerError(f"sshd did not start again:\n{self.child.log_tail()}")
         else:
             self.child, self.port = start_on_free_port(lambda port: self._launch(program, port), ssh_banner)
@@ -101,12 +103,6 @@ class SshServer:
     def _sessions(self) -> list[tuple[int, int]]:
         return descendants(self.child.pid) if self.child else []
 
-    def _wait_ready(self) -> bool:
-        child = self.child
-        assert child
-        wait_until(lambda: not child.running() or ssh_banner(self.port), START_SECONDS)
-        return child.running()
-
     def _launch(self, program: str, port: int) -> Child:
         config = self.directory / "sshd_config"
         config.write_text("\n".join(self._config(port)) + "\n")
@@ -133,6 +129,8 @@ class SshServer:
             "PrintMotd no",
             "PrintLastLog no",
             "UseDNS no",
+            # bash would read the user's .bashrc for commands over ssh; at this level it takes itself for a subshell.
+            "SetEnv SHLVL=2",
             "MaxStartups 200:30:400",
             "MaxSessions 200",
             f"LogLevel {self.log_level}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pwd
@@ -66,10 +67,8 @@ def descendants(pid: int) -> list[ProcessId]:
 def send(processes: Sequence[ProcessId], number: signal.Signals) -> None:
     for process in processes:
         if alive(process):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(process[0], number)
-            except ProcessLookupError:
-                pass
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
@@ -89,8 +88,16 @@ def _die_with_parent() -> None:
 class Child:
     """A server process, in a session of its own so that Ctrl-C in a terminal reaches the tests and not the server."""
 
-    def __init__(self, argv: Sequence[str | os.PathLike[str]], log: Path, *, env: Mapping[str, str] | None = None,
-                 stdin: int = subprocess.DEVNULL, stdout: int | None = None, user: str | None = None) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        log: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
+        user: str | None = None,
+    ) -> None:
         """`user`: run as that user, without further groups; only root can."""
         self.log = log
         with log.open("ab") as output:
@@ -145,14 +152,19 @@ def ssh_banner(port: int) -> bool:
         return False
 
 
+def wait_ready(child: Child, port: int, ready: Callable[[int], bool]) -> bool:
+    """Waits until the server answers; False if it has ended or does not come up."""
+    wait_until(lambda: not child.running() or ready(port), START_SECONDS)
+    return child.running() and ready(port)
+
+
 def start_on_free_port(make: Callable[[int], Child], ready: Callable[[int], bool]) -> tuple[Child, int]:
     """Starts a server that is told its port; tries another one when the port was taken meanwhile."""
     tail = ""
     for _ in range(5):
         port = free_port()
         child = make(port)
-        wait_until(lambda: not child.running() or ready(port), START_SECONDS)
-        if child.running() and ready(port):
+        if wait_ready(child, port, ready):
             return child, port
         child.stop()
         tail = child.log_tail()

@@ -21,8 +21,12 @@ class DelayProxy:
         program = BUILD / "tests" / "delay_proxy"
         if not program.exists():
             raise ServerError(f"{program} is missing: ./dev build all")
-        self.child = Child([program, "--to", f"127.0.0.1:{server_port}", "--delay-ms", str(delay_ms)], log,
-                           stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.child = Child(
+            [program, "--to", f"127.0.0.1:{server_port}", "--delay-ms", str(delay_ms)],
+            log,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         self._answers: queue.Queue[str] = queue.Queue()
         self._cut = threading.Event()
         threading.Thread(target=self._read, daemon=True).start()

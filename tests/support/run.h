@@ -61,12 +61,21 @@ template <class T> ::testing::AssertionResult failed_with(const Result<T>& resul
                                        << ": " << result.error().text();
 }
 
+template <class T>
+::testing::AssertionResult failed_with_one_of(const Result<T>& result, std::initializer_list<ErrorKind> kinds) {
+  for (ErrorKind kind : kinds)
+    if (!result && result.error().kind == kind) return ::testing::AssertionSuccess();
+  return failed_with(result, *kinds.begin());
+}
+
 } // namespace testing_support
 } // namespace checkvalve
 
 #define EXPECT_OK(expr) EXPECT_TRUE(::checkvalve::testing_support::succeeded(expr))
 #define ASSERT_OK(expr) ASSERT_TRUE(::checkvalve::testing_support::succeeded(expr))
 #define EXPECT_FAILS(expr, kind) EXPECT_TRUE(::checkvalve::testing_support::failed_with(expr, kind))
+// Where protocols can't tell kinds apart.
+#define EXPECT_FAILS_ONE_OF(expr, ...) EXPECT_TRUE(::checkvalve::testing_support::failed_with_one_of(expr, __VA_ARGS__))
 
 // For coroutines that return Task<void>: report and end.
 #define CO_ASSERT_TRUE(expr)                                                                                           \

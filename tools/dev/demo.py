@@ -55,7 +55,7 @@ def fill_date(folder: Path, day: str, random_bytes: random.Random) -> None:
         lines = "".join(f"{day};{region};{number};{random_bytes.randint(1, 99999)}\n" for _ in range(20))
         write(folder / f"region/{region}/orders_{number:04}.txt", lines)
     write(folder / "notes/with spaces/read me first.txt", f"Orders of {day}.\n")
-    write(folder / "notes/Übersicht für Zürich – 東京.txt", "Grüße aus der Quelle\n")
+    write(folder / "notes/Übersicht für Zürich, 東京.txt", "Grüße aus der Quelle\n")
     write(folder / "notes/empty.txt", b"")
 
 
@@ -99,7 +99,8 @@ def same_trees(source: Path, target: Path) -> bool:
 
     names = listing(source)
     return names == listing(target) and all(
-        subprocess.run(["cmp", "-s", source / name, target / name], check=False).returncode == 0 for name in names)
+        subprocess.run(["cmp", "-s", source / name, target / name], check=False).returncode == 0 for name in names
+    )
 
 
 class Demo:
@@ -114,9 +115,17 @@ class Demo:
 
     def sync(self, day: str) -> dict[str, object]:
         argv = [
-            str(PROGRAM), "sync", self.source_server.url(self.source / day), self.target_server.url(self.target / day),
-            "--identity", str(self.source_server.user_key), "--known-hosts", str(self.known_hosts),
-            "--state", str(PLACE / "state.db"), "--json",
+            str(PROGRAM),
+            "sync",
+            self.source_server.url(self.source / day),
+            self.target_server.url(self.target / day),
+            "--identity",
+            str(self.source_server.user_key),
+            "--known-hosts",
+            str(self.known_hosts),
+            "--state",
+            str(PLACE / "state.db"),
+            "--json",
         ]
         print("  " + styled("2", f"checkvalve sync {argv[2]} {argv[3]} …"), flush=True)
         done = subprocess.run(argv, stdout=subprocess.PIPE, check=False)
@@ -132,9 +141,11 @@ class Demo:
             self.totals["files"] += int(str(summary["files_copied"]))
             self.totals["bytes"] += int(str(summary["bytes_copied"]))
             self.totals["seconds"] += seconds
-            check(same_trees(self.source / day, self.target / day),
-                  f"{summary['files_copied']} files, {human(int(str(summary['bytes_copied'])))} in {seconds:.1f} s; "
-                  f"both sides are the same")
+            check(
+                same_trees(self.source / day, self.target / day),
+                f"{summary['files_copied']} files, {human(int(str(summary['bytes_copied'])))} in {seconds:.1f} s; "
+                f"both sides are the same",
+            )
         step("The tree at the target")
         show_tree(self.target)
 
@@ -142,8 +153,10 @@ class Demo:
         step("The same again: nothing has to move")
         for day in DATES:
             summary = self.sync(day)
-            check(summary["files_copied"] == 0 and summary["bytes_copied"] == 0,
-                  f"{day}: 0 files copied, {summary['files_skipped']} up to date, in {summary['seconds']} s")
+            check(
+                summary["files_copied"] == 0 and summary["bytes_copied"] == 0,
+                f"{day}: 0 files copied, {summary['files_skipped']} up to date, in {summary['seconds']} s",
+            )
 
     def deletion(self) -> None:
         step("A file is deleted at the source; the target keeps it")
@@ -160,8 +173,10 @@ class Demo:
 
 def next_steps(totals: dict[str, float]) -> None:
     step("Done")
-    print(f"  {totals['files']:.0f} files, {human(int(totals['bytes']))} moved in {totals['seconds']:.1f} s; "
-          "the servers are stopped.")
+    print(
+        f"  {totals['files']:.0f} files, {human(int(totals['bytes']))} moved in {totals['seconds']:.1f} s; "
+        "the servers are stopped."
+    )
     print(f"  The files are in {PLACE} until ./dev clean.")
     print("\n  Next, between your own servers:")
     print("    build/checkvalve trust sftp://HOST              accept a host key")

@@ -9,15 +9,16 @@ namespace {
 class MemoryReader : public Reader {
 public:
   MemoryReader(SharedMemoryTree tree, std::string path, std::string target)
-      : tree_(std::move(tree)), path_(std::move(path)), target_(std::move(target)), open_(tree_->store) {}
+      : tree_(std::move(tree)), path_(std::move(path)), target_(std::move(target)), open_(tree_) {}
 
   // Each read sees the content of its time, as a server that opens by name does.
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override {
     const SharedMemoryTree tree = tree_;
     if (!tree->capabilities.ranged_reads) {
-      if (offset != expected_)
+      const MemoryNode* now = tree->store->find(target_);
+      if (offset != expected_ && now && offset < now->size_bytes())
         co_return tree->failure(ErrorKind::unsupported, "read", path_, "offsets must ascend without gaps");
-      expected_ += size;
+      expected_ = offset + size;
     }
     co_await next_turn();
     tree->store->on_read(target_);
@@ -37,7 +38,7 @@ private:
   SharedMemoryTree tree_;
   std::string path_;   // relative to the root
   std::string target_; // in the store, links followed
-  OpenFileCount open_;
+  OpenFile open_;
   std::uint64_t expected_ = 0; // the next offset, without ranged reads
 };
 
@@ -66,6 +67,7 @@ public:
     const std::string target = *tree_->store->resolve(tree_->full(entry.path));
     if (tree_->store->denied(target))
       co_return tree_->failure(ErrorKind::permission, "open", entry.path, "permission denied");
+    CV_CO_CHECK(tree_->check_open_files("open", entry.path));
     co_return std::make_unique<MemoryReader>(tree_, std::move(entry.path), target);
   }
   Task<Result<std::string>> read_link(std::string path) override {

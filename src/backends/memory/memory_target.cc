@@ -61,7 +61,7 @@ struct WritableTree {
 class MemoryUpload : public Upload {
 public:
   MemoryUpload(WritableTree tree, std::string path, std::string temporary)
-      : tree_(std::move(tree)), path_(std::move(path)), temporary_(std::move(temporary)), open_(tree_.tree->store) {
+      : tree_(std::move(tree)), path_(std::move(path)), temporary_(std::move(temporary)), open_(tree_.tree) {
     tree_.store().put_node(temporary_, {EntryType::file, content_, now_ms() * ns_per_ms, 0644});
   }
 
@@ -112,7 +112,7 @@ private:
   WritableTree tree_;
   std::string path_;      // relative to the root
   std::string temporary_; // in the store
-  OpenFileCount open_;
+  OpenFile open_;
   std::shared_ptr<std::string> content_ = std::make_shared<std::string>(); // the temporary's, too
   std::uint64_t announced_ = 0;
   std::uint64_t acknowledged_ = 0;
@@ -160,6 +160,7 @@ public:
     CV_CO_CHECK(accepts(path));
     co_await next_turn();
     CV_CO_CHECK(tree_.check_parent(path, "begin"));
+    CV_CO_CHECK(tree_.tree->check_open_files("begin", path));
     std::string temporary = tree_.tree->full(hints.temporary.beside(path));
     co_return std::make_unique<MemoryUpload>(tree_, std::move(path), std::move(temporary));
   }

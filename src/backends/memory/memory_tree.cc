@@ -84,6 +84,11 @@ Result<void> MemoryTree::connect(bool root_may_be_missing) const {
   return {};
 }
 
+Result<void> MemoryTree::check_open_files(std::string_view operation, std::string_view path) const {
+  if (*files_open < capabilities.files_in_flight) return {};
+  return failure(ErrorKind::io, operation, path, "more files are open than this store allows");
+}
+
 Result<Entry> MemoryTree::stat(const std::string& path, bool follow) const {
   const auto resolved = follow ? store->resolve(full(path)) : full(path);
   if (!resolved) return failure(ErrorKind::io, "stat", path, "the link goes in circles or out of the store");

@@ -18,6 +18,7 @@ struct MemoryTree {
   std::string name; // of the store
   std::string root; // within the store, without a '/' in front
   Capabilities capabilities;
+  std::shared_ptr<std::uint64_t> files_open = std::make_shared<std::uint64_t>(0); // of this side
 
   // Relative to the root → in the store.
   std::string full(std::string_view path) const;
@@ -27,6 +28,8 @@ struct MemoryTree {
   std::int64_t kept_mtime(std::int64_t mtime_ns) const;
 
   Result<void> connect(bool root_may_be_missing) const;
+  // Whether one more file may be opened.
+  Result<void> check_open_files(std::string_view operation, std::string_view path) const;
   Result<Entry> stat(const std::string& path, bool follow) const;
   Failure failure(ErrorKind kind, std::string_view operation, std::string_view path, std::string message) const;
 };
@@ -44,18 +47,23 @@ inline auto next_turn() {
   return Awaiter{};
 }
 
-// Counts an open file of the store.
-class OpenFileCount {
+// One of the open files that Capabilities::files_in_flight bounds.
+class OpenFile {
 public:
-  explicit OpenFileCount(std::shared_ptr<MemoryStore> store) : store_(std::move(store)) {
-    store_->most_files_open = std::max(store_->most_files_open, ++store_->files_open);
+  explicit OpenFile(SharedMemoryTree tree) : tree_(std::move(tree)) {
+    MemoryStore& store = *tree_->store;
+    store.most_files_open = std::max(store.most_files_open, ++store.files_open);
+    ++*tree_->files_open;
   }
-  ~OpenFileCount() { --store_->files_open; }
-  OpenFileCount(const OpenFileCount&) = delete;
-  OpenFileCount& operator=(const OpenFileCount&) = delete;
+  ~OpenFile() {
+    --tree_->store->files_open;
+    --*tree_->files_open;
+  }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
 
 private:
-  std::shared_ptr<MemoryStore> store_;
+  SharedMemoryTree tree_;
 };
 
 std::unique_ptr<Source> make_memory_source(SharedMemoryTree tree);

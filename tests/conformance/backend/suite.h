@@ -58,6 +58,7 @@ struct BackendCase {
   std::function<std::unique_ptr<BackendFixture>(BackendContext&)> make;
 };
 
+inline void PrintTo(const BackendCase& backend, std::ostream* out) { *out << backend.name; }
 inline std::string case_name(const testing::TestParamInfo<BackendCase>& info) { return info.param.name; }
 
 class BackendSuite : public testing::TestWithParam<BackendCase> {

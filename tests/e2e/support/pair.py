@@ -23,8 +23,9 @@ class Servers:
     target: SshServer
 
     def options(self, place: Path) -> list[str]:
-        known_hosts = write_known_hosts(place / "known_hosts", [(self.source.port, self.source.host_key),
-                                                               (self.target.port, self.target.host_key)])
+        known_hosts = write_known_hosts(
+            place / "known_hosts", [(self.source.port, self.source.host_key), (self.target.port, self.target.host_key)]
+        )
         return ["--known-hosts", str(known_hosts), "--identity", str(self.source.user_key)]
 
 

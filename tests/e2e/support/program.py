@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jsonschema
 
@@ -30,8 +31,11 @@ def check_event(event: Event) -> None:
 
 def clean_environment(home: Path) -> dict[str, str]:
     """No agent, no settings and no keys of the user who runs the tests."""
-    kept = {name: value for name, value in os.environ.items()
-            if name in ("PATH", "LANG", "LC_ALL", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "LANG", "LC_ALL", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS")
+    }
     home.mkdir(parents=True, exist_ok=True)
     return {**kept, "HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config")}
 
@@ -65,19 +69,34 @@ class Outcome:
 class Running:
     """A command at work, whose events come over a pipe while it works."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, pass_fds: Sequence[int] = (),
-                 **options: Any) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path | None,
+        pass_fds: Sequence[int] = (),
+        **options: Any,
+    ) -> None:
         read_end, write_end = os.pipe()
         self.argv = [*argv, "--events", f"fd:{write_end}"]
-        self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                      stderr=subprocess.PIPE, env=dict(env), cwd=cwd,
-                                      pass_fds=(write_end, *pass_fds), **options)
+        self.popen = subprocess.Popen(
+            self.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(env),
+            cwd=cwd,
+            pass_fds=(write_end, *pass_fds),
+            **options,
+        )
         os.close(write_end)
-        self._pipe = os.fdopen(read_end, "rb")
+        self._pipe: IO[bytes] = os.fdopen(read_end, "rb")
         self.events: list[Event] = []
         self._output: list[bytes] = [b"", b""]
-        self._readers = [threading.Thread(target=self._drain, args=(number, stream))
-                         for number, stream in enumerate((self.popen.stdout, self.popen.stderr))]
+        self._readers = [
+            threading.Thread(target=self._drain, args=(number, stream))
+            for number, stream in enumerate((self.popen.stdout, self.popen.stderr))
+        ]
         for reader in self._readers:
             reader.start()
 
@@ -105,6 +124,11 @@ class Running:
             if left == 0:
                 return
         raise AssertionError(f"the run ended before {count} files were published\n{self.finish().text}")
+
+    def close_events(self) -> None:
+        """What a reader does that goes away."""
+        self._pipe.close()
+        self._pipe = io.BytesIO()
 
     def signal(self, number: signal.Signals) -> None:
         self.popen.send_signal(number)
@@ -147,25 +171,55 @@ class Program:
     def environment(self) -> dict[str, str]:
         return {**clean_environment(self.home), **self.env}
 
-    def run(self, command: str, *arguments: str, stdin: bytes | None = None, timeout: float = RUN_SECONDS,
-            pass_fds: Sequence[int] = ()) -> Outcome:
+    def run(
+        self,
+        command: str,
+        *arguments: str,
+        stdin: bytes | None = None,
+        timeout: float = RUN_SECONDS,
+        pass_fds: Sequence[int] = (),
+    ) -> Outcome:
         """Any command, to its end, without the shared options."""
         argv = [str(PROGRAM), command, *arguments]
-        done = subprocess.run(argv, input=b"" if stdin is None else stdin, capture_output=True, env=self.environment(),
-                              cwd=self.cwd, timeout=timeout, pass_fds=pass_fds, check=False)
+        done = subprocess.run(
+            argv,
+            input=b"" if stdin is None else stdin,
+            capture_output=True,
+            env=self.environment(),
+            cwd=self.cwd,
+            timeout=timeout,
+            pass_fds=pass_fds,
+            check=False,
+        )
         return Outcome(argv, done.returncode, done.stdout, done.stderr)
 
     def start(self, command: str, *arguments: str, pass_fds: Sequence[int] = (), **options: Any) -> Running:
         """`sync`, `plan` or `run` with the shared options, at work."""
-        return Running([str(PROGRAM), command, *arguments, *self.options], self.environment(), self.cwd, pass_fds,
-                       **options)
+        return Running(
+            [str(PROGRAM), command, *arguments, *self.options], self.environment(), self.cwd, pass_fds, **options
+        )
 
-    def work(self, command: str, *arguments: str, stdin: bytes | None = None, pass_fds: Sequence[int] = (),
-             timeout: float = RUN_SECONDS) -> Outcome:
+    def work(
+        self,
+        command: str,
+        *arguments: str,
+        stdin: bytes | None = None,
+        pass_fds: Sequence[int] = (),
+        timeout: float = RUN_SECONDS,
+    ) -> Outcome:
         """`sync`, `plan` or `run` with the shared options, --json and --events, to its end; both are checked."""
         events_file = self.home / f"events-{os.urandom(4).hex()}.jsonl"
-        outcome = self.run(command, *arguments, *self.options, "--json", "--events", str(events_file), stdin=stdin,
-                           pass_fds=pass_fds, timeout=timeout)
+        outcome = self.run(
+            command,
+            *arguments,
+            *self.options,
+            "--json",
+            "--events",
+            str(events_file),
+            stdin=stdin,
+            pass_fds=pass_fds,
+            timeout=timeout,
+        )
         if events_file.exists():
             outcome.events = [json.loads(line) for line in events_file.read_bytes().splitlines()]
             events_file.unlink()
@@ -190,9 +244,18 @@ def check_summary(summary: dict[str, Any], code: int) -> None:
     assert summary["version"] == 1
     if summary["command"] not in ("sync", "run", "plan"):
         return
-    for name in ("files_planned", "files_copied", "files_skipped", "files_failed", "bytes_planned", "bytes_copied",
-                 "batches", "peak_rss_bytes"):
-        assert isinstance(summary[name], int) and summary[name] >= 0, name
+    for name in (
+        "files_planned",
+        "files_copied",
+        "files_skipped",
+        "files_failed",
+        "bytes_planned",
+        "bytes_copied",
+        "batches",
+        "peak_rss_bytes",
+    ):
+        assert isinstance(summary[name], int), name
+        assert summary[name] >= 0, name
     assert summary["seconds"] >= 0
     assert len(summary["failures"]) == min(summary["files_failed"], 1000)
     for failure in summary["failures"]:

@@ -17,7 +17,7 @@ ODD_NAMES = [
     b"plain.txt",
     b"with space.txt",
     b" leading and trailing ",
-    b"double\"quote.txt",
+    b'double"quote.txt',
     b"single'quote.txt",
     b"back\\slash.txt",
     b"back\\x41slash.txt",

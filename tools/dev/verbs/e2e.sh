@@ -3,4 +3,6 @@ source tools/dev/common.sh
 
 bash tools/dev/verbs/setup.sh build test
 bash tools/dev/verbs/build.sh checkvalve delay_proxy
-exec "$(test_python)" -m pytest tests/e2e "$@"
+paths=(tests/e2e)
+for argument in "$@"; do [[ -e "${argument%%::*}" ]] && paths=(); done
+exec "$(test_python)" -m pytest -c tests/pytest.ini --rootdir . "${paths[@]}" "$@"

@@ -9,12 +9,12 @@ failed=()
 
 if [[ "${1:-}" == fix ]]; then
   clang-format-19 -i "${cpp[@]}"
-  "$python" -m ruff format tests bench tools
-  "$python" -m ruff check --fix tests bench tools
+  "$python" -m ruff format tests bench tools python
+  "$python" -m ruff check --fix tests bench tools python
 fi
 clang-format-19 --dry-run --Werror "${cpp[@]}" || failed+=(clang-format)
-"$python" -m ruff check tests bench tools || failed+=(ruff)
-"$python" -m mypy || failed+=(mypy)
+"$python" -m ruff check tests bench tools python || failed+=(ruff)
+"$python" -m mypy --config-file tests/mypy.ini || failed+=(mypy)
 if [[ "${1:-}" != quick ]]; then
   mkdir -p build
   configure_tree build

@@ -15,7 +15,7 @@ step() {
 step "layers: who includes whom" "$(test_python)" tools/check_layers.py
 step "unit and conformance tests" ctest --test-dir build --output-on-failure
 step "sanitizers (./dev asan)" bash tools/dev/verbs/asan.sh
-step "end-to-end tests (./dev e2e)" "$(test_python)" -m pytest tests/e2e
+step "end-to-end tests (./dev e2e)" "$(test_python)" -m pytest -c tests/pytest.ini --rootdir . tests/e2e
 
 if ((${#failed[@]})); then
   printf '\n./dev test: failed:\n' >&2

@@ -1,0 +1,101 @@
+#include "backends/sftp/sftp_backend.h"
+
+#include <array>
+
+#include "backends/sftp/sftp_settings.h"
+#include "backends/sftp/sftp_source.h"
+#include "backends/sftp/sftp_target.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::array options = {
+    OptionSpec{"connections", OptionType::integer, "4", "most connections; more than one is opened only for large files over a long way"},
+    OptionSpec{"transport", OptionType::text, "libssh", "libssh (in this process) or ssh (the ssh program: jump hosts, FIDO keys, GSSAPI)"},
+    OptionSpec{"command", OptionType::list, "", "a command whose standard input and output speak SFTP, instead of SSH: [\"program\", \"argument\"]"},
+    OptionSpec{"identity", OptionType::path, "", "private key file; without it the agent, ssh_config's and the usual keys are tried"},
+    OptionSpec{"certificate", OptionType::path, "", "OpenSSH certificate of the identity; without it IDENTITY-cert.pub where it exists"},
+    OptionSpec{"agent", OptionType::boolean, "yes", "ask the SSH agent of SSH_AUTH_SOCK"},
+    OptionSpec{"known_hosts", OptionType::path, "", "file of known host keys; without it ~/.ssh/known_hosts"},
+    OptionSpec{"host_key", OptionType::text, "", "accept only this host key: \"ssh-ed25519 AAAA…\""},
+    OptionSpec{"host_key_fingerprint", OptionType::text, "", "accept only the host key with this fingerprint: SHA256:…"},
+    OptionSpec{"host_key_check", OptionType::boolean, "yes", "no: accept any host key; anyone on the way can then read and change all"},
+    OptionSpec{"ssh_config", OptionType::path, "", "ssh_config file, or none; without it ~/.ssh/config and the system's"},
+    OptionSpec{"ciphers", OptionType::text, "", "ciphers, comma-separated, best first; without it AES-GCM first where the CPU has AES"},
+    OptionSpec{"chunk", OptionType::size, "0", "bytes of one read or write; 0: the server's limit, or 32 KiB if it names none"},
+    OptionSpec{"requests", OptionType::integer, "2048", "most requests in flight on one connection"},
+    OptionSpec{"handles", OptionType::integer, "0", "most open files on one connection; 0: the server's limit, or 256 if it names none"},
+    OptionSpec{"password", OptionType::secret, "", "password, also the answer to keyboard-interactive prompts"},
+    OptionSpec{"passphrase", OptionType::secret, "", "passphrase of the identity or of private_key"},
+    OptionSpec{"private_key", OptionType::secret, "", "text of a private key file, instead of identity"},
+};
+
+Failure bad(const Endpoint& endpoint, std::string message) {
+  return Failure(make_error(ErrorKind::config, "read options of", endpoint.display(), std::move(message)));
+}
+
+Result<std::unique_ptr<Source>> make_sftp_source(BackendContext& context, const Endpoint& endpoint) {
+  CV_TRY(SftpSettings settings, read_sftp_settings(endpoint, context.connect_timeout));
+  return std::make_unique<SftpSource>(context, std::move(settings));
+}
+
+Result<std::unique_ptr<Target>> make_sftp_target(BackendContext& context, const Endpoint& endpoint) {
+  CV_TRY(SftpSettings settings, read_sftp_settings(endpoint, context.connect_timeout));
+  return std::make_unique<SftpTarget>(context, std::move(settings));
+}
+
+} // namespace
+
+constinit const BackendDescriptor sftp_backend = {"sftp", "files of a server that speaks SFTP", options, make_sftp_source,
+                                                  make_sftp_target};
+
+Result<SftpSettings> read_sftp_settings(const Endpoint& endpoint, std::chrono::milliseconds connect_timeout) {
+  const OptionReader reader(sftp_backend, endpoint);
+  SftpSettings s;
+  s.command = reader.list("command");
+  const std::string transport = reader.text("transport");
+  if (transport != "libssh" && transport != "ssh") return bad(endpoint, "transport must be libssh or ssh, not '" + transport + "'");
+  s.ssh_program = transport == "ssh";
+  if (endpoint.host.empty() && s.command.empty()) return bad(endpoint, "an sftp URL needs a host: sftp://user@host/path");
+  if (endpoint.host.starts_with('-')) return bad(endpoint, "a host name must not begin with '-'");
+  s.root = endpoint.root.empty() ? "~" : endpoint.root;
+  if (!s.root.starts_with('/') && s.root != "~" && !s.root.starts_with("~/"))
+    return bad(endpoint, "the path must be absolute, or begin with ~/ for the login directory");
+
+  s.ssh.host = endpoint.host;
+  s.ssh.port = endpoint.port;
+  s.ssh.user = endpoint.user;
+  s.ssh.ssh_config = reader.text("ssh_config");
+  s.ssh.known_hosts = reader.text("known_hosts");
+  s.ssh.host_key = reader.text("host_key");
+  s.ssh.host_key_fingerprint = reader.text("host_key_fingerprint");
+  s.ssh.check_host_key = reader.boolean("host_key_check");
+  s.ssh.identity = reader.text("identity");
+  s.ssh.certificate = reader.text("certificate");
+  s.ssh.agent = reader.boolean("agent");
+  s.ssh.ciphers = reader.text("ciphers");
+  s.ssh.password = reader.secret("password");
+  s.ssh.passphrase = reader.secret("passphrase");
+  s.ssh.private_key = reader.secret("private_key");
+  s.ssh.connect_timeout = connect_timeout;
+  if (!s.ssh.host_key_fingerprint.empty() && !s.ssh.host_key_fingerprint.starts_with("SHA256:"))
+    return bad(endpoint, "host_key_fingerprint must begin with SHA256: (ssh-keygen -lf prints it)");
+
+  constexpr std::uint64_t most_connections = 64;
+  constexpr std::uint64_t largest_chunk_bytes = 1024 * 1024;
+  constexpr std::uint64_t most_requests = 65'536;
+  const auto connections = reader.number("connections");
+  if (connections < 1 || connections > most_connections) return bad(endpoint, "connections must be from 1 to 64");
+  const auto chunk = reader.number("chunk");
+  if (chunk > largest_chunk_bytes) return bad(endpoint, "chunk must be at most 1 MiB");
+  const auto requests = reader.number("requests");
+  if (requests < 1 || requests > most_requests) return bad(endpoint, "requests must be from 1 to 65536");
+  s.connections = static_cast<std::uint32_t>(connections);
+  s.chunk_bytes = static_cast<std::uint32_t>(chunk);
+  s.requests_in_flight = static_cast<std::uint32_t>(requests);
+  s.open_handles = static_cast<std::uint32_t>(std::min(reader.number("handles"), most_requests));
+  s.display = endpoint.display();
+  return s;
+}
+
+} // namespace checkvalve

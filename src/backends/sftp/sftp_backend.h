@@ -1,0 +1,10 @@
+// Files of a server that speaks SFTP: "sftp://user@host:port/path", "sftp://host/~/path".
+#pragma once
+
+#include "backends/registry.h"
+
+namespace checkvalve {
+
+extern const BackendDescriptor sftp_backend;
+
+} // namespace checkvalve

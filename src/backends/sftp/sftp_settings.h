@@ -1,0 +1,28 @@
+// An sftp endpoint's options, read.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "backends/registry.h"
+#include "protocol/ssh_options.h"
+
+namespace checkvalve {
+
+struct SftpSettings {
+  SshOptions ssh;
+  bool ssh_program = false;         // connect by `ssh -s HOST sftp` instead of libssh
+  std::vector<std::string> command; // connect by this command instead, if not empty
+  std::uint32_t connections = 4;
+  std::uint32_t chunk_bytes = 0; // 0: the server's limit
+  std::uint32_t requests_in_flight = 0;
+  std::uint32_t open_handles = 0; // 0: the server's limit
+  std::string root;               // absolute, or "~" or "~/x"
+  std::string display;            // the endpoint as a user would write it
+};
+
+// Error kind config for values that make no sense together.
+Result<SftpSettings> read_sftp_settings(const Endpoint& endpoint, std::chrono::milliseconds connect_timeout);
+
+} // namespace checkvalve

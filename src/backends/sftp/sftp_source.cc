@@ -1,0 +1,89 @@
+#include "backends/sftp/sftp_source.h"
+
+#include <cstring>
+
+#include "backends/sftp/file_lanes.h"
+#include "core/path.h"
+
+namespace checkvalve {
+namespace {
+
+class SftpReader : public Reader {
+public:
+  SftpReader(std::shared_ptr<ConnectionPool> pool, std::unique_ptr<FileLanes> lanes, Entry entry, std::string path)
+      : pool_(std::move(pool)), lanes_(std::move(lanes)), entry_(std::move(entry)), path_(std::move(path)) {}
+
+  Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override {
+    auto lane = lanes_->pick();
+    auto chunk = co_await read_on(lane, offset, size);
+    if (!chunk && lane != lanes_->first()) {
+      lanes_->drop(lane);
+      chunk = co_await read_on(lanes_->first(), offset, size);
+    }
+    if (!chunk && chunk.error().path.empty()) chunk.error().path = escape_bytes(path_);
+    co_return chunk;
+  }
+
+  Task<Result<Entry>> stat() override {
+    CV_CO_TRY(auto session, co_await pool_->get());
+    auto attributes = co_await session->stat(path_);
+    if (!attributes) co_return Failure(std::move(attributes.error()));
+    co_return entry_from(*attributes, entry_.path);
+  }
+
+private:
+  // A server may answer with less than was asked for (section 6.4 of the draft): asks for the rest, until the end.
+  Task<Result<Chunk>> read_on(std::shared_ptr<Lane> lane, std::uint64_t offset, std::uint32_t size) {
+    ++lane->under_way;
+    auto chunk = co_await lane->session->read(lane->handle, offset, size);
+    if (chunk && !chunk->empty() && chunk->size() < size && offset + chunk->size() < entry_.size_bytes)
+      chunk = co_await read_rest(lane, offset, size, std::move(*chunk));
+    --lane->under_way;
+    co_return chunk;
+  }
+
+  Task<Result<Chunk>> read_rest(std::shared_ptr<Lane> lane, std::uint64_t offset, std::uint32_t size, Chunk first) {
+    Chunk whole = Chunk::allocate(size);
+    std::memcpy(whole.data(), first.data(), first.size());
+    std::size_t have = first.size();
+    while (have < size) {
+      auto more = co_await lane->session->read(lane->handle, offset + have, static_cast<std::uint32_t>(size - have));
+      if (!more) co_return Failure(std::move(more.error()));
+      if (more->empty()) break;
+      std::memcpy(whole.data() + have, more->data(), more->size());
+      have += more->size();
+    }
+    whole.narrow(0, have);
+    co_return whole;
+  }
+
+  std::shared_ptr<ConnectionPool> pool_;
+  std::unique_ptr<FileLanes> lanes_;
+  Entry entry_;
+  std::string path_; // the server's
+};
+
+} // namespace
+
+Task<Result<void>> SftpSource::connect() {
+  CV_CO_CHECK(co_await side_.connect(/*may_be_missing=*/false));
+  CV_CO_TRY(auto session, co_await side_.session());
+  capabilities_ = side_.capabilities(*session, session->limits().read_bytes);
+  co_return Result<void>();
+}
+
+Task<Result<std::unique_ptr<Listing>>> SftpSource::list(std::string directory, bool recursive) {
+  if (recursive)
+    co_return Failure(make_error(ErrorKind::unsupported, "list", escape_bytes(directory), "SFTP lists one directory at a time"));
+  co_return co_await side_.list(std::move(directory));
+}
+
+Task<Result<std::unique_ptr<Reader>>> SftpSource::open(Entry entry) {
+  CV_CO_TRY(auto session, co_await side_.session());
+  std::string path = side_.absolute(entry.path);
+  auto lanes = co_await FileLanes::open(side_.pool(), path, open_flag::read, open_flag::read, entry.size_bytes);
+  if (!lanes) co_return Failure(std::move(lanes.error()));
+  co_return std::make_unique<SftpReader>(side_.pool(), std::move(*lanes), std::move(entry), std::move(path));
+}
+
+} // namespace checkvalve

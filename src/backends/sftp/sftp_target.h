@@ -1,0 +1,47 @@
+// The writing side of the sftp backend.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "backends/sftp/sftp_side.h"
+#include "backends/target.h"
+
+namespace checkvalve {
+
+class SftpTarget : public Target {
+public:
+  SftpTarget(BackendContext& context, SftpSettings settings)
+      : context_(context), side_(context, std::move(settings)), shared_(std::make_shared<Shared>()) {}
+  Task<Result<void>> connect() override;
+  const Capabilities& capabilities() const override { return shared_->capabilities; }
+  Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override;
+  Task<Result<Entry>> stat(std::string path, bool follow) override { return side_.stat(std::move(path), follow); }
+  Result<void> accepts(std::string_view path) const override;
+  Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t> mode) override;
+  Task<Result<void>> make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) override;
+  Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override;
+  Task<Result<void>> discard(std::string path, TemporaryName temporary) override;
+  Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override;
+  Task<Result<void>> remove_leftover(Leftover leftover) override;
+  Task<void> disconnect() override { return side_.disconnect(); }
+
+  // What uploads share with their target.
+  struct Shared {
+    Capabilities capabilities;
+  };
+
+private:
+  struct Making; // of one directory, under way
+  Task<Result<void>> make_absolute(std::string path, std::optional<std::uint32_t> mode);
+  Task<Result<void>> make_with_parents(std::string path, std::optional<std::uint32_t> mode);
+  Task<Result<void>> remove_temporary(std::string path);
+
+  BackendContext& context_;
+  SftpSide side_;
+  std::shared_ptr<Shared> shared_;
+  std::map<std::string, std::shared_ptr<Making>> making_;
+  std::set<std::string> made_; // directories that are known to exist: at most most_known_directories
+};
+
+} // namespace checkvalve

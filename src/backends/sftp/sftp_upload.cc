@@ -1,0 +1,200 @@
+#include "backends/sftp/sftp_upload.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "backends/sftp/sftp_publish.h"
+#include "core/path.h"
+
+namespace checkvalve {
+namespace {
+
+// These hold the session while their reply is due, so that they can be started now and awaited later.
+Task<Result<FileAttributes>> fstat_on(std::shared_ptr<SftpSession> session, std::string handle) {
+  co_return co_await session->fstat(handle);
+}
+Task<Result<void>> fsetstat_on(std::shared_ptr<SftpSession> session, std::string handle, FileAttributes attributes) {
+  co_return co_await session->fsetstat(handle, attributes);
+}
+Task<Result<void>> fsync_on(std::shared_ptr<SftpSession> session, std::string handle) { co_return co_await session->fsync(handle); }
+Task<Result<void>> close_on(std::shared_ptr<SftpSession> session, std::string handle) {
+  auto closed = co_await session->close_handle(std::move(handle));
+  session->handles().release();
+  co_return closed;
+}
+
+// Version 3 has whole seconds since 1970, unsigned (section 5).
+std::uint32_t seconds_of(std::int64_t time_ns) {
+  constexpr std::int64_t ns_per_s = 1'000'000'000;
+  const std::int64_t seconds = time_ns / ns_per_s - (time_ns % ns_per_s < 0 ? 1 : 0);
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(seconds, 0, std::numeric_limits<std::uint32_t>::max()));
+}
+
+class SftpUpload : public Upload {
+public:
+  SftpUpload(BackendContext& context, std::shared_ptr<ConnectionPool> pool, std::shared_ptr<SftpTarget::Shared> shared,
+             std::unique_ptr<FileLanes> lanes, std::string temporary, std::string path)
+      : context_(context), pool_(std::move(pool)), shared_(std::move(shared)), lanes_(std::move(lanes)),
+        temporary_(std::move(temporary)), path_(std::move(path)) {}
+
+  Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override;
+  Task<Result<Published>> commit(CommitOptions options) override;
+  Task<Result<void>> abort() override;
+
+private:
+  static Task<Result<void>> write_part(std::shared_ptr<Lane> lane, std::uint64_t offset, Chunk part);
+  Task<Result<void>> write_parts(std::uint64_t offset, Chunk chunk, std::size_t part_bytes);
+  Task<void> writes_done();
+  Task<Result<void>> finish_content(CommitOptions options);
+  FileAttributes attributes_to_set(const CommitOptions& options) const;
+  void cannot_set(const FileAttributes& attributes, const Error& error);
+  Task<Error> explain(Error error);
+
+  BackendContext& context_;
+  std::shared_ptr<ConnectionPool> pool_;
+  std::shared_ptr<SftpTarget::Shared> shared_;
+  std::unique_ptr<FileLanes> lanes_; // null once the content is finished
+  std::string temporary_;
+  std::string path_;
+  std::uint32_t writing_ = 0; // calls of write() under way
+  std::shared_ptr<Event> idle_;
+};
+
+Task<Result<void>> SftpUpload::write(std::uint64_t offset, Chunk chunk) {
+  ++writing_;
+  const std::size_t limit = lanes_->first()->session->limits().write_bytes;
+  Result<void> written;
+  if (chunk.size() <= limit)
+    written = co_await write_part(lanes_->pick(), offset, std::move(chunk));
+  else
+    written = co_await write_parts(offset, std::move(chunk), limit);
+  if (!written) written = Failure(co_await explain(std::move(written.error())));
+  if (--writing_ == 0 && idle_) idle_->set();
+  co_return written;
+}
+
+Task<Result<void>> SftpUpload::write_part(std::shared_ptr<Lane> lane, std::uint64_t offset, Chunk part) {
+  ++lane->under_way;
+  auto written = co_await lane->session->write(lane->handle, offset, std::move(part));
+  --lane->under_way;
+  co_return written;
+}
+
+Task<Result<void>> SftpUpload::write_parts(std::uint64_t offset, Chunk chunk, std::size_t part_bytes) {
+  std::vector<Started<Result<void>>> parts;
+  for (std::size_t done = 0; done < chunk.size(); done += part_bytes) {
+    const auto part = chunk.bytes().subspan(done, std::min(part_bytes, chunk.size() - done));
+    parts.push_back(start(write_part(lanes_->pick(), offset + done, Chunk::copy_of(part))));
+  }
+  Result<void> all;
+  for (auto& part : parts)
+    if (auto written = co_await part.get(); !written && all) all = std::move(written);
+  co_return all;
+}
+
+Task<void> SftpUpload::writes_done() {
+  while (writing_ != 0) {
+    if (!idle_ || idle_->is_set()) idle_ = std::make_shared<Event>();
+    auto idle = idle_;
+    co_await *idle;
+  }
+}
+
+Task<Error> SftpUpload::explain(Error error) {
+  if (error.path.empty()) error.path = escape_bytes(path_);
+  if (error.kind != ErrorKind::io) co_return error;
+  auto session = co_await pool_->get();
+  if (!session) co_return error;
+  co_return co_await (*session)->diagnose(std::move(error), std::string(parent_path(path_)));
+}
+
+FileAttributes SftpUpload::attributes_to_set(const CommitOptions& options) const {
+  FileAttributes attributes;
+  if (options.mtime_ns && shared_->capabilities.keeps_mtime) attributes.mtime_s = seconds_of(*options.mtime_ns);
+  if (options.mode && shared_->capabilities.keeps_mode) attributes.permissions = *options.mode & 07777;
+  return attributes;
+}
+
+void SftpUpload::cannot_set(const FileAttributes& attributes, const Error& error) {
+  auto& capabilities = shared_->capabilities;
+  const bool news = (attributes.mtime_s && capabilities.keeps_mtime) || (attributes.permissions && capabilities.keeps_mode);
+  if (attributes.mtime_s) capabilities.keeps_mtime = false;
+  if (attributes.permissions) capabilities.keeps_mode = false;
+  if (news)
+    context_.events.emit(WarningEvent{fmt::format("{} does not let us set {} of files ({}): they keep what the server gives them",
+                                                  pool_->settings().display, attributes.mtime_s ? "times" : "modes", error.message)});
+}
+
+// The size is looked at, metadata set, data made durable and the handle closed: all asked for at once, all checked.
+Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
+  co_await writes_done();
+  auto first = lanes_->first();
+  auto session = first->session;
+  std::vector<Started<Result<void>>> closes;
+  for (auto& lane : lanes_->take_extra())
+    if (!lane->handle.empty()) closes.push_back(start(close_on(lane->session, std::exchange(lane->handle, {}))));
+  const std::string handle = std::exchange(first->handle, {}); // from here on it is closed here
+  const FileAttributes attributes = attributes_to_set(options);
+  auto looked = start(fstat_on(session, handle));
+  std::optional<Started<Result<void>>> set;
+  std::optional<Started<Result<void>>> synced;
+  if (attributes.mtime_s || attributes.permissions) set = start(fsetstat_on(session, handle, attributes));
+  if (options.durable && session->has("fsync@openssh.com")) synced = start(fsync_on(session, handle));
+  closes.push_back(start(close_on(session, handle)));
+
+  auto found = co_await looked.get();
+  Result<void> setting;
+  Result<void> syncing;
+  Result<void> closing;
+  if (set) setting = co_await set->get();
+  if (synced) syncing = co_await synced->get();
+  for (auto& close : closes)
+    if (auto closed = co_await close.get(); !closed && closing) closing = std::move(closed);
+
+  if (!found) co_return Failure(std::move(found.error()));
+  if (found->size_bytes.value_or(options.size_bytes) != options.size_bytes)
+    co_return Failure(make_error(ErrorKind::integrity, "publish", escape_bytes(path_),
+                                 fmt::format("{} bytes were written, but the server has {}", options.size_bytes, *found->size_bytes)));
+  if (!closing) co_return closing;
+  if (!syncing && syncing.error().kind != ErrorKind::unsupported) co_return syncing;
+  if (!syncing) {
+    session->disable("fsync@openssh.com");
+    shared_->capabilities.durable = false;
+  }
+  if (!setting && !session->alive()) co_return setting;
+  if (!setting) cannot_set(attributes, setting.error());
+  co_return Result<void>();
+}
+
+Task<Result<Published>> SftpUpload::commit(CommitOptions options) {
+  auto session = lanes_->first()->session;
+  auto finished = co_await finish_content(options);
+  lanes_.reset();
+  if (!finished) co_return Failure(co_await explain(std::move(finished.error())));
+  auto method = co_await publish(session, temporary_, path_, options.replace);
+  if (!method) co_return Failure(std::move(method.error()));
+  co_return Published{std::move(*method), {}};
+}
+
+Task<Result<void>> SftpUpload::abort() {
+  co_await writes_done();
+  lanes_.reset();
+  CV_CO_TRY(auto session, co_await pool_->get());
+  auto removed = co_await session->remove(temporary_);
+  if (!removed && removed.error().kind == ErrorKind::not_found) co_return Result<void>();
+  co_return removed;
+}
+
+} // namespace
+
+std::unique_ptr<Upload> make_sftp_upload(BackendContext& context, std::shared_ptr<ConnectionPool> pool,
+                                         std::shared_ptr<SftpTarget::Shared> shared, std::unique_ptr<FileLanes> lanes,
+                                         std::string temporary, std::string path) {
+  return std::make_unique<SftpUpload>(context, std::move(pool), std::move(shared), std::move(lanes), std::move(temporary),
+                                      std::move(path));
+}
+
+} // namespace checkvalve

@@ -1,0 +1,105 @@
+// checkvalve run: all or some batches of a plan that some process has made.
+#include <memory>
+
+#include "cli/commands/commands.h"
+#include "cli/commands/steps.h"
+#include "cli/endpoints.h"
+#include "cli/exit_code.h"
+#include "cli/options.h"
+
+namespace checkvalve {
+namespace {
+
+struct Arguments {
+  std::string plan;
+  std::vector<std::uint32_t> batches;
+  bool no_wait = false;
+  ProcessOptions process;
+};
+
+// The plan's job, with what belongs to this machine: secrets, keys and the options given here.
+Result<Job> local_job(const CLI::App& app, const PlanRecord& plan, const Inputs& inputs) {
+  Settings settings;
+  CV_TRY(settings.job, job_from_json(plan.job_json));
+  CV_CHECK(apply_settings(settings, machine_settings(inputs.config)));
+  CV_CHECK(apply_settings(settings, given_settings(app)));
+  const EndpointInputs endpoint_inputs{inputs.config, inputs.secrets, settings};
+  CV_CHECK(complete_endpoint(settings.job.source, Side::source, endpoint_inputs));
+  CV_CHECK(complete_endpoint(settings.job.target, Side::target, endpoint_inputs));
+  return settings.job;
+}
+
+// Totals for the progress: what is still open in the wanted batches.
+void expect_open(Session& session, const std::vector<BatchRecord>& batches, const std::vector<std::uint32_t>& wanted) {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  for (const BatchRecord& batch : batches) {
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), batch.number) == wanted.end()) continue;
+    files += batch.files - batch.files_done;
+    bytes += batch.bytes - batch.bytes_done;
+  }
+  session.tracker().expect(files, bytes);
+}
+
+struct Prepared {
+  PlanRecord plan;
+  Job job;
+};
+Task<Result<Prepared>> prepare(Session& session, const CLI::App& app, const Arguments& arguments, const Inputs& inputs) {
+  StateStore& store = session.store();
+  Prepared prepared;
+  CV_CO_TRY(prepared.plan, co_await session.state_thread().run([&] { return store.plan(arguments.plan); }));
+  CV_CO_TRY(prepared.job, local_job(app, prepared.plan, inputs));
+  CV_CO_TRY(const std::vector<BatchRecord> batches,
+            co_await session.state_thread().run([&] { return store.batches(prepared.plan.id); }));
+  expect_open(session, batches, arguments.batches);
+  co_return prepared;
+}
+
+Task<int> run_plan_command(Session& session, const CLI::App& app, const Arguments& arguments, const Inputs& inputs) {
+  auto prepared = co_await prepare(session, app, arguments, inputs);
+  Report report{.command = "run"};
+  if (!prepared) {
+    report.error = prepared.error();
+  } else {
+    session.emit_started(prepared->plan.source, prepared->plan.target);
+    report = co_await run_batches(session, prepared->job, prepared->plan, {arguments.batches, !arguments.no_wait});
+  }
+  print_report(session, report);
+  co_return exit_code_of(report);
+}
+
+int run_command(const CLI::App& app, const Arguments& arguments) {
+  Session session("run", arguments.process);
+  auto fail = [&](const Error& error) {
+    print_report(session, {.command = "run", .error = error});
+    return exit_code::of(error);
+  };
+  auto inputs = read_machine_inputs(app, arguments.process);
+  if (!inputs) return fail(inputs.error());
+  if (auto opened = session.open(*inputs); !opened) return fail(opened.error());
+  if (auto opened = session.open_store(*inputs); !opened) return fail(opened.error());
+  return session.run(run_plan_command(session, app, arguments, *inputs));
+}
+
+} // namespace
+
+void add_run_command(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand("run", "Run all or some batches of a plan, from any process that shares the state");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("PLAN", arguments->plan, "the plan's id, or the beginning of it")->type_name("")->required();
+  command->add_option("--batch", arguments->batches, "run this batch only (repeatable)")
+      ->type_name("N")
+      ->allow_extra_args(false)
+      ->group("Batches");
+  command->add_flag("--no-wait", arguments->no_wait, "end with code 1 if another worker holds a batch, instead of waiting")
+      ->group("Batches");
+  add_settings(*command, [](const Setting& setting) { return setting.for_run; });
+  add_process_options(*command, arguments->process, true);
+  command->footer("Examples:\n"
+                  "  checkvalve run 7k3m9q2x5t\n"
+                  "  checkvalve run 7k3m --batch 3 --batch 4 --no-wait --events fd:3\n");
+  command->callback([=, &chosen] { chosen = [=] { return run_command(*command, *arguments); }; });
+}
+
+} // namespace checkvalve

@@ -1,0 +1,153 @@
+#include "cli/commands/steps.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "backends/temporary.h"
+#include "cli/exit_code.h"
+#include "core/units.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::size_t most_failures = 1'000;
+
+double seconds_since(std::int64_t start_ms) { return static_cast<double>(now_ms() - start_ms) / 1000; }
+
+// Planning's counts stand; what the run did is added.
+void add_run(Summary& all, Summary run) {
+  all.files_copied += run.files_copied;
+  all.files_skipped += run.files_skipped;
+  all.files_failed += run.files_failed;
+  all.bytes_copied += run.bytes_copied;
+  all.interrupted = run.interrupted;
+  for (FailureRecord& failure : run.failures)
+    if (all.failures.size() < most_failures) all.failures.push_back(std::move(failure));
+}
+
+void set_error(Report& report, Error error) {
+  report.summary.interrupted = report.summary.interrupted || error.kind == ErrorKind::interrupted;
+  report.error = std::move(error);
+}
+
+RunRecord new_run(const std::string& plan) {
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  return {random_plan_id(), plan, host, ::getpid(), now_ms(), 0, ""};
+}
+
+// run_plan, with its place in the state's list of runs.
+Task<Result<Summary>> recorded_run(Session& session, const Job& job, const std::string& plan, Ends& ends, RunOptions options) {
+  StateStore& store = session.store();
+  const RunRecord record = new_run(plan);
+  CV_CO_CHECK(co_await session.state_thread().run([&] { return store.begin_run(record); }));
+  Engine engine = session.engine();
+  auto summary = co_await run_plan(engine, job, plan, ends, std::move(options));
+  Report report{.command = "run", .seconds = seconds_since(record.started_ms)};
+  if (summary) report.summary = *summary;
+  if (summary && summary->ended_by) report.error = summary->ended_by;
+  if (!summary) set_error(report, summary.error());
+  const std::string json = to_line(report_json(report));
+  auto ended = co_await session.state_thread().run([&] { return store.end_run(record.id, now_ms(), json); });
+  if (!ended) session.emit(WarningEvent{"the end of the run is not recorded: " + ended.error().text()});
+  co_return summary;
+}
+
+Task<Result<Summary>> plan_with(Session& session, const Job& job, Ends& ends, bool dry_run, Report& report) {
+  Engine engine = session.engine();
+  CV_CO_TRY(Summary summary, co_await make_plan(engine, job, ends, dry_run));
+  if (!dry_run) {
+    CV_CO_TRY(report.batches, co_await session.state_thread().run([&] { return session.store().batches(summary.plan); }));
+  }
+  co_return summary;
+}
+
+// A date that fails for its own sake (a folder that is not there) does not keep the others from being done.
+bool ends_range(const Error& error) { return error.kind != ErrorKind::not_found && error.kind != ErrorKind::permission; }
+
+} // namespace
+
+Task<Report> plan_and_run(Session& session, const DatedJob& dated, bool then_run, bool dry_run) {
+  const std::int64_t start_ms = now_ms();
+  const Job& job = dated.job;
+  Report report{.command = session.command(), .date = dated.date, .dry_run = dry_run};
+  BackendContext context = session.context(job);
+  auto ends = co_await open_ends(context, job, session.stop());
+  if (!ends) {
+    set_error(report, ends.error());
+  } else {
+    auto planned = co_await plan_with(session, job, *ends, dry_run, report);
+    if (planned) report.summary = std::move(*planned);
+    else set_error(report, planned.error());
+    if (planned && then_run && !dry_run && report.summary.files_planned > 0) {
+      auto done = co_await recorded_run(session, job, report.summary.plan, *ends, {});
+      if (!done) set_error(report, done.error());
+      else if (done->ended_by) set_error(report, *done->ended_by);
+      if (done) add_run(report.summary, std::move(*done));
+    }
+    if (dry_run) report.summary.plan.clear(); // it is not kept
+    co_await close_ends(*ends);
+  }
+  report.seconds = seconds_since(start_ms);
+  co_return report;
+}
+
+Task<Report> run_batches(Session& session, const Job& job, const PlanRecord& plan, RunOptions options) {
+  const std::int64_t start_ms = now_ms();
+  Report report{.command = session.command()};
+  report.summary.plan = plan.id;
+  BackendContext context = session.context(job);
+  auto ends = co_await open_ends(context, job, session.stop());
+  if (!ends) {
+    set_error(report, ends.error());
+  } else {
+    auto done = co_await recorded_run(session, job, plan.id, *ends, std::move(options));
+    if (done) report.summary = std::move(*done);
+    else set_error(report, done.error());
+    if (report.summary.ended_by) set_error(report, *report.summary.ended_by);
+    co_await close_ends(*ends);
+  }
+  report.seconds = seconds_since(start_ms);
+  co_return report;
+}
+
+Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool then_run, bool dry_run) {
+  std::vector<int> codes;
+  for (const DatedJob& dated : jobs) {
+    if (!codes.empty()) session.restart_tracker();
+    session.emit_started(dated.job.source.display(), dated.job.target.display());
+    const Report report = co_await plan_and_run(session, dated, then_run, dry_run);
+    print_report(session, report);
+    codes.push_back(exit_code_of(report));
+    if (session.stop().requested() || (report.error && ends_range(*report.error))) break;
+  }
+  // The same for all dates, or: some of it is done, some is not.
+  const bool alike = std::ranges::all_of(codes, [&](int code) { return code == codes.front(); });
+  const int last = codes.back();
+  co_return alike || last == exit_code::state || last == exit_code::usage ? last : exit_code::incomplete;
+}
+
+void print_report(Session& session, const Report& report) {
+  session.report(report_json(report), report_text(report), report.error);
+  if (report.summary.failures.empty()) return;
+  session.tell(fmt::format("checkvalve: {} not copied:", report.summary.files_failed == 1
+                                                             ? std::string("1 file was")
+                                                             : format_count(report.summary.files_failed) + " files were"));
+  for (const FailureRecord& failure : report.summary.failures) session.tell(failure_line(failure));
+  if (report.summary.files_failed > report.summary.failures.size() && !report.summary.plan.empty())
+    session.tell(fmt::format("  and {} more: checkvalve status {}",
+                             format_count(report.summary.files_failed - report.summary.failures.size()), report.summary.plan));
+}
+
+int exit_code_of(const Report& report) {
+  if (report.error) {
+    const int code = exit_code::of(*report.error);
+    const bool moved = report.summary.files_copied > 0;
+    return code == exit_code::endpoint && moved ? exit_code::incomplete : code; // 3 says that nothing was moved
+  }
+  return report.summary.files_failed > 0 ? exit_code::incomplete : exit_code::success;
+}
+
+} // namespace checkvalve

@@ -1,0 +1,22 @@
+// The steps that sync, plan and run share.
+#pragma once
+
+#include "cli/session.h"
+#include "cli/summary.h"
+
+namespace checkvalve {
+
+// Connects, plans and, if `then_run`, runs what was planned. What went wrong is in the report.
+Task<Report> plan_and_run(Session& session, const DatedJob& dated, bool then_run, bool dry_run);
+
+// Runs batches of a plan whose ends are to be connected.
+Task<Report> run_batches(Session& session, const Job& job, const PlanRecord& plan, RunOptions options);
+
+// Does each date, prints its report, and returns the exit code of all.
+Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool then_run, bool dry_run);
+
+// Prints the report with its failures.
+void print_report(Session& session, const Report& report);
+int exit_code_of(const Report& report);
+
+} // namespace checkvalve

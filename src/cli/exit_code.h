@@ -1,0 +1,25 @@
+// Exit codes: a contract, see docs/reference/machine.md.
+#pragma once
+
+#include "core/result.h"
+
+namespace checkvalve::exit_code {
+
+inline constexpr int success = 0;
+inline constexpr int incomplete = 1;
+inline constexpr int usage = 2;
+inline constexpr int endpoint = 3;
+inline constexpr int state = 5;
+
+// For an error that ended a command. Interrupted commands end with 128 + the signal's number instead.
+inline int of(const Error& error) {
+  switch (error.kind) {
+  case ErrorKind::config:
+  case ErrorKind::unsupported: return usage; // the job asks for what this endpoint can't do
+  case ErrorKind::state: return state;
+  case ErrorKind::lease: return incomplete; // another worker is at it
+  default: return endpoint;
+  }
+}
+
+} // namespace checkvalve::exit_code

@@ -1,0 +1,244 @@
+#include "cli/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <sstream>
+
+#include "cli/dates.h"
+#include "cli/endpoints.h"
+#include "core/path.h"
+
+namespace checkvalve {
+namespace {
+
+std::string described(const Setting& setting) {
+  std::string text(setting.help);
+  if (!setting.default_value.empty() && setting.kind != SettingKind::on_off)
+    text += fmt::format(" [{}]", setting.default_value);
+  if (setting.kind == SettingKind::on_off && setting.default_value == "true") text += " [on]";
+  return text;
+}
+
+Result<std::string> read_list_text(const std::string& name) {
+  std::ostringstream text;
+  if (name == "-") {
+    text << std::cin.rdbuf();
+    return std::move(text).str();
+  }
+  errno = 0;
+  std::ifstream file(name, std::ios::binary);
+  // An empty file puts nothing into the stream, which sets failbit: only badbit tells an error of reading.
+  if (file && file.peek() != std::ifstream::traits_type::eof()) text << file.rdbuf();
+  if (!file.is_open() || file.bad() || errno == EISDIR)
+    return Failure(config_error("--files-from", fmt::format("can't read {}: {}", name, std::strerror(errno))));
+  return std::move(text).str();
+}
+
+// The list of files of a job, or nothing if folders are to be listed.
+Result<std::optional<std::vector<std::string>>> read_files(const Settings& settings) {
+  if (!settings.files.empty() && !settings.files_from.empty())
+    return Failure(config_error("--file", "can't stand with --files-from: put all names into one list"));
+  if (settings.files_nul && settings.files_from.empty())
+    return Failure(config_error("--from0", "says how --files-from is written: give that as well"));
+  std::vector<std::string> names;
+  if (!settings.files_from.empty()) {
+    CV_TRY(const std::string text, read_list_text(settings.files_from));
+    CV_TRY(names, parse_file_list(text, settings.files_nul, settings.files_escaped));
+  } else if (!settings.files.empty()) {
+    for (const std::string& file : settings.files) {
+      CV_TRY(names.emplace_back(), settings.files_escaped ? unescape_bytes(file) : Result<std::string>(file));
+    }
+  } else {
+    return std::nullopt;
+  }
+  for (std::string& name : names) {
+    while (name.starts_with("./")) name.erase(0, 2);
+    if (auto ok = check_tree_path(name); !ok)
+      return Failure(config_error(settings.files.empty() ? "--files-from " + settings.files_from : "--file",
+                                  fmt::format("'{}' is no path below the source root: {}", escape_bytes(name), ok.error().message)));
+  }
+  return names;
+}
+
+Result<Job> make_job(const Inputs& inputs, const std::chrono::year_month_day* date) {
+  const Settings& settings = inputs.settings;
+  Job job = settings.job;
+  const EndpointInputs endpoint_inputs{inputs.config, inputs.secrets, settings};
+  for (const Side side : {Side::source, Side::target}) {
+    const std::string& text = side == Side::source ? settings.source : settings.target;
+    auto expanded = expand_date(text, date);
+    if (!expanded) return Failure(config_error(escape_bytes(text), std::move(expanded.error().message)));
+    CV_TRY(side == Side::source ? job.source : job.target, resolve_endpoint(*expanded, side, endpoint_inputs));
+  }
+  return job;
+}
+
+Result<Inputs> read_config_and_secrets(const CLI::App& app, const ProcessOptions& options) {
+  Inputs inputs;
+  CV_TRY(inputs.secrets, read_secrets(options.secrets_fd));
+  CV_TRY(inputs.config, load_config(app.count("--config") > 0 ? std::optional(options.config) : std::nullopt));
+  return inputs;
+}
+
+// --identity and the like must mean something on at least one side.
+Result<void> check_shared_options(const Settings& settings, const Job& job) {
+  for (const auto& [key, unused] : settings.shared_options)
+    if (!job.source.options.contains(key) && !job.target.options.contains(key))
+      return Failure(config_error(find_setting(key)->option(), fmt::format("neither {}:// nor {}:// takes it: leave it out",
+                                                                          job.source.scheme, job.target.scheme)));
+  return {};
+}
+
+} // namespace
+
+void add_process_options(CLI::App& app, ProcessOptions& options, bool works) {
+  const std::string group = "Input and output";
+  app.add_option("--config", options.config, "config to read [./checkvalve.toml, else $XDG_CONFIG_HOME/checkvalve/config.toml]")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_flag("--json", options.json, "print one JSON object on standard output instead of text")->group(group);
+  app.add_option("--secrets-fd", options.secrets_fd, "read secrets as JSON from this descriptor")->type_name("N")->group(group);
+  if (!works) return;
+  app.add_option("--events", options.events, "write events as JSON lines while it works")->type_name("FILE|fd:N")->group(group);
+  app.add_option("--progress", options.progress, "a progress bar on standard error; auto: if it is a terminal [auto]")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->type_name("auto|always|never")
+      ->group(group);
+  app.add_flag("--die-with-parent", options.die_with_parent, "stop cleanly when the process that started this one is gone")
+      ->group(group);
+}
+
+void add_settings(CLI::App& app, const std::function<bool(const Setting&)>& takes) {
+  for (const Setting& setting : all_settings()) {
+    if (!setting.for_command_line || !takes(setting)) continue;
+    const std::string name = setting.option();
+    const std::string help = described(setting);
+    CLI::Option* option = nullptr;
+    switch (setting.kind) {
+    case SettingKind::flag: option = app.add_flag(name, help); break;
+    case SettingKind::on_off: option = app.add_flag(fmt::format("{},!--no-{}", name, name.substr(2)), help); break;
+    case SettingKind::value:
+    case SettingKind::list:
+      option = app.add_option(name, help)->type_name(std::string(setting.value_name));
+      option->multi_option_policy(setting.kind == SettingKind::list ? CLI::MultiOptionPolicy::TakeAll
+                                                                    : CLI::MultiOptionPolicy::TakeLast);
+      break;
+    }
+    option->group(std::string(setting.group));
+  }
+}
+
+std::vector<Assignment> given_settings(const CLI::App& app) {
+  std::vector<Assignment> given;
+  std::map<const CLI::Option*, std::size_t> seen;
+  for (const CLI::Option* option : app.parse_order()) {
+    std::string key = option->get_single_name();
+    std::replace(key.begin(), key.end(), '-', '_');
+    const std::size_t index = seen[option]++;
+    const Setting* setting = find_setting(key);
+    if (!setting || !setting->for_command_line || index >= option->results().size()) continue;
+    given.push_back({setting, option->results()[index], setting->option()});
+  }
+  return given;
+}
+
+void add_sync_arguments(CLI::App& app, SyncArguments& arguments) {
+  app.add_option("SOURCE", arguments.source, "where files come from: a URL, a path or NAME:path")->type_name("");
+  app.add_option("TARGET", arguments.target, "where files go")->type_name("");
+  app.add_option("--job", arguments.job, "take everything that is not given here from [job.NAME] of the config")
+      ->type_name("NAME")
+      ->group("Which files");
+}
+
+std::vector<Assignment> machine_settings(const Config& config) {
+  std::vector<Assignment> kept = config.defaults;
+  std::erase_if(kept, [](const Assignment& each) {
+    return each.setting->key != "state" && each.setting->key != "identity" && each.setting->key != "known_hosts";
+  });
+  return kept;
+}
+
+Result<Inputs> read_machine_inputs(const CLI::App& app, const ProcessOptions& options) {
+  CV_TRY(Inputs inputs, read_config_and_secrets(app, options));
+  CV_CHECK(apply_settings(inputs.settings, machine_settings(inputs.config)));
+  CV_CHECK(apply_settings(inputs.settings, given_settings(app)));
+  return inputs;
+}
+
+Result<Inputs> read_inputs(const CLI::App& app, const ProcessOptions& options, const std::string& job_name) {
+  CV_TRY(Inputs inputs, read_config_and_secrets(app, options));
+  CV_CHECK(apply_settings(inputs.settings, inputs.config.defaults));
+  if (!job_name.empty()) {
+    const auto found = inputs.config.jobs.find(job_name);
+    if (found == inputs.config.jobs.end()) {
+      std::vector<std::string> known;
+      for (const auto& [name, unused] : inputs.config.jobs) known.push_back(name);
+      const std::string nearest = nearest_word(job_name, known);
+      const std::string where = inputs.config.file.empty() ? "there is no config: give --config FILE"
+                                                           : fmt::format("{} has no [job.{}]", inputs.config.file, job_name);
+      return Failure(config_error("--job", where + (nearest.empty() ? "" : fmt::format(": did you mean '{}'?", nearest))));
+    }
+    inputs.settings.job.name = job_name;
+    CV_CHECK(apply_settings(inputs.settings, found->second));
+  }
+  CV_CHECK(apply_settings(inputs.settings, given_settings(app)));
+  return inputs;
+}
+
+Result<std::vector<DatedJob>> make_jobs(Inputs& inputs, const SyncArguments& arguments) {
+  Settings& settings = inputs.settings;
+  if (!arguments.source.empty()) settings.source = arguments.source;
+  if (!arguments.target.empty()) settings.target = arguments.target;
+  if (settings.source.empty() || settings.target.empty())
+    return Failure(config_error(settings.source.empty() ? "SOURCE" : "TARGET",
+                                "is missing: write checkvalve sync SOURCE TARGET, or --job NAME of a config"));
+  CV_TRY(settings.job.selection.files, read_files(settings));
+
+  std::vector<DatedJob> jobs;
+  if (settings.date.empty()) {
+    CV_TRY(Job job, make_job(inputs, nullptr));
+    jobs.push_back({"", std::move(job)});
+  } else {
+    if (!has_date(settings.source) && !has_date(settings.target))
+      return Failure(config_error("--date", "neither SOURCE nor TARGET has a {date} in it: write e.g. sftp://host/data/{date}"));
+    auto dates = parse_dates(settings.date, today_local());
+    if (!dates) return Failure(config_error("--date", std::move(dates.error().message)));
+    if (dates->size() > 1 && (!has_date(settings.source) || !has_date(settings.target)))
+      return Failure(config_error("--date", "a range needs a {date} in both SOURCE and TARGET, so that the days stay apart"));
+    for (const auto& date : *dates) {
+      CV_TRY(Job job, make_job(inputs, &date));
+      jobs.push_back({format_date(date), std::move(job)});
+    }
+  }
+  CV_CHECK(check_shared_options(settings, jobs.front().job));
+  return jobs;
+}
+
+Result<std::vector<std::string>> parse_file_list(std::string_view text, bool nul, bool escaped) {
+  const char separator = nul ? '\0' : '\n';
+  std::vector<std::string> names;
+  std::size_t number = 0;
+  while (!text.empty()) {
+    const auto end = std::min(text.find(separator), text.size());
+    const std::string_view name = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    ++number;
+    if (name.empty()) continue;
+    if (!escaped) {
+      names.emplace_back(name);
+      continue;
+    }
+    auto plain = unescape_bytes(name);
+    if (!plain) return Failure(config_error(fmt::format("--files-from, name {}", number), std::move(plain.error().message)));
+    names.push_back(std::move(*plain));
+  }
+  return names;
+}
+
+} // namespace checkvalve

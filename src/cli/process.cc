@@ -1,0 +1,127 @@
+#include "cli/process.h"
+
+#include <malloc.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/steady_timer.hpp>
+#include <clocale>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+
+#include "cli/settings.h"
+
+namespace checkvalve {
+namespace {
+
+pid_t parent_at_start = 0;
+
+// RFC 3986: everything but unreserved characters.
+std::string percent_encode(std::string_view text) {
+  std::string out;
+  for (const unsigned char c : text)
+    out += std::isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~' ? std::string(1, static_cast<char>(c))
+                                                                           : fmt::format("%{:02X}", c);
+  return out;
+}
+
+Result<std::string> with_password(const std::string& url, const Secrets& secrets) {
+  const auto start = url.find("://") + 3;
+  const auto end = std::min(url.find_first_of("/?", start), url.size());
+  const auto at = url.find('@', start);
+  const bool has_user = at != std::string::npos && at < end;
+  if ((has_user && url.substr(start, at - start).find(':') != std::string::npos) || url.find("password=") != std::string::npos)
+    return Failure(config_error("--state", "a password must not stand in a URL, where process lists show it: put it into "
+                                           "CHECKVALVE_STATE_PASSWORD or --secrets-fd"));
+  const auto password = secrets.state.find("password");
+  if (password == secrets.state.end()) return url;
+  if (!has_user)
+    return Failure(config_error("--state", "there is a password but no user: write postgresql://USER@HOST/DATABASE"));
+  return url.substr(0, at) + ":" + percent_encode(password->second.reveal()) + url.substr(at);
+}
+
+} // namespace
+
+void prepare_process() {
+  parent_at_start = ::getppid();
+  // glibc gives each thread an arena of its own, and keeps what is freed: with 1 MiB chunks passing from the network's
+  // threads to the engine's, that would hold many times the buffers' budget.
+  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  std::signal(SIGPIPE, SIG_IGN); // a write to a closed pipe is an error like others
+  std::setlocale(LC_CTYPE, "");
+}
+
+struct ParentWatch::Impl {
+  asio::posix::stream_descriptor input;
+  std::function<void()> gone;
+
+  void wait() {
+    input.async_wait(asio::posix::stream_descriptor::wait_read, [this](const std::error_code& error) {
+      if (error) return;
+      char ignored[4096];
+      const ssize_t got = ::read(input.native_handle(), ignored, sizeof ignored);
+      if (got == 0) gone();
+      else wait();
+    });
+  }
+};
+
+ParentWatch::ParentWatch(Loop& loop, bool watch_input, std::function<void()> gone)
+    : impl_(std::make_unique<Impl>(asio::posix::stream_descriptor(loop.context()), std::move(gone))) {
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getppid() != parent_at_start) impl_->gone(); // before the kernel was told
+  struct stat info {};
+  if (!watch_input || ::fstat(STDIN_FILENO, &info) != 0 || !(S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode))) return;
+  impl_->input.assign(::dup(STDIN_FILENO));
+  impl_->wait();
+}
+
+ParentWatch::~ParentWatch() = default;
+
+struct Ticker::Impl {
+  asio::steady_timer timer;
+  std::function<void()> fn;
+
+  void wait() {
+    timer.expires_after(std::chrono::milliseconds(100));
+    timer.async_wait([this](const std::error_code& error) {
+      if (error) return;
+      fn();
+      wait();
+    });
+  }
+};
+
+Ticker::Ticker(Loop& loop, std::function<void()> fn)
+    : impl_(std::make_unique<Impl>(asio::steady_timer(loop.context()), std::move(fn))) {
+  impl_->wait();
+}
+
+Ticker::~Ticker() = default;
+
+Result<std::string> state_location(const std::string& given, const Secrets& secrets) {
+  if (given.starts_with("postgresql://") || given.starts_with("postgres://")) return with_password(given, secrets);
+  if (!given.empty()) return given;
+  const char* xdg = std::getenv("XDG_STATE_HOME");
+  const char* home = std::getenv("HOME");
+  std::string folder;
+  if (xdg && *xdg) folder = std::string(xdg) + "/checkvalve";
+  else if (home && *home) folder = std::string(home) + "/.local/state/checkvalve";
+  else return Failure(config_error("--state", "there is no default place, as HOME is not set: give --state PATH"));
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error)
+    return Failure(make_error(ErrorKind::state, "create", folder, error.message() + "; give --state PATH to keep it elsewhere"));
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error); // file names are nobody else's business
+  return folder + "/state.db";
+}
+
+} // namespace checkvalve

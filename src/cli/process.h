@@ -1,0 +1,52 @@
+// What the program sets up around its work: memory, signals, its parent, its files.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "cli/secrets.h"
+#include "core/loop.h"
+#include "core/result.h"
+
+namespace checkvalve {
+
+// First thing in main, before there are threads: few malloc arenas, no SIGPIPE, the locale's character set. Remembers
+// the parent.
+void prepare_process();
+
+// Tells when the process that started this one is gone: by a SIGTERM from the kernel (PR_SET_PDEATHSIG) and, where
+// standard input is a pipe or a socket, by its end. The kernel's signal comes when the thread that started this process
+// ends, even if its process lives on.
+class ParentWatch {
+public:
+  // If the parent is not the one of prepare_process() any more, `gone` is called at once, else from the loop.
+  // `watch_input`: false if standard input was read to its end for something else.
+  ParentWatch(Loop& loop, bool watch_input, std::function<void()> gone);
+  ~ParentWatch();
+  ParentWatch(const ParentWatch&) = delete;
+  ParentWatch& operator=(const ParentWatch&) = delete;
+
+private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Calls fn on the engine thread every 100 ms while the loop runs.
+class Ticker {
+public:
+  Ticker(Loop& loop, std::function<void()> fn);
+  ~Ticker();
+  Ticker(const Ticker&) = delete;
+  Ticker& operator=(const Ticker&) = delete;
+
+private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The state's location for open_state_store: `given`, or the default place, whose folder is created. A password of the
+// secrets is put into a postgresql URL; one written by hand is refused. Kind config or state.
+Result<std::string> state_location(const std::string& given, const Secrets& secrets);
+
+} // namespace checkvalve

@@ -1,0 +1,115 @@
+#include "cli/secrets.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "cli/settings.h"
+
+extern char** environ;
+
+namespace checkvalve {
+namespace {
+
+constexpr std::size_t largest_document_bytes = 1 << 20;
+
+// Reads to the end. False with errno set on failure, with EFBIG beyond the limit.
+bool read_all(int fd, std::string& out) {
+  char buffer[4096];
+  for (;;) {
+    const ssize_t got = ::read(fd, buffer, sizeof buffer);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return false;
+    if (got == 0) return true;
+    out.append(buffer, static_cast<std::size_t>(got));
+    if (out.size() > largest_document_bytes) {
+      errno = EFBIG;
+      return false;
+    }
+  }
+}
+
+// Moves the variables of one prefix out of the environment.
+void take_environment(std::string_view prefix, SecretMap& secrets) {
+  std::vector<std::string> names;
+  for (char** entry = environ; entry && *entry; ++entry) {
+    const std::string_view text(*entry);
+    const auto equals = text.find('=');
+    if (!text.starts_with(prefix) || equals == text.npos) continue;
+    names.emplace_back(text.substr(0, equals));
+    std::string key(text.substr(prefix.size(), equals - prefix.size()));
+    std::transform(key.begin(), key.end(), key.begin(), [](unsigned char c) { return std::tolower(c); });
+    secrets[key] = Secret(std::string(text.substr(equals + 1)));
+  }
+  for (const std::string& name : names) ::unsetenv(name.c_str());
+}
+
+Failure wrong(std::string message) { return Failure(config_error("--secrets-fd", std::move(message))); }
+
+Result<void> take_secrets(const nlohmann::json& object, const std::string& where, SecretMap& secrets) {
+  if (!object.is_object()) return wrong(fmt::format("\"{}\" must be an object of secrets", where));
+  for (const auto& [key, value] : object.items()) {
+    if (!value.is_string()) return wrong(fmt::format("\"{}\".\"{}\" must be a string", where, key));
+    secrets[key] = Secret(value.get<std::string>());
+  }
+  return {};
+}
+
+} // namespace
+
+Result<void> parse_secrets_document(const std::string& text, Secrets& secrets) {
+  // Without exceptions: the parser's own messages quote the text, which holds secrets.
+  const nlohmann::json document = nlohmann::json::parse(text, nullptr, false);
+  if (document.is_discarded() || !document.is_object()) return wrong("what the descriptor gave is no JSON object");
+  for (const auto& [key, value] : document.items()) {
+    if (key == "source") CV_CHECK(take_secrets(value, key, secrets.source));
+    else if (key == "target") CV_CHECK(take_secrets(value, key, secrets.target));
+    else if (key == "state") CV_CHECK(take_secrets(value, key, secrets.state));
+    else if (key != "endpoints")
+      return wrong(fmt::format("unknown key \"{}\": source, target, endpoints and state are known", key));
+    else if (!value.is_object()) return wrong("\"endpoints\" must be an object of endpoints");
+    else
+      for (const auto& [name, object] : value.items())
+        CV_CHECK(take_secrets(object, "endpoints." + name, secrets.endpoints[name]));
+  }
+  return {};
+}
+
+Result<Secrets> read_secrets(std::optional<int> fd) {
+  Secrets secrets;
+  take_environment("CHECKVALVE_SOURCE_", secrets.source_environment);
+  take_environment("CHECKVALVE_TARGET_", secrets.target_environment);
+  take_environment("CHECKVALVE_STATE_", secrets.state);
+  if (!fd) return secrets;
+  std::string text;
+  const bool read = read_all(*fd, text);
+  const int error = errno;
+  Result<void> parsed;
+  if (read) parsed = parse_secrets_document(text, secrets);
+  ::explicit_bzero(text.data(), text.size());
+  if (!read) return wrong(fmt::format("can't read descriptor {}: {}", *fd, std::strerror(error)));
+  if (!parsed) return Failure(std::move(parsed.error()));
+  if (*fd > 2) ::close(*fd);
+  return secrets;
+}
+
+Result<Secret> read_secret_file(const std::string& path, const std::string& place) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  std::string text;
+  const bool read = fd >= 0 && read_all(fd, text);
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (!read) return Failure(config_error(place, fmt::format("can't read the secret in {}: {}", path, std::strerror(error))));
+  if (text.ends_with('\n')) text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();
+  return Secret(std::move(text));
+}
+
+} // namespace checkvalve

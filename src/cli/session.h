@@ -1,0 +1,80 @@
+// Session: what a working command runs in: the loop, its threads, the state, and where it reports to.
+#pragma once
+
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/events_json.h"
+#include "cli/options.h"
+#include "cli/process.h"
+#include "cli/progress.h"
+#include "cli/tracker.h"
+#include "sync/engine.h"
+
+namespace checkvalve {
+
+class Session : public EventSink {
+public:
+  Session(std::string command, const ProcessOptions& options);
+  ~Session() override;
+
+  // Opens --events and begins to watch the parent. Kind config.
+  Result<void> open(const Inputs& inputs);
+  // Opens the state; must have succeeded before engine() is called.
+  Result<void> open_store(const Inputs& inputs);
+
+  Engine engine() { return {loop_, *this, workers_, state_thread_, *store_, stop_}; }
+  BackendContext context(const Job& job) { return {loop_, workers_, *this, job.stall_timeout, job.connect_timeout}; }
+  StateStore& store() { return *store_; }
+  ThreadPool& state_thread() { return state_thread_; }
+  Stop& stop() { return stop_; }
+  Tracker& tracker() { return *tracker_; }
+  // For the next date of a range: counts begin anew.
+  void restart_tracker();
+
+  void emit(const EngineEvent& event) override;
+  void emit_started(const std::string& source, const std::string& target);
+
+  // Runs a command's work with signals handled, and returns its exit code, or 128 + the signal's number.
+  int run(Task<int> work);
+
+  // Prints the command's outcome: with --json the object, else the text, and the failures and the error on standard
+  // error. The object goes to the events as their summary, too.
+  void report(const Json& object, std::string_view text, const std::optional<Error>& error = std::nullopt);
+  // Prints what went wrong, with an object that holds nothing but the error, and returns its exit code.
+  int fail(const Error& error);
+  // A line on standard error, above the progress bar.
+  void tell(std::string_view line) { progress_.message(line); }
+
+  bool json() const { return options_.json; }
+  const std::string& command() const { return command_; }
+
+private:
+  void on_signal(int number);
+  void request_stop(int number);
+  void tick();
+  void write_event(const Json& event);
+
+  const std::string command_;
+  const ProcessOptions& options_;
+  Loop loop_;
+  ThreadPool workers_;
+  ThreadPool state_thread_{1};
+  Stop stop_;
+  std::optional<Tracker> tracker_;
+  Progress progress_;
+  std::unique_ptr<EventWriter> events_;
+  bool flush_is_due_ = false;
+  std::int64_t last_progress_ms_ = 0;
+  std::uint64_t last_progress_sum_ = 0;
+  std::unique_ptr<ParentWatch> parent_;
+  std::unique_ptr<StateStore> store_;
+  int signal_ = 0;
+};
+
+// "checkvalve: …" for standard error.
+std::string error_line(const Error& error);
+
+} // namespace checkvalve

@@ -1,0 +1,399 @@
+#include "protocol/libssh_transport.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <libssh/callbacks.h>
+#include <libssh/libssh.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "core/async.h"
+#include "core/path.h"
+#include "protocol/frame_assembler.h"
+#include "protocol/ssh_login.h"
+
+namespace checkvalve {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A hand-over to the engine is made when the socket is dry, or at this many bytes.
+constexpr std::size_t hand_over_bytes = 256 * 1024;
+// libssh keeps what the socket does not take in a buffer whose cost grows with its size: it gets no more than this.
+constexpr std::uint32_t write_slice_bytes = 256 * 1024;
+// libssh grows the receive window to 1.28 MB by itself; over a long way that is too little to fill the line.
+constexpr std::uint32_t receive_window_bytes = 4 * 1024 * 1024;
+constexpr std::chrono::milliseconds goodbye{1000};
+constexpr std::chrono::seconds keepalive_interval{20};
+
+// What the engine thread and the connection's thread share. The thread holds it too, so that it may outlive the
+// transport while it is stuck in a name lookup.
+struct Shared {
+  std::mutex mutex;
+  Loop* loop;                        // guarded by mutex; null once the transport is gone
+  std::vector<OutSegment> outgoing;  // guarded by mutex
+  std::vector<Chunk> inbox;          // guarded by mutex
+  std::size_t inbox_bytes = 0;       // guarded by mutex
+  bool drain_posted = false;         // guarded by mutex
+  bool thread_done = false;          // guarded by mutex
+  std::condition_variable done;      // of thread_done
+  std::atomic<bool> has_outgoing = false;
+  std::atomic<bool> stop = false;      // end now
+  std::atomic<bool> say_goodbye = false; // end once all is sent
+  std::atomic<bool> sleeping = false;  // the thread is, or is about to be, in a poll without timeout
+  std::atomic<bool> inbox_full = false;
+  int wake_fd = -1;
+
+  // Engine thread only.
+  Event opened;
+  std::optional<Result<void>> open_result;
+  TransportFacts facts;
+  SftpTransport::Receiver* receiver = nullptr;
+  Event finished;
+
+  explicit Shared(Loop& engine_loop) : loop(&engine_loop), wake_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  ~Shared() { ::close(wake_fd); }
+  void wake() {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] auto ignored = ::write(wake_fd, &one, sizeof one);
+  }
+  // From the connection's thread.
+  void post(std::function<void()> fn) {
+    std::lock_guard lock(mutex);
+    if (loop) loop->post(std::move(fn));
+  }
+};
+
+// The connection's thread.
+class Connection {
+public:
+  Connection(std::shared_ptr<Shared> shared, SshOptions options) : shared_(std::move(shared)), options_(std::move(options)) {}
+  ~Connection();
+  void run();
+
+private:
+  Result<void> connect();
+  Result<void> open_channel();
+  void prepare_event_loop();
+  // Moves packets until the connection ends; why it did.
+  Error pump();
+  bool write_outgoing(); // false: the connection is lost
+  bool write(const char* data, std::size_t size, std::size_t& done);
+  void hand_over();
+  void grow_receive_window();
+  Error lost(std::string why) const;
+  static int on_data(ssh_session, ssh_channel, void* data, std::uint32_t size, int is_stderr, void* self);
+  static int on_wake(socket_t fd, int events, void* self);
+
+  std::shared_ptr<Shared> shared_;
+  SshOptions options_;
+  SshSession session_;
+  ssh_channel channel_ = nullptr;
+  ssh_event event_ = nullptr;
+  ssh_channel_callbacks_struct callbacks_{};
+  std::deque<OutSegment> queue_;
+  std::size_t head_sent_ = 0; // of queue_.front()
+  std::size_t tail_sent_ = 0;
+  FrameAssembler assembler_;
+  std::vector<Chunk> batch_;
+  std::size_t batch_bytes_ = 0;
+  std::size_t received_since_growth_ = receive_window_bytes;
+  std::string stderr_tail_;
+  bool stream_broken_ = false;
+};
+
+Connection::~Connection() {
+  if (event_) {
+    if (session_) ssh_event_remove_session(event_, session_.get());
+    ssh_event_remove_fd(event_, shared_->wake_fd);
+    ssh_event_free(event_);
+  }
+  if (channel_) ssh_channel_free(channel_);
+}
+
+void Connection::run() {
+  Result<void> ready = connect();
+  if (ready) ready = open_channel();
+  const bool opened = ready.has_value();
+  shared_->post([shared = shared_, ready = std::move(ready), facts = opened ? ssh_facts(session_.get()) : TransportFacts()]() mutable {
+    shared->facts = std::move(facts);
+    shared->open_result = std::move(ready);
+    shared->opened.set();
+  });
+  if (!opened) return;
+  prepare_event_loop();
+  Error why = pump();
+  hand_over();
+  shared_->post([shared = shared_, why = std::move(why)] {
+    shared->finished.set();
+    if (auto* receiver = std::exchange(shared->receiver, nullptr)) receiver->on_closed(why);
+  });
+}
+
+Result<void> Connection::connect() {
+  CV_TRY(session_, configure_ssh(options_));
+  CV_CHECK(connect_ssh(session_.get(), options_, SshCancel{shared_->wake_fd}));
+  if (shared_->stop) return Failure(lost("the connection was closed"));
+  CV_CHECK(check_host_key(session_.get(), options_));
+  if (shared_->stop) return Failure(lost("the connection was closed"));
+  return log_in(session_.get(), options_);
+}
+
+Result<void> Connection::open_channel() {
+  channel_ = ssh_channel_new(session_.get());
+  if (!channel_ || ssh_channel_open_session(channel_) != SSH_OK) return Failure(lost("no channel"));
+  if (ssh_channel_request_sftp(channel_) != SSH_OK)
+    return Failure(make_error(ErrorKind::unsupported, "connect", options_.display(),
+                              fmt::format("the server refuses the sftp subsystem: {}", escape_bytes(ssh_get_error(session_.get())))));
+  return {};
+}
+
+void Connection::prepare_event_loop() {
+  ssh_set_blocking(session_.get(), 0);
+  // libssh reads and writes only after poll has told that it can, so that EAGAIN does not happen; but a blocking write
+  // of a large buffer would keep this thread from reading.
+  const int fd = ssh_get_fd(session_.get());
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+  callbacks_.userdata = this;
+  callbacks_.channel_data_function = &Connection::on_data;
+  ssh_callbacks_init(&callbacks_);
+  ssh_set_channel_callbacks(channel_, &callbacks_);
+  event_ = ssh_event_new();
+  ssh_event_add_session(event_, session_.get());
+  ssh_event_add_fd(event_, shared_->wake_fd, POLLIN, &Connection::on_wake, this);
+}
+
+Error Connection::pump() {
+  bool busy = true;
+  auto last_traffic = Clock::now();
+  for (;;) {
+    if (shared_->stop) return lost("the connection was closed");
+    grow_receive_window();
+    if (!write_outgoing()) return lost(escape_bytes(ssh_get_error(session_.get())));
+    if (shared_->say_goodbye && queue_.empty() && !shared_->has_outgoing && (ssh_get_status(session_.get()) & SSH_WRITE_PENDING) == 0)
+      return lost("the connection was closed");
+    if (shared_->inbox_full) { // the engine thread is slow: leave what comes with the kernel
+      pollfd wait{shared_->wake_fd, POLLIN, 0};
+      ::poll(&wait, 1, static_cast<int>(std::chrono::milliseconds(keepalive_interval).count()));
+      on_wake(shared_->wake_fd, 0, this);
+      continue;
+    }
+    int timeout_ms = 0;
+    if (!busy) {
+      hand_over();
+      shared_->sleeping = true;
+      if (!shared_->has_outgoing && !shared_->stop && !shared_->say_goodbye)
+        timeout_ms = static_cast<int>(std::chrono::milliseconds(keepalive_interval).count());
+    }
+    const int rc = ssh_event_dopoll(event_, timeout_ms);
+    shared_->sleeping = false;
+    busy = rc == SSH_OK;
+    if (rc == SSH_ERROR || !ssh_is_connected(session_.get())) return lost(escape_bytes(ssh_get_error(session_.get())));
+    if (stream_broken_)
+      return make_error(ErrorKind::protocol, "talk to", options_.display(),
+                        fmt::format("the server does not speak SFTP: {}. (Does its login shell print text?)", assembler_.fault()));
+    if (ssh_channel_is_eof(channel_) || ssh_channel_is_closed(channel_)) {
+      const bool said = !stderr_tail_.empty();
+      return lost(said ? "the server ended the SFTP subsystem: " + escape_bytes(stderr_tail_) : "the server ended the SFTP subsystem");
+    }
+    if (batch_bytes_ >= hand_over_bytes) hand_over();
+    if (busy) {
+      last_traffic = Clock::now();
+    } else if (Clock::now() - last_traffic >= keepalive_interval) {
+      ssh_send_ignore(session_.get(), "");
+      last_traffic = Clock::now();
+    }
+  }
+}
+
+Error Connection::lost(std::string why) const {
+  if (why.empty()) why = "the connection was lost";
+  return make_error(ErrorKind::connection, "talk to", options_.display(), std::move(why));
+}
+
+int Connection::on_wake(socket_t, int, void* user) {
+  std::uint64_t count = 0;
+  [[maybe_unused]] auto ignored = ::read(static_cast<Connection*>(user)->shared_->wake_fd, &count, sizeof count);
+  return 0;
+}
+
+int Connection::on_data(ssh_session, ssh_channel, void* data, std::uint32_t size, int is_stderr, void* user) {
+  auto* self = static_cast<Connection*>(user);
+  constexpr std::size_t kept_stderr_bytes = 4096;
+  if (is_stderr) {
+    self->stderr_tail_.append(static_cast<const char*>(data), size);
+    if (self->stderr_tail_.size() > kept_stderr_bytes) self->stderr_tail_.erase(0, self->stderr_tail_.size() - kept_stderr_bytes);
+    return static_cast<int>(size);
+  }
+  self->received_since_growth_ += size;
+  const std::size_t before = self->batch_.size();
+  if (!self->assembler_.feed({static_cast<const std::byte*>(data), size}, self->batch_)) self->stream_broken_ = true;
+  for (std::size_t i = before; i < self->batch_.size(); ++i) self->batch_bytes_ += self->batch_[i].size();
+  return static_cast<int>(size);
+}
+
+// A read of more bytes than the window holds makes libssh announce a window of that size. on_data takes all bytes, so
+// that the read itself never gets any.
+void Connection::grow_receive_window() {
+  if (received_since_growth_ < receive_window_bytes / 2) return;
+  received_since_growth_ = 0;
+  char unused = 0;
+  ssh_channel_read_timeout(channel_, &unused, receive_window_bytes, 0, 0);
+}
+
+void Connection::hand_over() {
+  if (batch_.empty()) return;
+  bool post = false;
+  {
+    std::lock_guard lock(shared_->mutex);
+    if (shared_->inbox.empty())
+      shared_->inbox.swap(batch_);
+    else
+      std::ranges::move(batch_, std::back_inserter(shared_->inbox));
+    shared_->inbox_bytes += batch_bytes_;
+    if (shared_->inbox_bytes >= inbox_limit_bytes) shared_->inbox_full = true;
+    post = !std::exchange(shared_->drain_posted, true);
+  }
+  batch_.clear();
+  batch_bytes_ = 0;
+  if (!post) return;
+  shared_->post([shared = shared_] {
+    std::vector<Chunk> frames;
+    {
+      std::lock_guard lock(shared->mutex);
+      frames.swap(shared->inbox);
+      shared->inbox_bytes = 0;
+      shared->drain_posted = false;
+    }
+    if (shared->inbox_full.exchange(false)) shared->wake();
+    if (shared->receiver && !frames.empty()) shared->receiver->on_frames(std::move(frames));
+  });
+}
+
+bool Connection::write_outgoing() {
+  if (shared_->has_outgoing.exchange(false)) {
+    std::lock_guard lock(shared_->mutex);
+    for (auto& segment : shared_->outgoing) queue_.push_back(std::move(segment));
+    shared_->outgoing.clear();
+  }
+  std::size_t slice = 0;
+  while (!queue_.empty() && slice < write_slice_bytes) {
+    if (ssh_get_status(session_.get()) & SSH_WRITE_PENDING) return true;
+    OutSegment& front = queue_.front();
+    const std::size_t before = head_sent_ + tail_sent_;
+    if (head_sent_ < front.head.size()) {
+      if (!write(front.head.data(), front.head.size(), head_sent_)) return false;
+      if (head_sent_ < front.head.size()) return true;
+    }
+    if (!write(reinterpret_cast<const char*>(front.tail.data()), front.tail.size(), tail_sent_)) return false;
+    if (tail_sent_ < front.tail.size()) return true;
+    slice += head_sent_ + tail_sent_ - before;
+    queue_.pop_front();
+    head_sent_ = tail_sent_ = 0;
+  }
+  return true;
+}
+
+// Writes from `done` on as much as the channel's window takes now, and counts it in `done`.
+bool Connection::write(const char* data, std::size_t size, std::size_t& done) {
+  while (done < size) {
+    const std::uint32_t window = ssh_channel_window_size(channel_);
+    const auto count = static_cast<std::uint32_t>(std::min<std::size_t>({size - done, window, write_slice_bytes}));
+    if (count == 0) return true;
+    const int written = ssh_channel_write(channel_, data + done, count);
+    if (written < 0) return false;
+    if (written == 0) return true; // keys are being exchanged anew
+    done += static_cast<std::size_t>(written);
+    if (ssh_get_status(session_.get()) & SSH_WRITE_PENDING) return true;
+  }
+  return true;
+}
+
+class LibsshTransport : public SftpTransport {
+public:
+  LibsshTransport(Loop& loop, SshOptions options) : shared_(std::make_shared<Shared>(loop)), options_(std::move(options)) {}
+  ~LibsshTransport() override;
+  Task<Result<void>> open() override;
+  void start(Receiver& receiver) override { shared_->receiver = &receiver; }
+  void send(std::vector<OutSegment> segments) override;
+  void shutdown() override;
+  Task<void> close() override;
+  TransportFacts facts() const override { return shared_->facts; }
+
+private:
+  std::shared_ptr<Shared> shared_;
+  SshOptions options_;
+  bool started_ = false;
+};
+
+Task<Result<void>> LibsshTransport::open() {
+  started_ = true;
+  auto shared = shared_;
+  // Signals belong to the engine thread: this one is started with all of them blocked.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread([shared, options = std::move(options_)]() mutable {
+    {
+      Connection connection(shared, std::move(options));
+      connection.run();
+    }
+    std::lock_guard lock(shared->mutex);
+    shared->thread_done = true;
+    shared->done.notify_all();
+  }).detach();
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  co_await shared->opened;
+  co_return std::move(*shared->open_result);
+}
+
+void LibsshTransport::send(std::vector<OutSegment> segments) {
+  {
+    std::lock_guard lock(shared_->mutex);
+    for (auto& segment : segments) shared_->outgoing.push_back(std::move(segment));
+  }
+  shared_->has_outgoing = true;
+  if (shared_->sleeping.exchange(false)) shared_->wake();
+}
+
+void LibsshTransport::shutdown() {
+  shared_->receiver = nullptr;
+  shared_->stop = true;
+  shared_->wake();
+}
+
+Task<void> LibsshTransport::close() {
+  shared_->receiver = nullptr;
+  if (!started_) co_return;
+  shared_->say_goodbye = true;
+  shared_->wake();
+  Loop& loop = *Loop::current();
+  const auto deadline = Clock::now() + goodbye;
+  while (!shared_->finished.is_set() && Clock::now() < deadline) co_await loop.sleep(std::chrono::milliseconds(2));
+  shutdown();
+}
+
+LibsshTransport::~LibsshTransport() {
+  shutdown();
+  std::unique_lock lock(shared_->mutex);
+  if (started_) shared_->done.wait_for(lock, goodbye, [this] { return shared_->thread_done; });
+  shared_->loop = nullptr;
+}
+
+} // namespace
+
+std::unique_ptr<SftpTransport> make_libssh_transport(Loop& loop, SshOptions options) {
+  return std::make_unique<LibsshTransport>(loop, std::move(options));
+}
+
+} // namespace checkvalve

@@ -1,0 +1,499 @@
+#include "protocol/sftp_session.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <asio/steady_timer.hpp>
+
+#include "core/path.h"
+
+namespace checkvalve {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Payloads below this are copied behind their header: one write of the transport carries many packets.
+constexpr std::size_t copied_payload_bytes = 32 * 1024;
+// A server's limits are taken up to what one Chunk is good for.
+constexpr std::uint64_t largest_request_bytes = 1024 * 1024;
+constexpr std::uint64_t smallest_request_bytes = 4 * 1024;
+
+// Extensions with the versions that this client speaks (OpenSSH's PROTOCOL, section 4).
+constexpr std::pair<std::string_view, std::string_view> spoken[] = {
+    {"posix-rename@openssh.com", "1"}, {"hardlink@openssh.com", "1"}, {"fsync@openssh.com", "1"},
+    {"statvfs@openssh.com", "2"},      {"limits@openssh.com", "1"},
+};
+
+
+} // namespace
+
+struct SftpSession::Waiter {
+  std::coroutine_handle<> handle;
+  std::optional<Result<Reply>> reply;
+};
+
+class SftpSession::ReplyAwaiter {
+public:
+  ReplyAwaiter(SftpSession& session, std::uint32_t id) : session_(session), id_(id) {}
+  ReplyAwaiter(const ReplyAwaiter&) = delete;
+  ~ReplyAwaiter() {
+    if (waiter_.handle && !waiter_.reply) session_.waiters_[id_] = nullptr;
+  }
+  bool await_ready() const { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    waiter_.handle = handle;
+    if (session_.waiters_.empty()) session_.last_heard_ = Clock::now();
+    session_.waiters_[id_] = &waiter_;
+    session_.watch_for_stall();
+  }
+  Result<Reply> await_resume() { return std::move(*waiter_.reply); }
+
+private:
+  SftpSession& session_;
+  std::uint32_t id_;
+  Waiter waiter_;
+};
+
+struct SftpSession::StallTimer {
+  explicit StallTimer(Loop& loop) : timer(loop.context()) {}
+  asio::steady_timer timer;
+  bool armed = false;
+};
+
+SftpSession::SftpSession(Loop& loop, std::unique_ptr<SftpTransport> transport, std::string peer, SftpSessionOptions options)
+    : loop_(loop), transport_(std::move(transport)), peer_(std::move(peer)), options_(options),
+      slots_(std::max(1u, options.requests_in_flight)), stall_timer_(std::make_unique<StallTimer>(loop)) {}
+
+SftpSession::~SftpSession() { transport_->shutdown(); }
+
+Task<Result<std::shared_ptr<SftpSession>>> SftpSession::open(Loop& loop, std::unique_ptr<SftpTransport> transport,
+                                                             std::string peer, SftpSessionOptions options) {
+  CV_CO_CHECK(co_await transport->open());
+  std::shared_ptr<SftpSession> session(new SftpSession(loop, std::move(transport), std::move(peer), options));
+  session->transport_->start(*session);
+  if (auto greeted = co_await session->greet(); !greeted) {
+    co_await session->close();
+    co_return Failure(greeted.error());
+  }
+  co_return session;
+}
+
+// Section 4: INIT and VERSION come before all else.
+Task<Result<void>> SftpSession::greet() {
+  constexpr std::uint32_t our_version = 3;
+  PacketBuilder init(PacketType::init);
+  queue(init.finish(our_version), {});
+  last_heard_ = Clock::now();
+  watch_for_stall();
+  co_await version_came_;
+  if (closed_) co_return Failure(*closed_);
+  co_await ask_limits();
+  co_return co_await find_login_directory();
+}
+
+void SftpSession::note_extensions(const VersionReply& reply) {
+  version_ = reply.version;
+  for (const auto& [name, data] : reply.extensions) extensions_[name] = data;
+}
+
+bool SftpSession::has(std::string_view extension) const {
+  if (refused_.contains(extension)) return false;
+  const auto known = std::ranges::find(spoken, extension, [](const auto& pair) { return pair.first; });
+  const auto advertised = extensions_.find(extension);
+  return known != std::end(spoken) && advertised != extensions_.end() && advertised->second == known->second;
+}
+
+void SftpSession::disable(std::string_view extension) { refused_[std::string(extension)] = true; }
+
+Task<void> SftpSession::ask_limits() {
+  if (has("limits@openssh.com")) {
+    PacketBuilder packet(PacketType::extended);
+    packet.string("limits@openssh.com");
+    const auto sent = Clock::now();
+    auto reply = co_await call(std::move(packet));
+    if (reply && reply->type == PacketType::extended_reply) {
+      round_trip_ = std::min(round_trip_, std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - sent));
+      if (auto limits = parse_limits(reply->body.bytes())) {
+        const auto within = [](std::uint64_t limit, std::uint32_t otherwise) {
+          return limit == 0 ? otherwise
+                            : static_cast<std::uint32_t>(std::clamp(limit, smallest_request_bytes, largest_request_bytes));
+        };
+        limits_.read_bytes = within(limits->read_bytes, limits_.read_bytes);
+        limits_.write_bytes = within(limits->write_bytes, limits_.write_bytes);
+        if (limits->open_handles != 0)
+          limits_.open_handles = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(limits->open_handles, 1, 65'536));
+      }
+    } else {
+      disable("limits@openssh.com");
+    }
+  }
+  if (options_.open_handles != 0) limits_.open_handles = options_.open_handles;
+  handles_.release(limits_.open_handles);
+}
+
+Task<Result<void>> SftpSession::find_login_directory() {
+  const auto sent = Clock::now();
+  CV_CO_TRY(login_directory_, co_await real_path("."));
+  round_trip_ = std::min(round_trip_, std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - sent));
+  co_return Result<void>();
+}
+
+// --- requests ---------------------------------------------------------------------------------------------------------
+
+Task<Result<std::string>> SftpSession::open_file(std::string path, std::uint32_t flags, FileAttributes attributes) {
+  PacketBuilder packet(PacketType::open);
+  packet.string(path).u32(flags).attributes(attributes);
+  co_return co_await call_handle(std::move(packet), {"open", std::move(path)});
+}
+
+Task<Result<void>> SftpSession::close_handle(std::string handle) {
+  PacketBuilder packet(PacketType::close);
+  packet.string(handle);
+  co_return co_await call_status(std::move(packet), {"close", {}});
+}
+
+Task<void> SftpSession::close_and_release(std::shared_ptr<SftpSession> self, std::string handle) {
+  co_await self->close_handle(std::move(handle));
+  self->handles_.release();
+}
+
+void SftpSession::close_later(std::string handle) { detach(close_and_release(shared_from_this(), std::move(handle))); }
+
+Task<Result<Chunk>> SftpSession::read(std::string_view handle, std::uint64_t offset, std::uint32_t size) {
+  PacketBuilder packet(PacketType::read);
+  packet.string(handle).u64(offset).u32(size);
+  auto reply = co_await call(std::move(packet));
+  if (!reply) co_return Failure(std::move(reply.error()));
+  const Request request{"read", {}};
+  if (reply->type == PacketType::data) {
+    if (narrow_to_data(reply->body) && reply->body.size() <= size) co_return std::move(reply->body);
+    break_protocol("a malformed DATA packet");
+    co_return Failure(*closed_);
+  }
+  if (reply->type != PacketType::status) co_return unexpected_reply(*reply, request);
+  auto status = parse_status(reply->body.bytes());
+  if (status && status->code == static_cast<std::uint32_t>(StatusCode::eof)) co_return Chunk();
+  if (status && status->code == static_cast<std::uint32_t>(StatusCode::ok)) co_return unexpected_reply(*reply, request);
+  co_return Failure(status_error(reply->body.bytes(), request));
+}
+
+Task<Result<void>> SftpSession::write(std::string_view handle, std::uint64_t offset, Chunk chunk) {
+  PacketBuilder packet(PacketType::write);
+  packet.string(handle).u64(offset).string_header(static_cast<std::uint32_t>(chunk.size()));
+  co_return co_await call_status(std::move(packet), {"write", {}}, std::move(chunk));
+}
+
+Task<Result<std::string>> SftpSession::open_directory(std::string path) {
+  PacketBuilder packet(PacketType::opendir);
+  packet.string(path);
+  co_return co_await call_handle(std::move(packet), {"list", std::move(path)});
+}
+
+Task<Result<std::vector<NameEntry>>> SftpSession::read_directory(std::string_view handle) {
+  PacketBuilder packet(PacketType::readdir);
+  packet.string(handle);
+  const Request request{"list", {}};
+  auto reply = co_await call(std::move(packet));
+  if (!reply) co_return Failure(std::move(reply.error()));
+  if (reply->type == PacketType::name) {
+    auto names = parse_names(reply->body.bytes());
+    if (names && !names->empty()) co_return std::move(*names);
+    break_protocol(names ? "a READDIR reply without a name" : "a malformed NAME packet");
+    co_return Failure(*closed_);
+  }
+  if (reply->type != PacketType::status) co_return unexpected_reply(*reply, request);
+  auto status = parse_status(reply->body.bytes());
+  if (status && status->code == static_cast<std::uint32_t>(StatusCode::eof)) co_return std::vector<NameEntry>();
+  if (status && status->code == static_cast<std::uint32_t>(StatusCode::ok)) co_return unexpected_reply(*reply, request);
+  co_return Failure(status_error(reply->body.bytes(), request));
+}
+
+Task<Result<FileAttributes>> SftpSession::stat(std::string path) {
+  PacketBuilder packet(PacketType::stat);
+  packet.string(path);
+  co_return co_await call_attributes(std::move(packet), {"stat", std::move(path)});
+}
+
+Task<Result<FileAttributes>> SftpSession::lstat(std::string path) {
+  PacketBuilder packet(PacketType::lstat);
+  packet.string(path);
+  co_return co_await call_attributes(std::move(packet), {"stat", std::move(path)});
+}
+
+Task<Result<FileAttributes>> SftpSession::fstat(std::string_view handle) {
+  PacketBuilder packet(PacketType::fstat);
+  packet.string(handle);
+  co_return co_await call_attributes(std::move(packet), {"stat", {}});
+}
+
+Task<Result<void>> SftpSession::fsetstat(std::string_view handle, FileAttributes attributes) {
+  PacketBuilder packet(PacketType::fsetstat);
+  packet.string(handle).attributes(attributes);
+  co_return co_await call_status(std::move(packet), {"set times and mode of", {}});
+}
+
+Task<Result<void>> SftpSession::make_directory(std::string path, FileAttributes attributes) {
+  PacketBuilder packet(PacketType::mkdir);
+  packet.string(path).attributes(attributes);
+  co_return co_await call_status(std::move(packet), {"mkdir", std::move(path)});
+}
+
+Task<Result<void>> SftpSession::remove(std::string path) {
+  PacketBuilder packet(PacketType::remove);
+  packet.string(path);
+  co_return co_await call_status(std::move(packet), {"remove", std::move(path)});
+}
+
+Task<Result<void>> SftpSession::rename(std::string from, std::string to) {
+  PacketBuilder packet(PacketType::rename);
+  packet.string(from).string(to);
+  co_return co_await call_status(std::move(packet), {"rename", std::move(to)});
+}
+
+Task<Result<std::string>> SftpSession::real_path(std::string path) {
+  PacketBuilder packet(PacketType::realpath);
+  packet.string(path);
+  co_return co_await call_name(std::move(packet), {"realpath", std::move(path)});
+}
+
+Task<Result<std::string>> SftpSession::read_link(std::string path) {
+  PacketBuilder packet(PacketType::readlink);
+  packet.string(path);
+  co_return co_await call_name(std::move(packet), {"readlink", std::move(path)});
+}
+
+Task<Result<void>> SftpSession::symlink(std::string target_text, std::string link_path) {
+  PacketBuilder packet(PacketType::symlink);
+  packet.string(target_text).string(link_path);
+  co_return co_await call_status(std::move(packet), {"symlink", std::move(link_path)});
+}
+
+Task<Result<void>> SftpSession::posix_rename(std::string from, std::string to) {
+  PacketBuilder packet(PacketType::extended);
+  packet.string("posix-rename@openssh.com").string(from).string(to);
+  co_return co_await call_status(std::move(packet), {"rename", std::move(to)});
+}
+
+Task<Result<void>> SftpSession::hard_link(std::string existing, std::string path) {
+  PacketBuilder packet(PacketType::extended);
+  packet.string("hardlink@openssh.com").string(existing).string(path);
+  co_return co_await call_status(std::move(packet), {"link", std::move(path)});
+}
+
+Task<Result<void>> SftpSession::fsync(std::string_view handle) {
+  PacketBuilder packet(PacketType::extended);
+  packet.string("fsync@openssh.com").string(handle);
+  co_return co_await call_status(std::move(packet), {"fsync", {}});
+}
+
+Task<Result<FileSystemReply>> SftpSession::file_system(std::string path) {
+  PacketBuilder packet(PacketType::extended);
+  packet.string("statvfs@openssh.com").string(path);
+  const Request request{"statvfs", std::move(path)};
+  auto reply = co_await call(std::move(packet));
+  if (!reply) co_return Failure(std::move(reply.error()));
+  if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
+  auto parsed = parse_file_system(reply->body.bytes());
+  if (reply->type != PacketType::extended_reply || !parsed) co_return unexpected_reply(*reply, request);
+  co_return *parsed;
+}
+
+Task<Error> SftpSession::diagnose(Error error, std::string directory) {
+  constexpr std::uint64_t full_bytes = 256 * 1024; // less free space than this fails writes
+  if (error.kind != ErrorKind::io || !has("statvfs@openssh.com")) co_return error;
+  auto usage = co_await file_system(std::move(directory));
+  if (!usage) co_return error;
+  const bool bytes_gone = usage->blocks_available <= full_bytes / std::max<std::uint64_t>(1, usage->fragment_bytes);
+  const bool files_gone = usage->files != 0 && usage->files_available == 0;
+  if (!bytes_gone && !files_gone) co_return error;
+  error.kind = ErrorKind::no_space;
+  error.message = bytes_gone ? "no space left on the server's disk" : "no file numbers (inodes) left on the server's disk";
+  co_return error;
+}
+
+// --- calls and replies ------------------------------------------------------------------------------------------------
+
+Task<Result<SftpSession::Reply>> SftpSession::call(PacketBuilder packet, Chunk payload) {
+  auto self = shared_from_this();
+  co_await slots_.acquire();
+  if (closed_) {
+    slots_.release();
+    co_return Failure(*closed_);
+  }
+  while (waiters_.contains(next_id_)) ++next_id_;
+  const std::uint32_t id = next_id_++;
+  const std::size_t payload_bytes = payload.size();
+  queue(packet.finish(id, payload_bytes), std::move(payload));
+  auto reply = co_await ReplyAwaiter(*this, id);
+  slots_.release();
+  co_return reply;
+}
+
+Task<Result<void>> SftpSession::call_status(PacketBuilder packet, Request request, Chunk payload) {
+  auto reply = co_await call(std::move(packet), std::move(payload));
+  if (!reply) co_return Failure(std::move(reply.error()));
+  if (reply->type != PacketType::status) co_return unexpected_reply(*reply, request);
+  auto status = parse_status(reply->body.bytes());
+  if (status && status->code == static_cast<std::uint32_t>(StatusCode::ok)) co_return Result<void>();
+  co_return Failure(status_error(reply->body.bytes(), request));
+}
+
+Task<Result<std::string>> SftpSession::call_handle(PacketBuilder packet, Request request) {
+  auto reply = co_await call(std::move(packet));
+  if (!reply) co_return Failure(std::move(reply.error()));
+  if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
+  auto handle = parse_handle(reply->body.bytes());
+  if (reply->type != PacketType::handle || !handle) co_return unexpected_reply(*reply, request);
+  co_return std::move(*handle);
+}
+
+Task<Result<FileAttributes>> SftpSession::call_attributes(PacketBuilder packet, Request request) {
+  auto reply = co_await call(std::move(packet));
+  if (!reply) co_return Failure(std::move(reply.error()));
+  if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
+  auto attributes = parse_attributes(reply->body.bytes());
+  if (reply->type != PacketType::attrs || !attributes) co_return unexpected_reply(*reply, request);
+  co_return *attributes;
+}
+
+Task<Result<std::string>> SftpSession::call_name(PacketBuilder packet, Request request) {
+  auto reply = co_await call(std::move(packet));
+  if (!reply) co_return Failure(std::move(reply.error()));
+  if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
+  auto names = parse_names(reply->body.bytes());
+  if (reply->type != PacketType::name || !names || names->size() != 1) co_return unexpected_reply(*reply, request);
+  co_return std::move(names->front().name);
+}
+
+void SftpSession::queue(std::string_view packet, Chunk payload) {
+  if (outgoing_.empty() || !outgoing_.back().tail.empty()) outgoing_.emplace_back();
+  OutSegment& segment = outgoing_.back();
+  segment.head += packet;
+  if (payload.size() < copied_payload_bytes)
+    segment.head += payload.text();
+  else
+    segment.tail = std::move(payload);
+  if (flush_planned_) return;
+  flush_planned_ = true;
+  loop_.at_end_of_turn([self = weak_from_this()] {
+    if (auto session = self.lock()) session->flush();
+  });
+}
+
+void SftpSession::flush() {
+  flush_planned_ = false;
+  if (!closed_ && !outgoing_.empty()) transport_->send(std::exchange(outgoing_, {}));
+}
+
+void SftpSession::on_frames(std::vector<Chunk> frames) {
+  last_heard_ = Clock::now();
+  for (auto& frame : frames) {
+    if (closed_) return;
+    on_frame(std::move(frame));
+  }
+}
+
+void SftpSession::on_frame(Chunk frame) {
+  PacketReader header(frame.bytes());
+  const auto type = static_cast<PacketType>(header.u8());
+  if (version_ == 0) {
+    auto version = parse_version(frame.bytes().subspan(1));
+    if (type != PacketType::version || !version) return break_protocol("something else than VERSION first");
+    if (version->version < 3) return break_protocol(fmt::format("SFTP version {}; 3 is needed", version->version));
+    note_extensions(*version);
+    version_came_.set();
+    return;
+  }
+  const std::uint32_t id = header.u32();
+  if (header.failed()) return break_protocol("a packet without a request id");
+  const auto waiting = waiters_.find(id);
+  if (waiting == waiters_.end()) return break_protocol("a reply to a request that was never made");
+  Waiter* waiter = waiting->second;
+  waiters_.erase(waiting);
+  if (!waiter) return;
+  frame.narrow(5, frame.size() - 5);
+  waiter->reply.emplace(Reply{type, std::move(frame)});
+  loop_.resume_soon(waiter->handle);
+}
+
+void SftpSession::on_closed(Error error) { fail(std::move(error)); }
+
+void SftpSession::fail(Error error) {
+  if (closed_) return;
+  closed_ = std::move(error);
+  transport_->shutdown();
+  outgoing_.clear();
+  stall_timer_->timer.cancel();
+  for (auto& [id, waiter] : std::exchange(waiters_, {})) {
+    if (!waiter) continue;
+    waiter->reply.emplace(Failure(*closed_));
+    loop_.resume_soon(waiter->handle);
+  }
+  version_came_.set();
+}
+
+void SftpSession::break_protocol(std::string what) {
+  fail(make_error(ErrorKind::protocol, "talk to", peer_, "the server breaks the SFTP protocol: it sent " + std::move(what)));
+}
+
+Failure SftpSession::unexpected_reply(const Reply& reply, const Request& request) {
+  break_protocol(fmt::format("a malformed or wrong reply (type {}) to {}", static_cast<int>(reply.type), request.operation));
+  return Failure(*closed_);
+}
+
+Error SftpSession::status_error(std::span<const std::byte> body, const Request& request) const {
+  const auto status = parse_status(body);
+  const auto make = [&](ErrorKind kind, std::string message) {
+    return make_error(kind, std::string(request.operation), escape_bytes(request.path), std::move(message));
+  };
+  if (!status) return make(ErrorKind::protocol, "a malformed STATUS packet");
+  switch (static_cast<StatusCode>(status->code)) {
+  case StatusCode::no_such_file:
+  case StatusCode::no_such_path: return make(ErrorKind::not_found, "no such file or directory");
+  case StatusCode::permission_denied: return make(ErrorKind::permission, "permission denied");
+  case StatusCode::write_protect: return make(ErrorKind::permission, "the file system is read-only");
+  case StatusCode::op_unsupported: return make(ErrorKind::unsupported, "the server does not support this");
+  case StatusCode::file_already_exists: return make(ErrorKind::exists, "the name exists");
+  case StatusCode::no_space_on_filesystem: return make(ErrorKind::no_space, "no space left on the server's disk");
+  case StatusCode::quota_exceeded: return make(ErrorKind::no_space, "the quota on the server is used up");
+  case StatusCode::not_a_directory: return make(ErrorKind::not_a_directory, "not a directory");
+  case StatusCode::file_is_a_directory: return make(ErrorKind::is_a_directory, "is a directory");
+  case StatusCode::no_connection:
+  case StatusCode::connection_lost: return make(ErrorKind::connection, "the server lost its connection to the storage");
+  // OpenSSH answers so for EINVAL and ENAMETOOLONG.
+  case StatusCode::bad_message: return make(ErrorKind::invalid_name, "the server can't hold this name");
+  default: break;
+  }
+  std::string said = escape_bytes(status->message);
+  return make(ErrorKind::io, said.empty() || said == "Failure" ? fmt::format("the server says only that it failed (code {})", status->code)
+                                                               : fmt::format("the server says: {} (code {})", said, status->code));
+}
+
+void SftpSession::watch_for_stall() {
+  if (stall_timer_->armed || closed_) return;
+  const auto timeout = version_ == 0 ? options_.connect_timeout : options_.stall_timeout;
+  stall_timer_->armed = true;
+  stall_timer_->timer.expires_at(last_heard_ + timeout);
+  stall_timer_->timer.async_wait([weak = weak_from_this(), timeout](const std::error_code& error) {
+    auto self = weak.lock();
+    if (!self) return;
+    self->stall_timer_->armed = false;
+    if (error || self->closed_) return;
+    if (self->version_ != 0 && self->waiters_.empty()) return;
+    if (Clock::now() - self->last_heard_ >= timeout)
+      return self->fail(make_error(ErrorKind::timeout, "talk to", self->peer_,
+                                   fmt::format("the server did not answer for {} s", timeout.count() / 1000.0)));
+    self->watch_for_stall();
+  });
+}
+
+Task<void> SftpSession::close() {
+  flush();
+  const auto self = shared_from_this();
+  if (!closed_) {
+    co_await transport_->close();
+    fail(make_error(ErrorKind::connection, "talk to", peer_, "the connection was closed"));
+  }
+}
+
+} // namespace checkvalve

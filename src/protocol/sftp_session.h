@@ -1,0 +1,168 @@
+// SftpSession: one SFTP version 3 conversation (draft-ietf-secsh-filexfer-02) with OpenSSH's extensions (OpenSSH's
+// PROTOCOL, section 4). Every call is a coroutine; any number may be under way, and each costs one round trip: requests
+// made in one turn of the loop go out together, in the order in which they were made.
+//
+// Engine thread only. Paths are the server's: absolute, bytes. Errors carry the path, escaped. When the connection is
+// lost, or nothing was heard for the stall timeout while a reply was due, every call fails with a temporary error, and
+// so does each later one: make a new session.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/async.h"
+#include "core/chunk.h"
+#include "core/result.h"
+#include "core/task.h"
+#include "protocol/sftp_packet.h"
+#include "protocol/transport.h"
+
+namespace checkvalve {
+
+struct SftpSessionOptions {
+  std::chrono::milliseconds stall_timeout{60'000};
+  std::chrono::milliseconds connect_timeout{20'000}; // for VERSION to come
+  std::uint32_t requests_in_flight = 2048;           // further calls wait
+  std::uint32_t open_handles = 0;                    // 0: the server's limit, or default_open_handles
+};
+
+inline constexpr std::uint32_t default_open_handles = 256;
+
+// The server's limits on one request and on the session (limits@openssh.com), or what every server must take.
+struct SftpLimits {
+  std::uint32_t read_bytes = 32 * 1024;
+  std::uint32_t write_bytes = 32 * 1024;
+  std::uint32_t open_handles = default_open_handles;
+};
+
+class SftpSession : public std::enable_shared_from_this<SftpSession>, private SftpTransport::Receiver {
+public:
+  // Opens the transport, exchanges INIT and VERSION, and asks for limits and the login directory. `peer` names the
+  // server in errors.
+  static Task<Result<std::shared_ptr<SftpSession>>> open(Loop& loop, std::unique_ptr<SftpTransport> transport, std::string peer,
+                                                         SftpSessionOptions options);
+  ~SftpSession() override;
+
+  bool alive() const { return !closed_; }
+  // Why the session ended; only when it is not alive.
+  const Error& end_error() const { return *closed_; }
+  const SftpLimits& limits() const { return limits_; }
+  const std::string& login_directory() const { return login_directory_; }
+  // The shortest that a request of a few bytes took so far.
+  std::chrono::microseconds round_trip() const { return round_trip_; }
+  std::uint32_t version() const { return version_; }
+  // Name → version, as the server advertised them.
+  const std::map<std::string, std::string, std::less<>>& extensions() const { return extensions_; }
+  // Whether the server has the extension in the version that we speak, and has not refused it since.
+  bool has(std::string_view extension) const;
+  // Leaves an extension alone that the server refused.
+  void disable(std::string_view extension);
+  TransportFacts facts() const { return transport_->facts(); }
+  // How many handles may be open; take one before open() and opendir(), give it back after close.
+  Semaphore& handles() { return handles_; }
+
+  Task<Result<std::string>> open_file(std::string path, std::uint32_t flags, FileAttributes attributes);
+  // On success the server has no more say in it; on an error the bytes written may be lost.
+  Task<Result<void>> close_handle(std::string handle);
+  // Closes and gives the permit of handles() back, waiting for nothing.
+  void close_later(std::string handle);
+  // Up to `size` bytes, fewer where the server likes; empty at the end of the file.
+  Task<Result<Chunk>> read(std::string_view handle, std::uint64_t offset, std::uint32_t size);
+  Task<Result<void>> write(std::string_view handle, std::uint64_t offset, Chunk chunk);
+  Task<Result<std::string>> open_directory(std::string path);
+  // The next names, "." and ".." among them; empty at the end.
+  Task<Result<std::vector<NameEntry>>> read_directory(std::string_view handle);
+
+  Task<Result<FileAttributes>> stat(std::string path);
+  Task<Result<FileAttributes>> lstat(std::string path);
+  Task<Result<FileAttributes>> fstat(std::string_view handle);
+  Task<Result<void>> fsetstat(std::string_view handle, FileAttributes attributes);
+  Task<Result<void>> make_directory(std::string path, FileAttributes attributes);
+  Task<Result<void>> remove(std::string path);
+  // Whether an existing `to` is replaced depends on the server: OpenSSH refuses.
+  Task<Result<void>> rename(std::string from, std::string to);
+  Task<Result<std::string>> real_path(std::string path);
+  Task<Result<std::string>> read_link(std::string path);
+  // OpenSSH takes the arguments of SYMLINK in the order (target, link), not (link, target) as in the draft; so do most.
+  Task<Result<void>> symlink(std::string target_text, std::string link_path);
+
+  // Extensions; unsupported without them.
+  Task<Result<void>> posix_rename(std::string from, std::string to); // posix-rename@openssh.com: replaces atomically
+  Task<Result<void>> hard_link(std::string existing, std::string path); // hardlink@openssh.com: never replaces
+  Task<Result<void>> fsync(std::string_view handle);                    // fsync@openssh.com
+  Task<Result<FileSystemReply>> file_system(std::string path);          // statvfs@openssh.com
+
+  // OpenSSH answers FAILURE for a full disk (and for much else): asks how full it is, and says no_space if it is.
+  Task<Error> diagnose(Error error, std::string directory);
+
+  // Ends the session; calls under way fail. Waits for the other side at most a second.
+  Task<void> close();
+
+private:
+  struct Waiter;
+  class ReplyAwaiter;
+  struct Reply {
+    PacketType type;
+    Chunk body; // what follows the request id
+  };
+  struct Request {
+    std::string_view operation;
+    std::string path;
+  };
+
+  SftpSession(Loop& loop, std::unique_ptr<SftpTransport> transport, std::string peer, SftpSessionOptions options);
+  Task<Result<void>> greet();
+  Task<Result<void>> wait_for_version();
+  Task<void> ask_limits();
+  Task<Result<void>> find_login_directory();
+  void note_extensions(const VersionReply& reply);
+
+  Task<Result<Reply>> call(PacketBuilder packet, Chunk payload = {});
+  Task<Result<void>> call_status(PacketBuilder packet, Request request, Chunk payload = {});
+  Task<Result<std::string>> call_handle(PacketBuilder packet, Request request);
+  Task<Result<FileAttributes>> call_attributes(PacketBuilder packet, Request request);
+  Task<Result<std::string>> call_name(PacketBuilder packet, Request request);
+  static Task<void> close_and_release(std::shared_ptr<SftpSession> self, std::string handle);
+
+  void queue(std::string_view packet, Chunk payload);
+  void flush();
+  void on_frames(std::vector<Chunk> frames) override;
+  void on_closed(Error error) override;
+  void on_frame(Chunk frame);
+  void fail(Error error);
+  void break_protocol(std::string what);
+  Failure unexpected_reply(const Reply& reply, const Request& request);
+  Error status_error(std::span<const std::byte> body, const Request& request) const;
+  void watch_for_stall();
+
+  Loop& loop_;
+  std::unique_ptr<SftpTransport> transport_;
+  std::string peer_;
+  SftpSessionOptions options_;
+  SftpLimits limits_;
+  std::string login_directory_;
+  std::uint32_t version_ = 0;
+  std::map<std::string, std::string, std::less<>> extensions_;
+  std::map<std::string, bool, std::less<>> refused_;
+  std::chrono::microseconds round_trip_{std::chrono::microseconds::max()};
+  Semaphore handles_{0};
+  Semaphore slots_;
+
+  std::unordered_map<std::uint32_t, Waiter*> waiters_; // null: nobody waits any more, but the reply is due
+  std::uint32_t next_id_ = 1;
+  std::vector<OutSegment> outgoing_;
+  bool flush_planned_ = false;
+  std::optional<Error> closed_;
+  Event version_came_;
+  struct StallTimer;
+  std::unique_ptr<StallTimer> stall_timer_;
+  std::chrono::steady_clock::time_point last_heard_; // or when a request was sent while none was under way
+};
+
+} // namespace checkvalve

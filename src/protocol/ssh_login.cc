@@ -1,0 +1,434 @@
+#include "protocol/ssh_login.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+#include <libssh/libssh.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/auxv.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "core/path.h"
+
+namespace checkvalve {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int default_port = 22;
+constexpr int most_prompts = 10; // of keyboard-interactive, before it is taken for a loop
+
+std::string last_error(ssh_session session) {
+  std::string text = escape_bytes(ssh_get_error(session));
+  return text.empty() ? "unknown error" : text;
+}
+
+std::string option_text(ssh_session session, ssh_options_e option) {
+  char* value = nullptr;
+  if (ssh_options_get(session, option, &value) != SSH_OK || !value) return {};
+  std::string out(value);
+  ssh_string_free_char(value);
+  return out;
+}
+
+unsigned port_of(ssh_session session) {
+  unsigned port = default_port;
+  ssh_options_get_port(session, &port);
+  return port == 0 ? default_port : port;
+}
+
+std::string expand_home(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  return path.starts_with("~/") && home ? home + path.substr(1) : path;
+}
+
+bool cpu_has_aes() {
+#if defined(__x86_64__) || defined(__i386__)
+  return __builtin_cpu_supports("aes");
+#elif defined(__aarch64__)
+  return (getauxval(AT_HWCAP) & (1ul << 3)) != 0; // HWCAP_AES
+#else
+  return false;
+#endif
+}
+
+std::string default_ciphers() {
+  constexpr std::string_view gcm = "aes128-gcm@openssh.com,aes256-gcm@openssh.com";
+  constexpr std::string_view chacha = "chacha20-poly1305@openssh.com";
+  constexpr std::string_view others = "aes128-ctr,aes192-ctr,aes256-ctr";
+  return cpu_has_aes() ? fmt::format("{},{},{}", gcm, chacha, others) : fmt::format("{},{},{}", chacha, gcm, others);
+}
+
+Failure connect_failure(const std::string& peer, std::string message) {
+  return Failure(make_error(ErrorKind::connection, "connect", peer, std::move(message)));
+}
+
+// Waits for a non-blocking connect to end. 0, or an errno value; ECANCELED if it was cancelled.
+int finish_connect(int fd, const SshCancel& cancel, Clock::time_point deadline) {
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return ETIMEDOUT;
+    pollfd wait[2] = {{fd, POLLOUT, 0}, {cancel.event_fd, POLLIN, 0}};
+    const int ready = ::poll(wait, cancel.event_fd >= 0 ? 2 : 1, static_cast<int>(left));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return errno;
+    if (wait[1].revents != 0) return ECANCELED;
+    if (wait[0].revents == 0) continue;
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    return error;
+  }
+}
+
+void tune_socket(int fd) {
+  const int on = 1;
+  const int idle_s = 30;
+  const int interval_s = 10;
+  const int probes = 6;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+// Tries each address of the host in turn.
+Result<int> connect_tcp(const std::string& host, unsigned port, const std::string& peer, const SshOptions& options,
+                        const SshCancel& cancel) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  if (const int rc = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found); rc != 0) {
+    auto failure = connect_failure(peer, fmt::format("the name of the host can't be resolved: {}", ::gai_strerror(rc)));
+    if (rc == EAI_NONAME) failure.error().status = ErrorStatus::permanent;
+    return failure;
+  }
+  std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, &::freeaddrinfo);
+  const auto deadline = Clock::now() + options.connect_timeout;
+  int error = EHOSTUNREACH;
+  for (addrinfo* a = addresses.get(); a; a = a->ai_next) {
+    const int fd = ::socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
+    if (fd < 0) {
+      error = errno;
+      continue;
+    }
+    error = ::connect(fd, a->ai_addr, a->ai_addrlen) == 0 ? 0 : errno;
+    if (error == EINPROGRESS) error = finish_connect(fd, cancel, deadline);
+    if (error == 0) {
+      tune_socket(fd);
+      return fd;
+    }
+    ::close(fd);
+    if (error == ECANCELED) break;
+  }
+  if (error == ETIMEDOUT)
+    return Failure(make_error(ErrorKind::timeout, "connect", peer,
+                              fmt::format("no answer within {} s", options.connect_timeout.count() / 1000.0)));
+  return connect_failure(peer, std::strerror(error));
+}
+
+Failure host_key_failure(const std::string& peer, std::string message) {
+  return Failure(make_error(ErrorKind::host_key, "connect", peer, std::move(message)));
+}
+
+Result<SshKey> server_key(ssh_session session, const std::string& peer) {
+  ssh_key key = nullptr;
+  if (ssh_get_server_publickey(session, &key) != SSH_OK) return host_key_failure(peer, "the server shows no host key");
+  return SshKey(key);
+}
+
+// "ssh-ed25519 AAAA… comment", with the host names of a known_hosts line in front or without.
+Result<SshKey> parse_public_key(const std::string& line, const std::string& peer) {
+  std::vector<std::string> words;
+  for (std::size_t begin = 0; begin < line.size();) {
+    std::size_t end = std::min(line.find_first_of(" \t\r\n", begin), line.size());
+    if (end > begin) words.push_back(line.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  for (std::size_t i = 0; i + 1 < words.size() && i < 2; ++i) {
+    const auto type = ssh_key_type_from_name(words[i].c_str());
+    ssh_key key = nullptr;
+    if (type != SSH_KEYTYPE_UNKNOWN && ssh_pki_import_pubkey_base64(words[i + 1].c_str(), type, &key) == SSH_OK) return SshKey(key);
+  }
+  return Failure(make_error(ErrorKind::config, "connect", peer, "the option host_key must be a public key: \"ssh-ed25519 AAAA…\""));
+}
+
+class Login {
+public:
+  Login(ssh_session session, const SshOptions& options) : session_(session), options_(options) {}
+  Result<void> run();
+
+private:
+  using Step = std::optional<int> (Login::*)(); // libssh's answer, or nothing: there is nothing to try
+  std::optional<int> with_private_key();
+  std::optional<int> with_identity();
+  std::optional<int> with_agent();
+  std::optional<int> with_usual_keys();
+  std::optional<int> with_password();
+  std::optional<int> with_keyboard_interactive();
+  std::optional<int> with_key(SshKey key, const std::string& name, const std::string& certificate);
+  const char* passphrase() const { return options_.passphrase.empty() ? nullptr : options_.passphrase.reveal().c_str(); }
+  Failure refused() const;
+
+  ssh_session session_;
+  const SshOptions& options_;
+  std::vector<std::string> tried_;
+  bool password_refused_ = false;
+};
+
+Result<void> Login::run() {
+  if (ssh_userauth_none(session_, nullptr) == SSH_AUTH_SUCCESS) return {};
+  constexpr std::pair<Step, int> steps[] = {
+      {&Login::with_private_key, SSH_AUTH_METHOD_PUBLICKEY}, {&Login::with_identity, SSH_AUTH_METHOD_PUBLICKEY},
+      {&Login::with_agent, SSH_AUTH_METHOD_PUBLICKEY},       {&Login::with_usual_keys, SSH_AUTH_METHOD_PUBLICKEY},
+      {&Login::with_password, SSH_AUTH_METHOD_PASSWORD},     {&Login::with_keyboard_interactive, SSH_AUTH_METHOD_INTERACTIVE},
+  };
+  // After a partial success (RFC 4252, section 5.1) the server names what it wants next: another round.
+  for (bool partial = true; partial;) {
+    partial = false;
+    for (const auto& [step, method] : steps) {
+      if ((ssh_userauth_list(session_, nullptr) & method) == 0) continue;
+      const std::optional<int> answer = (this->*step)();
+      if (!ssh_is_connected(session_)) return connect_failure(options_.display(), "the server closed the connection during login: " + last_error(session_));
+      if (answer == SSH_AUTH_SUCCESS) return {};
+      if (answer == SSH_AUTH_PARTIAL) partial = true;
+      if (partial && tried_.size() > 8) return refused();
+      if (partial) break;
+    }
+  }
+  return refused();
+}
+
+Failure Login::refused() const {
+  std::vector<std::string_view> accepted;
+  const int list = ssh_userauth_list(session_, nullptr);
+  if (list & SSH_AUTH_METHOD_PUBLICKEY) accepted.push_back("publickey");
+  if (list & SSH_AUTH_METHOD_PASSWORD) accepted.push_back("password");
+  if (list & SSH_AUTH_METHOD_INTERACTIVE) accepted.push_back("keyboard-interactive");
+  if (list & SSH_AUTH_METHOD_GSSAPI_MIC) accepted.push_back("gssapi-with-mic (use transport=ssh)");
+  return Failure(make_error(ErrorKind::auth, "log in to", options_.display(),
+                            fmt::format("login refused. Tried: {}. The server accepts: {}",
+                                        tried_.empty() ? "nothing, as no key, agent or password was given" : fmt::format("{}", fmt::join(tried_, ", ")),
+                                        accepted.empty() ? "nothing that is known" : fmt::format("{}", fmt::join(accepted, ", ")))));
+}
+
+std::optional<int> Login::with_key(SshKey key, const std::string& name, const std::string& certificate) {
+  if (!certificate.empty()) {
+    ssh_key raw = nullptr;
+    if (ssh_pki_import_cert_file(certificate.c_str(), &raw) != SSH_OK || ssh_pki_copy_cert_to_privkey(raw, key.get()) != SSH_OK) {
+      ssh_key_free(raw);
+      tried_.push_back(fmt::format("certificate {} (can't be read, or is not one of this key)", certificate));
+      return std::nullopt;
+    }
+    ssh_key_free(raw);
+    tried_.push_back(fmt::format("{} with certificate {}", name, certificate));
+  } else {
+    tried_.push_back(name);
+  }
+  return ssh_userauth_publickey(session_, nullptr, key.get());
+}
+
+std::optional<int> Login::with_private_key() {
+  if (options_.private_key.empty()) return std::nullopt;
+  ssh_key key = nullptr;
+  if (ssh_pki_import_privkey_base64(options_.private_key.reveal().c_str(), passphrase(), nullptr, nullptr, &key) != SSH_OK) {
+    tried_.push_back("the given private key (can't be read: wrong format or passphrase)");
+    return std::nullopt;
+  }
+  return with_key(SshKey(key), "the given private key", expand_home(options_.certificate));
+}
+
+std::optional<int> Login::with_identity() {
+  if (options_.identity.empty()) return std::nullopt;
+  const std::string path = expand_home(options_.identity);
+  ssh_key key = nullptr;
+  const int rc = ssh_pki_import_privkey_file(path.c_str(), passphrase(), nullptr, nullptr, &key);
+  if (rc != SSH_OK) {
+    tried_.push_back(fmt::format("{} ({})", path,
+                                 rc == SSH_EOF                    ? "there is no such file, or it can't be opened"
+                                 : options_.passphrase.empty() ? "can't be read: does it need a passphrase?"
+                                                                  : "can't be read: wrong passphrase or format"));
+    return std::nullopt;
+  }
+  std::string certificate = expand_home(options_.certificate);
+  std::error_code ignored;
+  if (certificate.empty() && std::filesystem::exists(path + "-cert.pub", ignored)) certificate = path + "-cert.pub";
+  return with_key(SshKey(key), path, certificate);
+}
+
+std::optional<int> Login::with_agent() {
+  if (!options_.agent || !std::getenv("SSH_AUTH_SOCK")) return std::nullopt;
+  tried_.push_back("agent");
+  return ssh_userauth_agent(session_, nullptr);
+}
+
+std::optional<int> Login::with_usual_keys() {
+  if (!options_.identity.empty() || !options_.private_key.empty()) return std::nullopt;
+  tried_.push_back("the usual keys");
+  return ssh_userauth_publickey_auto(session_, nullptr, passphrase());
+}
+
+std::optional<int> Login::with_password() {
+  if (options_.password.empty() || password_refused_) return std::nullopt;
+  tried_.push_back("password");
+  const int answer = ssh_userauth_password(session_, nullptr, options_.password.reveal().c_str());
+  password_refused_ = answer == SSH_AUTH_DENIED;
+  return answer;
+}
+
+std::optional<int> Login::with_keyboard_interactive() {
+  if (options_.password.empty() || password_refused_) return std::nullopt;
+  tried_.push_back("keyboard-interactive");
+  int answer = ssh_userauth_kbdint(session_, nullptr, nullptr);
+  for (int round = 0; answer == SSH_AUTH_INFO && round < most_prompts; ++round) {
+    const int prompts = ssh_userauth_kbdint_getnprompts(session_);
+    for (int i = 0; i < prompts; ++i)
+      ssh_userauth_kbdint_setanswer(session_, static_cast<unsigned>(i), options_.password.reveal().c_str());
+    answer = ssh_userauth_kbdint(session_, nullptr, nullptr);
+  }
+  return answer;
+}
+
+} // namespace
+
+void SshSessionDeleter::operator()(ssh_session_struct* session) const {
+  if (ssh_is_connected(session)) ssh_disconnect(session);
+  ssh_free(session);
+}
+
+void SshKeyDeleter::operator()(ssh_key_struct* key) const { ssh_key_free(key); }
+
+Result<SshSession> configure_ssh(const SshOptions& o) {
+  SshSession session(ssh_new());
+  if (!session) return connect_failure(o.display(), "out of memory");
+  const auto refuse = [&](std::string_view what) {
+    return Failure(make_error(ErrorKind::config, "connect", o.display(), fmt::format("{}: {}", what, last_error(session.get()))));
+  };
+  const bool no_config = false;
+  ssh_options_set(session.get(), SSH_OPTIONS_PROCESS_CONFIG, &no_config);
+  if (ssh_options_set(session.get(), SSH_OPTIONS_HOST, o.host.c_str()) != SSH_OK) return refuse("the host name is refused");
+  const auto explicit_options = [&] {
+    const unsigned port = o.port;
+    if (port != 0) ssh_options_set(session.get(), SSH_OPTIONS_PORT, &port);
+    if (!o.user.empty()) ssh_options_set(session.get(), SSH_OPTIONS_USER, o.user.c_str());
+    if (!o.known_hosts.empty()) ssh_options_set(session.get(), SSH_OPTIONS_KNOWNHOSTS, expand_home(o.known_hosts).c_str());
+  };
+  // Before the config, so that its Match rules see them; and after it, so that they win.
+  explicit_options();
+  if (o.ssh_config != "none") {
+    const std::string path = expand_home(o.ssh_config);
+    if (ssh_options_parse_config(session.get(), path.empty() ? nullptr : path.c_str()) != SSH_OK) return refuse("ssh_config can't be read");
+    explicit_options();
+  }
+  const std::string ciphers = o.ciphers.empty() ? default_ciphers() : o.ciphers;
+  for (auto direction : {SSH_OPTIONS_CIPHERS_C_S, SSH_OPTIONS_CIPHERS_S_C})
+    if (ssh_options_set(session.get(), direction, ciphers.c_str()) != SSH_OK) return refuse("the option ciphers names none that libssh has");
+  if (!o.host_key.empty()) {
+    CV_TRY(SshKey key, parse_public_key(o.host_key, o.display()));
+    const std::string type = ssh_key_type_to_char(ssh_key_type(key.get()));
+    ssh_options_set(session.get(), SSH_OPTIONS_HOSTKEYS, type == "ssh-rsa" ? "rsa-sha2-512,rsa-sha2-256" : type.c_str());
+  }
+  if (!o.agent) ssh_options_set(session.get(), SSH_OPTIONS_IDENTITY_AGENT, "/dev/null");
+  const long timeout_s = std::max<long>(1, std::chrono::ceil<std::chrono::seconds>(o.connect_timeout).count());
+  const int on = 1;
+  ssh_options_set(session.get(), SSH_OPTIONS_TIMEOUT, &timeout_s);
+  ssh_options_set(session.get(), SSH_OPTIONS_NODELAY, &on);
+  return session;
+}
+
+Result<bool> ssh_config_has_proxy(const SshOptions& options) {
+  if (options.ssh_config == "none") return false;
+  CV_TRY(SshSession session, configure_ssh(options));
+  const std::string proxy = option_text(session.get(), SSH_OPTIONS_PROXYCOMMAND);
+  return !proxy.empty() && proxy != "none";
+}
+
+Result<void> connect_ssh(ssh_session_struct* session, const SshOptions& options, const SshCancel& cancel) {
+  const std::string host = option_text(session, SSH_OPTIONS_HOST);
+  CV_TRY(const int fd, connect_tcp(host, port_of(session), options.display(), options, cancel));
+  ssh_options_set(session, SSH_OPTIONS_FD, &fd);
+  if (ssh_connect(session) == SSH_OK) return {};
+  const std::string why = last_error(session);
+  if (why.starts_with("Timeout")) return Failure(make_error(ErrorKind::timeout, "connect", options.display(), why));
+  return connect_failure(options.display(), why);
+}
+
+Result<void> check_host_key(ssh_session_struct* session, const SshOptions& o) {
+  const std::string peer = o.display();
+  CV_TRY(SshKey key, server_key(session, peer));
+  const std::string type = ssh_key_type_to_char(ssh_key_type(key.get()));
+  const std::string fingerprint = fingerprint_of(key.get());
+  if (!o.host_key.empty()) {
+    CV_TRY(SshKey pinned, parse_public_key(o.host_key, peer));
+    if (ssh_key_cmp(key.get(), pinned.get(), SSH_KEY_CMP_PUBLIC) == 0) return {};
+    return host_key_failure(peer, fmt::format("the server's {} key {} is not the one that the option host_key pins. Someone may "
+                                              "be impersonating the server: nothing was sent to it", type, fingerprint));
+  }
+  if (!o.host_key_fingerprint.empty()) {
+    if (o.host_key_fingerprint == fingerprint) return {};
+    return host_key_failure(peer, fmt::format("the server's {} key is {}, but host_key_fingerprint pins {}. Someone may be "
+                                              "impersonating the server: nothing was sent to it", type, fingerprint, o.host_key_fingerprint));
+  }
+  if (!o.check_host_key) return {};
+  const std::string trust = fmt::format("checkvalve trust sftp://{}{}", o.host, port_of(session) == default_port ? "" : fmt::format(":{}", port_of(session)));
+  switch (ssh_session_is_known_server(session)) {
+  case SSH_KNOWN_HOSTS_OK: return {};
+  case SSH_KNOWN_HOSTS_CHANGED:
+    return host_key_failure(peer, fmt::format("THE SERVER'S KEY HAS CHANGED: its {} key is now {}, and {} knows another. Someone may "
+                                              "be impersonating the server; nothing was sent to it. If the server's owner confirms the "
+                                              "new key, remove the old line (ssh-keygen -R '{}') and run: {}",
+                                              type, fingerprint, option_text(session, SSH_OPTIONS_KNOWNHOSTS), known_hosts_name(session), trust));
+  case SSH_KNOWN_HOSTS_OTHER:
+    return host_key_failure(peer, fmt::format("the server shows a {} key ({}), but known_hosts has a key of another type for it. If its "
+                                              "owner confirms the fingerprint, run: {}", type, fingerprint, trust));
+  case SSH_KNOWN_HOSTS_NOT_FOUND:
+  case SSH_KNOWN_HOSTS_UNKNOWN:
+    return host_key_failure(peer, fmt::format("the server's identity is not known yet: its {} key is {}. If its owner confirms the "
+                                              "fingerprint, run: {}", type, fingerprint, trust));
+  case SSH_KNOWN_HOSTS_ERROR: break;
+  }
+  return host_key_failure(peer, "known_hosts can't be read: " + last_error(session));
+}
+
+Result<void> log_in(ssh_session_struct* session, const SshOptions& options) { return Login(session, options).run(); }
+
+std::string fingerprint_of(ssh_key_struct* key) {
+  unsigned char* hash = nullptr;
+  std::size_t size = 0;
+  if (ssh_get_publickey_hash(key, SSH_PUBLICKEY_HASH_SHA256, &hash, &size) != SSH_OK) return "unknown";
+  char* text = ssh_get_fingerprint_hash(SSH_PUBLICKEY_HASH_SHA256, hash, size);
+  std::string out = text ? text : "unknown";
+  ssh_string_free_char(text);
+  ssh_clean_pubkey_hash(&hash);
+  return out;
+}
+
+std::string known_hosts_name(ssh_session_struct* session) {
+  const std::string host = option_text(session, SSH_OPTIONS_HOST);
+  const unsigned port = port_of(session);
+  return port == default_port ? host : fmt::format("[{}]:{}", host, port);
+}
+
+std::vector<std::pair<std::string, std::string>> ssh_facts(ssh_session_struct* session) {
+  const auto text = [](const char* value) { return value ? escape_bytes(value) : std::string("none"); };
+  return {
+      {"transport", fmt::format("libssh {}", ssh_version(0))},
+      {"server", text(ssh_get_serverbanner(session))},
+      {"key exchange", text(ssh_get_kex_algo(session))},
+      {"cipher in", text(ssh_get_cipher_in(session))},
+      {"cipher out", text(ssh_get_cipher_out(session))},
+  };
+}
+
+} // namespace checkvalve

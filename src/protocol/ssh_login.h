@@ -1,0 +1,50 @@
+// Reaching an SSH server with libssh, step by step. All calls block: they are for a connection's own thread or a worker.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/result.h"
+#include "protocol/ssh_options.h"
+
+struct ssh_session_struct;
+struct ssh_key_struct;
+
+namespace checkvalve {
+
+struct SshSessionDeleter {
+  void operator()(ssh_session_struct* session) const; // disconnects
+};
+using SshSession = std::unique_ptr<ssh_session_struct, SshSessionDeleter>;
+struct SshKeyDeleter {
+  void operator()(ssh_key_struct* key) const;
+};
+using SshKey = std::unique_ptr<ssh_key_struct, SshKeyDeleter>;
+
+// Lets another thread end a connection that is being made: the fd is readable from then on.
+struct SshCancel {
+  int event_fd = -1;
+};
+
+// A session with the options and ssh_config applied; opens nothing.
+Result<SshSession> configure_ssh(const SshOptions& options);
+// Whether ssh_config sends this host through a ProxyJump or ProxyCommand, which is for the ssh program.
+Result<bool> ssh_config_has_proxy(const SshOptions& options);
+// TCP connect and key exchange. The session owns its socket from then on.
+Result<void> connect_ssh(ssh_session_struct* session, const SshOptions& options, const SshCancel& cancel);
+// Error host_key unless the server's key is the pinned one or the one of known_hosts. Nothing secret was sent before.
+Result<void> check_host_key(ssh_session_struct* session, const SshOptions& options);
+// Tries, as far as the server accepts them: private_key, identity (with its certificate), agent and the usual
+// identities, password, keyboard-interactive. Error auth with what was tried.
+Result<void> log_in(ssh_session_struct* session, const SshOptions& options);
+
+// "SHA256:…" as ssh-keygen -l prints it.
+std::string fingerprint_of(ssh_key_struct* key);
+// "[host]:port", or "host" for port 22: the first word of a known_hosts line.
+std::string known_hosts_name(ssh_session_struct* session);
+// How the session is encrypted and what the server calls itself.
+std::vector<std::pair<std::string, std::string>> ssh_facts(ssh_session_struct* session);
+
+} // namespace checkvalve

@@ -1,0 +1,332 @@
+#include "state/sql_store.h"
+
+#include <fmt/format.h>
+
+#include "core/path.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::string_view plan_columns =
+    "id, state, created_ms, source, target, job_json, files, bytes, skipped, batches";
+
+PlanRecord plan_from(const SqlRow& row) {
+  PlanRecord plan;
+  plan.id = row.text(0);
+  plan.state = static_cast<PlanState>(row.integer(1));
+  plan.created_ms = row.integer(2);
+  plan.source = row.text(3);
+  plan.target = row.text(4);
+  plan.job_json = row.text(5);
+  plan.files = row.count(6);
+  plan.bytes = row.count(7);
+  plan.skipped = row.count(8);
+  plan.batches = static_cast<std::uint32_t>(row.integer(9));
+  return plan;
+}
+
+ErrorStatus status_from(std::string_view word) {
+  for (const ErrorStatus status : {ErrorStatus::temporary, ErrorStatus::exhausted})
+    if (to_string(status) == word) return status;
+  return ErrorStatus::permanent;
+}
+
+Failure refusal(std::string_view operation, std::string_view what, std::string message) {
+  return Failure(make_error(ErrorKind::state, std::string(operation), escape_bytes(what), std::move(message)));
+}
+
+} // namespace
+
+Result<void> SqlStore::create_plan(const PlanRecord& plan) {
+  return transact(Repeat::no, [&]() -> Result<void> {
+    bool exists = false;
+    CV_CHECK(database_->select([&](const SqlRow&) { exists = true; }, "SELECT 1 FROM cv_plans WHERE id = $1",
+                               SqlText{plan.id}));
+    if (exists) return refusal("create plan", plan.id, "a plan of this id exists already");
+    CV_CHECK(
+        database_->run("INSERT INTO cv_plans (id, state, created_ms, source, target, job_json, files, bytes, skipped, "
+                       "batches) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                       SqlText{plan.id}, sql_value(PlanState::planning), plan.created_ms, SqlBytes{plan.source},
+                       SqlBytes{plan.target}, SqlText{plan.job_json}, sql_value(plan.files), sql_value(plan.bytes),
+                       sql_value(plan.skipped), std::int64_t{plan.batches}));
+    return {};
+  });
+}
+
+Result<void> SqlStore::require_plan(const std::string& plan, PlanState state, std::string_view operation) {
+  std::optional<PlanState> present;
+  CV_CHECK(database_->select([&](const SqlRow& row) { present = static_cast<PlanState>(row.integer(0)); },
+                             "SELECT state FROM cv_plans WHERE id = $1", SqlText{plan}));
+  if (!present) return refusal(operation, plan, "there is no such plan");
+  if (*present != state) return refusal(operation, plan, "the plan is finished: its files can't change");
+  return {};
+}
+
+Result<void> SqlStore::add_files(const std::string& plan, std::span<const PlannedFile> files) {
+  return transact(Repeat::no, [&]() -> Result<void> {
+    CV_CHECK(require_plan(plan, PlanState::planning, "add files"));
+    return database_->append(
+        "cv_files", "plan, batch, number, state, action, path, target_path, size_bytes, mtime_ns, mode, etag, replaces",
+        files.size(), [&](std::size_t index, std::span<SqlValue> values) {
+          const PlannedFile& file = files[index];
+          values[0] = SqlText{plan};
+          values[1] = std::int64_t{file.batch};
+          values[2] = sql_value(file.number);
+          values[3] = sql_value(FileState::planned);
+          values[4] = sql_value(file.action);
+          values[5] = SqlBytes{file.path};
+          values[6] = SqlBytes{file.target_path};
+          values[7] = sql_value(file.size_bytes);
+          values[8] = sql_value(file.mtime_ns);
+          if (file.mode) values[9] = std::int64_t{*file.mode};
+          values[10] = SqlBytes{file.etag};
+          values[11] = std::int64_t{file.replaces};
+        });
+  });
+}
+
+Result<void> SqlStore::add_failures(const std::string& plan, std::span<const FailureRecord> failures) {
+  return transact(Repeat::no, [&]() -> Result<void> {
+    CV_CHECK(lock_plan(plan, "add failures"));
+    return database_->append("cv_failures", "plan, batch, file, path, kind, status, operation, error_path, message",
+                             failures.size(), [&](std::size_t index, std::span<SqlValue> values) {
+                               const FailureRecord& failure = failures[index];
+                               values[0] = SqlText{plan};
+                               values[1] = std::int64_t{failure.batch};
+                               values[2] = std::int64_t{0}; // of no planned file
+                               values[3] = SqlBytes{failure.path};
+                               values[4] = SqlText{to_string(failure.error.kind)};
+                               values[5] = SqlText{to_string(failure.error.status)};
+                               values[6] = SqlBytes{failure.error.operation};
+                               values[7] = SqlBytes{failure.error.path};
+                               values[8] = SqlBytes{failure.error.message};
+                             });
+  });
+}
+
+Result<void> SqlStore::finish_plan(const PlanRecord& plan) {
+  return transact(Repeat::no, [&]() -> Result<void> {
+    CV_CHECK(require_plan(plan.id, PlanState::planning, "finish plan"));
+    // Sizes are what a server said: their sum may leave the integers' range, and must not fail then.
+    CV_CHECK(database_->run(
+        "INSERT INTO cv_batches (plan, number, state, files, bytes, files_done, bytes_done, files_failed, generation, "
+        "nonce, "
+        "holder, lease_until_ms) SELECT plan, batch, $2, count(*), CASE WHEN sum(size_bytes * 1.0) < 9e18 THEN "
+        "CAST(sum(size_bytes * 1.0) AS BIGINT) ELSE 9000000000000000000 END, 0, 0, 0, 0, '', $3, 0 FROM cv_files "
+        "WHERE plan = $1 GROUP BY plan, batch",
+        SqlText{plan.id}, sql_value(BatchState::pending), SqlBytes{}));
+    PlanRecord sums;
+    CV_CHECK(database_->select(
+        [&](const SqlRow& row) {
+          sums.batches = static_cast<std::uint32_t>(row.integer(0));
+          sums.files = row.count(1);
+          sums.bytes = row.count(2);
+        },
+        "SELECT count(*), CAST(coalesce(sum(files), 0) AS BIGINT), CASE WHEN sum(bytes * 1.0) >= 9e18 THEN "
+        "9000000000000000000 ELSE CAST(coalesce(sum(bytes * 1.0), 0) AS BIGINT) END FROM cv_batches WHERE plan = $1",
+        SqlText{plan.id}));
+    CV_CHECK(database_->run(
+        "UPDATE cv_plans SET state = $2, job_json = $3, files = $4, bytes = $5, skipped = $6, batches = "
+        "$7 WHERE id = $1",
+        SqlText{plan.id}, sql_value(sums.files == 0 ? PlanState::done : PlanState::ready), SqlText{plan.job_json},
+        sql_value(sums.files), sql_value(sums.bytes), sql_value(plan.skipped), std::int64_t{sums.batches}));
+    return {};
+  });
+}
+
+Result<PlanRecord> SqlStore::plan(std::string_view id_or_prefix) {
+  std::vector<PlanRecord> found;
+  const auto collect = [&](const SqlRow& row) { found.push_back(plan_from(row)); };
+  CV_CHECK(read([&]() -> Result<void> {
+    found.clear();
+    CV_CHECK(database_->select(collect, fmt::format("SELECT {} FROM cv_plans WHERE id = $1", plan_columns),
+                               SqlText{id_or_prefix}));
+    if (!found.empty() || id_or_prefix.empty()) return {};
+    return database_->select(
+        collect,
+        fmt::format("SELECT {} FROM cv_plans WHERE substr(id, 1, CAST($2 AS INTEGER)) = $1 ORDER BY id LIMIT 4",
+                    plan_columns),
+        SqlText{id_or_prefix}, static_cast<std::int64_t>(id_or_prefix.size()));
+  }));
+  if (found.size() == 1) return std::move(found.front());
+  if (found.empty())
+    return refusal("plan", id_or_prefix, "there is no such plan in this state (checkvalve status lists them)");
+  std::string ids;
+  for (std::size_t i = 0; i < found.size(); ++i) ids += (i ? ", " : "") + (i == 3 ? "…" : found[i].id);
+  return refusal("plan", id_or_prefix, fmt::format("several plans begin so: {}: write more of the id", ids));
+}
+
+Result<std::vector<PlanRecord>> SqlStore::plans(std::size_t limit) {
+  return read([&]() -> Result<std::vector<PlanRecord>> {
+    std::vector<PlanRecord> found;
+    CV_CHECK(
+        database_->select([&](const SqlRow& row) { found.push_back(plan_from(row)); },
+                          fmt::format("SELECT {} FROM cv_plans ORDER BY created_ms DESC, id LIMIT $1", plan_columns),
+                          sql_value(std::uint64_t{limit})));
+    return found;
+  });
+}
+
+Result<void> SqlStore::prune_plans(std::int64_t older_than_ms) {
+  std::vector<std::string> old;
+  CV_CHECK(database_->select([&](const SqlRow& row) { old.push_back(row.text(0)); },
+                             "SELECT id FROM cv_plans WHERE created_ms < $1 ORDER BY id {for_update}", older_than_ms));
+  for (const std::string& id : old) {
+    bool alive = false;
+    CV_CHECK(database_->select([&](const SqlRow&) { alive = true; },
+                               "SELECT 1 FROM cv_batches WHERE plan = $1 AND state = $2 AND lease_until_ms > {now_ms}",
+                               SqlText{id}, sql_value(BatchState::leased)));
+    if (alive) continue;
+    CV_CHECK(database_->run("DELETE FROM cv_files WHERE plan = $1", SqlText{id}));
+    CV_CHECK(database_->run("DELETE FROM cv_runs WHERE plan = $1 AND started_ms < $2", SqlText{id}, older_than_ms));
+    CV_CHECK(database_->run("DELETE FROM cv_plans WHERE id = $1", SqlText{id})); // takes batches and failures along
+  }
+  // What is left of the old runs belongs to plans that stay, or to none.
+  CV_CHECK(
+      database_->run("DELETE FROM cv_runs WHERE started_ms < $1 AND plan NOT IN (SELECT plan FROM cv_batches WHERE "
+                     "state = $2 AND lease_until_ms > {now_ms})",
+                     older_than_ms, sql_value(BatchState::leased)));
+  return {};
+}
+
+Result<void> SqlStore::prune(std::int64_t older_than_ms) {
+  return transact(Repeat::yes, [&] { return prune_plans(older_than_ms); });
+}
+
+Result<std::vector<BatchRecord>> SqlStore::batches(const std::string& plan) {
+  return read([&]() -> Result<std::vector<BatchRecord>> {
+    std::vector<BatchRecord> found;
+    CV_CHECK(database_->select(
+        [&](const SqlRow& row) {
+          BatchRecord& batch = found.emplace_back();
+          batch.number = static_cast<std::uint32_t>(row.integer(0));
+          batch.state = static_cast<BatchState>(row.integer(1));
+          batch.files = row.count(2);
+          batch.bytes = row.count(3);
+          batch.files_done = row.count(4);
+          batch.bytes_done = row.count(5);
+          batch.files_failed = row.count(6);
+          batch.generation = static_cast<std::uint32_t>(row.integer(7));
+          batch.holder = row.text(8);
+          batch.lease_until_ms = row.integer(9);
+        },
+        "SELECT number, state, files, bytes, files_done, bytes_done, files_failed, generation, holder, lease_until_ms "
+        "FROM cv_batches WHERE plan = $1 ORDER BY number",
+        SqlText{plan}));
+    return found;
+  });
+}
+
+Result<std::vector<PlannedFile>> SqlStore::open_files(const std::string& plan, std::uint32_t batch, std::uint64_t after,
+                                                      std::size_t limit) {
+  return read([&]() -> Result<std::vector<PlannedFile>> {
+    std::vector<PlannedFile> found;
+    CV_CHECK(database_->select(
+        [&](const SqlRow& row) {
+          PlannedFile& file = found.emplace_back();
+          file.number = row.count(0);
+          file.batch = batch;
+          file.action = static_cast<FileAction>(row.integer(1));
+          file.path = row.text(2);
+          file.target_path = row.text(3);
+          file.size_bytes = row.count(4);
+          file.mtime_ns = row.maybe_integer(5);
+          if (!row.is_null(6)) file.mode = static_cast<std::uint32_t>(row.integer(6));
+          file.etag = row.text(7);
+          file.replaces = row.integer(8) != 0;
+        },
+        "SELECT number, action, path, target_path, size_bytes, mtime_ns, mode, etag, replaces FROM cv_files WHERE plan "
+        "= $1 "
+        "AND batch = $2 AND number > $3 AND state IN ($4, $5) ORDER BY number LIMIT $6",
+        SqlText{plan}, std::int64_t{batch}, sql_value(after), sql_value(FileState::planned),
+        sql_value(FileState::failed), sql_value(std::uint64_t{limit})));
+    return found;
+  });
+}
+
+Result<std::vector<FailureRecord>> SqlStore::failures(const std::string& plan, std::size_t after, std::size_t limit) {
+  return read([&]() -> Result<std::vector<FailureRecord>> {
+    std::vector<FailureRecord> found;
+    CV_CHECK(database_->select(
+        [&](const SqlRow& row) {
+          FailureRecord& failure = found.emplace_back();
+          failure.batch = static_cast<std::uint32_t>(row.integer(0));
+          failure.path = row.text(1);
+          failure.error.kind = error_kind_from(row.bytes(2));
+          failure.error.status = status_from(row.bytes(3));
+          failure.error.operation = row.text(4);
+          failure.error.path = row.text(5);
+          failure.error.message = row.text(6);
+        },
+        "SELECT batch, path, kind, status, operation, error_path, message FROM cv_failures WHERE plan = $1 "
+        "ORDER BY path, id LIMIT $2 OFFSET $3",
+        SqlText{plan}, sql_value(std::uint64_t{limit}), sql_value(std::uint64_t{after})));
+    return found;
+  });
+}
+
+Result<std::vector<PublishedRecord>> SqlStore::published(const std::string& pair, const std::string& after,
+                                                         std::size_t limit) {
+  return read([&]() -> Result<std::vector<PublishedRecord>> {
+    std::vector<PublishedRecord> found;
+    CV_CHECK(database_->select(
+        [&](const SqlRow& row) {
+          PublishedRecord& record = found.emplace_back();
+          record.path = row.text(0);
+          record.size_bytes = row.count(1);
+          record.mtime_ns = row.maybe_integer(2);
+          record.etag = row.text(3);
+          record.chain = row.text(4);
+          record.target_bytes = row.count(5);
+        },
+        "SELECT path, size_bytes, mtime_ns, etag, chain, target_bytes FROM cv_published WHERE pair = (SELECT id FROM "
+        "cv_pairs WHERE pair = $1) AND path > $2 ORDER BY path LIMIT $3",
+        SqlBytes{pair}, SqlBytes{after}, sql_value(std::uint64_t{limit})));
+    return found;
+  });
+}
+
+Result<void> SqlStore::begin_run(const RunRecord& run) {
+  return transact(Repeat::yes, [&]() -> Result<void> {
+    CV_CHECK(
+        database_->run("INSERT INTO cv_runs (id, plan, host, process, started_ms, ended_ms, summary_json) VALUES ($1, "
+                       "$2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
+                       SqlText{run.id}, SqlText{run.plan}, SqlBytes{run.host}, run.process, run.started_ms,
+                       run.ended_ms, SqlText{run.summary_json}));
+    return {};
+  });
+}
+
+Result<void> SqlStore::end_run(const std::string& run, std::int64_t ended_ms, const std::string& summary_json) {
+  return transact(Repeat::yes, [&]() -> Result<void> {
+    CV_TRY(const std::uint64_t changed,
+           database_->run("UPDATE cv_runs SET ended_ms = $2, summary_json = $3 WHERE id = $1", SqlText{run}, ended_ms,
+                          SqlText{summary_json}));
+    if (changed == 0) return refusal("end run", run, "there is no such run");
+    return {};
+  });
+}
+
+Result<std::vector<RunRecord>> SqlStore::runs(const std::string& plan, std::size_t limit) {
+  return read([&]() -> Result<std::vector<RunRecord>> {
+    std::vector<RunRecord> found;
+    CV_CHECK(database_->select(
+        [&](const SqlRow& row) {
+          RunRecord& run = found.emplace_back();
+          run.id = row.text(0);
+          run.plan = row.text(1);
+          run.host = row.text(2);
+          run.process = row.integer(3);
+          run.started_ms = row.integer(4);
+          run.ended_ms = row.integer(5);
+          run.summary_json = row.text(6);
+        },
+        fmt::format("SELECT id, plan, host, process, started_ms, ended_ms, summary_json FROM cv_runs {} "
+                    "ORDER BY started_ms DESC, id LIMIT $2",
+                    plan.empty() ? "WHERE $1 = ''" : "WHERE plan = $1"),
+        SqlText{plan}, sql_value(std::uint64_t{limit})));
+    return found;
+  });
+}
+
+} // namespace checkvalve

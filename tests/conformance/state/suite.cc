@@ -1,0 +1,317 @@
+#include "suite.h"
+
+#include <algorithm>
+#include <set>
+
+namespace checkvalve::test {
+
+PlanRecord plan_record(const std::string& id) {
+  PlanRecord plan;
+  plan.id = id;
+  plan.created_ms = 1'700'000'000'000;
+  plan.source = "sftp://source/in";
+  plan.target = "sftp://target/out";
+  plan.job_json = R"({"name":"ä"})";
+  return plan;
+}
+
+PlannedFile planned(std::uint64_t number, std::uint32_t batch, std::string path, std::uint64_t size_bytes) {
+  PlannedFile file;
+  file.number = number;
+  file.batch = batch;
+  file.path = std::move(path);
+  file.size_bytes = size_bytes;
+  return file;
+}
+
+FileOutcome outcome(std::uint64_t number, FileState state) {
+  FileOutcome outcome;
+  outcome.number = number;
+  outcome.state = state;
+  outcome.bytes = 10;
+  outcome.size_bytes = 10;
+  outcome.digest = "xxh128:00112233445566778899aabbccddeeff";
+  outcome.target_digest = outcome.digest;
+  outcome.method = "posix-rename";
+  outcome.attempts = 1;
+  if (state == FileState::failed)
+    outcome.error = make_error(ErrorKind::permission, "open", "in/f", "permission denied");
+  return outcome;
+}
+
+void StateStoreSuite::SetUp() {
+  fixture_ = GetParam().make();
+  if (!fixture_) GTEST_SKIP() << "this store can't be tested here";
+  store_ = open();
+  ASSERT_TRUE(store_);
+}
+
+std::unique_ptr<StateStore> StateStoreSuite::open() {
+  auto store = fixture_->open();
+  EXPECT_TRUE(ok(store));
+  return store ? std::move(*store) : nullptr;
+}
+
+void StateStoreSuite::make_plan(const std::string& id, std::uint32_t batches, std::uint64_t files) {
+  ASSERT_TRUE(ok(store_->create_plan(plan_record(id))));
+  std::vector<PlannedFile> all;
+  for (std::uint32_t batch = 1; batch <= batches; ++batch)
+    for (std::uint64_t i = 0; i < files; ++i) {
+      const std::uint64_t number = all.size() + 1;
+      all.push_back(planned(number, batch, "b" + std::to_string(batch) + "/f" + std::to_string(number)));
+    }
+  ASSERT_TRUE(ok(store_->add_files(id, all)));
+  ASSERT_TRUE(ok(store_->finish_plan(plan_record(id))));
+}
+
+TEST_P(StateStoreSuite, KeepsAPlanAsItWasWritten) {
+  PlanRecord plan = plan_record("abcdefghij");
+  plan.source = "file:///\xff\xfe";
+  ASSERT_TRUE(ok(store_->create_plan(plan)));
+  EXPECT_EQ(store_->plan("abcdefghij")->state, PlanState::planning);
+  ASSERT_TRUE(ok(store_->add_files(plan.id, std::vector{planned(1, 1, "a", 5), planned(2, 2, "b", 7)})));
+  ASSERT_TRUE(ok(store_->add_files(plan.id, std::vector{planned(3, 1, "c", 1)})));
+  plan.skipped = 4;
+  ASSERT_TRUE(ok(store_->finish_plan(plan)));
+
+  const auto kept = open()->plan("abcdefghij"); // by another worker
+  ASSERT_TRUE(ok(kept));
+  EXPECT_EQ(kept->state, PlanState::ready);
+  EXPECT_EQ(kept->created_ms, plan.created_ms);
+  EXPECT_EQ(kept->source, plan.source);
+  EXPECT_EQ(kept->target, plan.target);
+  EXPECT_EQ(kept->job_json, plan.job_json);
+  EXPECT_EQ(kept->files, 3U);
+  EXPECT_EQ(kept->bytes, 13U);
+  EXPECT_EQ(kept->skipped, 4U);
+  EXPECT_EQ(kept->batches, 2U);
+
+  const auto batches = store_->batches(plan.id);
+  ASSERT_TRUE(ok(batches));
+  ASSERT_EQ(batches->size(), 2U);
+  EXPECT_EQ(batches->at(0).number, 1U);
+  EXPECT_EQ(batches->at(0).files, 2U);
+  EXPECT_EQ(batches->at(0).bytes, 6U);
+  EXPECT_EQ(batches->at(0).state, BatchState::pending);
+  EXPECT_EQ(batches->at(0).generation, 0U);
+  EXPECT_EQ(batches->at(1).bytes, 7U);
+}
+
+TEST_P(StateStoreSuite, KeepsEachFieldOfAFile) {
+  PlannedFile full = planned(1, 1, "d/\xc3\xa4 \xff\n'\"%_", 1ULL << 40);
+  full.action = FileAction::link;
+  full.target_path = "e/\x80.gz";
+  full.mtime_ns = -1'500'000'000;
+  full.mode = 04755;
+  full.etag = std::string("\"v\0\xff\"", 5);
+  full.replaces = true;
+  const PlannedFile bare = planned(2, 1, "b", 0);
+  ASSERT_TRUE(ok(store_->create_plan(plan_record("p"))));
+  ASSERT_TRUE(ok(store_->add_files("p", std::vector{full, bare})));
+  ASSERT_TRUE(ok(store_->finish_plan(plan_record("p"))));
+  const auto files = store_->open_files("p", 1, 0, 10);
+  ASSERT_TRUE(ok(files));
+  ASSERT_EQ(files->size(), 2U);
+  const PlannedFile& kept = files->at(0);
+  EXPECT_EQ(kept.number, 1U);
+  EXPECT_EQ(kept.batch, 1U);
+  EXPECT_EQ(kept.action, FileAction::link);
+  EXPECT_EQ(kept.path, full.path);
+  EXPECT_EQ(kept.target_path, full.target_path);
+  EXPECT_EQ(kept.size_bytes, full.size_bytes);
+  EXPECT_EQ(kept.mtime_ns, full.mtime_ns);
+  EXPECT_EQ(kept.mode, full.mode);
+  EXPECT_EQ(kept.etag, full.etag);
+  EXPECT_TRUE(kept.replaces);
+  EXPECT_EQ(files->at(1).mtime_ns, std::nullopt);
+  EXPECT_EQ(files->at(1).mode, std::nullopt);
+  EXPECT_EQ(files->at(1).target_path, "");
+  EXPECT_FALSE(files->at(1).replaces);
+}
+
+TEST_P(StateStoreSuite, APlanIsWrittenOnce) {
+  ASSERT_TRUE(ok(store_->create_plan(plan_record("p"))));
+  EXPECT_TRUE(fails(store_->create_plan(plan_record("p")), ErrorKind::state));
+  EXPECT_TRUE(fails(store_->take_lease("p", 1, "w", long_ttl_ms), ErrorKind::state)); // not finished
+  ASSERT_TRUE(ok(store_->add_files("p", std::vector{planned(1, 1, "a")})));
+  EXPECT_TRUE(fails(store_->take_lease("p", 1, "w", long_ttl_ms), ErrorKind::state));
+  ASSERT_TRUE(ok(store_->finish_plan(plan_record("p"))));
+  EXPECT_TRUE(fails(store_->add_files("p", std::vector{planned(2, 1, "b")}), ErrorKind::state));
+  EXPECT_TRUE(fails(store_->finish_plan(plan_record("p")), ErrorKind::state));
+  EXPECT_TRUE(fails(store_->add_files("q", std::vector{planned(1, 1, "a")}), ErrorKind::state));
+  EXPECT_TRUE(fails(store_->finish_plan(plan_record("q")), ErrorKind::state));
+  EXPECT_TRUE(fails(store_->take_lease("p", 2, "w", long_ttl_ms), ErrorKind::state));
+  EXPECT_TRUE(fails(store_->take_lease("q", 1, "w", long_ttl_ms), ErrorKind::state));
+}
+
+TEST_P(StateStoreSuite, FilesOfAFailedCallAreNotKept) {
+  ASSERT_TRUE(ok(store_->create_plan(plan_record("p"))));
+  ASSERT_TRUE(ok(store_->add_files("p", std::vector{planned(1, 1, "a")})));
+  EXPECT_TRUE(fails(store_->add_files("p", std::vector{planned(2, 1, "b"), planned(1, 1, "a")}), ErrorKind::state));
+  ASSERT_TRUE(ok(store_->add_files("p", std::vector{planned(2, 1, "b")}))); // the store still works
+  ASSERT_TRUE(ok(store_->finish_plan(plan_record("p"))));
+  EXPECT_EQ(store_->plan("p")->files, 2U);
+}
+
+TEST_P(StateStoreSuite, APlanWithoutFilesIsDone) {
+  ASSERT_TRUE(ok(store_->create_plan(plan_record("p"))));
+  ASSERT_TRUE(ok(store_->finish_plan(plan_record("p"))));
+  EXPECT_EQ(store_->plan("p")->state, PlanState::done);
+  EXPECT_TRUE(store_->batches("p")->empty());
+}
+
+TEST_P(StateStoreSuite, SizesBeyondAnyDiskDoNotBreakAPlan) {
+  ASSERT_TRUE(ok(store_->create_plan(plan_record("p"))));
+  ASSERT_TRUE(ok(store_->add_files("p", std::vector{planned(1, 1, "a", UINT64_MAX), planned(2, 1, "b", UINT64_MAX),
+                                                    planned(3, 2, "c", UINT64_MAX)})));
+  ASSERT_TRUE(ok(store_->finish_plan(plan_record("p"))));
+  EXPECT_GE(store_->plan("p")->bytes, 1ULL << 62);
+}
+
+TEST_P(StateStoreSuite, FindsPlansByAnUnambiguousPrefix) {
+  for (const char* id : {"abc1", "abc2", "abd", "ab"}) ASSERT_TRUE(ok(store_->create_plan(plan_record(id))));
+  EXPECT_EQ(store_->plan("abd")->id, "abd");
+  EXPECT_EQ(store_->plan("abc1")->id, "abc1");
+  EXPECT_EQ(store_->plan("ab")->id, "ab"); // exactly
+  const auto ambiguous = store_->plan("abc");
+  ASSERT_TRUE(fails(ambiguous, ErrorKind::state));
+  EXPECT_NE(ambiguous.error().message.find("abc1"), std::string::npos);
+  EXPECT_NE(ambiguous.error().message.find("abc2"), std::string::npos);
+  for (const char* none : {"x", "", "abc12", "%", "a_c"})
+    EXPECT_TRUE(fails(store_->plan(none), ErrorKind::state)) << none;
+}
+
+TEST_P(StateStoreSuite, ListsTheNewestPlansFirst) {
+  for (int i = 1; i <= 4; ++i) {
+    PlanRecord plan = plan_record("p" + std::to_string(i));
+    plan.created_ms = 1000 * (i % 3);
+    ASSERT_TRUE(ok(store_->create_plan(plan)));
+  }
+  const auto plans = store_->plans(3);
+  ASSERT_TRUE(ok(plans));
+  ASSERT_EQ(plans->size(), 3U);
+  EXPECT_EQ(plans->at(0).id, "p2");
+  EXPECT_EQ(plans->at(1).id, "p1");
+  EXPECT_EQ(plans->at(2).id, "p4");
+}
+
+TEST_P(StateStoreSuite, PagesThroughOpenFilesByNumber) {
+  ASSERT_TRUE(ok(store_->create_plan(plan_record("p"))));
+  std::vector<PlannedFile> files;
+  for (std::uint64_t number = 1; number <= 200; ++number)
+    files.push_back(planned(number, number % 2 ? 1 : 2, "f" + std::to_string(number)));
+  std::reverse(files.begin(), files.end());
+  ASSERT_TRUE(ok(store_->add_files("p", files)));
+  ASSERT_TRUE(ok(store_->finish_plan(plan_record("p"))));
+  const auto lease = store_->take_lease("p", 1, "w", long_ttl_ms)->lease;
+  ASSERT_TRUE(lease);
+  ASSERT_TRUE(ok(store_->checkpoint(
+      *lease,
+      std::vector{outcome(3, FileState::committed), outcome(5, FileState::skipped), outcome(7, FileState::failed)},
+      {})));
+  std::vector<std::uint64_t> seen;
+  for (std::uint64_t after = 0;;) {
+    const auto page = store_->open_files("p", 1, after, 7);
+    ASSERT_TRUE(ok(page));
+    if (page->empty()) break;
+    EXPECT_LE(page->size(), 7U);
+    for (const PlannedFile& file : *page) seen.push_back(file.number);
+    after = page->back().number;
+  }
+  std::vector<std::uint64_t> expected = {1};
+  for (std::uint64_t number = 7; number <= 200; number += 2) expected.push_back(number);
+  EXPECT_EQ(seen, expected);
+}
+
+TEST_P(StateStoreSuite, ListsFailuresByPathBytes) {
+  ASSERT_TRUE(ok(store_->create_plan(plan_record("p"))));
+  const Error listing = {ErrorKind::permission, ErrorStatus::exhausted, "list", "in/\xff", "denied: \xfe"};
+  ASSERT_TRUE(
+      ok(store_->add_failures("p", std::vector{FailureRecord{0, "\xff", listing}, FailureRecord{0, "a/b", listing},
+                                               FailureRecord{0, "a b", listing}, FailureRecord{0, "a b", listing}})));
+  EXPECT_TRUE(fails(store_->add_failures("q", std::vector{FailureRecord{0, "a", listing}}), ErrorKind::state));
+  ASSERT_TRUE(ok(store_->add_files("p", std::vector{planned(1, 3, "a/a")})));
+  ASSERT_TRUE(ok(store_->finish_plan(plan_record("p"))));
+  const auto lease = store_->take_lease("p", 3, "w", long_ttl_ms)->lease;
+  ASSERT_TRUE(lease);
+  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::vector{outcome(1, FileState::failed)}, {})));
+
+  std::vector<FailureRecord> all;
+  for (;;) {
+    const auto page = store_->failures("p", all.size(), 2);
+    ASSERT_TRUE(ok(page));
+    all.insert(all.end(), page->begin(), page->end());
+    if (page->size() < 2) break;
+  }
+  ASSERT_EQ(all.size(), 5U);
+  EXPECT_EQ(all[0].path, "a b");
+  EXPECT_EQ(all[1].path, "a b");
+  EXPECT_EQ(all[2].path, "a/a");
+  EXPECT_EQ(all[2].batch, 3U);
+  EXPECT_EQ(all[2].error.kind, ErrorKind::permission);
+  EXPECT_EQ(all[2].error.message, "permission denied");
+  EXPECT_EQ(all[3].path, "a/b");
+  EXPECT_EQ(all[4].path, "\xff");
+  EXPECT_EQ(all[4].batch, 0U);
+  EXPECT_EQ(all[4].error.status, ErrorStatus::exhausted);
+  EXPECT_EQ(all[4].error.operation, "list");
+  EXPECT_EQ(all[4].error.path, listing.path);
+  EXPECT_EQ(all[4].error.message, listing.message);
+}
+
+TEST_P(StateStoreSuite, KeepsRuns) {
+  RunRecord run{"r1", "p", "host\xff", 42, 1000, 0, ""};
+  ASSERT_TRUE(ok(store_->begin_run(run)));
+  ASSERT_TRUE(ok(store_->begin_run({"r2", "p", "h", 43, 2000, 0, ""})));
+  ASSERT_TRUE(ok(store_->begin_run({"r3", "", "h", 44, 3000, 0, ""})));
+  ASSERT_TRUE(ok(store_->end_run("r1", 1500, "{}")));
+  EXPECT_TRUE(fails(store_->end_run("none", 1500, "{}"), ErrorKind::state));
+  const auto of_plan = store_->runs("p", 10);
+  ASSERT_TRUE(ok(of_plan));
+  ASSERT_EQ(of_plan->size(), 2U);
+  EXPECT_EQ(of_plan->at(0).id, "r2");
+  EXPECT_EQ(of_plan->at(0).ended_ms, 0);
+  EXPECT_EQ(of_plan->at(1).host, run.host);
+  EXPECT_EQ(of_plan->at(1).process, 42);
+  EXPECT_EQ(of_plan->at(1).ended_ms, 1500);
+  EXPECT_EQ(of_plan->at(1).summary_json, "{}");
+  const auto all = store_->runs("", 2);
+  ASSERT_TRUE(ok(all));
+  ASSERT_EQ(all->size(), 2U);
+  EXPECT_EQ(all->at(0).id, "r3");
+}
+
+TEST_P(StateStoreSuite, PrunesWhatIsOldAndNotWorkedOn) {
+  make_plan("old", 1, 2);
+  make_plan("busy", 1, 2);
+  PlanRecord recent = plan_record("new");
+  recent.created_ms += 1000;
+  ASSERT_TRUE(ok(store_->create_plan(recent)));
+  ASSERT_TRUE(ok(store_->begin_run({"r-old", "old", "h", 1, 1000, 0, ""})));
+  ASSERT_TRUE(ok(store_->begin_run({"r-busy", "busy", "h", 1, 1000, 0, ""})));
+  ASSERT_TRUE(ok(store_->begin_run({"r-none", "", "h", 1, 1000, 0, ""})));
+  ASSERT_TRUE(ok(store_->begin_run({"r-new", "", "h", 1, recent.created_ms, 0, ""})));
+  const auto old = store_->take_lease("old", 1, "w", 0)->lease; // expires at once
+  ASSERT_TRUE(old);
+  ASSERT_TRUE(ok(store_->checkpoint(*old, std::vector{outcome(1, FileState::committed), outcome(2, FileState::failed)},
+                                    StateStore::Remember{"pair", ""})));
+  const auto busy = store_->take_lease("busy", 1, "w", long_ttl_ms)->lease;
+  ASSERT_TRUE(busy);
+
+  ASSERT_TRUE(ok(store_->prune(recent.created_ms)));
+  EXPECT_TRUE(fails(store_->plan("old"), ErrorKind::state));
+  EXPECT_TRUE(store_->batches("old")->empty());
+  EXPECT_TRUE(store_->open_files("old", 1, 0, 10)->empty());
+  EXPECT_TRUE(store_->failures("old", 0, 10)->empty());
+  EXPECT_TRUE(fails(store_->checkpoint(*old, {}, {}), ErrorKind::state));
+  EXPECT_TRUE(ok(store_->plan("busy")));
+  EXPECT_TRUE(ok(store_->plan("new")));
+  EXPECT_EQ(store_->open_files("busy", 1, 0, 10)->size(), 2U);
+  EXPECT_TRUE(ok(store_->checkpoint(*busy, std::vector{outcome(1, FileState::committed)}, {})));
+  EXPECT_EQ(store_->published("pair", "", 10)->size(), 1U);
+  std::set<std::string> runs;
+  for (const RunRecord& run : *store_->runs("", 10)) runs.insert(run.id);
+  EXPECT_EQ(runs, (std::set<std::string>{"r-busy", "r-new"}));
+}
+
+} // namespace checkvalve::test

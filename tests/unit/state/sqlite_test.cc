@@ -1,0 +1,319 @@
+// What is SQLite's own: the file, where it may lie, damage, locks. The store's rules: tests/conformance/state.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "state/schema.h"
+#include "state/sqlite_file.h"
+#include "state/store.h"
+
+namespace checkvalve {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Sqlite : public ::testing::Test {
+protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "cv-sqlite-XXXXXX").string();
+    directory_ = ::mkdtemp(pattern.data());
+    path_ = directory_ + "/state.db";
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  Result<std::unique_ptr<StateStore>> open(const std::string& location) {
+    warnings_.clear();
+    return open_state_store(location, warnings_, {.busy_timeout = std::chrono::milliseconds(20)});
+  }
+
+  // Runs SQL on the file behind the store's back.
+  void sql(const std::string& text) {
+    sqlite3* handle = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &handle), SQLITE_OK);
+    char* message = nullptr;
+    EXPECT_EQ(sqlite3_exec(handle, text.c_str(), nullptr, nullptr, &message), SQLITE_OK) << (message ? message : "");
+    sqlite3_free(message);
+    sqlite3_close(handle);
+  }
+
+  std::vector<std::string> names() {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(directory_)) names.push_back(entry.path().filename());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+  void expect_refused(const std::string& location, ErrorKind kind, std::string_view part) {
+    const auto store = open(location);
+    ASSERT_FALSE(store);
+    EXPECT_EQ(store.error().kind, kind) << store.error().text();
+    EXPECT_NE(store.error().text().find(part), std::string::npos) << store.error().text();
+  }
+
+  std::string directory_;
+  std::string path_;
+  std::vector<std::string> warnings_;
+};
+
+PlanRecord plan_named(const std::string& id) {
+  PlanRecord plan;
+  plan.id = id;
+  return plan;
+}
+
+void write_file(const std::string& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary) << content;
+}
+
+TEST_F(Sqlite, ThePlacesAreUnderstood) {
+  ASSERT_TRUE(open("sqlite://" + path_));
+  EXPECT_TRUE(fs::exists(path_));
+  expect_refused("", ErrorKind::config, "no state is named");
+  expect_refused("sqlite:state.db", ErrorKind::config, "sqlite:///");
+  expect_refused("sqlite:///", ErrorKind::config, "no file is named");
+  expect_refused("mysql://host/db", ErrorKind::config, "mysql://");
+  const fs::path before = fs::current_path();
+  fs::current_path(directory_);
+  EXPECT_TRUE(open(":memory:")); // a file of this name
+  EXPECT_TRUE(open("file:x?mode=ro"));
+  fs::current_path(before);
+  EXPECT_TRUE(fs::exists(directory_ + "/:memory:"));
+  EXPECT_TRUE(fs::exists(directory_ + "/file:x?mode=ro"));
+}
+
+TEST_F(Sqlite, TheFileIsPrivateAndItsParentsAreMade) {
+  const std::string deep = directory_ + "/a/b/state.db";
+  const auto store = open(deep);
+  ASSERT_TRUE(store) << store.error().text();
+  ASSERT_TRUE((*store)->create_plan(plan_named("p")));
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    struct stat status = {};
+    ASSERT_EQ(::stat((deep + suffix).c_str(), &status), 0) << suffix;
+    EXPECT_EQ(status.st_mode & 0777, 0600U) << suffix;
+  }
+  EXPECT_EQ(fs::status(directory_ + "/a").permissions(), fs::perms::owner_all);
+}
+
+TEST_F(Sqlite, WhatIsNoFileIsRefused) {
+  expect_refused(directory_, ErrorKind::state, "is a directory");
+  ASSERT_EQ(::mkfifo((directory_ + "/fifo").c_str(), 0600), 0);
+  expect_refused(directory_ + "/fifo", ErrorKind::state, "not a regular file");
+  write_file(directory_ + "/file", "");
+  expect_refused(directory_ + "/file/state.db", ErrorKind::state, directory_ + "/file");
+}
+
+// As an unprivileged user, for root may write anywhere.
+TEST_F(Sqlite, ADirectoryThatCanNotBeWrittenToIsNamed) {
+  ASSERT_TRUE(open(path_));
+  ASSERT_EQ(::chmod(path_.c_str(), 0666), 0);
+  ASSERT_EQ(::chmod(directory_.c_str(), 0555), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) ::_exit(1);
+    const auto fresh = open(directory_ + "/other.db");
+    if (fresh || fresh.error().kind != ErrorKind::state || fresh.error().path != directory_ + "/other.db") ::_exit(2);
+    const auto deeper = open(directory_ + "/x/y.db");
+    if (deeper || deeper.error().kind != ErrorKind::state || deeper.error().path != directory_ + "/x") ::_exit(3);
+    const auto present = open(path_); // can't make its -wal
+    if (present || present.error().kind != ErrorKind::state || present.error().path != path_) ::_exit(4);
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  ::chmod(directory_.c_str(), 0755);
+}
+
+TEST_F(Sqlite, AFileThatIsNoDatabaseIsSetAside) {
+  write_file(path_,
+             "this was a database once, before the disk went bad; now it is only text, and longer than a header");
+  const auto store = open(path_);
+  ASSERT_TRUE(store) << store.error().text();
+  ASSERT_EQ(warnings_.size(), 1U);
+  EXPECT_NE(warnings_[0].find(path_ + ".corrupt-"), std::string::npos) << warnings_[0];
+  EXPECT_TRUE((*store)->create_plan(plan_named("p")));
+  const std::string aside = warnings_[0].substr(warnings_[0].find(path_ + ".corrupt-"));
+  EXPECT_TRUE(fs::exists(aside.substr(0, aside.find(';'))));
+  ASSERT_TRUE(open(path_));
+  EXPECT_TRUE(warnings_.empty()); // once
+}
+
+// Damage inside the file shows only when its page is read; the next open then checks the whole file.
+TEST_F(Sqlite, ADamagedFileIsSetAsideByTheNextOpen) {
+  {
+    const auto store = open(path_);
+    ASSERT_TRUE(store);
+    ASSERT_TRUE((*store)->create_plan(plan_named("p")));
+    std::vector<PlannedFile> files(20'000);
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      files[i].number = i + 1;
+      files[i].batch = 1;
+      files[i].path = "a/file/" + std::to_string(i);
+    }
+    ASSERT_TRUE((*store)->add_files("p", files));
+    ASSERT_TRUE((*store)->finish_plan(plan_named("p")));
+  }
+  {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    const auto size = static_cast<std::streamoff>(fs::file_size(path_));
+    file.seekp(size / 4);
+    file << std::string(static_cast<std::size_t>(size / 2), '\xee');
+  }
+  {
+    const auto store = open(path_);
+    ASSERT_TRUE(store) << store.error().text();
+    const auto files = (*store)->open_files("p", 1, 0, 100'000);
+    ASSERT_FALSE(files);
+    EXPECT_EQ(files.error().kind, ErrorKind::state);
+    EXPECT_NE(files.error().message.find("damaged"), std::string::npos) << files.error().text();
+  }
+  const auto store = open(path_);
+  ASSERT_TRUE(store) << store.error().text();
+  EXPECT_EQ(warnings_.size(), 1U);
+  EXPECT_FALSE((*store)->plan("p"));
+  ASSERT_TRUE(open(path_));
+  EXPECT_TRUE(warnings_.empty());
+}
+
+TEST_F(Sqlite, AMarkOfDamageThatIsNotThereIsForgotten) {
+  ASSERT_TRUE((*open(path_))->create_plan(plan_named("p")));
+  mark_damaged(path_);
+  const auto store = open(path_);
+  ASSERT_TRUE(store);
+  EXPECT_TRUE((*store)->plan("p"));
+  EXPECT_TRUE(warnings_.empty());
+  EXPECT_FALSE(marked_damaged(path_));
+}
+
+// Two processes find the same damage: the second must not set aside what the first has made in its place.
+TEST_F(Sqlite, OnlyTheFileThatWasFoundDamagedIsSetAside) {
+  write_file(path_, "damaged");
+  const std::string damaged = file_identity(path_);
+  write_file(directory_ + "/fresh", "made by another process");
+  fs::rename(directory_ + "/fresh", path_);
+  EXPECT_EQ(set_aside(path_, damaged), "");
+  EXPECT_TRUE(fs::exists(path_));
+  const auto renamed = set_aside(path_, file_identity(path_));
+  ASSERT_TRUE(renamed);
+  EXPECT_TRUE(fs::exists(*renamed));
+  EXPECT_FALSE(fs::exists(path_));
+}
+
+TEST_F(Sqlite, TheDatabaseOfAnotherProgramIsLeftAlone) {
+  sql("CREATE TABLE precious (x); INSERT INTO precious VALUES (1)");
+  expect_refused(path_, ErrorKind::state, "another program");
+  EXPECT_EQ(names(), std::vector<std::string>{"state.db"});
+  sql("SELECT x FROM precious");
+}
+
+TEST_F(Sqlite, ANewerSchemaAsksForAnUpgrade) {
+  ASSERT_TRUE(open(path_));
+  sql("UPDATE cv_schema SET version = " + std::to_string(schema_version() + 1));
+  expect_refused(path_, ErrorKind::state, "upgrade");
+  sql("UPDATE cv_schema SET version = " + std::to_string(schema_version()));
+  EXPECT_TRUE(open(path_));
+}
+
+TEST_F(Sqlite, ALockThatIsKeptTooLongIsATemporaryError) {
+  const auto store = open(path_);
+  ASSERT_TRUE(store);
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  const auto refused = (*store)->create_plan(plan_named("p"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::state);
+  EXPECT_TRUE(refused.error().temporary());
+  EXPECT_EQ(refused.error().path, path_);
+  EXPECT_TRUE((*store)->plans(1)); // readers do not wait for writers
+  ASSERT_EQ(sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(other);
+  EXPECT_TRUE((*store)->create_plan(plan_named("p")));
+}
+
+// A limit on the size of files stands for a disk that is full: writing fails, the state stays whole.
+TEST_F(Sqlite, AWriteThatFailsIsUndoneAndTheStoreGoesOn) {
+  ASSERT_TRUE((*open(path_))->create_plan(plan_named("p")));
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const auto store = open(path_);
+    if (!store) ::_exit(1);
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit tight = {256 * 1024, RLIM_INFINITY};
+    if (::setrlimit(RLIMIT_FSIZE, &tight) != 0) ::_exit(2);
+    std::vector<PlannedFile> files(200'000);
+    for (std::size_t i = 0; i < files.size(); ++i) files[i].number = i + 1;
+    const auto refused = (*store)->add_files("p", files);
+    if (refused || refused.error().kind != ErrorKind::state) ::_exit(3);
+    const rlimit loose = {RLIM_INFINITY, RLIM_INFINITY};
+    if (::setrlimit(RLIMIT_FSIZE, &loose) != 0) ::_exit(4);
+    if (!(*store)->add_files("p", files)) ::_exit(5);
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  const auto store = open(path_);
+  ASSERT_TRUE(store);
+  ASSERT_TRUE((*store)->finish_plan(plan_named("p")));
+  EXPECT_EQ((*store)->plan("p")->files, 200'000U);
+}
+
+// Whatever a killed process left in the log is read or dropped whole.
+TEST_F(Sqlite, AKilledProcessLeavesAWholeState) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const auto store = open(path_);
+    if (!store || !(*store)->create_plan(plan_named("kept"))) ::_exit(1);
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const auto store = open(path_);
+  ASSERT_TRUE(store) << store.error().text();
+  EXPECT_TRUE((*store)->plan("kept"));
+  EXPECT_TRUE(warnings_.empty());
+}
+
+TEST(NetworkFileSystem, IsKnownByItsMagicOrItsMountType) {
+  EXPECT_EQ(network_file_system(0x6969, ""), "NFS");
+  EXPECT_EQ(network_file_system(0xFE534D42, ""), "SMB");
+  EXPECT_EQ(network_file_system(0x0BD00BD0, ""), "Lustre");
+  EXPECT_EQ(network_file_system(0x5346414F, ""), "AFS");
+  EXPECT_EQ(network_file_system(0x01021997, ""), "9P");
+  EXPECT_EQ(network_file_system(0x65735546, "fuse.sshfs"), "sshfs");
+  EXPECT_EQ(network_file_system(0x65735546, "fuse.rclone"), "rclone");
+  EXPECT_EQ(network_file_system(0x65735546, "fuse.fuse-overlayfs"), std::nullopt);
+  EXPECT_EQ(network_file_system(0x65735546, "fuseblk"), std::nullopt);
+  EXPECT_EQ(network_file_system(0xEF53, "ext4"), std::nullopt);
+  EXPECT_EQ(network_file_system(0x01021994, "tmpfs"), std::nullopt);
+}
+
+TEST(NetworkFileSystem, FindsTheTypeOfAMount) {
+  constexpr std::string_view mountinfo =
+      "22 28 0:21 / /sys rw,nosuid shared:7 - sysfs sysfs rw\n"
+      "40 28 0:35 / /mnt/with\\040space rw master:1 - fuse.sshfs host:/x rw,user_id=0\n"
+      "41 28 0:3 / /x rw - ext4 /dev/sda1 rw";
+  EXPECT_EQ(mount_type_of(mountinfo, "0:35"), "fuse.sshfs");
+  EXPECT_EQ(mount_type_of(mountinfo, "0:21"), "sysfs");
+  EXPECT_EQ(mount_type_of(mountinfo, "0:3"), "ext4");
+  EXPECT_EQ(mount_type_of(mountinfo, "0:99"), "");
+  EXPECT_EQ(mount_type_of("", "0:3"), "");
+}
+
+} // namespace
+} // namespace checkvalve

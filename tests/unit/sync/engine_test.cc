@@ -1,0 +1,373 @@
+// The engine end to end, over stores in memory that can be told to misbehave.
+#include <fmt/format.h>
+
+#include "unit/sync/sync_fixture.h"
+
+namespace checkvalve {
+namespace {
+
+using testing_support::SyncFixture;
+
+constexpr std::int64_t second = 1'000'000'000;
+
+class Sync : public SyncFixture {
+public:
+  void fill() {
+    put(*source, "in/a.txt", "alpha", 1'000 * second);
+    put(*source, "in/deep/er/b.txt", "beta", 2'000 * second);
+    put(*source, "in/empty", "", 3'000 * second);
+    put(*source, "in/large.bin", std::string(3 << 20, 'x'), 4'000 * second);
+    put(*source, "in/odd \xff\n'\"", "odd", 5'000 * second);
+  }
+};
+
+TEST_F(Sync, CopiesTheTreeAndThenMovesNothing) {
+  fill();
+  auto first = sync();
+  ASSERT_OK(first);
+  EXPECT_EQ(first->files_copied, 5U);
+  EXPECT_EQ(first->files_failed, 0U);
+  EXPECT_FALSE(first->ended_by);
+  expect_same_trees();
+  EXPECT_EQ(target->find("out/a.txt")->mtime_ns, 1'000 * second);
+
+  const auto read_before = source->bytes_read;
+  auto again = sync();
+  ASSERT_OK(again);
+  EXPECT_EQ(again->files_copied, 0U);
+  EXPECT_EQ(again->files_skipped, 5U);
+  EXPECT_EQ(source->bytes_read, read_before);
+}
+
+TEST_F(Sync, KeepsWhatIsGoneAtTheSourceAndCarriesWhatChanged) {
+  fill();
+  ASSERT_OK(sync());
+  source->remove("in/a.txt");
+  put(*source, "in/empty", "no more", 6'000 * second);
+  auto again = sync();
+  ASSERT_OK(again);
+  EXPECT_EQ(again->files_copied, 1U);
+  EXPECT_EQ(*target->find("out/a.txt")->content, "alpha");
+  EXPECT_EQ(*target->find("out/empty")->content, "no more");
+}
+
+TEST_F(Sync, SameSizeAndTimeNeedChecksum) {
+  fill();
+  ASSERT_OK(sync());
+  put(*source, "in/a.txt", "ALPHA", 1'000 * second);
+  EXPECT_EQ(sync()->files_copied, 0U);
+  job.checksum = true;
+  EXPECT_EQ(sync()->files_copied, 1U);
+  expect_same_trees();
+}
+
+TEST_F(Sync, RemembersInTheStateWhatTheTargetCannotShow) {
+  job.target.options["keeps_mtime"] = "no";
+  fill();
+  EXPECT_EQ(sync()->files_copied, 5U);
+  EXPECT_EQ(sync()->files_copied, 0U);
+  put(*source, "in/a.txt", "ALPHA", 1'001 * second);
+  EXPECT_EQ(sync()->files_copied, 1U);
+  put(*target, "out/empty", "meddled with");
+  EXPECT_EQ(sync()->files_copied, 1U);
+  expect_same_trees();
+}
+
+TEST_F(Sync, AFileThatChangesWhileItIsReadIsNeverPublishedHalfOld) {
+  put(*source, "in/moving", std::string(2 << 20, 'a'), 1'000 * second);
+  source->change_at_read("in/moving", 3, std::string(2 << 20, 'b'), 1'001 * second);
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_copied, 1U);
+  EXPECT_EQ(*target->find("out/moving")->content, std::string(2 << 20, 'b'));
+  EXPECT_FALSE(engine.events.of<RetryEvent>().empty());
+  expect_same_trees();
+}
+
+TEST_F(Sync, AFileThatShrinksIsTriedAgain) {
+  put(*source, "in/moving", std::string(2 << 20, 'a'), 1'000 * second);
+  source->change_at_read("in/moving", 2, "short", 1'001 * second);
+  EXPECT_EQ(sync()->files_copied, 1U);
+  expect_same_trees();
+}
+
+TEST_F(Sync, UnreadableAndUnwritableFilesFailAlone) {
+  fill();
+  put(*source, "in/secret", "secret", second);
+  source->deny("in/secret");
+  put(*source, "in/closed/x", "x", second);
+  target->put_directory("out/closed");
+  target->deny("out/closed");
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_copied, 5U);
+  EXPECT_EQ(done->files_failed, 2U);
+  ASSERT_EQ(done->failures.size(), 2U);
+  for (const FailureRecord& failure : done->failures) EXPECT_EQ(failure.error.kind, ErrorKind::permission);
+  EXPECT_TRUE(target->temporaries().empty());
+
+  // The failed ones stay open: the same plan can be run again.
+  auto plans = store->plans(1);
+  ASSERT_OK(plans);
+  EXPECT_EQ(plans->front().state, PlanState::failed);
+  auto again = run(plans->front().id);
+  ASSERT_OK(again);
+  EXPECT_EQ(again->files_planned, 2U);
+  EXPECT_EQ(again->files_failed, 2U);
+}
+
+TEST_F(Sync, ConflictPolicies) {
+  put(*source, "in/a", "new", 2 * second);
+  put(*target, "out/a", "older", second);
+  job.on_conflict = OnConflict::skip;
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_skipped, 1U);
+  EXPECT_EQ(*target->find("out/a")->content, "older");
+  job.on_conflict = OnConflict::fail;
+  done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(done->failures.at(0).error.kind, ErrorKind::exists);
+  EXPECT_EQ(*target->find("out/a")->content, "older");
+  job.on_conflict = OnConflict::overwrite;
+  EXPECT_EQ(sync()->files_copied, 1U);
+  EXPECT_EQ(*target->find("out/a")->content, "new");
+}
+
+TEST_F(Sync, WithoutAtomicReplaceOverwritingNeedsConsent) {
+  job.target.options["atomic_replace"] = "no";
+  put(*source, "in/a", "new", 2 * second);
+  put(*source, "in/b", "b", 2 * second);
+  put(*target, "out/a", "older", second);
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_copied, 1U);
+  EXPECT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(done->failures.at(0).error.kind, ErrorKind::unsupported);
+  job.overwrite_non_atomic = true;
+  EXPECT_EQ(sync()->files_copied, 1U);
+  expect_same_trees();
+}
+
+TEST_F(Sync, ListsOfFiles) {
+  fill();
+  job.selection.files = std::vector<std::string>{"a.txt", "deep/er/b.txt", "missing", "deep"};
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_copied, 2U);
+  EXPECT_EQ(done->files_failed, 2U);
+  EXPECT_EQ(*target->find("out/deep/er/b.txt")->content, "beta");
+  EXPECT_EQ(sync()->files_copied, 0U);
+}
+
+TEST_F(Sync, DryRunChangesNothing) {
+  fill();
+  auto planned = plan(true);
+  ASSERT_OK(planned);
+  EXPECT_EQ(planned->files_planned, 5U);
+  EXPECT_TRUE(files(*target, "out").empty());
+  EXPECT_TRUE(store->plans(10)->empty());
+}
+
+TEST_F(Sync, LinksBySkipCopyAndFollow) {
+  put(*source, "in/real/file", "content", second);
+  source->put_link("in/link", "real/file");
+  source->put_link("in/loop", ".");
+  source->put_link("in/real/up", "..");
+  source->put_link("in/nowhere", "missing");
+  EXPECT_EQ(sync()->files_copied, 1U);
+  EXPECT_FALSE(target->find("out/link"));
+
+  job.links = LinkPolicy::follow;
+  auto followed = sync();
+  ASSERT_OK(followed);
+  EXPECT_EQ(*target->find("out/link")->content, "content");
+  EXPECT_EQ(target->find("out/link")->type, EntryType::file);
+  EXPECT_EQ(followed->files_failed, 3U); // two loops and one that leads nowhere, each named
+
+  target->remove("out/link");
+  job.links = LinkPolicy::copy;
+  auto copied = sync();
+  ASSERT_OK(copied);
+  EXPECT_EQ(copied->files_failed, 0U);
+  EXPECT_EQ(target->find("out/link")->type, EntryType::symlink);
+  EXPECT_EQ(*target->find("out/link")->content, "real/file");
+  EXPECT_EQ(sync()->files_copied, 0U);
+}
+
+TEST_F(Sync, EmptyDirectoriesOnWish) {
+  source->put_directory("in/hollow");
+  EXPECT_EQ(sync()->files_copied, 0U);
+  EXPECT_FALSE(target->find("out/hollow"));
+  job.empty_directories = true;
+  EXPECT_EQ(sync()->files_copied, 1U);
+  ASSERT_TRUE(target->find("out/hollow"));
+  EXPECT_EQ(sync()->files_copied, 0U);
+}
+
+TEST_F(Sync, BatchesRunApartAndStayOpenUntilDone) {
+  for (int i = 0; i < 100; ++i) put(*source, fmt::format("in/{:03}", i), std::to_string(i), second);
+  job.batching.max_files = 30;
+  auto planned = plan();
+  ASSERT_OK(planned);
+  EXPECT_EQ(planned->batches, 4U);
+  auto second_batch = run(planned->plan, {.batches = {2}});
+  ASSERT_OK(second_batch);
+  EXPECT_EQ(second_batch->files_copied, 25U);
+  auto rest = run(planned->plan);
+  ASSERT_OK(rest);
+  EXPECT_EQ(rest->files_copied, 75U);
+  expect_same_trees();
+  EXPECT_EQ(store->plan(planned->plan)->state, PlanState::done);
+  EXPECT_FAILS(run(planned->plan, {.batches = {5}}), ErrorKind::config);
+}
+
+TEST_F(Sync, ABatchThatAnotherWorkerHoldsIsNotTouched) {
+  put(*source, "in/a", "a", second);
+  auto planned = plan();
+  ASSERT_OK(planned);
+  ASSERT_TRUE(store->take_lease(planned->plan, 1, "another", 60'000)->lease);
+  auto refused = run(planned->plan, {.wait_for_leases = false});
+  ASSERT_OK(refused);
+  ASSERT_TRUE(refused->ended_by);
+  EXPECT_EQ(refused->ended_by->kind, ErrorKind::lease);
+  EXPECT_NE(refused->ended_by->message.find("another"), std::string::npos);
+  EXPECT_TRUE(files(*target, "out").empty());
+}
+
+TEST_F(Sync, TakesOverAfterAKilledWorkerAndRemovesItsTemporaries) {
+  put(*source, "in/a", "aaaa", second);
+  put(*source, "in/b", "bbbb", second);
+  auto planned = plan();
+  ASSERT_OK(planned);
+  // A worker that was killed: its lease has run out, one file is published but not recorded, one is half written.
+  auto dead = store->take_lease(planned->plan, 1, "dead", 0);
+  ASSERT_TRUE(dead->lease);
+  const Lease& lease = *dead->lease;
+  const auto files_of_plan = store->open_files(planned->plan, 1, 0, 10);
+  for (const PlannedFile& file : *files_of_plan)
+    if (file.path == "b")
+      put(*target, "out/" + TemporaryName{lease.plan, lease.generation, lease.nonce, file.number}.text(), "bb");
+  put(*target, "out/a", "aaaa", second);
+  ASSERT_EQ(target->temporaries().size(), 1U);
+
+  auto ran = run(planned->plan);
+  ASSERT_OK(ran);
+  EXPECT_EQ(ran->files_copied, 1U);
+  EXPECT_EQ(ran->files_skipped, 1U);
+  expect_same_trees();
+  // What the dead worker might still want to say is refused.
+  const FileOutcome late{.number = 1};
+  EXPECT_FAILS(store->checkpoint(lease, {&late, 1}, std::nullopt), ErrorKind::lease);
+}
+
+TEST_F(Sync, PlanningRemovesLeftoversOfDeadPlansOnly) {
+  put(*source, "in/a", "a", second);
+  auto planned = plan();
+  ASSERT_OK(planned);
+  const TemporaryName own{planned->plan, 1, "0123abcd", 1};
+  const TemporaryName foreign{"aaaaaaaaaa", 1, "0123abcd", 1};
+  put(*target, "out/" + own.text(), "left");
+  put(*target, "out/" + foreign.text(), "somebody's");
+  ASSERT_OK(plan());
+  EXPECT_FALSE(target->find("out/" + own.text()));
+  EXPECT_TRUE(target->find("out/" + foreign.text()));
+}
+
+TEST_F(Sync, StaysWithinTheBudgetOfOpenFilesAndMemory) {
+  for (int i = 0; i < 200; ++i) put(*source, fmt::format("in/{:03}", i), std::string(100'000, 'x'), second);
+  job.memory_bytes = 1 << 20;
+  ASSERT_OK(sync());
+  EXPECT_LE(source->most_files_open, 10U);
+  expect_same_trees();
+}
+
+TEST_F(Sync, AStopLeavesNoTemporaryAndTheRestOpen) {
+  for (int i = 0; i < 50; ++i) put(*source, fmt::format("in/{:03}", i), std::string(10'000, 'x'), second);
+  auto planned = plan();
+  ASSERT_OK(planned);
+  stop.request(make_error(ErrorKind::interrupted, "run", "", "SIGTERM"));
+  auto ran = run(planned->plan);
+  ASSERT_OK(ran);
+  EXPECT_TRUE(ran->interrupted);
+  EXPECT_EQ(ran->files_failed, 0U);
+  EXPECT_TRUE(target->temporaries().empty());
+}
+
+TEST_F(Sync, ReadbackFindsNothingWrongInAnHonestStore) {
+  fill();
+  job.verify = VerifyMode::readback;
+  EXPECT_EQ(sync()->files_copied, 5U);
+  job.verify = VerifyMode::hash;
+  EXPECT_FAILS(sync(), ErrorKind::config); // the target computes no hashes, and that is said
+}
+
+TEST_F(Sync, NamesThatTheTargetCannotHoldFailWhilePlanning) {
+  job.source.options["recursive_list"] = "yes";
+  job.source.options["directories"] = "no";
+  fill();
+  put(*source, "in/a//b", "two slashes", second);
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_copied, 5U);
+  ASSERT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(done->failures.at(0).path, "a//b");
+  EXPECT_EQ(done->failures.at(0).error.kind, ErrorKind::invalid_name);
+  EXPECT_EQ(sync()->files_copied, 0U);
+}
+
+TEST_F(Sync, BothSidesMayListInOneStream) {
+  fill();
+  std::int64_t mtime = 0;
+  for (const char* side : {"source", "target", "both"}) {
+    for (Endpoint* end : {&job.source, &job.target}) end->options.erase("recursive_list");
+    if (side != std::string_view("target")) job.source.options["recursive_list"] = "yes";
+    if (side != std::string_view("source")) job.target.options["recursive_list"] = "yes";
+    put(*source, "in/a.txt", side, mtime += second);
+    EXPECT_EQ(sync()->files_copied, side == std::string_view("source") ? 5U : 1U) << side;
+    expect_same_trees();
+    EXPECT_EQ(sync()->files_copied, 0U) << side;
+  }
+}
+
+TEST_F(Sync, VerifyNamesEachDifference) {
+  fill();
+  ASSERT_OK(sync());
+  put(*target, "out/a.txt", "ALPHA", 1'000 * second);
+  put(*target, "out/empty", "full", 3'000 * second);
+  put(*target, "out/extra", "extra", second);
+  target->remove("out/large.bin");
+  Engine shared = parts();
+  auto both = ends();
+  ASSERT_OK(both);
+  auto report = engine.run(verify_ends(shared, job, *both));
+  ASSERT_OK(report);
+  EXPECT_EQ(report->difference_count, 2U); // missing and size
+  EXPECT_EQ(report->files_extra, 1U);
+  job.checksum = true;
+  report = engine.run(verify_ends(shared, job, *both));
+  ASSERT_OK(report);
+  EXPECT_EQ(report->difference_count, 3U);
+}
+
+TEST_F(Sync, SweepTakesOldTemporariesOfOursOnly) {
+  const TemporaryName name{"aaaaaaaaaa", 1, "0123abcd", 1};
+  put(*target, "out/" + name.text(), "left", second);
+  put(*target, "out/.cv-mine.part", "somebody's", second);
+  Engine shared = parts();
+  auto both = ends();
+  ASSERT_OK(both);
+  auto report = engine.run(sweep_target(shared, *both->target, std::chrono::hours(1), true));
+  ASSERT_OK(report);
+  EXPECT_EQ(report->found.size(), 1U);
+  EXPECT_TRUE(target->find("out/" + name.text()));
+  report = engine.run(sweep_target(shared, *both->target, std::chrono::hours(1), false));
+  ASSERT_OK(report);
+  EXPECT_EQ(report->removed, 1U);
+  EXPECT_FALSE(target->find("out/" + name.text()));
+  EXPECT_TRUE(target->find("out/.cv-mine.part"));
+}
+
+} // namespace
+} // namespace checkvalve

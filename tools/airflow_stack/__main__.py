@@ -1,0 +1,76 @@
+"""`./dev airflow [--demo]`: starts the stack, prints where it is and how to log in, and stops it on Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from airflow_stack.client import wait_for  # noqa: E402
+from airflow_stack.sample import DATES, fill_source, show_tree  # noqa: E402
+from airflow_stack.stack import USER, Stack  # noqa: E402
+
+DAG_ID = "checkvalve_daily"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./dev airflow", description=__doc__)
+    parser.add_argument("--demo", action="store_true", help="run the three dates, show the result, and stop")
+    parser.add_argument("--workers", type=int, default=2, help="Celery workers [2]")
+    parser.add_argument("--port", type=int, default=0, help="port of the web server [a free one]")
+    parser.add_argument("--dags", type=Path, default=None, help="folder of DAG files [dags/]")
+    arguments = parser.parse_args()
+    directory = Path(tempfile.mkdtemp(prefix="checkvalve-airflow-"))
+    directory.chmod(0o755)
+    stack = Stack(directory, workers=arguments.workers, api_port=arguments.port)
+    if arguments.dags:
+        stack.dags = arguments.dags.resolve()
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        fill_source(stack.source_root)
+        print(f"Starting Airflow in {directory}: redis, api-server, scheduler, dag-processor, {stack.workers} workers,"
+              " two SFTP servers …", flush=True)  # fmt: skip
+        with stack:
+            print(f"\n  {stack.url}\n  user {USER}, password {stack.password}\n", flush=True)
+            if arguments.demo:
+                return demo(stack)
+            print("Ctrl-C stops everything.", flush=True)
+            stopped.wait()
+            return 0
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def demo(stack: Stack) -> int:
+    client = stack.client
+    wait_for(lambda: DAG_ID in client.dag_ids() or client.import_errors(), 60, "the DAG files to be read")
+    if errors := client.import_errors():
+        print("\n".join(errors), file=sys.stderr)
+        return 1
+    client.set_paused(DAG_ID, False)
+    print(f"{DAG_ID} runs for {', '.join(DATES)} …", flush=True)
+    runs = wait_for(
+        lambda: [run for run in client.runs(DAG_ID) if run["state"] in ("success", "failed")][len(DATES) - 1 :]
+        and client.runs(DAG_ID),
+        300,
+        "three runs",
+    )
+    for run in sorted(runs, key=lambda run: str(run["logical_date"])):
+        copied = client.xcom(DAG_ID, run["dag_run_id"], "copy_day.finish", "return_value")["value"]
+        print(f"  {run['logical_date'][:10]}: {run['state']}, {copied['files_copied']} files,"
+              f" {copied['bytes_copied']} bytes in {copied['batches']} batches")  # fmt: skip
+    print("\nThe target server now holds:")
+    show_tree(stack.target_root)
+    return 0 if all(run["state"] == "success" for run in runs) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
