@@ -17,9 +17,10 @@ TemporaryName side_temporary(TemporaryName of_file, std::size_t number) {
 Task<Result<void>> SideFiles::write(std::size_t number, std::string text) {
   File& file = files_[number];
   if (text.empty()) co_return Result<void>();
-  if (!file.upload)
-    CV_CO_TRY(file.upload,
-              co_await target_.begin(path_ + suffixes_[number], {side_temporary(temporary_, number), std::nullopt}));
+  if (!file.upload) {
+    const TemporaryName temporary = side_temporary(temporary_, number);
+    CV_CO_TRY(file.upload, co_await target_.begin(path_ + suffixes_[number], {temporary, std::nullopt}));
+  }
   std::string_view left = text;
   while (!left.empty()) {
     const std::string_view part = left.substr(0, target_.capabilities().chunk_bytes);

@@ -21,7 +21,7 @@ Error taken_error(const std::string& path, const std::string& other, const std::
 } // namespace
 
 SourceSide::SourceSide(Engine& engine, const Job& job, const Chain& chain, Walk& walk)
-    : engine_(engine), job_(job), chain_(chain), walk_(walk), memory_(engine, pair_of(job)) {}
+    : chain_(chain), walk_(walk), memory_(engine, pair_of(job)) {}
 
 Task<Result<void>> SourceSide::begin() {
   if (!chain_.empty()) CV_CO_CHECK(co_await spool_by_target_name());

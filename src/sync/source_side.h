@@ -37,8 +37,6 @@ private:
   Task<Result<void>> spool_by_target_name();
   Result<void> read_ahead();
 
-  Engine& engine_;
-  const Job& job_;
   const Chain& chain_;
   Walk& walk_;
   PublishedMemory memory_;

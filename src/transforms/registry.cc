@@ -6,12 +6,16 @@
 #include <array>
 
 #include "transforms/compress/compress.h"
+#include "transforms/other/other.h"
+#include "transforms/text/text.h"
 
 namespace checkvalve {
 namespace {
 
 constexpr std::array all_transforms = {
-    &gzip_transform, &gunzip_transform, &zstd_transform, &unzstd_transform, &bunzip2_transform, &unxz_transform,
+    &gzip_transform,  &gunzip_transform,  &zstd_transform, &unzstd_transform,   &bunzip2_transform,
+    &unxz_transform,  &lines_transform,   &redact_transform, &charset_transform, &checksum_transform,
+    &exec_transform,
 };
 
 } // namespace

@@ -1,0 +1,29 @@
+#include "layers/layers.h"
+
+#include "layers/retry.h"
+#include "layers/throttle.h"
+#include "layers/timeout.h"
+
+namespace checkvalve {
+namespace {
+
+template <class Side> std::unique_ptr<Side> layered(std::unique_ptr<Side> side, const LayerOptions& options) {
+  if (options.faults) side = with_faults(std::move(side), options.faults);
+  if (options.stall_timeout.count() > 0) side = with_timeout(std::move(side), *options.loop, options.stall_timeout);
+  if (options.bytes_per_second > 0)
+    side = with_throttle(std::move(side), *options.loop, std::make_shared<TokenBucket>(options.bytes_per_second));
+  const RetryPolicy policy{options.retries, options.first_retry_delay, options.longest_retry_delay, options.stopping};
+  return with_retry(std::move(side), *options.loop, *options.events, policy);
+}
+
+} // namespace
+
+std::unique_ptr<Source> with_layers(std::unique_ptr<Source> source, const LayerOptions& options) {
+  return layered(std::move(source), options);
+}
+
+std::unique_ptr<Target> with_layers(std::unique_ptr<Target> target, const LayerOptions& options) {
+  return layered(std::move(target), options);
+}
+
+} // namespace checkvalve

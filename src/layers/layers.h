@@ -1,0 +1,33 @@
+// The layers around a backend, put together. Outermost first: retry, throttle, timeout, faults. The throttle is outside of
+// the timeout, since waiting for one's turn is not a stall.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "backends/source.h"
+#include "backends/target.h"
+#include "core/event.h"
+#include "core/loop.h"
+#include "layers/faults.h"
+
+namespace checkvalve {
+
+struct LayerOptions {
+  Loop* loop = nullptr;        // both outlive what is made
+  EventSink* events = nullptr; // for RetryEvent
+  std::uint32_t retries = 4;   // after the first try of a call; 0: none
+  std::chrono::milliseconds first_retry_delay{500};
+  std::chrono::milliseconds longest_retry_delay{30'000};
+  std::chrono::milliseconds stall_timeout{60'000}; // of one call; 0: none
+  std::uint64_t bytes_per_second = 0;              // of file content; 0: no bound
+  std::function<bool()> stopping;                  // true: wait for no more tries. May be empty
+  std::shared_ptr<FaultPlan> faults;               // tests; null: none
+};
+
+std::unique_ptr<Source> with_layers(std::unique_ptr<Source> source, const LayerOptions& options);
+std::unique_ptr<Target> with_layers(std::unique_ptr<Target> target, const LayerOptions& options);
+
+} // namespace checkvalve

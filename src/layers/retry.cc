@@ -1,0 +1,120 @@
+#include "layers/retry.h"
+
+#include <algorithm>
+#include <random>
+
+#include "layers/wrapper.h"
+
+namespace checkvalve {
+
+std::chrono::milliseconds retry_delay(const RetryPolicy& policy, std::uint32_t attempt, double random) {
+  const std::uint32_t doublings = std::min(attempt - 1, 30U);
+  const auto longest = std::min<std::chrono::milliseconds>(policy.longest_delay, policy.first_delay * (1LL << doublings));
+  return std::chrono::milliseconds(static_cast<std::int64_t>(static_cast<double>(longest.count()) * random));
+}
+
+namespace {
+
+constexpr std::chrono::milliseconds stop_check{100}; // a stop is noticed this soon during a wait
+
+class Retrier {
+public:
+  Retrier(Loop& loop, EventSink& events, RetryPolicy policy)
+      : loop_(loop), events_(events), policy_(std::move(policy)), random_(std::random_device{}()) {}
+
+  bool stopping() const { return policy_.stopping && policy_.stopping(); }
+
+  // Waits for the time of try `attempt`, unless there is none.
+  Task<bool> wait_for_retry(std::uint32_t retry, std::string path, Error error) {
+    if (retry > policy_.retries || stopping()) co_return false;
+    auto left = retry_delay(policy_, retry, std::uniform_real_distribution<double>(0, 1)(random_));
+    events_.emit(RetryEvent{std::move(path), std::move(error), retry + 1, left.count()});
+    while (left.count() > 0 && !stopping()) {
+      const auto slice = std::min(left, stop_check);
+      co_await loop_.sleep(slice);
+      left -= slice;
+    }
+    co_return !stopping();
+  }
+
+private:
+  Loop& loop_;
+  EventSink& events_;
+  RetryPolicy policy_;
+  std::minstd_rand random_;
+};
+
+// call() makes the task of one try.
+template <class Call> auto repeat(std::shared_ptr<Retrier> retrier, std::string path, Call call) -> decltype(call()) {
+  for (std::uint32_t retry = 1;; ++retry) {
+    auto result = co_await call();
+    if (result || !result.error().temporary()) co_return result;
+    if (co_await retrier->wait_for_retry(retry, path, result.error())) continue;
+    // Cut short by a stop the error stays temporary: the tries are not used up.
+    if (!retrier->stopping()) result.error().status = ErrorStatus::exhausted;
+    co_return result;
+  }
+}
+
+class RetrySource : public SourceWrapper {
+public:
+  RetrySource(std::shared_ptr<Source> inner, std::shared_ptr<Retrier> retrier)
+      : SourceWrapper(std::move(inner)), retrier_(std::move(retrier)) {}
+  Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
+    return repeat(retrier_, directory, [inner = inner_, directory, recursive] { return inner->list(directory, recursive); });
+  }
+  Task<Result<Entry>> stat(std::string path, bool follow) override {
+    return repeat(retrier_, path, [inner = inner_, path, follow] { return inner->stat(path, follow); });
+  }
+  Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override {
+    return repeat(retrier_, entry.path, [inner = inner_, entry] { return inner->open(entry); });
+  }
+  Task<Result<std::string>> read_link(std::string path) override {
+    return repeat(retrier_, path, [inner = inner_, path] { return inner->read_link(path); });
+  }
+
+private:
+  std::shared_ptr<Retrier> retrier_;
+};
+
+class RetryTarget : public TargetWrapper {
+public:
+  RetryTarget(std::shared_ptr<Target> inner, std::shared_ptr<Retrier> retrier)
+      : TargetWrapper(std::move(inner)), retrier_(std::move(retrier)) {}
+  Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
+    return repeat(retrier_, directory, [inner = inner_, directory, recursive] { return inner->list(directory, recursive); });
+  }
+  Task<Result<Entry>> stat(std::string path, bool follow) override {
+    return repeat(retrier_, path, [inner = inner_, path, follow] { return inner->stat(path, follow); });
+  }
+  Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t> mode) override {
+    return repeat(retrier_, path, [inner = inner_, path, mode] { return inner->make_directory(path, mode); });
+  }
+  Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override {
+    return repeat(retrier_, path, [inner = inner_, path, hints] { return inner->begin(path, hints); });
+  }
+  Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
+    return repeat(retrier_, path, [inner = inner_, path, temporary] { return inner->discard(path, temporary); });
+  }
+  Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override {
+    return repeat(retrier_, directory, [inner = inner_, directory, limit] { return inner->leftovers(directory, limit); });
+  }
+  Task<Result<void>> remove_leftover(Leftover leftover) override {
+    return repeat(retrier_, leftover.path, [inner = inner_, leftover] { return inner->remove_leftover(leftover); });
+  }
+
+private:
+  std::shared_ptr<Retrier> retrier_;
+};
+
+} // namespace
+
+std::unique_ptr<Source> with_retry(std::shared_ptr<Source> inner, Loop& loop, EventSink& events, RetryPolicy policy) {
+  return std::make_unique<RetrySource>(std::move(inner), std::make_shared<Retrier>(loop, events, std::move(policy)));
+}
+
+std::unique_ptr<Target> with_retry(std::shared_ptr<Target> inner, Loop& loop, EventSink& events, RetryPolicy policy) {
+  return std::make_unique<RetryTarget>(std::move(inner), std::make_shared<Retrier>(loop, events, std::move(policy)));
+}
+
+} // namespace checkvalve

@@ -1,0 +1,214 @@
+#include "layers/timeout.h"
+
+#include <fmt/format.h>
+
+#include <asio/steady_timer.hpp>
+#include <list>
+
+#include "core/async.h"
+#include "core/path.h"
+#include "core/units.h"
+#include "layers/wrapper.h"
+
+namespace checkvalve {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The deadlines of all calls of a layer. All have the same time to run, so the oldest is always the next to expire, and
+// one timer serves them all: a timer a call would cost more than the call.
+class Watchdog : public std::enable_shared_from_this<Watchdog> {
+public:
+  Watchdog(Loop& loop, std::chrono::milliseconds limit) : timer_(loop.context()), limit_(limit) {}
+  std::chrono::milliseconds limit() const { return limit_; }
+
+  struct Watch {
+    Clock::time_point deadline;
+    std::shared_ptr<Event> decided;
+    bool expired = false;
+  };
+  using Handle = std::list<Watch>::iterator;
+
+  // Sets `decided` at the deadline.
+  Handle watch(std::shared_ptr<Event> decided) {
+    watches_.push_back({Clock::now() + limit_, std::move(decided), false});
+    if (!armed_) arm();
+    return std::prev(watches_.end());
+  }
+  // The timer stays armed, so that calls that end in time cost no timer at all.
+  void end(Handle watch) {
+    (watch->expired ? expired_ : watches_).erase(watch);
+  }
+
+private:
+  void arm() {
+    armed_ = true;
+    timer_.expires_at(watches_.front().deadline);
+    timer_.async_wait([weak = weak_from_this()](const std::error_code&) {
+      if (const auto self = weak.lock()) self->expire();
+    });
+  }
+  void expire() {
+    armed_ = false;
+    const auto now = Clock::now();
+    while (!watches_.empty() && watches_.front().deadline <= now) {
+      watches_.front().decided->set();
+      watches_.front().expired = true;
+      expired_.splice(expired_.end(), watches_, watches_.begin());
+    }
+    if (!watches_.empty()) arm();
+  }
+
+  asio::steady_timer timer_;
+  std::chrono::milliseconds limit_;
+  std::list<Watch> watches_; // by deadline
+  std::list<Watch> expired_; // whose waiters are about to go on and end them
+  bool armed_ = false;
+};
+
+template <class T> struct Outcome {
+  std::shared_ptr<Event> decided = std::make_shared<Event>();
+  std::optional<Result<T>> value; // nothing if the time was up first
+};
+
+// `keep` is what the task works on.
+template <class T>
+Task<void> run_into(Task<Result<T>> task, std::shared_ptr<Outcome<T>> outcome,
+                    [[maybe_unused]] std::shared_ptr<void> keep) {
+  auto result = co_await std::move(task);
+  if (outcome->decided->is_set()) co_return;
+  outcome->value.emplace(std::move(result));
+  outcome->decided->set();
+}
+
+template <class T>
+Task<Result<T>> watched(std::shared_ptr<Watchdog> dog, std::string operation, std::string path, Task<Result<T>> task,
+                        std::shared_ptr<void> keep) {
+  auto outcome = std::make_shared<Outcome<T>>();
+  detach(run_into(std::move(task), outcome, std::move(keep)));
+  if (!outcome->decided->is_set()) {
+    const auto watch = dog->watch(outcome->decided);
+    co_await *outcome->decided;
+    dog->end(watch);
+  }
+  if (outcome->value) co_return std::move(*outcome->value);
+  co_return Failure(make_error(ErrorKind::timeout, std::move(operation), escape_bytes(path),
+                               fmt::format("nothing was heard for {}", format_duration(dog->limit()))));
+}
+
+class TimeoutReader : public ReaderWrapper {
+public:
+  TimeoutReader(std::shared_ptr<Reader> inner, std::shared_ptr<Watchdog> dog, std::string path)
+      : ReaderWrapper(std::move(inner)), dog_(std::move(dog)), path_(std::move(path)) {}
+  Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override {
+    return watched(dog_, "read", path_, inner_->read(offset, size), inner_);
+  }
+  Task<Result<Entry>> stat() override { return watched(dog_, "stat", path_, inner_->stat(), inner_); }
+
+private:
+  std::shared_ptr<Watchdog> dog_;
+  std::string path_;
+};
+
+class TimeoutListing : public ListingWrapper {
+public:
+  TimeoutListing(std::shared_ptr<Listing> inner, std::shared_ptr<Watchdog> dog, std::string path)
+      : ListingWrapper(std::move(inner)), dog_(std::move(dog)), path_(std::move(path)) {}
+  Task<Result<std::vector<Entry>>> next() override { return watched(dog_, "list", path_, inner_->next(), inner_); }
+
+private:
+  std::shared_ptr<Watchdog> dog_;
+  std::string path_;
+};
+
+class TimeoutUpload : public UploadWrapper {
+public:
+  TimeoutUpload(std::shared_ptr<Upload> inner, std::shared_ptr<Watchdog> dog, std::string path)
+      : UploadWrapper(std::move(inner)), dog_(std::move(dog)), path_(std::move(path)) {}
+  Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override {
+    return watched(dog_, "write", path_, inner_->write(offset, std::move(chunk)), inner_);
+  }
+  Task<Result<Published>> commit(CommitOptions options) override {
+    return watched(dog_, "commit", path_, inner_->commit(options), inner_);
+  }
+  Task<Result<void>> abort() override { return watched(dog_, "abort", path_, inner_->abort(), inner_); }
+
+private:
+  std::shared_ptr<Watchdog> dog_;
+  std::string path_;
+};
+
+// list, for both sides.
+template <class Side>
+Task<Result<std::unique_ptr<Listing>>> watched_list(std::shared_ptr<Watchdog> dog, std::shared_ptr<Side> inner,
+                                                    std::string directory, bool recursive) {
+  CV_CO_TRY(auto listing, co_await watched(dog, "list", directory, inner->list(directory, recursive), inner));
+  co_return std::make_unique<TimeoutListing>(std::move(listing), dog, std::move(directory));
+}
+
+class TimeoutSource : public SourceWrapper {
+public:
+  TimeoutSource(std::shared_ptr<Source> inner, std::shared_ptr<Watchdog> dog)
+      : SourceWrapper(std::move(inner)), dog_(std::move(dog)) {}
+  Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
+    return watched_list(dog_, inner_, std::move(directory), recursive);
+  }
+  Task<Result<Entry>> stat(std::string path, bool follow) override {
+    return watched(dog_, "stat", path, inner_->stat(path, follow), inner_);
+  }
+  Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override {
+    const auto dog = dog_;
+    CV_CO_TRY(auto reader, co_await watched(dog, "open", entry.path, inner_->open(entry), inner_));
+    co_return std::make_unique<TimeoutReader>(std::move(reader), dog, std::move(entry.path));
+  }
+  Task<Result<std::string>> read_link(std::string path) override {
+    return watched(dog_, "read link", path, inner_->read_link(path), inner_);
+  }
+
+private:
+  std::shared_ptr<Watchdog> dog_;
+};
+
+class TimeoutTarget : public TargetWrapper {
+public:
+  TimeoutTarget(std::shared_ptr<Target> inner, std::shared_ptr<Watchdog> dog)
+      : TargetWrapper(std::move(inner)), dog_(std::move(dog)) {}
+  Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
+    return watched_list(dog_, inner_, std::move(directory), recursive);
+  }
+  Task<Result<Entry>> stat(std::string path, bool follow) override {
+    return watched(dog_, "stat", path, inner_->stat(path, follow), inner_);
+  }
+  Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t> mode) override {
+    return watched(dog_, "make directory", path, inner_->make_directory(path, mode), inner_);
+  }
+  Task<Result<void>> make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) override {
+    return watched(dog_, "make link", path, inner_->make_link(path, std::move(text), std::move(temporary), replace), inner_);
+  }
+  Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override {
+    const auto dog = dog_;
+    CV_CO_TRY(auto upload, co_await watched(dog, "begin", path, inner_->begin(path, std::move(hints)), inner_));
+    co_return std::make_unique<TimeoutUpload>(std::move(upload), dog, std::move(path));
+  }
+  Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
+    return watched(dog_, "discard", path, inner_->discard(path, std::move(temporary)), inner_);
+  }
+  Task<Result<void>> remove_leftover(Leftover leftover) override {
+    return watched(dog_, "remove leftover", leftover.path, inner_->remove_leftover(leftover), inner_);
+  }
+
+private:
+  std::shared_ptr<Watchdog> dog_;
+};
+
+} // namespace
+
+std::unique_ptr<Source> with_timeout(std::shared_ptr<Source> inner, Loop& loop, std::chrono::milliseconds stall_timeout) {
+  return std::make_unique<TimeoutSource>(std::move(inner), std::make_shared<Watchdog>(loop, stall_timeout));
+}
+
+std::unique_ptr<Target> with_timeout(std::shared_ptr<Target> inner, Loop& loop, std::chrono::milliseconds stall_timeout) {
+  return std::make_unique<TimeoutTarget>(std::move(inner), std::make_shared<Watchdog>(loop, stall_timeout));
+}
+
+} // namespace checkvalve
