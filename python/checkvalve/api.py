@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .engine import EXIT_FILES_FAILED, Operation, call_json, error_of
-from .errors import Failure
+from .engine import Operation, call_json, error_of
+from .errors import EXIT_FILES_FAILED, Failure
 from .options import Batching, JobOptions
 from .summary import DoctorReport, PlanStatus, Summary, VerifySummary
 
@@ -131,6 +131,7 @@ def verify(
     target: str | Endpoint,
     options: JobOptions | None = None,
     *,
+    state: str | State | None = None,
     program: str | None = None,
     timeout_seconds: float = 6 * 3600,
 ) -> VerifySummary:
@@ -144,9 +145,10 @@ def verify(
         *ends[0].arguments("source"),
         *ends[1].arguments("target"),
     ]
-    arguments += options.arguments()
+    place = _state(state)
+    arguments += [*options.arguments(), *place.arguments()]
     code, value = call_json(
-        arguments, secrets=secrets_document(*ends, State()), program=program, timeout_seconds=timeout_seconds
+        arguments, secrets=secrets_document(*ends, place), program=program, timeout_seconds=timeout_seconds
     )
     report = VerifySummary.from_json(value)
     if code not in (0, EXIT_FILES_FAILED) or report.error:

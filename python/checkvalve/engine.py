@@ -14,18 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from .errors import EngineError, PermanentError, TemporaryError
+from .errors import EXIT_FILES_FAILED, EXIT_USAGE, EngineError, PermanentError, TemporaryError
 from .events import Event, event_from_json
 from .program import find_program
 from .summary import Summary
 
 Secrets = Mapping[str, Any]
 """The document of --secrets-fd: {"source": {"password": …}, "target": …, "state": …, "endpoints": {NAME: …}}."""
-
-EXIT_FILES_FAILED = 1
-EXIT_USAGE = 2
-EXIT_ENDPOINT = 3
-EXIT_STATE = 5
 
 _TICK_SECONDS = 1.0
 _STOP_GRACE_SECONDS = 10.0

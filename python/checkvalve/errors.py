@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .summary import Summary
 
+EXIT_FILES_FAILED = 1
+EXIT_USAGE = 2
+
 
 @dataclass(frozen=True)
 class Failure:

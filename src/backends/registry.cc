@@ -8,11 +8,13 @@
 
 #include "backends/local/local_backend.h"
 #include "backends/memory/memory_backend.h"
+#include "backends/sftp/sftp_backend.h"
 
 namespace checkvalve {
 namespace {
 
 constexpr std::array all_backends = {
+    &sftp_backend,
     &local_backend,
     &memory_backend,
 };

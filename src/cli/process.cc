@@ -22,30 +22,6 @@ namespace {
 
 pid_t parent_at_start = 0;
 
-// RFC 3986: everything but unreserved characters.
-std::string percent_encode(std::string_view text) {
-  std::string out;
-  for (const unsigned char c : text)
-    out += std::isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~' ? std::string(1, static_cast<char>(c))
-                                                                           : fmt::format("%{:02X}", c);
-  return out;
-}
-
-Result<std::string> with_password(const std::string& url, const Secrets& secrets) {
-  const auto start = url.find("://") + 3;
-  const auto end = std::min(url.find_first_of("/?", start), url.size());
-  const auto at = url.find('@', start);
-  const bool has_user = at != std::string::npos && at < end;
-  if ((has_user && url.substr(start, at - start).find(':') != std::string::npos) || url.find("password=") != std::string::npos)
-    return Failure(config_error("--state", "a password must not stand in a URL, where process lists show it: put it into "
-                                           "CHECKVALVE_STATE_PASSWORD or --secrets-fd"));
-  const auto password = secrets.state.find("password");
-  if (password == secrets.state.end()) return url;
-  if (!has_user)
-    return Failure(config_error("--state", "there is a password but no user: write postgresql://USER@HOST/DATABASE"));
-  return url.substr(0, at) + ":" + percent_encode(password->second.reveal()) + url.substr(at);
-}
-
 } // namespace
 
 void prepare_process() {
@@ -107,8 +83,7 @@ Ticker::Ticker(Loop& loop, std::function<void()> fn)
 
 Ticker::~Ticker() = default;
 
-Result<std::string> state_location(const std::string& given, const Secrets& secrets) {
-  if (given.starts_with("postgresql://") || given.starts_with("postgres://")) return with_password(given, secrets);
+Result<std::string> state_location(const std::string& given) {
   if (!given.empty()) return given;
   const char* xdg = std::getenv("XDG_STATE_HOME");
   const char* home = std::getenv("HOME");

@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 
-#include "cli/secrets.h"
 #include "core/loop.h"
 #include "core/result.h"
 
@@ -45,8 +44,7 @@ private:
   std::unique_ptr<Impl> impl_;
 };
 
-// The state's location for open_state_store: `given`, or the default place, whose folder is created. A password of the
-// secrets is put into a postgresql URL; one written by hand is refused. Kind config or state.
-Result<std::string> state_location(const std::string& given, const Secrets& secrets);
+// The state's location for open_state_store: `given`, or the default place, whose folder is created. Kind config or state.
+Result<std::string> state_location(const std::string& given);
 
 } // namespace checkvalve

@@ -38,9 +38,12 @@ Result<void> Session::open(const Inputs& inputs) {
 }
 
 Result<void> Session::open_store(const Inputs& inputs) {
-  CV_TRY(const std::string location, state_location(inputs.settings.state, inputs.secrets));
+  CV_TRY(const std::string location, state_location(inputs.settings.state));
   std::vector<std::string> warnings;
-  CV_TRY(store_, open_state_store(location, warnings));
+  StateOptions state_options;
+  if (const auto password = inputs.secrets.state.find("password"); password != inputs.secrets.state.end())
+    state_options.password = password->second;
+  CV_TRY(store_, open_state_store(location, warnings, state_options));
   for (std::string& warning : warnings) emit(WarningEvent{std::move(warning)});
   return {};
 }

@@ -31,7 +31,7 @@ public:
   // From the nth call on, as if the connection broke: it and all calls under way, and all later ones on files and listings
   // opened before, fail with a temporary connection error. New calls find a new connection.
   void drop_connection(Operation operation, std::uint32_t nth);
-  // Lets stalled calls end, with ErrorKind::interrupted.
+  // Lets stalled calls end, with ErrorKind::interrupted. Within Loop::run only.
   void release();
 
   std::uint32_t calls(Operation operation) const { return calls_[static_cast<std::size_t>(operation)]; }

@@ -78,6 +78,11 @@ Task<Result<std::shared_ptr<SftpSession>>> SftpSession::open(Loop& loop, std::un
   co_return session;
 }
 
+Task<bool> SftpSession::asked_limits(std::shared_ptr<SftpSession> self) {
+  co_await self->ask_limits();
+  co_return true;
+}
+
 // Section 4: INIT and VERSION come before all else.
 Task<Result<void>> SftpSession::greet() {
   constexpr std::uint32_t our_version = 3;
@@ -87,8 +92,10 @@ Task<Result<void>> SftpSession::greet() {
   watch_for_stall();
   co_await version_came_;
   if (closed_) co_return Failure(*closed_);
-  co_await ask_limits();
-  co_return co_await find_login_directory();
+  auto limits = start(asked_limits(shared_from_this())); // one round trip for both
+  auto found = co_await find_login_directory();
+  co_await limits.get();
+  co_return found;
 }
 
 void SftpSession::note_extensions(const VersionReply& reply) {
@@ -109,26 +116,25 @@ Task<void> SftpSession::ask_limits() {
   if (has("limits@openssh.com")) {
     PacketBuilder packet(PacketType::extended);
     packet.string("limits@openssh.com");
-    const auto sent = Clock::now();
     auto reply = co_await call(std::move(packet));
-    if (reply && reply->type == PacketType::extended_reply) {
-      round_trip_ = std::min(round_trip_, std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - sent));
-      if (auto limits = parse_limits(reply->body.bytes())) {
-        const auto within = [](std::uint64_t limit, std::uint32_t otherwise) {
-          return limit == 0 ? otherwise
-                            : static_cast<std::uint32_t>(std::clamp(limit, smallest_request_bytes, largest_request_bytes));
-        };
-        limits_.read_bytes = within(limits->read_bytes, limits_.read_bytes);
-        limits_.write_bytes = within(limits->write_bytes, limits_.write_bytes);
-        if (limits->open_handles != 0)
-          limits_.open_handles = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(limits->open_handles, 1, 65'536));
-      }
-    } else {
+    const auto limits = reply && reply->type == PacketType::extended_reply ? parse_limits(reply->body.bytes()) : std::nullopt;
+    if (limits)
+      take_limits(*limits);
+    else
       disable("limits@openssh.com");
-    }
   }
   if (options_.open_handles != 0) limits_.open_handles = options_.open_handles;
   handles_.release(limits_.open_handles);
+}
+
+void SftpSession::take_limits(const LimitsReply& reply) {
+  const auto within = [](std::uint64_t limit, std::uint32_t otherwise) {
+    return limit == 0 ? otherwise : static_cast<std::uint32_t>(std::clamp(limit, smallest_request_bytes, largest_request_bytes));
+  };
+  limits_.read_bytes = within(reply.read_bytes, limits_.read_bytes);
+  limits_.write_bytes = within(reply.write_bytes, limits_.write_bytes);
+  if (reply.open_handles != 0)
+    limits_.open_handles = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(reply.open_handles, 1, 65'536));
 }
 
 Task<Result<void>> SftpSession::find_login_directory() {
@@ -396,11 +402,13 @@ void SftpSession::on_frames(std::vector<Chunk> frames) {
 void SftpSession::on_frame(Chunk frame) {
   PacketReader header(frame.bytes());
   const auto type = static_cast<PacketType>(header.u8());
+  if (header.failed()) return break_protocol("an empty packet");
   if (version_ == 0) {
     auto version = parse_version(frame.bytes().subspan(1));
     if (type != PacketType::version || !version) return break_protocol("something else than VERSION first");
     if (version->version < 3) return break_protocol(fmt::format("SFTP version {}; 3 is needed", version->version));
     note_extensions(*version);
+    stall_timer_->timer.cancel(); // it looks again, with the limit for replies
     version_came_.set();
     return;
   }
@@ -471,20 +479,22 @@ Error SftpSession::status_error(std::span<const std::byte> body, const Request& 
 
 void SftpSession::watch_for_stall() {
   if (stall_timer_->armed || closed_) return;
-  const auto timeout = version_ == 0 ? options_.connect_timeout : options_.stall_timeout;
   stall_timer_->armed = true;
-  stall_timer_->timer.expires_at(last_heard_ + timeout);
-  stall_timer_->timer.async_wait([weak = weak_from_this(), timeout](const std::error_code& error) {
+  stall_timer_->timer.expires_at(last_heard_ + stall_limit());
+  stall_timer_->timer.async_wait([weak = weak_from_this()](const std::error_code&) {
     auto self = weak.lock();
     if (!self) return;
     self->stall_timer_->armed = false;
-    if (error || self->closed_) return;
-    if (self->version_ != 0 && self->waiters_.empty()) return;
-    if (Clock::now() - self->last_heard_ >= timeout)
+    if (self->closed_ || (self->version_ != 0 && self->waiters_.empty())) return;
+    if (Clock::now() - self->last_heard_ >= self->stall_limit())
       return self->fail(make_error(ErrorKind::timeout, "talk to", self->peer_,
-                                   fmt::format("the server did not answer for {} s", timeout.count() / 1000.0)));
+                                   fmt::format("the server did not answer for {} s", self->stall_limit().count() / 1000.0)));
     self->watch_for_stall();
   });
+}
+
+std::chrono::milliseconds SftpSession::stall_limit() const {
+  return version_ == 0 ? options_.connect_timeout : options_.stall_timeout;
 }
 
 Task<void> SftpSession::close() {

@@ -118,8 +118,9 @@ private:
 
   SftpSession(Loop& loop, std::unique_ptr<SftpTransport> transport, std::string peer, SftpSessionOptions options);
   Task<Result<void>> greet();
-  Task<Result<void>> wait_for_version();
+  static Task<bool> asked_limits(std::shared_ptr<SftpSession> self);
   Task<void> ask_limits();
+  void take_limits(const LimitsReply& reply);
   Task<Result<void>> find_login_directory();
   void note_extensions(const VersionReply& reply);
 
@@ -140,6 +141,7 @@ private:
   Failure unexpected_reply(const Reply& reply, const Request& request);
   Error status_error(std::span<const std::byte> body, const Request& request) const;
   void watch_for_stall();
+  std::chrono::milliseconds stall_limit() const;
 
   Loop& loop_;
   std::unique_ptr<SftpTransport> transport_;

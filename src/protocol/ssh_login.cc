@@ -188,7 +188,10 @@ private:
 };
 
 Result<void> Login::run() {
-  if (ssh_userauth_none(session_, nullptr) == SSH_AUTH_SUCCESS) return {};
+  // The answer to "none" tells what the server accepts (RFC 4252, section 5.2); with a key at hand that round trip is
+  // saved, as the answer to a refused key tells it too.
+  const bool key_given = !options_.private_key.empty() || !options_.identity.empty();
+  if (!key_given && ssh_userauth_none(session_, nullptr) == SSH_AUTH_SUCCESS) return {};
   constexpr std::pair<Step, int> steps[] = {
       {&Login::with_private_key, SSH_AUTH_METHOD_PUBLICKEY}, {&Login::with_identity, SSH_AUTH_METHOD_PUBLICKEY},
       {&Login::with_agent, SSH_AUTH_METHOD_PUBLICKEY},       {&Login::with_usual_keys, SSH_AUTH_METHOD_PUBLICKEY},
@@ -198,7 +201,8 @@ Result<void> Login::run() {
   for (bool partial = true; partial;) {
     partial = false;
     for (const auto& [step, method] : steps) {
-      if ((ssh_userauth_list(session_, nullptr) & method) == 0) continue;
+      const int accepted = ssh_userauth_list(session_, nullptr);
+      if (accepted != 0 && (accepted & method) == 0) continue;
       const std::optional<int> answer = (this->*step)();
       if (!ssh_is_connected(session_)) return connect_failure(options_.display(), "the server closed the connection during login: " + last_error(session_));
       if (answer == SSH_AUTH_SUCCESS) return {};

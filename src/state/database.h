@@ -27,6 +27,7 @@ struct Dialect {
   std::string_view json;        // {json}: the type of a JSON text …
   std::string_view json_each;   // {json_each}: … and the table function that gives an array's elements as `value`
   std::string_view has_schema;  // a query that gives 1 if the table cv_schema exists, else 0
+  std::string_view analyze;     // lets the planner know the tables' sizes; empty: it needs no help to page by key
   std::string_view lock_schema; // taken for the rest of the transaction by who migrates; empty: begin() locks enough
   char parameter = '$';
 

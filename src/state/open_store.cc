@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "core/path.h"
+#include "state/postgres_database.h"
 #include "state/sql_store.h"
 #include "state/sqlite_database.h"
 #include "state/store.h"
@@ -42,6 +43,10 @@ Result<std::string> sqlite_path(const std::string& location) {
 
 Result<std::unique_ptr<StateStore>> open_state_store(const std::string& location, std::vector<std::string>& warnings,
                                                      const StateOptions& options) {
+  if (location.starts_with("postgresql://") || location.starts_with("postgres://")) {
+    CV_TRY(std::unique_ptr<SqlDatabase> database, open_postgres(location, options));
+    return std::make_unique<SqlStore>(std::move(database));
+  }
   CV_TRY(const std::string path, sqlite_path(location));
   CV_TRY(std::unique_ptr<SqlDatabase> database, open_sqlite(path, options.busy_timeout, warnings));
   return std::make_unique<SqlStore>(std::move(database));

@@ -130,8 +130,13 @@ Result<void> SqlStore::finish_plan(const PlanRecord& plan) {
         "$7 WHERE id = $1",
         SqlText{plan.id}, sql_value(sums.files == 0 ? PlanState::done : PlanState::ready), SqlText{plan.job_json},
         sql_value(sums.files), sql_value(sums.bytes), sql_value(plan.skipped), std::int64_t{sums.batches}));
-    return {};
+    return analyze();
   });
+}
+
+Result<void> SqlStore::analyze() {
+  if (!database_->dialect().analyze.empty()) CV_CHECK(database_->run(database_->dialect().analyze));
+  return {};
 }
 
 Result<PlanRecord> SqlStore::plan(std::string_view id_or_prefix) {

@@ -58,6 +58,7 @@ private:
                                  const std::optional<Remember>& remember);
   Result<void> lock_plan(const std::string& plan, std::string_view operation);
   Result<void> settle_plan(const std::string& plan); // its state, from its batches
+  Result<void> analyze(); // when a plan is complete, and when it has ended: what comes next reads it page by page
   Result<std::int64_t> pair_key(const std::string& pair);
 
   std::unique_ptr<SqlDatabase> database_;

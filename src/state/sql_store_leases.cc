@@ -241,7 +241,7 @@ Result<void> SqlStore::settle_plan(const std::string& plan) {
   const PlanState state = open > 0 ? PlanState::ready : failed > 0 ? PlanState::failed : PlanState::done;
   CV_CHECK(
       database_->run("UPDATE cv_plans SET state = $2 WHERE id = $1 AND state <> $2", SqlText{plan}, sql_value(state)));
-  return {};
+  return state == PlanState::ready ? Result<void>() : analyze();
 }
 
 Result<LeaseAnswer> SqlStore::take_lease_locked(const std::string& plan, std::uint32_t batch, const std::string& holder,

@@ -24,6 +24,7 @@ constexpr Dialect sqlite_dialect = {
     .json = "TEXT",
     .json_each = "json_each",
     .has_schema = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'cv_schema'",
+    .analyze = "",
     .lock_schema = "",
     .parameter = '?',
 };

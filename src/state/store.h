@@ -25,14 +25,14 @@ enum class BatchState : std::uint8_t {
   pending,
   leased,
   done,
-  failed
-}; // failed: ended, with files that did not make it
+  failed, // ended, with files that did not make it
+};
 enum class FileState : std::uint8_t { planned, committed, skipped, failed };
 enum class FileAction : std::uint8_t {
   copy,
-  link,
-  directory
-}; // link: a symbolic link is made; directory: an empty one
+  link,      // a symbolic link is made
+  directory, // an empty one
+};
 
 struct PlanRecord {
   std::string id;
@@ -178,8 +178,8 @@ public:
 
   virtual Result<void> begin_run(const RunRecord& run) = 0;
   virtual Result<void> end_run(const std::string& run, std::int64_t ended_ms, const std::string& summary_json) = 0;
-  virtual Result<std::vector<RunRecord>> runs(const std::string& plan,
-                                              std::size_t limit) = 0; // newest first; "" is all
+  // Newest first; of all plans, if `plan` is empty.
+  virtual Result<std::vector<RunRecord>> runs(const std::string& plan, std::size_t limit) = 0;
 };
 
 struct StateOptions {

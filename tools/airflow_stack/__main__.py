@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from airflow_stack.client import wait_for  # noqa: E402
-from airflow_stack.sample import DATES, fill_source, show_tree  # noqa: E402
-from airflow_stack.stack import USER, Stack  # noqa: E402
+from airflow_stack.client import wait_for
+from airflow_stack.sample import DATES, fill_source, show_tree
+from airflow_stack.stack import USER, Stack
 
 DAG_ID = "checkvalve_daily"
 
@@ -58,8 +58,10 @@ def demo(stack: Stack) -> int:
     client.set_paused(DAG_ID, False)
     print(f"{DAG_ID} runs for {', '.join(DATES)} …", flush=True)
     runs = wait_for(
-        lambda: [run for run in client.runs(DAG_ID) if run["state"] in ("success", "failed")][len(DATES) - 1 :]
-        and client.runs(DAG_ID),
+        lambda: (
+            [run for run in client.runs(DAG_ID) if run["state"] in ("success", "failed")][len(DATES) - 1 :]
+            and client.runs(DAG_ID)
+        ),
         300,
         "three runs",
     )

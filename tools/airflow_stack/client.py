@@ -56,9 +56,7 @@ class AirflowClient:
 
     def task(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any] | None:
         found = [
-            item
-            for item in self.tasks(dag_id, run_id)
-            if item["task_id"] == task_id and item["map_index"] == map_index
+            item for item in self.tasks(dag_id, run_id) if item["task_id"] == task_id and item["map_index"] == map_index
         ]
         return found[0] if found else None
 

@@ -72,7 +72,9 @@ class Stack:
             raise
 
     def start_parts(self) -> None:
-        api = self._airflow("api-server", "api-server", "--host", "127.0.0.1", "--port", str(self.api_port), "--workers", "1")
+        api = self._airflow(
+            "api-server", "api-server", "--host", "127.0.0.1", "--port", str(self.api_port), "--workers", "1"
+        )
         self._airflow("scheduler", "scheduler")
         self._airflow("dag-processor", "dag-processor")
         for _ in range(self.workers):
@@ -169,7 +171,17 @@ class Stack:
         program = shutil.which("redis-server")
         if program is None:
             raise ServerError("redis-server is not installed (Debian: redis-server)")
-        argv = [program, "--bind", "127.0.0.1", "--port", str(self.redis_port), "--save", "", "--dir", str(self.directory)]
+        argv = [
+            program,
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(self.redis_port),
+            "--save",
+            "",
+            "--dir",
+            str(self.directory),
+        ]
         redis = Child(argv, self.directory / "redis.log")
         self._children.append(redis)
         if not wait_until(lambda: "Ready to accept" in redis.log_tail() or not redis.running(), 20):
@@ -213,7 +225,10 @@ class Stack:
             health = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
         except (httpx.HTTPError, ValueError):
             return False
-        return all((health.get(part) or {}).get("status") == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
+        return all(
+            (health.get(part) or {}).get("status") == "healthy"
+            for part in ("metadatabase", "scheduler", "dag_processor")
+        )
 
 
 def server_key(server: SshServer) -> str:

@@ -138,10 +138,8 @@ class SftpBuilder(EndpointBuilder):
     def endpoint(self, path: str) -> Endpoint:
         self._login()
         self._host_key()
-        for extra, option in (("identity", "identity"), ("ciphers", "ciphers")):
-            value = self.extra.get(extra)
-            self.add_option(option, ",".join(map(str, value)) if isinstance(value, list) else value)
-        # A tilde would be expanded by the engine's URL reader only as the first name.
+        ciphers = self.extra.get("ciphers")
+        self.add_option("ciphers", ",".join(map(str, ciphers)) if isinstance(ciphers, list) else ciphers)
         return Endpoint(self.url(path if path.startswith("/") else f"~/{path}"), self.options, self.secrets)
 
     def _login(self) -> None:
@@ -158,7 +156,9 @@ class SftpBuilder(EndpointBuilder):
 
     def _host_key(self) -> None:
         host_key = self.text("host_key")
-        unchecked = self.flag("no_host_key_check", "ignore_hostkey_verification")
+        known_hosts = self.text("known_hosts")
+        # "none" is how the stock asynchronous hook is told not to check.
+        unchecked = self.flag("no_host_key_check", "ignore_hostkey_verification") or known_hosts == "none"
         if host_key and unchecked:
             raise self.error("host_key and no_host_key_check contradict each other; keep host_key")
         if host_key:
@@ -167,7 +167,8 @@ class SftpBuilder(EndpointBuilder):
             self.add_option("host_key", " ".join(words[:2]) if len(words) > 1 else f"ssh-rsa {words[0]}")
         elif unchecked:
             self.add_option("host_key_check", "no")
-        self.add_option("known_hosts", self.text("known_hosts"))
+        if known_hosts != "none":
+            self.add_option("known_hosts", known_hosts)
 
 
 @connection_type("fs")

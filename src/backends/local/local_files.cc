@@ -82,7 +82,8 @@ private:
   std::shared_ptr<OpenDirectory> directory_;
 };
 
-Result<std::shared_ptr<OpenDirectory>> open_directory(const SharedRoot& root, const std::string& path) {
+Result<std::shared_ptr<OpenDirectory>> open_directory(RootHolder& holder, const std::string& path) {
+  CV_TRY(const SharedRoot root, holder.open());
   CV_TRY(UniqueFd fd, root->open_at(path, O_RDONLY | O_DIRECTORY, 0, "list"));
   auto opened = std::make_shared<OpenDirectory>();
   opened->root = root;
@@ -94,6 +95,17 @@ Result<std::shared_ptr<OpenDirectory>> open_directory(const SharedRoot& root, co
 }
 
 } // namespace
+
+Result<SharedRoot> RootHolder::open() {
+  std::lock_guard lock(mutex_);
+  if (!root_) {
+    CV_TRY(RootDirectory opened, RootDirectory::open(path_, links_));
+    root_ = std::make_shared<const RootDirectory>(std::move(opened));
+  }
+  return root_;
+}
+
+std::string RootHolder::shown(std::string_view path) const { return escape_bytes(join_path(path_, path)); }
 
 Capabilities local_capabilities(const RootDirectory* root) {
   Capabilities out;
@@ -118,25 +130,35 @@ Entry entry_from(const struct stat& status, std::string path) {
   return entry;
 }
 
-Result<std::string> read_link_beneath(const RootDirectory& root, const std::string& path) {
-  CV_TRY(const UniqueFd fd, root.open_at(path, O_PATH | O_NOFOLLOW, 0, "read link"));
+Result<std::string> read_link_beneath(RootHolder& holder, const std::string& path) {
+  CV_TRY(const SharedRoot root, holder.open());
+  CV_TRY(const UniqueFd fd, root->open_at(path, O_PATH | O_NOFOLLOW, 0, "read link"));
   std::string text(PATH_MAX, '\0');
   const ssize_t length = ::readlinkat(fd.get(), "", text.data(), text.size());
   if (length < 0 && (errno == ENOENT || errno == EINVAL))
-    return Failure(make_error(ErrorKind::io, "read link", root.shown(path), "is no symbolic link"));
-  if (length < 0) return Failure(errno_error(errno, "read link", root.shown(path)));
+    return Failure(make_error(ErrorKind::io, "read link", root->shown(path), "is no symbolic link"));
+  if (length < 0) return Failure(errno_error(errno, "read link", root->shown(path)));
   text.resize(static_cast<std::size_t>(length));
   return text;
 }
 
-Task<Result<std::unique_ptr<Listing>>> list_local(ThreadPool& workers, SharedRoot root, std::string directory) {
-  CV_CO_TRY(auto opened, co_await workers.run([&root, &directory] { return open_directory(root, directory); }));
+Task<Result<std::unique_ptr<Listing>>> list_local(ThreadPool& workers, SharedHolder holder, std::string directory) {
+  CV_CO_TRY(auto opened, co_await workers.run([&holder, &directory] { return open_directory(*holder, directory); }));
   co_return std::make_unique<LocalListing>(workers, std::move(opened));
 }
 
-Task<Result<Entry>> stat_local(ThreadPool& workers, SharedRoot root, std::string path, bool follow) {
-  CV_CO_TRY(const struct stat status, co_await workers.run([&root, &path, follow] { return root->stat_at(path, follow); }));
-  co_return entry_from(status, std::move(path));
+namespace {
+
+Result<Entry> stat_beneath(RootHolder& holder, const std::string& path, bool follow) {
+  CV_TRY(const SharedRoot root, holder.open());
+  CV_TRY(const struct stat status, root->stat_at(path, follow));
+  return entry_from(status, path);
+}
+
+} // namespace
+
+Task<Result<Entry>> stat_local(ThreadPool& workers, SharedHolder holder, std::string path, bool follow) {
+  co_return co_await workers.run([&holder, &path, follow] { return stat_beneath(*holder, path, follow); });
 }
 
 void close_on_worker(ThreadPool& workers, std::shared_ptr<UniqueFd> fd) {

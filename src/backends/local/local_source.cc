@@ -8,13 +8,13 @@ namespace checkvalve {
 namespace {
 
 // Fewer bytes than asked for only at the end of the file.
-Result<Chunk> read_at(const RootDirectory& root, const std::string& path, int fd, std::uint64_t offset, std::uint32_t size) {
+Result<Chunk> read_at(const RootHolder& holder, const std::string& path, int fd, std::uint64_t offset, std::uint32_t size) {
   Chunk chunk = Chunk::allocate(size);
   std::size_t done = 0;
   while (done < size) {
     const ssize_t got = ::pread(fd, chunk.data() + done, size - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Failure(errno_error(errno, "read", root.shown(path)));
+    if (got < 0) return Failure(errno_error(errno, "read", holder.shown(path)));
     if (got == 0) break;
     done += static_cast<std::size_t>(got);
   }
@@ -24,33 +24,34 @@ Result<Chunk> read_at(const RootDirectory& root, const std::string& path, int fd
 
 class LocalReader : public Reader {
 public:
-  LocalReader(ThreadPool& workers, SharedRoot root, std::string path, UniqueFd fd)
-      : workers_(workers), root_(std::move(root)), path_(std::move(path)), fd_(std::make_shared<UniqueFd>(std::move(fd))) {}
+  LocalReader(ThreadPool& workers, SharedHolder holder, std::string path, UniqueFd fd)
+      : workers_(workers), holder_(std::move(holder)), path_(std::move(path)), fd_(std::make_shared<UniqueFd>(std::move(fd))) {}
   ~LocalReader() override { close_on_worker(workers_, std::move(fd_)); }
 
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override {
-    co_return co_await workers_.run([root = root_, path = path_, fd = fd_, offset, size] {
-      return read_at(*root, path, fd->get(), offset, size);
+    co_return co_await workers_.run([holder = holder_, path = path_, fd = fd_, offset, size] {
+      return read_at(*holder, path, fd->get(), offset, size);
     });
   }
-  Task<Result<Entry>> stat() override { return stat_local(workers_, root_, path_, true); }
+  Task<Result<Entry>> stat() override { return stat_local(workers_, holder_, path_, true); }
 
 private:
   ThreadPool& workers_;
-  SharedRoot root_;
+  SharedHolder holder_;
   std::string path_;
   std::shared_ptr<UniqueFd> fd_;
 };
 
-Result<UniqueFd> open_file(const RootDirectory& root, const std::string& path) {
+Result<UniqueFd> open_file(RootHolder& holder, const std::string& path) {
+  CV_TRY(const SharedRoot root, holder.open());
   // O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
-  CV_TRY(UniqueFd fd, root.open_at(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, "open"));
+  CV_TRY(UniqueFd fd, root->open_at(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, "open"));
   struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) return Failure(errno_error(errno, "open", root.shown(path)));
+  if (::fstat(fd.get(), &status) != 0) return Failure(errno_error(errno, "open", root->shown(path)));
   if (S_ISDIR(status.st_mode))
-    return Failure(make_error(ErrorKind::is_a_directory, "open", root.shown(path), "is a directory"));
+    return Failure(make_error(ErrorKind::is_a_directory, "open", root->shown(path), "is a directory"));
   if (!S_ISREG(status.st_mode))
-    return Failure(make_error(ErrorKind::unsupported, "open", root.shown(path), "is no regular file"));
+    return Failure(make_error(ErrorKind::unsupported, "open", root->shown(path), "is no regular file"));
   ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   return fd;
 }
@@ -58,27 +59,28 @@ Result<UniqueFd> open_file(const RootDirectory& root, const std::string& path) {
 } // namespace
 
 Task<Result<void>> LocalSource::connect() {
-  CV_CO_TRY(RootDirectory root, co_await workers_.run([this] { return RootDirectory::open(root_path_, links_); }));
-  root_ = std::make_shared<const RootDirectory>(std::move(root));
-  capabilities_ = local_capabilities(root_.get());
+  CV_CO_TRY(const SharedRoot root, co_await workers_.run([holder = holder_] { return holder->open(); }));
+  capabilities_ = local_capabilities(root.get());
   co_return Result<void>();
 }
 
 Task<Result<std::unique_ptr<Listing>>> LocalSource::list(std::string directory, bool) {
-  return list_local(workers_, root_, std::move(directory));
+  return list_local(workers_, holder_, std::move(directory));
 }
 
 Task<Result<Entry>> LocalSource::stat(std::string path, bool follow) {
-  return stat_local(workers_, root_, std::move(path), follow);
+  return stat_local(workers_, holder_, std::move(path), follow);
 }
 
 Task<Result<std::unique_ptr<Reader>>> LocalSource::open(Entry entry) {
-  CV_CO_TRY(UniqueFd fd, co_await workers_.run([root = root_, path = entry.path] { return open_file(*root, path); }));
-  co_return std::make_unique<LocalReader>(workers_, root_, std::move(entry.path), std::move(fd));
+  ThreadPool& workers = workers_;
+  const SharedHolder holder = holder_;
+  CV_CO_TRY(UniqueFd fd, co_await workers.run([&holder, &entry] { return open_file(*holder, entry.path); }));
+  co_return std::make_unique<LocalReader>(workers, holder, std::move(entry.path), std::move(fd));
 }
 
 Task<Result<std::string>> LocalSource::read_link(std::string path) {
-  co_return co_await workers_.run([root = root_, path = std::move(path)] { return read_link_beneath(*root, path); });
+  co_return co_await workers_.run([holder = holder_, path = std::move(path)] { return read_link_beneath(*holder, path); });
 }
 
 Task<void> LocalSource::disconnect() { co_return; }

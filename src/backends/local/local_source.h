@@ -9,7 +9,7 @@ namespace checkvalve {
 class LocalSource : public Source {
 public:
   LocalSource(ThreadPool& workers, std::string root, RootDirectory::Links links)
-      : workers_(workers), root_path_(std::move(root)), links_(links) {}
+      : workers_(workers), holder_(std::make_shared<RootHolder>(std::move(root), links)) {}
   Task<Result<void>> connect() override;
   const Capabilities& capabilities() const override { return capabilities_; }
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override;
@@ -20,9 +20,7 @@ public:
 
 private:
   ThreadPool& workers_;
-  std::string root_path_;
-  RootDirectory::Links links_;
-  SharedRoot root_; // set by connect
+  SharedHolder holder_;
   Capabilities capabilities_;
 };
 

@@ -14,6 +14,13 @@ namespace {
 
 constexpr std::size_t longest_path_bytes = 4095; // PATH_MAX without its NUL
 
+Result<void> remove_temporary(LocalTree& tree, const std::string& temporary, std::string_view operation) {
+  auto root = tree.root();
+  if (!root && root.error().kind == ErrorKind::not_found) return {};
+  if (!root) return Failure(std::move(root.error()));
+  return remove_name(**root, temporary, operation);
+}
+
 Result<void> link_and_publish(LocalTree& tree, const std::string& path, const std::string& text,
                               const std::string& temporary, Replace replace) {
   CV_TRY(const SharedRoot root, tree.made_root());
@@ -49,32 +56,18 @@ void sync_way_to(const std::string& root) {
 
 // --- LocalTree ------------------------------------------------------------------------------------------------------
 
-Result<SharedRoot> LocalTree::root_locked() {
-  if (!root_) {
-    CV_TRY(RootDirectory opened, RootDirectory::open(root_path_, links_));
-    root_ = std::make_shared<const RootDirectory>(std::move(opened));
-  }
-  return root_;
-}
-
-Result<SharedRoot> LocalTree::root() {
-  std::lock_guard lock(mutex_);
-  return root_locked();
-}
-
 Result<SharedRoot> LocalTree::made_root() {
-  std::lock_guard lock(mutex_);
-  if (!root_) {
-    std::error_code error;
-    const bool created = std::filesystem::create_directories(root_path_, error);
-    if (created) sync_way_to(root_path_);
-    if (error) return Failure(errno_error(error.value(), "make directory", escape_bytes(root_path_)));
-  }
-  return root_locked();
+  auto opened = holder_.open();
+  if (opened || opened.error().kind != ErrorKind::not_found) return opened;
+  std::error_code error;
+  const bool created = std::filesystem::create_directories(holder_.path(), error);
+  if (error) return Failure(errno_error(error.value(), "make directory", escape_bytes(holder_.path())));
+  if (created) sync_way_to(holder_.path());
+  return holder_.open();
 }
 
 Result<void> LocalTree::check_way_to_root() {
-  for (std::string path = root_path_;; path = parent_path(path)) {
+  for (std::string path = holder_.path();; path = parent_path(path)) {
     if (path.empty()) path = "/";
     struct stat status {};
     if (::stat(path.c_str(), &status) == 0) {
@@ -135,13 +128,9 @@ Result<void> LocalTree::sync_names(const RootDirectory& root, const std::string&
 
 // --- LocalTarget ----------------------------------------------------------------------------------------------------
 
-Task<Result<SharedRoot>> LocalTarget::root() {
-  co_return co_await workers_.run([tree = tree_] { return tree->root(); });
-}
-
 Task<Result<void>> LocalTarget::connect() {
   CV_CO_CHECK(co_await workers_.run([tree = tree_] { return tree->check_way_to_root(); }));
-  if (auto opened = co_await root())
+  if (auto opened = co_await workers_.run([tree = tree_] { return tree->root(); }))
     capabilities_ = local_capabilities(opened->get());
   else if (opened.error().kind != ErrorKind::not_found)
     co_return Failure(std::move(opened.error()));
@@ -149,13 +138,11 @@ Task<Result<void>> LocalTarget::connect() {
 }
 
 Task<Result<std::unique_ptr<Listing>>> LocalTarget::list(std::string directory, bool) {
-  CV_CO_TRY(SharedRoot opened, co_await root());
-  co_return co_await list_local(workers_, std::move(opened), std::move(directory));
+  return list_local(workers_, holder(), std::move(directory));
 }
 
 Task<Result<Entry>> LocalTarget::stat(std::string path, bool follow) {
-  CV_CO_TRY(SharedRoot opened, co_await root());
-  co_return co_await stat_local(workers_, std::move(opened), std::move(path), follow);
+  return stat_local(workers_, holder(), std::move(path), follow);
 }
 
 Result<void> LocalTarget::accepts(std::string_view path) const {
@@ -185,11 +172,8 @@ Task<Result<std::unique_ptr<Upload>>> LocalTarget::begin(std::string path, Uploa
 
 Task<Result<void>> LocalTarget::discard(std::string path, TemporaryName temporary) {
   CV_CO_CHECK(accepts(path));
-  auto opened = co_await root();
-  if (!opened && opened.error().kind == ErrorKind::not_found) co_return Result<void>();
-  if (!opened) co_return Failure(std::move(opened.error()));
-  co_return co_await workers_.run([opened = *opened, name = temporary.beside(path)] {
-    return remove_name(*opened, name, "discard");
+  co_return co_await workers_.run([tree = tree_, name = temporary.beside(path)] {
+    return remove_temporary(*tree, name, "discard");
   });
 }
 
@@ -199,9 +183,8 @@ Task<Result<std::vector<Leftover>>> LocalTarget::leftovers(std::string directory
 
 Task<Result<void>> LocalTarget::remove_leftover(Leftover leftover) {
   CV_CO_CHECK(check_leftover(leftover));
-  CV_CO_TRY(SharedRoot opened, co_await root());
-  co_return co_await workers_.run([opened, path = std::move(leftover.path)] {
-    return remove_name(*opened, path, "remove leftover");
+  co_return co_await workers_.run([tree = tree_, path = std::move(leftover.path)] {
+    return remove_temporary(*tree, path, "remove leftover");
   });
 }
 

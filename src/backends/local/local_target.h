@@ -12,10 +12,11 @@ namespace checkvalve {
 // What workers share of a local target. Thread-safe; calls block.
 class LocalTree {
 public:
-  LocalTree(std::string root, RootDirectory::Links links) : root_path_(std::move(root)), links_(links) {}
+  LocalTree(std::string root, RootDirectory::Links links) : holder_(std::move(root), links) {}
 
   // The root, if it exists; kind not_found if it does not yet.
-  Result<SharedRoot> root();
+  Result<SharedRoot> root() { return holder_.open(); }
+  RootHolder& holder() { return holder_; }
   // The same, after creating it and its parents if need be.
   Result<SharedRoot> made_root();
   // Fails unless the root, or what exists of the way to it, consists of directories.
@@ -25,14 +26,11 @@ public:
   Result<void> sync_names(const RootDirectory& root, const std::string& directory);
 
 private:
-  Result<SharedRoot> root_locked();
   Result<bool> make_one(const RootDirectory& root, const std::string& path, std::optional<mode_t> mode);
 
-  const std::string root_path_;
-  const RootDirectory::Links links_;
+  RootHolder holder_;
   std::mutex mutex_;
-  SharedRoot root_;                  // guarded by mutex_
-  std::set<std::string> unsynced_;   // guarded by mutex_: directories that hold names of directories we created
+  std::set<std::string> unsynced_; // guarded by mutex_: directories that hold names of directories we created
 };
 
 class LocalTarget : public Target {
@@ -53,7 +51,7 @@ public:
   Task<void> disconnect() override;
 
 private:
-  Task<Result<SharedRoot>> root();
+  SharedHolder holder() const { return {tree_, &tree_->holder()}; }
 
   ThreadPool& workers_;
   std::shared_ptr<LocalTree> tree_;

@@ -25,8 +25,9 @@ public:
   // in the background. One that can't be made is done without.
   std::vector<std::shared_ptr<SftpSession>> extra();
 
-  // Closes all sessions; get() fails from then on.
+  // Closes all sessions; get() fails from then on, until reopen().
   Task<void> close();
+  void reopen() { closed_ = false; }
 
   BackendContext& context() { return context_; }
   const SftpSettings& settings() const { return settings_; }

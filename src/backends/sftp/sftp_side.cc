@@ -111,7 +111,10 @@ Entry entry_from(const FileAttributes& attributes, std::string path) {
   return entry;
 }
 
+Result<void> check_below_root(std::string_view path) { return path.empty() ? Result<void>() : check_tree_path(path); }
+
 Task<Result<void>> SftpSide::connect(bool may_be_missing) {
+  pool_->reopen();
   CV_CO_TRY(auto opened, co_await session());
   auto root = co_await opened->stat(root_);
   if (!root && root.error().kind == ErrorKind::not_found && may_be_missing) co_return Result<void>();
@@ -155,6 +158,7 @@ Capabilities SftpSide::capabilities(const SftpSession& session, std::uint32_t la
 }
 
 Task<Result<std::unique_ptr<Listing>>> SftpSide::list(std::string directory) {
+  CV_CO_CHECK(check_below_root(directory));
   CV_CO_TRY(auto opened, co_await session());
   const std::string path = absolute(directory);
   co_await opened->handles().acquire();
@@ -173,6 +177,7 @@ Task<Result<std::unique_ptr<Listing>>> SftpSide::list(std::string directory) {
 }
 
 Task<Result<Entry>> SftpSide::stat(std::string path, bool follow) {
+  CV_CO_CHECK(check_below_root(path));
   CV_CO_TRY(auto opened, co_await session());
   auto attributes = follow ? co_await opened->stat(absolute(path)) : co_await opened->lstat(absolute(path));
   if (!attributes) co_return Failure(std::move(attributes.error()));
@@ -180,6 +185,7 @@ Task<Result<Entry>> SftpSide::stat(std::string path, bool follow) {
 }
 
 Task<Result<std::string>> SftpSide::read_link(std::string path) {
+  CV_CO_CHECK(check_tree_path(path));
   CV_CO_TRY(auto opened, co_await session());
   co_return co_await opened->read_link(absolute(path));
 }

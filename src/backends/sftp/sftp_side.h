@@ -13,6 +13,9 @@ namespace checkvalve {
 
 Entry entry_from(const FileAttributes& attributes, std::string path);
 
+// Fails for a path that would leave the root; "" is the root itself. Error kind invalid_name.
+Result<void> check_below_root(std::string_view path);
+
 class SftpSide {
 public:
   SftpSide(BackendContext& context, SftpSettings settings)
@@ -23,7 +26,7 @@ public:
   Task<void> disconnect() { co_await pool_->close(); }
   const std::shared_ptr<ConnectionPool>& pool() const { return pool_; }
   Task<Result<std::shared_ptr<SftpSession>>> session();
-  // The server's path of a path below the root. After connect() or session().
+  // The server's path of a path below the root, which must be sound (check_below_root). After connect() or session().
   std::string absolute(std::string_view path) const;
   const std::string& root() const { return root_; }
 

@@ -79,6 +79,10 @@ Task<Result<std::unique_ptr<Listing>>> SftpSource::list(std::string directory, b
 }
 
 Task<Result<std::unique_ptr<Reader>>> SftpSource::open(Entry entry) {
+  CV_CO_CHECK(check_tree_path(entry.path));
+  // OpenSSH opens directories for reading and fails the first READ.
+  if (entry.type == EntryType::directory)
+    co_return Failure(make_error(ErrorKind::is_a_directory, "open", escape_bytes(entry.path), "is a directory"));
   CV_CO_TRY(auto session, co_await side_.session());
   std::string path = side_.absolute(entry.path);
   auto lanes = co_await FileLanes::open(side_.pool(), path, open_flag::read, open_flag::read, entry.size_bytes);

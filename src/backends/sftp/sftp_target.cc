@@ -37,6 +37,7 @@ Task<Result<std::unique_ptr<Listing>>> SftpTarget::list(std::string directory, b
 Result<void> SftpTarget::accepts(std::string_view path) const { return check_tree_path(path); }
 
 Task<Result<void>> SftpTarget::make_directory(std::string path, std::optional<std::uint32_t> mode) {
+  CV_CO_CHECK(check_below_root(path));
   CV_CO_TRY(auto session, co_await side_.session());
   co_return co_await make_absolute(side_.absolute(path), mode);
 }
@@ -82,15 +83,14 @@ Task<Result<void>> SftpTarget::make_with_parents(std::string path, std::optional
 }
 
 Task<Result<std::unique_ptr<Upload>>> SftpTarget::begin(std::string path, UploadHints hints) {
+  CV_CO_CHECK(check_tree_path(path));
   CV_CO_TRY(auto session, co_await side_.session());
   const std::string temporary = side_.absolute(hints.temporary.beside(path));
   const std::string final_path = side_.absolute(path);
   const std::uint64_t size_bytes = hints.size_bytes.value_or(0);
   auto lanes = co_await FileLanes::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
-  if (!lanes && lanes.error().kind == ErrorKind::not_found) {
-    const std::string directory(parent_path(final_path));
-    made_.erase(directory);
-    CV_CO_CHECK(co_await make_absolute(directory, std::nullopt));
+  if (!lanes && lanes.error().kind == ErrorKind::not_found && parent_path(path).empty()) {
+    CV_CO_CHECK(co_await make_absolute(side_.root(), std::nullopt));
     lanes = co_await FileLanes::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
   } else if (!lanes && may_exist(lanes.error())) {
     // An earlier attempt of ours may have left this very name.
@@ -98,6 +98,7 @@ Task<Result<std::unique_ptr<Upload>>> SftpTarget::begin(std::string path, Upload
       lanes = co_await FileLanes::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
   }
   if (!lanes) {
+    if (lanes.error().kind == ErrorKind::not_found) made_.clear(); // someone removed a directory: trust none of them
     auto error = co_await session->diagnose(std::move(lanes.error()), std::string(parent_path(final_path)));
     error.path = escape_bytes(final_path);
     co_return Failure(std::move(error));
@@ -106,6 +107,7 @@ Task<Result<std::unique_ptr<Upload>>> SftpTarget::begin(std::string path, Upload
 }
 
 Task<Result<void>> SftpTarget::make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) {
+  CV_CO_CHECK(check_tree_path(path));
   CV_CO_TRY(auto session, co_await side_.session());
   const std::string link = side_.absolute(path);
   const std::string waiting = side_.absolute(temporary.beside(path));
@@ -126,6 +128,7 @@ Task<Result<void>> SftpTarget::make_link(std::string path, std::string text, Tem
 }
 
 Task<Result<void>> SftpTarget::discard(std::string path, TemporaryName temporary) {
+  CV_CO_CHECK(check_tree_path(path));
   CV_CO_TRY(auto session, co_await side_.session());
   co_return co_await remove_temporary(side_.absolute(temporary.beside(path)));
 }

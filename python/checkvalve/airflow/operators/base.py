@@ -155,6 +155,7 @@ def report_of(summary: Summary) -> dict[str, Any]:
         "files_failed": summary.files_failed,
         "bytes_copied": summary.bytes_copied,
         "seconds": summary.seconds,
+        "peak_rss_bytes": summary.peak_rss_bytes,
         "failures": [
             {"path": failure.path, "kind": failure.kind, "message": failure.message}
             for failure in summary.failures[:_MOST_REPORTED_FAILURES]

@@ -115,7 +115,7 @@ class CheckvalveFinishOperator(CheckvalveOperator):
             raise AirflowFailException(f"task '{self.task_id}': compare needs source and target connections and paths")
         options = JobOptions(include=self.include, exclude=self.exclude, checksum=self.compare == "checksum")
         try:
-            report = api.verify(source, target, options, program=self.hook.program)
+            report = api.verify(source, target, options, state=self.sync_state(), program=self.hook.program)
         except EngineError as error:
             raise fail(error, self.conn_ids()) from None
         self.log.info("Compared %d file(s): %d difference(s)", report.files_compared, report.difference_count)

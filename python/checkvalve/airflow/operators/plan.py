@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
-from ...engine import EXIT_FILES_FAILED
+from ...errors import EXIT_FILES_FAILED
 from ...options import Batching
 from .selecting import SelectingOperator
 

@@ -1,0 +1,31 @@
+#include "cli/commands/one_end.h"
+
+#include "cli/endpoints.h"
+
+namespace checkvalve {
+
+void add_one_end(CLI::App& app, OneEndArguments& arguments) {
+  app.add_option("URL", arguments.url, "a URL, a path or NAME:path")->type_name("")->required();
+  add_settings(app, [](const Setting& setting) {
+    return setting.key == "source_option" || setting.key == "identity" || setting.key == "known_hosts" ||
+           setting.key.ends_with("_timeout");
+  });
+  add_process_options(app, arguments.process, false);
+}
+
+Result<Job> one_end_job(const CLI::App& app, const OneEndArguments& arguments) {
+  CV_TRY(const Inputs inputs, read_inputs(app, arguments.process, ""));
+  Job job = inputs.settings.job;
+  CV_TRY(job.source, resolve_endpoint(arguments.url, Side::source, {inputs.config, inputs.secrets, inputs.settings}));
+  job.target = job.source;
+  return job;
+}
+
+Task<Result<std::unique_ptr<Source>>> connect_source(Session& session, const Job& job) {
+  BackendContext context = session.context(job);
+  CV_CO_TRY(std::unique_ptr<Source> source, make_source(context, job.source));
+  CV_CO_CHECK(co_await source->connect());
+  co_return source;
+}
+
+} // namespace checkvalve

@@ -1,0 +1,210 @@
+// checkvalve status: plans and runs, what is done, left, failed and why.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/commands/commands.h"
+#include "cli/commands/steps.h"
+#include "cli/exit_code.h"
+#include "cli/options.h"
+#include "cli/printable.h"
+#include "core/units.h"
+
+namespace checkvalve {
+namespace {
+
+struct Arguments {
+  std::string plan;
+  std::size_t limit = 20;
+  ProcessOptions process;
+};
+
+constexpr std::size_t most_failures = 1'000;
+constexpr std::size_t most_runs = 100;
+
+std::string_view word(PlanState state) {
+  switch (state) {
+  case PlanState::planning: return "planning";
+  case PlanState::ready: return "ready";
+  case PlanState::done: return "done";
+  case PlanState::failed: return "failed";
+  }
+  return "";
+}
+
+std::string_view word(BatchState state) {
+  switch (state) {
+  case BatchState::pending: return "pending";
+  case BatchState::leased: return "leased";
+  case BatchState::done: return "done";
+  case BatchState::failed: return "failed";
+  }
+  return "";
+}
+
+// A lease that ran out is nobody's: the batch waits.
+std::string_view word(const BatchRecord& batch) {
+  const bool lapsed = batch.state == BatchState::leased && batch.lease_until_ms < now_ms();
+  return lapsed ? "lapsed" : word(batch.state);
+}
+
+Json time_json(std::int64_t time_ms) { return time_ms == 0 ? Json(nullptr) : Json(format_time(time_ms)); }
+
+Json plan_json(const PlanRecord& plan) {
+  return {{"id", plan.id},
+          {"state", word(plan.state)},
+          {"created", time_json(plan.created_ms)},
+          {"source", printable(plan.source)},
+          {"target", printable(plan.target)},
+          {"files", plan.files},
+          {"bytes", plan.bytes},
+          {"skipped", plan.skipped},
+          {"batches", plan.batches}};
+}
+
+Json batch_json(const BatchRecord& batch) {
+  return {{"batch", batch.number},
+          {"state", word(batch.state)},
+          {"files", batch.files},
+          {"bytes", batch.bytes},
+          {"files_done", batch.files_done},
+          {"bytes_done", batch.bytes_done},
+          {"files_failed", batch.files_failed},
+          {"generation", batch.generation},
+          {"holder", printable(batch.holder)},
+          {"lease_until", time_json(batch.lease_until_ms)}};
+}
+
+Json run_json(const RunRecord& run) {
+  const Json summary = Json::parse(run.summary_json, nullptr, false);
+  return {{"id", run.id},
+          {"host", printable(run.host)},
+          {"process", run.process},
+          {"started", time_json(run.started_ms)},
+          {"ended", time_json(run.ended_ms)},
+          {"summary", summary.is_object() ? summary : Json(nullptr)}};
+}
+
+struct PlanStatus {
+  PlanRecord plan;
+  std::vector<BatchRecord> batches;
+  std::vector<RunRecord> runs;
+  std::vector<FailureRecord> failures;
+};
+
+Result<PlanStatus> read_status(StateStore& store, const std::string& id) {
+  PlanStatus status;
+  CV_TRY(status.plan, store.plan(id));
+  CV_TRY(status.batches, store.batches(status.plan.id));
+  CV_TRY(status.runs, store.runs(status.plan.id, most_runs));
+  CV_TRY(status.failures, store.failures(status.plan.id, 0, most_failures));
+  return status;
+}
+
+Json status_json(const PlanStatus& status) {
+  Json out = {{"version", 1}, {"command", "status"}, {"plan", plan_json(status.plan)}};
+  for (const char* list : {"batches", "runs", "failures"}) out[list] = Json::array();
+  for (const BatchRecord& batch : status.batches) out["batches"].push_back(batch_json(batch));
+  for (const RunRecord& run : status.runs) out["runs"].push_back(run_json(run));
+  for (const FailureRecord& failure : status.failures) out["failures"].push_back(failure_json(failure));
+  out["error"] = nullptr;
+  return out;
+}
+
+std::string batch_line(const BatchRecord& batch) {
+  std::string out = fmt::format("  {:>5}  {:<8} {:>9}/{:<9} {:>10} of {:<10}", batch.number, word(batch),
+                                format_count(batch.files_done), format_count(batch.files), format_size(batch.bytes_done),
+                                format_size(batch.bytes));
+  if (batch.files_failed > 0) out += fmt::format("  {} failed", format_count(batch.files_failed));
+  if (batch.state == BatchState::leased)
+    out += fmt::format("  held by {} until {}", printable(batch.holder), format_time(batch.lease_until_ms));
+  while (out.ends_with(' ')) out.pop_back();
+  return out + "\n";
+}
+
+std::string run_line(const RunRecord& run) {
+  const Json summary = Json::parse(run.summary_json, nullptr, false);
+  std::string outcome = "runs, or was killed";
+  if (run.ended_ms != 0 && summary.is_object())
+    outcome = fmt::format("{} copied, {} failed{}", format_count(summary.value("files_copied", std::uint64_t{0})),
+                          format_count(summary.value("files_failed", std::uint64_t{0})),
+                          summary.value("interrupted", false) ? ", interrupted" : "");
+  return fmt::format("  {}  {}:{}  {}\n", format_time(run.started_ms), printable(run.host), run.process, outcome);
+}
+
+std::string next_step(const PlanStatus& status) {
+  std::uint64_t open = 0;
+  bool held = false;
+  for (const BatchRecord& batch : status.batches) {
+    open += batch.files - batch.files_done;
+    held = held || word(batch) == "leased";
+  }
+  if (status.plan.state == PlanState::planning) return "It is being made, or was cut off: if so, plan again.\n";
+  if (open == 0 && status.failures.empty()) return "All that was planned is at the target.\n";
+  if (open == 0) return "What could not be planned is tried again by a new plan or sync.\n";
+  return fmt::format("{} left: {}checkvalve run {}\n", open == 1 ? std::string("1 file is") : format_count(open) + " files are",
+                     held ? "a worker is at it; when it is done, go on with " : "go on with ", status.plan.id);
+}
+
+std::string status_text(const PlanStatus& status) {
+  const PlanRecord& plan = status.plan;
+  std::string out = fmt::format("plan {}  {}  made {}\n  {}\n  → {}\n  {} files to copy ({}), {} were up to date\n", plan.id,
+                                word(plan.state), format_time(plan.created_ms), printable(plan.source),
+                                printable(plan.target), format_count(plan.files), format_size(plan.bytes),
+                                format_count(plan.skipped));
+  if (!status.batches.empty()) out += "batches:\n";
+  for (const BatchRecord& batch : status.batches) out += batch_line(batch);
+  if (!status.runs.empty()) out += "runs:\n";
+  for (const RunRecord& run : status.runs) out += run_line(run);
+  if (!status.failures.empty()) out += "failed:\n";
+  for (const FailureRecord& failure : status.failures) out += failure_line(failure) + "\n";
+  return out + next_step(status);
+}
+
+std::string plans_text(const std::vector<PlanRecord>& plans) {
+  if (plans.empty()) return "There are no plans in this state.\n";
+  std::string out;
+  for (const PlanRecord& plan : plans)
+    out += fmt::format("{}  {:<8}  {}  {:>9} files  {:>10}  {} → {}\n", plan.id, word(plan.state),
+                       format_time(plan.created_ms), format_count(plan.files), format_size(plan.bytes),
+                       printable(plan.source), printable(plan.target));
+  return out;
+}
+
+int show_status(const CLI::App& app, const Arguments& arguments) {
+  Session session("status", arguments.process);
+  auto inputs = read_machine_inputs(app, arguments.process);
+  if (!inputs) return session.fail(inputs.error());
+  if (auto opened = session.open_store(*inputs); !opened) return session.fail(opened.error());
+  if (!arguments.plan.empty()) {
+    auto status = read_status(session.store(), arguments.plan);
+    if (!status) return session.fail(status.error());
+    session.report(status_json(*status), status_text(*status));
+    return exit_code::success;
+  }
+  auto plans = session.store().plans(arguments.limit);
+  if (!plans) return session.fail(plans.error());
+  Json out = {{"version", 1}, {"command", "status"}, {"plans", Json::array()}};
+  for (const PlanRecord& plan : *plans) out["plans"].push_back(plan_json(plan));
+  out["error"] = nullptr;
+  session.report(out, plans_text(*plans));
+  return exit_code::success;
+}
+
+} // namespace
+
+void add_status_command(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand("status", "Show plans and runs: what is done, left, failed and why");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("PLAN", arguments->plan, "the plan's id, or the beginning of it; without one, all plans are listed")
+      ->type_name("");
+  command->add_option("--limit", arguments->limit, "list this many plans, newest first [20]")->type_name("N");
+  add_settings(*command, [](const Setting& setting) { return setting.key == "state"; });
+  add_process_options(*command, arguments->process, false);
+  command->footer("Examples:\n"
+                  "  checkvalve status\n"
+                  "  checkvalve status 7k3m9q2x5t --json\n");
+  command->callback([=, &chosen] { chosen = [=] { return show_status(*command, *arguments); }; });
+}
+
+} // namespace checkvalve

@@ -1,0 +1,107 @@
+// checkvalve sweep: list and remove our own leftovers at a target.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/commands/commands.h"
+#include "cli/endpoints.h"
+#include "cli/exit_code.h"
+#include "cli/options.h"
+#include "cli/printable.h"
+#include "cli/session.h"
+#include "core/path.h"
+#include "core/units.h"
+
+namespace checkvalve {
+namespace {
+
+struct Arguments {
+  std::string target;
+  std::string older_than = "24h";
+  bool dry_run = false;
+  ProcessOptions process;
+};
+
+Json sweep_json(const SweepReport& report, const std::optional<Error>& error) {
+  Json out = {{"version", 1}, {"command", "sweep"}, {"found", Json::array()}};
+  for (const Leftover& each : report.found)
+    out["found"].push_back({{"path", escape_bytes(each.path)},
+                            {"plan", each.name.plan},
+                            {"size_bytes", each.size_bytes},
+                            {"modified", each.mtime_ns ? Json(format_time(*each.mtime_ns / 1'000'000)) : Json(nullptr)}});
+  out["removed"] = report.removed;
+  out["failures"] = Json::array();
+  for (const Error& each : report.failures) out["failures"].push_back(error_json(each));
+  out["error"] = error ? error_json(*error) : Json(nullptr);
+  return out;
+}
+
+std::string sweep_text(const SweepReport& report, bool dry_run) {
+  std::string out;
+  for (const Leftover& each : report.found)
+    out += fmt::format("  {}  {:>10}  {}\n", each.mtime_ns ? format_time(*each.mtime_ns / 1'000'000) : "no time known       ",
+                       format_size(each.size_bytes), escape_bytes(each.path));
+  return out + (dry_run ? fmt::format("{} found\n", format_count(report.found.size()))
+                        : fmt::format("{} found, {} removed\n", format_count(report.found.size()), format_count(report.removed)));
+}
+
+// The target with the layers of a job: made through open_ends, it would need a source.
+Task<Result<SweepReport>> sweep(Session& session, const Job& job, std::chrono::milliseconds older_than, bool dry_run) {
+  BackendContext context = session.context(job);
+  CV_CO_TRY(std::unique_ptr<Target> target, make_target(context, job.target));
+  CV_CO_CHECK(co_await target->connect());
+  Engine engine = session.engine();
+  auto report = co_await sweep_target(engine, *target, older_than, dry_run);
+  co_await target->disconnect();
+  co_return report;
+}
+
+Task<int> sweep_and_report(Session& session, const Job& job, std::chrono::milliseconds older_than, bool dry_run) {
+  auto report = co_await sweep(session, job, older_than, dry_run);
+  if (!report) {
+    session.report(sweep_json({}, report.error()), "", report.error());
+    co_return exit_code::of(report.error());
+  }
+  session.report(sweep_json(*report, std::nullopt), sweep_text(*report, dry_run));
+  for (const Error& each : report->failures) session.tell(error_line(each));
+  co_return report->failures.empty() ? exit_code::success : exit_code::incomplete;
+}
+
+int sweep_command(const CLI::App& app, const Arguments& arguments) {
+  Session session("sweep", arguments.process);
+  auto fail = [&](const Error& error) {
+    session.report(sweep_json({}, error), "", error);
+    return exit_code::of(error);
+  };
+  auto older_than = parse_duration(arguments.older_than);
+  if (!older_than) return fail(config_error("--older-than", older_than.error().message));
+  auto inputs = read_inputs(app, arguments.process, "");
+  if (!inputs) return fail(inputs.error());
+  Job job = inputs->settings.job;
+  auto target = resolve_endpoint(arguments.target, Side::target, {inputs->config, inputs->secrets, inputs->settings});
+  if (!target) return fail(target.error());
+  job.target = std::move(*target);
+  if (auto opened = session.open_store(*inputs); !opened) return fail(opened.error());
+  return session.run(sweep_and_report(session, job, *older_than, arguments.dry_run));
+}
+
+} // namespace
+
+void add_sweep_command(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand("sweep", "Remove our own leftovers (temporary names, partials) at a target");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("TARGET", arguments->target, "a URL, a path or NAME:path")->type_name("")->required();
+  command->add_option("--older-than", arguments->older_than, "leave what was modified more recently [24h]")->type_name("DURATION");
+  command->add_flag("--dry-run", arguments->dry_run, "list only");
+  add_settings(*command, [](const Setting& setting) {
+    return setting.key.starts_with("target_") || setting.key == "identity" || setting.key == "known_hosts" ||
+           setting.key.ends_with("_timeout") || setting.key == "state";
+  });
+  add_process_options(*command, arguments->process, false);
+  command->footer("Examples:\n"
+                  "  checkvalve sweep --dry-run sftp://me@target.example/backup\n"
+                  "  checkvalve sweep --older-than 2d archive:\n");
+  command->callback([=, &chosen] { chosen = [=] { return sweep_command(*command, *arguments); }; });
+}
+
+} // namespace checkvalve

@@ -1,0 +1,113 @@
+#include "cli/program.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+#include <string_view>
+
+#include "cli/events_json.h"
+#include "cli/exit_code.h"
+#include "cli/printable.h"
+#include "cli/reference.h"
+#include "cli/settings.h"
+
+namespace checkvalve {
+namespace {
+
+class HelpFormatter : public CLI::Formatter {
+public:
+  HelpFormatter() {
+    column_width(34);
+    label("REQUIRED", "(required)");
+  }
+  // Options of a subcommand are named by their group alone, and positionals come first.
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_type_name().empty() || option->get_type_size() == 0) return "";
+    const std::string type = option->get_type_name();
+    return " " + type.substr(0, type.find(":{")); // the choices are named once
+  }
+};
+
+const CLI::App* find_command(const CLI::App& app, std::string_view name) {
+  for (const CLI::App* command : commands_of(app))
+    if (command->get_name() == name) return command;
+  return nullptr;
+}
+
+// The command that the words name, for the hint and the JSON of an error of usage.
+std::string command_of(const CLI::App& app, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i)
+    if (find_command(app, argv[i])) return argv[i];
+  return "";
+}
+
+// The nearest option or command to a word that is not known.
+std::string did_you_mean(const CLI::App& app, const std::string& command, std::string_view message) {
+  // CLI11: "The following argument was not expected: --inclde", "…arguments were not expected: --inclde x".
+  const auto colon = message.rfind(": ");
+  if (colon == message.npos || message.find("not expected") == message.npos) return "";
+  std::string_view word = message.substr(colon + 2);
+  word = word.substr(0, word.find_first_of(" ="));
+  std::vector<std::string> known;
+  if (word.starts_with("-")) {
+    const CLI::App* scope = command.empty() ? &app : find_command(app, command);
+    for (const CLI::Option* option : scope->get_options())
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  } else if (command.empty()) {
+    for (const CLI::App* each : commands_of(app)) known.push_back(each->get_name());
+  }
+  const std::string nearest = nearest_word(word, known);
+  return nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest);
+}
+
+int usage_error(const CLI::App& app, int argc, char** argv, const std::string& problem) {
+  const std::string command = command_of(app, argc, argv);
+  const std::string message = printable(problem) + did_you_mean(app, command, problem);
+  for (int i = 1; i < argc; ++i)
+    if (std::string_view(argv[i]) == "--json") {
+      const Json out = {{"version", 1}, {"command", command}, {"error", error_json(config_error("", message))}};
+      std::cout << to_line(out) << std::endl;
+      break;
+    }
+  std::cerr << "checkvalve: " << message << "\n  see: checkvalve " << (command.empty() ? "" : command + " ") << "--help\n";
+  return exit_code::usage;
+}
+
+} // namespace
+
+std::unique_ptr<CLI::App> make_app(Action& chosen) {
+  auto app = std::make_unique<CLI::App>(
+      "Copies files one way, from a source to a target: whole files only, nothing removed, reruns are cheap", "checkvalve");
+  app->formatter(std::make_shared<HelpFormatter>());
+  app->set_help_flag("-h,--help", "show this help");
+  app->set_version_flag("--version", std::string("checkvalve ") + CHECKVALVE_VERSION, "show the version");
+  app->require_subcommand(1);
+  app->footer("Examples:\n"
+              "  checkvalve sync sftp://me@source.example/data sftp://me@target.example/backup\n"
+              "  checkvalve sync --job daily --date yesterday\n"
+              "  checkvalve sync --help\n"
+              "\n"
+              "Exit codes: 0 all is at the target; 1 some files are not; 2 wrong usage or configuration;\n"
+              "3 an endpoint could not be reached or refused us; 5 the state store failed;\n"
+              "130, 143 interrupted.\n");
+  for (auto add : {add_sync_command, add_plan_command, add_run_command, add_status_command, add_verify_command,
+                   add_sweep_command, add_ls_command, add_doctor_command, add_trust_command, add_backends_command,
+                   add_events_schema_command, add_completions_command, add_man_command})
+    add(*app, chosen);
+  return app;
+}
+
+int run_program(int argc, char** argv) {
+  Action chosen;
+  const std::unique_ptr<CLI::App> app = make_app(chosen);
+  try {
+    app->parse(argc, argv);
+  } catch (const CLI::Success& wanted) { // --help, --version
+    return app->exit(wanted);
+  } catch (const CLI::ParseError& error) {
+    return usage_error(*app, argc, argv, argc == 1 ? "no command was given" : error.what());
+  }
+  return chosen();
+}
+
+} // namespace checkvalve

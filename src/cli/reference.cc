@@ -1,0 +1,246 @@
+#include "cli/reference.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/settings.h"
+
+namespace checkvalve {
+namespace {
+
+// roff: a backslash is an escape, a '-' a hyphen, and a line that begins with '.' or ''' a request.
+std::string roff(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\') out += "\\e";
+    else if (c == '-') out += "\\-";
+    else if ((c == '.' || c == '\'') && (out.empty() || out.back() == '\n')) out += std::string("\\&") + c;
+    else out += c;
+  }
+  return out;
+}
+
+std::string option_names(const CLI::Option& option) {
+  std::string out;
+  for (const std::string& name : option.get_snames()) out += "-" + name + ", ";
+  const auto& negative = option.get_fnames();
+  for (const std::string& name : option.get_lnames())
+    if (std::find(negative.begin(), negative.end(), name) == negative.end()) out += "--" + name + ", ";
+  for (const std::string& name : negative) out += "--" + name + ", ";
+  return out.substr(0, out.size() - 2);
+}
+
+std::string synopsis(const CLI::App& command) {
+  std::string out = command.get_name() + " [OPTION]…";
+  for (const CLI::Option* option : command.get_options())
+    if (option->get_positional()) out += option->get_required() ? " " + option->get_name(true) : " [" + option->get_name(true) + "]";
+  return out;
+}
+
+std::vector<std::string> examples_of(const CLI::App& command) {
+  std::vector<std::string> lines;
+  const std::string footer = command.get_footer();
+  std::string_view rest = footer;
+  while (!rest.empty()) {
+    const auto end = std::min(rest.find('\n'), rest.size());
+    if (rest.starts_with("  ")) lines.emplace_back(rest.substr(2, end - 2));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return lines;
+}
+
+// In Markdown tables, '|' ends a cell.
+std::string cell(std::string_view text) {
+  std::string out;
+  for (const char c : text) out += c == '|' ? "\\|" : std::string(1, c);
+  return out;
+}
+
+std::string man_command(const CLI::App& command) {
+  std::string out = fmt::format(".SS checkvalve {}\n{}.\n", roff(synopsis(command)), roff(command.get_description()));
+  for (const CLI::Option* option : command.get_options())
+    if (option->get_positional())
+      out += fmt::format(".TP\n.I {}\n{}\n", roff(option->get_name(true)), roff(option->get_description()));
+  for (const OptionGroup& group : option_groups(command))
+    for (const CLI::Option* option : group.options) {
+      const std::string type = type_of(*option);
+      out += fmt::format(".TP\n\\fB{}\\fR{}\n{}\n", roff(option_names(*option)), type.empty() ? "" : " \\fI" + roff(type) + "\\fR",
+                         roff(option->get_description()));
+    }
+  return out;
+}
+
+} // namespace
+
+std::vector<const CLI::App*> commands_of(const CLI::App& app) {
+  const auto found = app.get_subcommands([](const CLI::App*) { return true; });
+  return {found.begin(), found.end()};
+}
+
+std::string type_of(const CLI::Option& option) {
+  if (option.get_items_expected_max() == 0) return "";
+  const std::string type = option.get_type_name();
+  return type.substr(0, type.find(":{")); // CLI11 adds the choices of a check
+}
+
+std::vector<std::string> choices_of(const CLI::Option& option) {
+  const std::string type = type_of(option);
+  std::vector<std::string> words;
+  std::string_view rest = type;
+  while (!rest.empty()) {
+    const auto bar = std::min(rest.find('|'), rest.size());
+    words.emplace_back(rest.substr(0, bar));
+    rest.remove_prefix(std::min(bar + 1, rest.size()));
+  }
+  const bool lower = std::all_of(type.begin(), type.end(), [](unsigned char c) { return std::islower(c) || c == '|' || c == '-'; });
+  return words.size() > 1 && lower ? words : std::vector<std::string>{};
+}
+
+std::vector<OptionGroup> option_groups(const CLI::App& command) {
+  std::vector<OptionGroup> groups;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_positional() || option->get_group().empty()) continue;
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const OptionGroup& each) { return each.name == option->get_group(); });
+    if (group == groups.end()) group = groups.insert(groups.end(), {option->get_group(), {}});
+    group->options.push_back(option);
+  }
+  return groups;
+}
+
+std::string_view option_type_word(OptionType type) {
+  switch (type) {
+  case OptionType::text: return "TEXT";
+  case OptionType::integer: return "N";
+  case OptionType::size: return "SIZE";
+  case OptionType::duration: return "DURATION";
+  case OptionType::boolean: return "yes|no";
+  case OptionType::path: return "FILE";
+  case OptionType::list: return "LIST";
+  case OptionType::secret: return "SECRET";
+  }
+  return "";
+}
+
+std::string man_page(const CLI::App& app) {
+  std::string out = fmt::format(".TH CHECKVALVE 1 \"\" \"checkvalve {}\" \"User Commands\"\n", CHECKVALVE_VERSION);
+  out += fmt::format(".SH NAME\ncheckvalve \\- {}\n", "copy files one way, whole and once");
+  out += ".SH SYNOPSIS\n.B checkvalve\n.I COMMAND\n[\\fIOPTION\\fR]… [\\fIARGUMENT\\fR]…\n";
+  out += fmt::format(".SH DESCRIPTION\n{}.\n.PP\nA SOURCE or TARGET is a URL (sftp://user@host:port/absolute/path, "
+                     "sftp://host/~/relative/to/home, file:///path), a plain path, or NAME:path with an endpoint of the "
+                     "config. {{date}} and {{date:%Y/%m/%d}} in it stand for the date of \\-\\-date; {{{{ and }}}} are braces.\n",
+                     roff(app.get_description()));
+  out += ".SH COMMANDS\n";
+  for (const CLI::App* command : commands_of(app)) out += man_command(*command);
+  out += ".SH EXIT STATUS\n"
+         ".TP\n0\nall that was planned is at the target\n"
+         ".TP\n1\nsome files are not, each listed with its reason; everything else is\n"
+         ".TP\n2\nwrong usage or configuration\n"
+         ".TP\n3\nan endpoint could not be reached or refused us (login, host key); nothing was moved\n"
+         ".TP\n5\nthe state store failed\n"
+         ".TP\n130, 143\ninterrupted by SIGINT, SIGTERM; what was in flight is cleaned up or journaled\n";
+  out += ".SH ENVIRONMENT\n"
+         ".TP\nCHECKVALVE_SOURCE_PASSWORD, CHECKVALVE_TARGET_PASSPHRASE, …\nsecrets of the two sides; secrets are never taken "
+         "from the command line or a URL\n"
+         ".TP\nXDG_CONFIG_HOME, XDG_STATE_HOME\nwhere the config and the state are by default\n"
+         ".TP\nNO_COLOR\nif it is set and not empty, the progress bar has no colours\n"
+         ".TP\nTZ\nthe time zone in which today and yesterday are meant\n";
+  out += ".SH FILES\n.TP\n./checkvalve.toml, ~/.config/checkvalve/config.toml\nthe config\n"
+         ".TP\n~/.local/state/checkvalve/state.db\nthe state\n";
+  out += ".SH EXAMPLES\n.nf\n";
+  for (const CLI::App* command : commands_of(app))
+    for (const std::string& example : examples_of(*command)) out += roff(example) + "\n";
+  return out + ".fi\n";
+}
+
+std::string commands_page(const CLI::App& app) {
+  std::string out = "# Commands\n\n<!-- Printed by `checkvalve man --page commands`; a test compares. -->\n\n";
+  out += "Exit codes, `--json` and `--events`: [machine.md](machine.md). The config: [config.md](config.md).\n";
+  for (const CLI::App* command : commands_of(app)) {
+    out += fmt::format("\n## {}\n\n    checkvalve {}\n\n{}.\n", command->get_name(), synopsis(*command), command->get_description());
+    for (const CLI::Option* option : command->get_options())
+      if (option->get_positional()) out += fmt::format("\n`{}`: {}.\n", option->get_name(true), option->get_description());
+    for (const OptionGroup& group : option_groups(*command)) {
+      out += fmt::format("\n| {} | |\n| --- | --- |\n", group.name == "Options" ? "Option" : group.name);
+      for (const CLI::Option* option : group.options) {
+        const std::string type = type_of(*option);
+        out += fmt::format("| `{}{}` | {} |\n", option_names(*option), type.empty() ? "" : " " + cell(type),
+                           cell(option->get_description()));
+      }
+    }
+    out += "\n";
+    for (const std::string& example : examples_of(*command)) out += "    " + example + "\n";
+  }
+  return out;
+}
+
+std::string config_page() {
+  std::string out = R"(# The config
+
+<!-- Printed by `checkvalve man --page config`; a test compares. -->
+
+TOML. Read from `--config FILE`, else `./checkvalve.toml`, else `$XDG_CONFIG_HOME/checkvalve/config.toml`
+(`~/.config/checkvalve/config.toml`). Unknown keys are errors. File names are relative to the config's folder; `~/` is the
+home folder.
+
+    [endpoint.partner]
+    url = "sftp://me@source.example/outgoing"
+    identity = "~/.ssh/partner"
+    passphrase_env = "PARTNER_PASSPHRASE"
+
+    [endpoint.archive]
+    scheme = "sftp"
+    host = "target.example"
+    user = "me"
+    root = "/archive"
+    password_file = "archive.password"
+
+    [defaults]
+    retries = 6
+
+    [job.daily]
+    source = "partner:{date}"
+    target = "archive:{date:%Y/%m/%d}"
+    include = ["*.txt"]
+    min_age = "5m"
+
+`checkvalve sync --job daily --date 2024-03-01` runs the job. `[defaults]` comes first, then the job, then the command line;
+a list (`include` and `exclude` are one) replaces the list before it. In the config, `exclude` patterns come before `include`
+patterns; the first that matches decides.
+
+`{date}` is 2024-03-01; `{date:FORM}` takes strftime forms (`%Y %m %d %y %j %b %B %a %A %u %w %V %G %U %W %e %F %%`); `{{` and
+`}}` are braces. `today` and `yesterday` are meant in the time zone of the process (`TZ`).
+
+## `[defaults]` and `[job.NAME]`
+
+| key | value | default | |
+| --- | --- | --- | --- |
+)";
+  for (const Setting& setting : all_settings()) {
+    if (!setting.for_config) continue;
+    const bool switches = setting.kind == SettingKind::flag || setting.kind == SettingKind::on_off;
+    out += fmt::format("| `{}` | {}{} | {} | {} |\n", setting.key, switches ? "true\\|false" : cell(setting.value_name),
+                       setting.kind == SettingKind::list ? ", or a list" : "",
+                       setting.default_value.empty() ? "" : fmt::format("`{}`", setting.default_value), cell(setting.help));
+  }
+  out += R"(
+## `[endpoint.NAME]`
+
+`url`, or `scheme`, `host`, `port`, `user` and `root`. In `NAME:path`, a relative path is below the endpoint's path, an absolute
+one replaces it. Secrets do not stand in the config: for each secret KEY, `KEY_file` names a file that holds it and `KEY_env` an
+environment variable.
+)";
+  for (const BackendDescriptor* backend : backends()) {
+    out += fmt::format("\n### {}://\n\n{}.\n\n| key | value | default | |\n| --- | --- | --- | --- |\n", backend->scheme,
+                       backend->summary);
+    for (const OptionSpec& spec : backend->options) {
+      const bool secret = spec.type == OptionType::secret;
+      out += fmt::format("| {} | {} | {} | {} |\n", secret ? fmt::format("`{0}_file`, `{0}_env`", spec.name) : fmt::format("`{}`", spec.name),
+                         secret ? "secret" : spec.type == OptionType::boolean ? "true\\|false" : option_type_word(spec.type),
+                         spec.default_value.empty() ? "" : fmt::format("`{}`", spec.default_value), cell(spec.help));
+    }
+  }
+  return out;
+}
+
+} // namespace checkvalve

@@ -1,0 +1,90 @@
+#include "protocol/host_key.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <libssh/libssh.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "protocol/ssh_login.h"
+
+namespace checkvalve {
+namespace {
+
+namespace fs = std::filesystem;
+
+Failure host_key_failure(const std::string& peer, std::string message) {
+  return Failure(make_error(ErrorKind::host_key, "trust", peer, std::move(message)));
+}
+
+std::string text_option(ssh_session_struct* session, ssh_options_e option) {
+  char* value = nullptr;
+  if (ssh_options_get(session, option, &value) != SSH_OK || !value) return {};
+  std::string out(value);
+  ssh_string_free_char(value);
+  return out;
+}
+
+bool ends_without_newline(const std::string& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file || file.tellg() <= 0) return false;
+  file.seekg(-1, std::ios::end);
+  return file.get() != '\n';
+}
+
+} // namespace
+
+Result<HostKey> fetch_host_key(const SshOptions& options) {
+  CV_TRY(SshSession session, configure_ssh(options));
+  CV_CHECK(connect_ssh(session.get(), options, SshCancel{}));
+  ssh_key raw = nullptr;
+  if (ssh_get_server_publickey(session.get(), &raw) != SSH_OK) return host_key_failure(options.display(), "the server shows no host key");
+  SshKey key(raw);
+  HostKey out;
+  out.type = ssh_key_type_to_char(ssh_key_type(key.get()));
+  out.fingerprint = fingerprint_of(key.get());
+  char* base64 = nullptr;
+  if (ssh_pki_export_pubkey_base64(key.get(), &base64) != SSH_OK) return host_key_failure(options.display(), "its host key can't be written down");
+  out.known_hosts_line = fmt::format("{} {} {}", known_hosts_name(session.get()), out.type, base64);
+  ssh_string_free_char(base64);
+  // Also fills in the default path of known_hosts.
+  switch (ssh_session_is_known_server(session.get())) {
+  case SSH_KNOWN_HOSTS_OK: out.state = HostKeyState::known; break;
+  case SSH_KNOWN_HOSTS_CHANGED: out.state = HostKeyState::changed; break;
+  default: out.state = HostKeyState::unknown; break;
+  }
+  out.known_hosts_file = text_option(session.get(), SSH_OPTIONS_KNOWNHOSTS);
+  if (out.known_hosts_file.empty()) {
+    const char* home = std::getenv("HOME");
+    out.known_hosts_file = std::string(home ? home : "") + "/.ssh/known_hosts";
+  }
+  return out;
+}
+
+Result<void> trust_host_key(const HostKey& key) {
+  const std::string& path = key.known_hosts_file;
+  if (key.state == HostKeyState::known) return {};
+  if (key.state == HostKeyState::changed)
+    return host_key_failure(path, fmt::format("it has another key of this server. If the server's owner confirms the new one, remove the "
+                                              "old line first: ssh-keygen -f '{}' -R '{}'",
+                                              path, key.known_hosts_line.substr(0, key.known_hosts_line.find(' '))));
+  const fs::path directory = fs::path(path).parent_path();
+  std::error_code error;
+  if (!directory.empty() && !fs::exists(directory, error)) {
+    fs::create_directories(directory, error);
+    if (error) return Failure(errno_error(error.value(), "create", directory));
+    fs::permissions(directory, fs::perms::owner_all, error);
+  }
+  const std::string line = (ends_without_newline(path) ? "\n" : "") + key.known_hosts_line + "\n";
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) return Failure(errno_error(errno, "open", path));
+  // One write: lines of several programs at once do not mix.
+  const bool written = ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  const int write_error = errno;
+  if (::close(fd) != 0 || !written) return Failure(errno_error(write_error, "write", path));
+  return {};
+}
+
+} // namespace checkvalve

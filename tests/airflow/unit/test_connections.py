@@ -1,0 +1,90 @@
+"""Airflow connections as endpoints: the extras of the stock hooks, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from airflow.sdk import Connection
+from checkvalve.airflow.connections import ConnectionConfigError, endpoint_of, known_connection_types
+
+
+def connection(conn_type: str, extra: dict[str, Any] | None = None, **fields: Any) -> Connection:
+    return Connection(conn_id="partner", conn_type=conn_type, extra=json.dumps(extra or {}), **fields)
+
+
+def test_sftp_login_with_password() -> None:
+    end = endpoint_of(connection("sftp", host="h.example", login="me", password="secret", port=2022), "/in box/{a}")
+    assert end.url == "sftp://me@h.example:2022/in%20box/%7Ba%7D"
+    assert end.secrets == {"password": "secret"}
+    assert end.options == {}
+    assert "secret" not in repr(end)
+
+
+@pytest.mark.parametrize(
+    ("extra", "options", "secrets"),
+    [
+        ({"key_file": "/k"}, {"identity": "/k"}, {"passphrase": "pw", "password": "pw"}),
+        ({"private_key": "PEM"}, {}, {"private_key": "PEM", "passphrase": "pw", "password": "pw"}),
+        (
+            {"private_key": "PEM", "private_key_passphrase": "pp"},
+            {},
+            {"private_key": "PEM", "passphrase": "pp", "password": "pw"},
+        ),
+        ({"host_key": "ssh-ed25519 AAAA me@there"}, {"host_key": "ssh-ed25519 AAAA"}, {"password": "pw"}),
+        ({"host_key": "AAAA"}, {"host_key": "ssh-rsa AAAA"}, {"password": "pw"}),
+        ({"no_host_key_check": "true"}, {"host_key_check": "no"}, {"password": "pw"}),
+        ({"no_host_key_check": True}, {"host_key_check": "no"}, {"password": "pw"}),
+        ({"no_host_key_check": "false"}, {}, {"password": "pw"}),
+        ({"ignore_hostkey_verification": True}, {"host_key_check": "no"}, {"password": "pw"}),
+        ({"known_hosts": "/etc/hosts.keys"}, {"known_hosts": "/etc/hosts.keys"}, {"password": "pw"}),
+        ({"known_hosts": "none"}, {"host_key_check": "no"}, {"password": "pw"}),
+        ({"ciphers": ["aes128-ctr", "aes256-ctr"]}, {"ciphers": "aes128-ctr,aes256-ctr"}, {"password": "pw"}),
+    ],
+)
+@pytest.mark.parametrize("conn_type", ["sftp", "ssh"])
+def test_sftp_extras(conn_type: str, extra: dict[str, Any], options: Any, secrets: Any) -> None:
+    end = endpoint_of(connection(conn_type, extra, host="h", password="pw"), "/x")
+    assert (end.options, end.secrets) == (options, secrets)
+
+
+def test_a_relative_path_begins_in_the_login_directory() -> None:
+    assert endpoint_of(connection("sftp", host="h"), "out/2024-03-01/").url == "sftp://h/~/out/2024-03-01/"
+
+
+@pytest.mark.parametrize(
+    ("conn", "message"),
+    [
+        (connection("sftp"), "connection 'partner': it names no host"),
+        (connection("sftp", {"key_file": "/k", "private_key": "K"}, host="h"), "key_file and private_key"),
+        (connection("sftp", {"host_key": "AAAA", "no_host_key_check": "true"}, host="h"), "contradict"),
+        (connection("mysql", host="h"), "type 'mysql', which checkvalve can't use; it can use aws, "),
+        (connection("google_cloud_platform"), "this engine has no backend for 'gs'"),
+        (connection("checkvalve", host="nowhere"), "its URL must be like sftp://"),
+        (connection("checkvalve", {"options": "identity /k"}, host="sftp://h"), "'identity /k' is not KEY=VALUE"),
+        (connection("checkvalve", host="gopher://h"), "no backend for 'gopher'"),
+    ],
+)
+def test_what_is_refused(conn: Connection, message: str) -> None:
+    with pytest.raises(ConnectionConfigError, match=message.replace("(", r"\(")):
+        endpoint_of(conn, "/x")
+
+
+def test_a_generic_connection() -> None:
+    extra = {"options": "host_key=ssh-ed25519 AAAA\n\nconnections=2\n", "passphrase": "pp", "private_key": "K"}
+    end = endpoint_of(connection("checkvalve", extra, host="sftp://h:22/base", login="me", password="pw"), "a b")
+    assert end.url == "sftp://me@h:22/base/a%20b"
+    assert end.options == {"host_key": "ssh-ed25519 AAAA", "connections": "2"}
+    assert end.secrets == {"password": "pw", "private_key": "K", "passphrase": "pp"}
+
+
+def test_a_folder_of_the_worker() -> None:
+    assert endpoint_of(connection("fs", {"path": "/data"}), "in").url == "file:///data/in"
+    assert endpoint_of(connection("fs", {"path": "/data"}), "/other").url == "file:///other"
+
+
+def test_the_types_that_the_issue_names_are_known() -> None:
+    assert {"sftp", "ssh", "aws", "google_cloud_platform", "wasb", "ftp", "http", "fs", "checkvalve"} <= set(
+        known_connection_types()
+    )

@@ -1,0 +1,256 @@
+"""The operators over real SFTP: what arrives, what tasks return, and which failures are retried."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from checkvalve.airflow import (
+    CheckvalveBatchOperator,
+    CheckvalveFinishOperator,
+    CheckvalvePlanOperator,
+    CheckvalveSyncOperator,
+)
+
+from servers.keys import make_key, public_key
+from servers.openssh import SshServer
+from servers.process import free_port, wait_until
+
+from .conftest import Execution, sftp_fields
+from .test_engine import fill
+
+
+def ends(place: Path) -> dict[str, str]:
+    return {
+        "source_conn_id": "source",
+        "source_path": f"{place}/source",
+        "target_conn_id": "target",
+        "target_path": f"{place}/target",
+    }
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.usefixtures("sftp")
+class TestSync:
+    def test_copies_once(self, place: Path, execution: Execution) -> None:
+        fill(place / "source", ["a.txt", "b/c.txt", "d.log"])
+        asset = Asset("checkvalve://test/asset")
+        sync = CheckvalveSyncOperator(task_id="sync", include=["*.txt"], outlets=[asset], **ends(place))
+        first = execution.run(sync)
+        assert names(place / "target") == ["a.txt", "b/c.txt"]
+        assert (first["files_copied"], first["files_skipped"]) == (2, 0)
+        assert execution.outlet_events[asset].extra["files_copied"] == 2
+        assert (execution.run(sync)["files_copied"], execution.report("sync")["files_skipped"]) == (0, 2)
+
+    @pytest.mark.parametrize("files", ["b/c.txt", ["b/c.txt"]])
+    def test_takes_a_file_or_a_list(self, place: Path, execution: Execution, files: Any) -> None:
+        fill(place / "source", ["a.txt", "b/c.txt"])
+        execution.run(CheckvalveSyncOperator(task_id="sync", files=files, **ends(place)))
+        assert names(place / "target") == ["b/c.txt"]
+
+    def test_an_unreadable_file_fails_the_task_with_its_name(self, place: Path, execution: Execution) -> None:
+        fill(place / "source", ["a.txt", "b.txt"])
+        # A directory in the way of a name fails for every user, root too.
+        (place / "target" / "a.txt" / "x").mkdir(parents=True)
+        with pytest.raises(AirflowException, match=r"1 file\(s\) not copied: .*a\.txt"):
+            execution.run(CheckvalveSyncOperator(task_id="sync", **ends(place)))
+        assert (place / "target/b.txt").is_file()
+        assert [item["path"] for item in execution.report("sync")["failures"]] == ["a.txt"]
+
+    def test_on_empty(self, place: Path, execution: Execution) -> None:
+        assert execution.run(CheckvalveSyncOperator(task_id="a", **ends(place)))["files_copied"] == 0
+        with pytest.raises(AirflowSkipException):
+            execution.run(CheckvalveSyncOperator(task_id="b", on_empty="skip", **ends(place)))
+        with pytest.raises(AirflowFailException, match="no file to copy in"):
+            execution.run(CheckvalveSyncOperator(task_id="c", on_empty="fail", **ends(place)))
+
+    def test_on_kill_ends_the_engine(self, place: Path, execution: Execution) -> None:
+        fill(place / "source", ["a.txt"], 50_000_000)
+        sync = CheckvalveSyncOperator(task_id="sync", bwlimit="1MB/s", **ends(place))
+
+        def kill_in_mid_transfer() -> None:
+            wait_until(lambda: any((place / "target").glob(".*")), 60)
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+        # As in Airflow: a signal handler of the main thread, which is in the middle of reading events.
+        previous = signal.signal(signal.SIGUSR1, lambda *_: sync.on_kill())
+        killer = threading.Thread(target=kill_in_mid_transfer)
+        killer.start()
+        try:
+            started = time.monotonic()
+            with pytest.raises(AirflowException):
+                execution.run(sync)
+            assert time.monotonic() - started < 40, "it took as long as the transfer"
+        finally:
+            killer.join()
+            signal.signal(signal.SIGUSR1, previous)
+        assert not (place / "target/a.txt").exists()
+
+
+class TestFailures:
+    def run(self, place: Path, execution: Execution, **parameters: Any) -> None:
+        fill(place / "source", ["a.txt"])
+        execution.run(CheckvalveSyncOperator(task_id="sync", **{**ends(place), **parameters}))
+
+    def test_a_refused_login_fails_at_once(
+        self, place: Path, execution: Execution, sftp: SshServer, connect: Any
+    ) -> None:
+        other = make_key(place / "other").read_text()
+        connect("source", "sftp", **sftp_fields(sftp, private_key=other), password="wrong-password")
+        with pytest.raises(AirflowFailException, match="Check login, password and key of connection 'source'") as info:
+            self.run(place, execution)
+        assert "wrong-password" not in str(info.value)
+
+    def test_an_unknown_host_key_fails_at_once(
+        self, place: Path, execution: Execution, sftp: SshServer, connect: Any
+    ) -> None:
+        connect("source", "sftp", **sftp_fields(sftp, host_key=None))
+        with pytest.raises(AirflowFailException, match="extra 'host_key' of connection 'source'"):
+            self.run(place, execution)
+
+    def test_a_changed_host_key_fails_at_once(
+        self, place: Path, execution: Execution, sftp: SshServer, connect: Any
+    ) -> None:
+        connect("source", "sftp", **sftp_fields(sftp, host_key=public_key(make_key(place / "other"))))
+        with pytest.raises(AirflowFailException, match="host"):
+            self.run(place, execution)
+
+    def test_the_check_is_off_only_if_the_connection_says_so(
+        self, place: Path, execution: Execution, sftp: SshServer, connect: Any
+    ) -> None:
+        connect("source", "sftp", **sftp_fields(sftp, host_key=None, no_host_key_check="true"))
+        self.run(place, execution)
+        assert names(place / "target") == ["a.txt"]
+
+    def test_a_server_that_is_down_is_retried(
+        self, place: Path, execution: Execution, sftp: SshServer, connect: Any
+    ) -> None:
+        connect("target", "sftp", **{**sftp_fields(sftp), "port": free_port()})
+        with pytest.raises(AirflowException) as info:
+            self.run(place, execution, engine_retries=0)
+        assert not isinstance(info.value, AirflowFailException)
+
+    @pytest.mark.usefixtures("sftp")
+    def test_missing_parameters(self, execution: Execution) -> None:
+        with pytest.raises(AirflowFailException, match="needs source_conn_id"):
+            execution.run(CheckvalveSyncOperator(task_id="sync", source_conn_id="source"))
+
+    @pytest.mark.usefixtures("sftp")
+    def test_a_backend_that_the_engine_lacks(self, place: Path, execution: Execution, connect: Any) -> None:
+        connect("target", "wasb")
+        with pytest.raises(AirflowFailException, match="this engine has no backend for 'azure'"):
+            self.run(place, execution)
+
+
+@pytest.mark.usefixtures("sftp")
+class TestBatches:
+    def plan(self, place: Path, **parameters: Any) -> CheckvalvePlanOperator:
+        return CheckvalvePlanOperator(task_id="plan", **{**ends(place), **parameters})
+
+    def batch(self, reference: dict[str, Any]) -> CheckvalveBatchOperator:
+        return CheckvalveBatchOperator(
+            task_id="copy", source_conn_id="source", target_conn_id="target", batch=reference
+        )
+
+    def finish(self, place: Path, **parameters: Any) -> CheckvalveFinishOperator:
+        return CheckvalveFinishOperator(task_id="finish", plan_task_id="plan", **{**ends(place), **parameters})
+
+    def test_a_whole_run(self, place: Path, execution: Execution) -> None:
+        fill(place / "source", [f"{number}.txt" for number in range(20)])
+        references = execution.run(self.plan(place, batch_files=6))
+        assert [set(item) for item in references] == [{"plan", "batch", "batches", "files", "bytes"}] * len(references)
+        assert sum(item["files"] for item in references) == 20
+        assert len(str(references[0])) < 150
+        copied = [execution.run(self.batch(item)) for item in references]
+        assert sum(item["files_copied"] for item in copied) == 20
+        asset = Asset("checkvalve://test/whole")
+        counts = execution.run(self.finish(place, compare="checksum", outlets=[asset]))
+        assert (counts["files_copied"], counts["files_failed"], counts["batches"]) == (20, 0, len(references))
+        assert execution.outlet_events[asset].extra["files_copied"] == 20
+        assert execution.run(self.plan(place)) == []
+
+    def test_the_name_of_a_mapped_task(self) -> None:
+        batch = self.batch({"plan": "p", "batch": 3, "batches": 12, "files": 814, "bytes": 1_200_000_000})
+        assert batch.batch_label == "batch 3/12 · 814 files · 1.2 GB"
+
+    def test_finish_names_what_is_missing(self, place: Path, execution: Execution) -> None:
+        fill(place / "source", [f"{number}.txt" for number in range(9)])
+        references = execution.run(self.plan(place, batch_files=3))
+        (place / "target" / "4.txt" / "x").mkdir(parents=True)
+        failed = 0
+        for item in references[1:]:
+            try:
+                execution.run(self.batch(item))
+            except AirflowException:
+                failed += 1
+        first = references[0]
+        with pytest.raises(AirflowFailException) as info:
+            execution.run(self.finish(place))
+        missing = first["files"] + failed
+        assert f"{missing} file(s) are missing" in str(info.value)
+        assert "unfinished batches: 1 (clear them to go on)" in str(info.value)
+        assert failed == 0 or "4.txt" in str(info.value)
+
+    def test_a_plan_of_nothing(self, place: Path, execution: Execution) -> None:
+        assert execution.run(self.plan(place)) == []
+        assert execution.run(self.finish(place))["files"] == 0
+        with pytest.raises(AirflowSkipException):
+            execution.run(self.finish(place, on_empty="skip"))
+
+    def test_finish_without_a_plan(self, place: Path, execution: Execution) -> None:
+        with pytest.raises(AirflowFailException, match="task 'plan' made no plan"):
+            execution.run(self.finish(place))
+
+    def test_one_task_a_file_has_a_limit(self, place: Path, execution: Execution) -> None:
+        fill(place / "source", [f"{number}.txt" for number in range(5)])
+        assert len(execution.run(self.plan(place, batch_files=1, max_files=5))) == 5
+        with pytest.raises(AirflowFailException, match=r'5 files .* allowed for 4: use strategy="batches"'):
+            execution.run(self.plan(place, batch_files=1, max_files=4))
+
+    def test_batches_never_outgrow_the_map(
+        self, place: Path, execution: Execution, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
+        fill(place / "source", [f"{number}.txt" for number in range(10)])
+        references = execution.run(self.plan(place, batch_files=1))
+        assert len(references) <= 3
+        assert sum(item["files"] for item in references) == 10
+
+    def test_a_batch_started_twice_is_done_once(self, place: Path, execution: Execution) -> None:
+        fill(place / "source", ["a.txt"], 3_000_000)
+        [reference] = execution.run(self.plan(place))
+        results: list[dict[str, Any]] = []
+
+        def run() -> None:
+            batch = CheckvalveBatchOperator(
+                task_id="copy", source_conn_id="source", target_conn_id="target", batch=reference, bwlimit="1MB/s"
+            )
+            results.append(Execution().run(batch))
+
+        threads = [threading.Thread(target=run) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(item["files_copied"] for item in results) == [0, 1]
+
+    def test_lost_state_costs_a_comparison(self, place: Path, execution: Execution) -> None:
+        fill(place / "source", ["a.txt", "b.txt"])
+        for item in execution.run(self.plan(place)):
+            execution.run(self.batch(item))
+        for file in place.glob("state.db*"):
+            file.unlink()
+        assert execution.run(self.plan(place)) == []
+        shutil.rmtree(place / "target")
+        assert sum(item["files"] for item in execution.run(self.plan(place))) == 2

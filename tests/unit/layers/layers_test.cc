@@ -1,0 +1,337 @@
+#include "layers/layers.h"
+
+#include <gtest/gtest.h>
+
+#include "backends/memory/memory_store.h"
+#include "layers/retry.h"
+#include "layers/throttle.h"
+#include "support/run.h"
+
+namespace checkvalve {
+namespace {
+
+using std::chrono::milliseconds;
+
+const Error lost = make_error(ErrorKind::connection, "test", "", "connection lost");
+const Error refused = make_error(ErrorKind::permission, "test", "", "permission denied");
+
+// A memory store with one file, seen through layers that a plan tampers with.
+class LayersTest : public testing::Test {
+protected:
+  LayersTest() {
+    MemoryStore::named(name_)->put_file("file", content_);
+    options_.loop = &engine_.loop;
+    options_.events = &engine_.events;
+    options_.faults = plan_;
+    options_.retries = 3;
+    options_.first_retry_delay = milliseconds(1);
+    options_.longest_retry_delay = milliseconds(4);
+  }
+  ~LayersTest() override { MemoryStore::forget(name_); }
+
+  Endpoint endpoint() const {
+    Endpoint endpoint;
+    endpoint.scheme = "memory";
+    endpoint.host = name_;
+    return endpoint;
+  }
+  std::unique_ptr<Source> source() { return with_layers(std::move(*make_source(engine_.context, endpoint())), options_); }
+  std::unique_ptr<Target> target() { return with_layers(std::move(*make_target(engine_.context, endpoint())), options_); }
+  std::vector<RetryEvent> retries() const { return engine_.events.of<RetryEvent>(); }
+
+  testing_support::TestEngine engine_;
+  LayerOptions options_;
+  std::shared_ptr<FaultPlan> plan_ = std::make_shared<FaultPlan>();
+  std::string name_ = "layers-" + random_plan_id();
+  std::string content_ = std::string(10'000, 'x');
+  TemporaryName temporary_{random_plan_id(), 1, random_nonce(), 1};
+};
+
+Task<Result<std::string>> read_all(Source& source, std::string path) {
+  CV_CO_TRY(Entry entry, co_await source.stat(std::move(path), true));
+  CV_CO_TRY(auto reader, co_await source.open(entry));
+  CV_CO_TRY(Chunk chunk, co_await reader->read(0, 100'000));
+  co_return std::string(chunk.text());
+}
+
+TEST_F(LayersTest, PassesThroughWhatDoesNotFail) {
+  auto from = source();
+  auto to = target();
+  EXPECT_OK(engine_.run(from->connect()));
+  const auto content = engine_.run(read_all(*from, "file"));
+  ASSERT_OK(content);
+  EXPECT_EQ(*content, content_);
+  EXPECT_OK(engine_.run(to->make_directory("a/b", std::nullopt)));
+  EXPECT_TRUE(to->accepts("x").has_value());
+  EXPECT_TRUE(to->capabilities().directories);
+  EXPECT_TRUE(retries().empty());
+}
+
+// Lets what is stalled end, in a turn of the loop.
+Task<void> release(FaultPlan& plan) {
+  plan.release();
+  co_await Loop::current()->sleep(milliseconds(0));
+}
+
+// --- retry ----------------------------------------------------------------------------------------------------------
+
+TEST_F(LayersTest, RepeatsACallThatFailsForAWhile) {
+  plan_->fail(Operation::stat, 1, lost, 2);
+  plan_->fail(Operation::open, 1, lost, 3);
+  auto from = source();
+  EXPECT_OK(engine_.run(read_all(*from, "file")));
+  EXPECT_EQ(plan_->calls(Operation::stat), 3U);
+  EXPECT_EQ(plan_->calls(Operation::open), 4U);
+  ASSERT_EQ(retries().size(), 5U);
+  EXPECT_EQ(retries()[0].path, "file");
+  EXPECT_EQ(retries()[0].attempt, 2U);
+  EXPECT_EQ(retries()[1].attempt, 3U);
+  EXPECT_EQ(retries()[0].error.kind, ErrorKind::connection);
+}
+
+TEST_F(LayersTest, GivesUpWithAnExhaustedError) {
+  plan_->fail(Operation::stat, 1, lost, 100);
+  auto from = source();
+  const auto entry = engine_.run(from->stat("file", true));
+  ASSERT_FALSE(entry.has_value());
+  EXPECT_EQ(entry.error().kind, ErrorKind::connection);
+  EXPECT_EQ(entry.error().status, ErrorStatus::exhausted);
+  EXPECT_EQ(plan_->calls(Operation::stat), 4U); // the first and three retries
+}
+
+TEST_F(LayersTest, DoesNotRepeatWhatFailsForGood) {
+  plan_->fail(Operation::open, 1, refused, 100);
+  auto from = source();
+  EXPECT_FAILS(engine_.run(read_all(*from, "file")), ErrorKind::permission);
+  EXPECT_EQ(plan_->calls(Operation::open), 1U);
+  EXPECT_TRUE(retries().empty());
+}
+
+TEST_F(LayersTest, DoesNotRepeatReads) {
+  plan_->fail(Operation::read, 1, lost);
+  auto from = source();
+  EXPECT_FAILS(engine_.run(read_all(*from, "file")), ErrorKind::connection);
+  EXPECT_EQ(plan_->calls(Operation::read), 1U);
+}
+
+TEST_F(LayersTest, RepeatsTheCallsOfATarget) {
+  auto to = target();
+  plan_->fail(Operation::make_directory, 1, lost);
+  EXPECT_OK(engine_.run(to->make_directory("d", std::nullopt)));
+  plan_->lose_answer(Operation::begin, 1, lost); // begun twice under one temporary name: the second takes its place
+  EXPECT_OK(engine_.run(to->begin("d/file", {temporary_, 1})));
+  EXPECT_EQ(MemoryStore::named(name_)->temporaries().size(), 1U);
+  plan_->lose_answer(Operation::discard, 1, lost);
+  EXPECT_OK(engine_.run(to->discard("d/file", temporary_)));
+  plan_->fail(Operation::leftovers, 1, lost);
+  const auto left = engine_.run(to->leftovers("", 10));
+  ASSERT_OK(left);
+  EXPECT_TRUE(left->empty());
+  plan_->fail(Operation::list, 1, lost);
+  EXPECT_OK(engine_.run(to->list("", false)));
+  EXPECT_EQ(retries().size(), 5U);
+}
+
+TEST_F(LayersTest, EndsItsTriesWhenTheRunStops) {
+  bool stop = false;
+  options_.stopping = [&stop] { return stop; };
+  options_.first_retry_delay = options_.longest_retry_delay = std::chrono::hours(1);
+  plan_->fail(Operation::stat, 1, lost, 100);
+  auto from = source();
+  struct Body {
+    static Task<Result<Entry>> run(Source& source, bool& stop) {
+      auto waiting = start(source.stat("file", true));
+      stop = true;
+      co_return co_await waiting.get();
+    }
+  };
+  const auto entry = engine_.run(Body::run(*from, stop)); // would take half an hour otherwise
+  ASSERT_FALSE(entry.has_value());
+  EXPECT_EQ(entry.error().status, ErrorStatus::temporary);
+  EXPECT_EQ(plan_->calls(Operation::stat), 1U);
+}
+
+TEST(RetryDelay, DoublesUpToABoundWithFullJitter) {
+  const RetryPolicy policy{10, milliseconds(500), milliseconds(30'000), {}};
+  EXPECT_EQ(retry_delay(policy, 1, 0.0), milliseconds(0));
+  EXPECT_EQ(retry_delay(policy, 1, 0.5), milliseconds(250));
+  EXPECT_EQ(retry_delay(policy, 3, 0.5), milliseconds(1'000));
+  EXPECT_EQ(retry_delay(policy, 10, 0.5), milliseconds(15'000));
+  EXPECT_EQ(retry_delay(policy, 4'000'000'000, 0.5), milliseconds(15'000));
+}
+
+// --- timeout --------------------------------------------------------------------------------------------------------
+
+TEST_F(LayersTest, EndsACallThatHearsNothing) {
+  options_.retries = 0;
+  options_.stall_timeout = milliseconds(20);
+  plan_->stall(Operation::read, 1);
+  plan_->stall(Operation::list, 1);
+  plan_->stall(Operation::commit, 1);
+  auto from = source();
+  auto to = target();
+  const auto content = engine_.run(read_all(*from, "file"));
+  ASSERT_FALSE(content.has_value());
+  EXPECT_EQ(content.error().kind, ErrorKind::timeout);
+  EXPECT_TRUE(content.error().temporary());
+  EXPECT_EQ(content.error().path, "file");
+  EXPECT_FAILS(engine_.run(from->list("", false)), ErrorKind::timeout);
+  struct Body {
+    static Task<void> run(Target& to, TemporaryName temporary) {
+      CO_ASSERT_VALUE(auto upload, co_await to.begin("new", {temporary, 1}));
+      CO_ASSERT_OK(co_await upload->write(0, Chunk::copy_of(std::string_view("x"))));
+      EXPECT_FAILS(co_await upload->commit({.size_bytes = 1}), ErrorKind::timeout);
+    }
+  };
+  engine_.run(Body::run(*to, temporary_));
+  engine_.run(release(*plan_));
+  EXPECT_OK(engine_.run(read_all(*from, "file")));
+}
+
+TEST_F(LayersTest, RepeatsACallThatTimedOut) {
+  options_.stall_timeout = milliseconds(20);
+  plan_->stall(Operation::open, 1);
+  auto from = source();
+  EXPECT_OK(engine_.run(read_all(*from, "file")));
+  EXPECT_EQ(plan_->calls(Operation::open), 2U);
+  ASSERT_EQ(retries().size(), 1U);
+  EXPECT_EQ(retries()[0].error.kind, ErrorKind::timeout);
+  engine_.run(release(*plan_));
+}
+
+// An open whose answer comes after its time is up must not keep the file.
+class SlowSource : public Source {
+public:
+  explicit SlowSource(std::shared_ptr<Source> inner, Event& answer) : inner_(std::move(inner)), answer_(answer) {}
+  Task<Result<void>> connect() override { return inner_->connect(); }
+  const Capabilities& capabilities() const override { return inner_->capabilities(); }
+  Task<Result<std::unique_ptr<Listing>>> list(std::string path, bool recursive) override { return inner_->list(path, recursive); }
+  Task<Result<Entry>> stat(std::string path, bool follow) override { return inner_->stat(path, follow); }
+  Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override {
+    auto reader = co_await inner_->open(std::move(entry));
+    co_await answer_;
+    co_return reader;
+  }
+  Task<Result<std::string>> read_link(std::string path) override { return inner_->read_link(path); }
+  Task<void> disconnect() override { co_return; }
+
+private:
+  std::shared_ptr<Source> inner_;
+  Event& answer_;
+};
+
+TEST_F(LayersTest, DropsALateAnswerAndClosesItsFile) {
+  options_.retries = 0;
+  options_.stall_timeout = milliseconds(20);
+  Event answer;
+  auto from = with_layers(std::make_unique<SlowSource>(std::move(*make_source(engine_.context, endpoint())), answer), options_);
+  EXPECT_FAILS(engine_.run(read_all(*from, "file")), ErrorKind::timeout);
+  const auto store = MemoryStore::named(name_);
+  EXPECT_EQ(store->files_open, 1U);
+  from.reset(); // the inner call outlives the layer
+  struct Body {
+    static Task<void> run(Event& answer, MemoryStore& store) {
+      answer.set();
+      for (int turns = 0; turns < 1'000 && store.files_open != 0; ++turns) co_await Loop::current()->sleep(milliseconds(1));
+    }
+  };
+  engine_.run(Body::run(answer, *store));
+  EXPECT_EQ(store->files_open, 0U);
+}
+
+TEST_F(LayersTest, TimesManyCallsEachByItsOwnStart) {
+  options_.retries = 0;
+  options_.stall_timeout = milliseconds(50);
+  plan_->stall(Operation::stat, 1);
+  plan_->stall(Operation::stat, 3);
+  auto from = source();
+  struct Body {
+    static Task<void> run(Source& from) {
+      auto first = start(from.stat("file", true));
+      auto second = start(from.stat("file", true));
+      auto third = start(from.stat("file", true));
+      EXPECT_OK(co_await second.get());
+      EXPECT_FAILS(co_await first.get(), ErrorKind::timeout);
+      EXPECT_FAILS(co_await third.get(), ErrorKind::timeout);
+      EXPECT_OK(co_await from.stat("file", true));
+    }
+  };
+  engine_.run(Body::run(*from));
+  engine_.run(release(*plan_));
+}
+
+// --- throttle -------------------------------------------------------------------------------------------------------
+
+TEST(TokenBucket, SpreadsBytesOverTimeInTurn) {
+  using Clock = TokenBucket::Clock;
+  const Clock::time_point start = Clock::now();
+  TokenBucket bucket(1'000'000, milliseconds(0));
+  EXPECT_EQ(bucket.reserve(500'000, start), milliseconds(500));
+  EXPECT_EQ(bucket.reserve(500'000, start), milliseconds(1'000)); // behind the first
+  EXPECT_EQ(bucket.reserve(100'000, start + milliseconds(1'000)), milliseconds(100));
+  // Idle time is not saved up beyond the burst.
+  EXPECT_EQ(bucket.reserve(1'000'000, start + milliseconds(60'000)), milliseconds(1'000));
+  TokenBucket with_burst(1'000'000, milliseconds(100));
+  EXPECT_EQ(with_burst.reserve(100'000, start + milliseconds(60'000)), milliseconds(0));
+  EXPECT_EQ(with_burst.reserve(100'000, start + milliseconds(60'000)), milliseconds(100));
+}
+
+TEST_F(LayersTest, ThrottlesContentInBothDirections) {
+  options_.bytes_per_second = 50'000; // 10,000 bytes last 200 ms, less the burst of 100 ms
+  auto from = source();
+  auto to = target();
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_OK(engine_.run(read_all(*from, "file")));
+  const auto between = std::chrono::steady_clock::now();
+  EXPECT_GE(between - before, milliseconds(99));
+  struct Body {
+    static Task<void> run(Target& to, TemporaryName temporary, std::string content) {
+      CO_ASSERT_VALUE(auto upload, co_await to.begin("new", {temporary, content.size()}));
+      CO_ASSERT_OK(co_await upload->write(0, Chunk::copy_of(content)));
+      CO_ASSERT_OK(co_await upload->commit({.size_bytes = content.size()}));
+    }
+  };
+  engine_.run(Body::run(*to, temporary_, content_));
+  EXPECT_GE(std::chrono::steady_clock::now() - between, milliseconds(99));
+}
+
+TEST_F(LayersTest, WaitingForItsTurnIsNoStall) {
+  options_.bytes_per_second = 50'000;
+  options_.stall_timeout = milliseconds(20);
+  auto from = source();
+  EXPECT_OK(engine_.run(read_all(*from, "file")));
+}
+
+// --- faults ---------------------------------------------------------------------------------------------------------
+
+TEST_F(LayersTest, ADroppedConnectionLosesOpenFilesAndNothingElse) {
+  options_.retries = 0;
+  auto from = source();
+  struct Body {
+    static Task<void> run(Source& from, FaultPlan& plan) {
+      CO_ASSERT_VALUE(const Entry entry, co_await from.stat("file", true));
+      CO_ASSERT_VALUE(auto reader, co_await from.open(entry));
+      CO_ASSERT_VALUE(auto listing, co_await from.list("", false));
+      plan.drop_connection(Operation::stat, 1);
+      auto under_way = start(reader->read(0, 10));
+      EXPECT_FAILS(co_await from.stat("file", true), ErrorKind::connection);
+      EXPECT_FAILS(co_await under_way.get(), ErrorKind::connection);
+      EXPECT_FAILS(co_await reader->read(0, 10), ErrorKind::connection);
+      EXPECT_FAILS(co_await listing->next(), ErrorKind::connection);
+      EXPECT_OK(co_await from.stat("file", true));
+      EXPECT_OK(co_await read_all(from, "file"));
+    }
+  };
+  engine_.run(Body::run(*from, *plan_));
+}
+
+TEST_F(LayersTest, ALostAnswerLeavesItsEffect) {
+  options_.retries = 0;
+  auto to = target();
+  plan_->lose_answer(Operation::make_directory, 1, lost);
+  EXPECT_FAILS(engine_.run(to->make_directory("made", std::nullopt)), ErrorKind::connection);
+  EXPECT_OK(engine_.run(to->stat("made", false)));
+}
+
+} // namespace
+} // namespace checkvalve

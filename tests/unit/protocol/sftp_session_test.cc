@@ -1,0 +1,284 @@
+// SftpSession against servers that lie: a transport in memory, scripted by the test.
+#include "protocol/sftp_session.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "support/run.h"
+
+namespace checkvalve {
+namespace {
+
+using testing_support::TestEngine;
+using namespace std::chrono_literals;
+
+std::string u32(std::uint32_t value) {
+  std::string out;
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift);
+  return out;
+}
+std::string text(std::string_view value) { return u32(static_cast<std::uint32_t>(value.size())) + std::string(value); }
+std::string reply(PacketType type, std::uint32_t id, const std::string& body) {
+  return static_cast<char>(type) + u32(id) + body;
+}
+std::string status(std::uint32_t id, StatusCode code) {
+  return reply(PacketType::status, id, u32(static_cast<std::uint32_t>(code)) + text("") + text(""));
+}
+
+struct Request {
+  PacketType type;
+  std::uint32_t id;
+  std::string body; // after the id
+};
+
+// Answers INIT and REALPATH; the rest is the test's. Frames go to the session one loop turn later.
+class ScriptedServer {
+public:
+  std::function<void(ScriptedServer&, const Request&)> on_request = [](ScriptedServer&, const Request&) {};
+  std::string version = static_cast<char>(PacketType::version) + u32(3);
+  std::vector<Request> requests; // all but INIT and REALPATH
+  std::size_t sends = 0;         // calls of SftpTransport::send
+  bool shut_down = false;
+  SftpTransport::Receiver* receiver = nullptr;
+
+  void answer(std::string frame) { answer_all({std::move(frame)}); }
+  void answer_all(std::vector<std::string> frames) {
+    Loop::current()->post([this, frames = std::move(frames)] {
+      std::vector<Chunk> chunks;
+      for (const auto& frame : frames) chunks.push_back(Chunk::copy_of(frame));
+      if (receiver) receiver->on_frames(std::move(chunks));
+    });
+  }
+  void lose(Error error) {
+    Loop::current()->post([this, error] {
+      if (auto* told = std::exchange(receiver, nullptr)) told->on_closed(error);
+    });
+  }
+  void take(std::string_view bytes) {
+    pending_ += bytes;
+    while (pending_.size() >= 4) {
+      PacketReader length(std::as_bytes(std::span(pending_)));
+      const std::size_t size = length.u32();
+      if (pending_.size() < 4 + size) return;
+      const std::string frame = pending_.substr(4, size);
+      pending_.erase(0, 4 + size);
+      handle(frame);
+    }
+  }
+
+private:
+  void handle(const std::string& frame) {
+    PacketReader reader(std::as_bytes(std::span(frame)));
+    Request request{static_cast<PacketType>(reader.u8()), reader.u32(), frame.substr(5)};
+    if (request.type == PacketType::init) return version.empty() ? void() : answer(version);
+    if (request.type == PacketType::realpath)
+      return answer(reply(PacketType::name, request.id, u32(1) + text("/home/u") + text("") + u32(0)));
+    requests.push_back(request);
+    on_request(*this, request);
+  }
+  std::string pending_;
+};
+
+class ScriptedTransport : public SftpTransport {
+public:
+  explicit ScriptedTransport(ScriptedServer& server) : server_(server) {}
+  ~ScriptedTransport() override { shutdown(); }
+  Task<Result<void>> open() override { co_return Result<void>(); }
+  void start(Receiver& receiver) override { server_.receiver = &receiver; }
+  void send(std::vector<OutSegment> segments) override {
+    ++server_.sends;
+    for (const auto& segment : segments) {
+      server_.take(segment.head);
+      server_.take(segment.tail.text());
+    }
+  }
+  void shutdown() override {
+    server_.receiver = nullptr;
+    server_.shut_down = true;
+  }
+  Task<void> close() override {
+    shutdown();
+    co_return;
+  }
+  TransportFacts facts() const override { return {}; }
+
+private:
+  ScriptedServer& server_;
+};
+
+class SftpSessionTest : public testing::Test {
+protected:
+  TestEngine engine;
+  ScriptedServer server;
+  SftpSessionOptions options;
+
+  Task<Result<std::shared_ptr<SftpSession>>> open() {
+    return SftpSession::open(engine.loop, std::make_unique<ScriptedTransport>(server), "server", options);
+  }
+};
+
+#define SESSION_TEST(Name)                                                                                             \
+  class Name##Case : public SftpSessionTest {                                                                          \
+  public:                                                                                                              \
+    Task<void> body();                                                                                                 \
+  };                                                                                                                   \
+  TEST_F(Name##Case, Runs) { engine.run(body()); }                                                                     \
+  Task<void> Name##Case::body()
+
+SESSION_TEST(FindsTheLoginDirectory) {
+  CO_ASSERT_VALUE(auto session, co_await open());
+  EXPECT_EQ(session->login_directory(), "/home/u");
+  EXPECT_EQ(session->limits().read_bytes, 32u * 1024);
+}
+
+SESSION_TEST(TakesLimitsAndIgnoresOtherVersionsOfExtensions) {
+  server.version += text("limits@openssh.com") + text("1") + text("posix-rename@openssh.com") + text("2");
+  server.on_request = [](ScriptedServer& s, const Request& r) {
+    s.answer(reply(PacketType::extended_reply, r.id, u32(0) + u32(262144) + u32(0) + u32(261120) + u32(0xFFFFFFFF) + u32(0) + u32(0) + u32(100)));
+  };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  EXPECT_EQ(session->limits().read_bytes, 261'120u);
+  EXPECT_EQ(session->limits().write_bytes, 1024u * 1024) << "a limit of exabytes is cut to what one buffer holds";
+  EXPECT_EQ(session->limits().open_handles, 100u);
+  EXPECT_FALSE(session->has("posix-rename@openssh.com"));
+}
+
+SESSION_TEST(LimitsMayBeAdvertisedAndRefused) {
+  server.version += text("limits@openssh.com") + text("1");
+  server.on_request = [](ScriptedServer& s, const Request& r) { s.answer(status(r.id, StatusCode::op_unsupported)); };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  EXPECT_EQ(session->limits().read_bytes, 32u * 1024);
+  EXPECT_FALSE(session->has("limits@openssh.com"));
+}
+
+SESSION_TEST(RefusesOlderVersions) {
+  server.version = static_cast<char>(PacketType::version) + u32(2);
+  EXPECT_FAILS(co_await open(), ErrorKind::protocol);
+}
+
+SESSION_TEST(ThatNeverGreetsTimesOut) {
+  server.version.clear();
+  options.connect_timeout = 20ms;
+  EXPECT_FAILS(co_await open(), ErrorKind::timeout);
+  EXPECT_TRUE(server.shut_down);
+}
+
+Task<Result<FileAttributes>> stat_on(std::shared_ptr<SftpSession> session, std::string path) {
+  co_return co_await session->stat(std::move(path));
+}
+
+SESSION_TEST(MatchesRepliesInAnyOrder) {
+  server.on_request = [](ScriptedServer& s, const Request&) {
+    if (s.requests.size() < 3) return;
+    std::vector<std::string> frames;
+    for (std::uint32_t i = 3; i-- > 0;) frames.push_back(reply(PacketType::attrs, s.requests[i].id, u32(1) + u32(0) + u32(i)));
+    s.answer_all(std::move(frames));
+  };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  const std::size_t before = server.sends;
+  std::vector<Started<Result<FileAttributes>>> calls;
+  for (const char* path : {"/0", "/1", "/2"}) calls.push_back(start(stat_on(session, path)));
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    CO_ASSERT_VALUE(const auto attributes, co_await calls[i].get());
+    EXPECT_EQ(attributes.size_bytes, i);
+  }
+  EXPECT_EQ(server.sends, before + 1) << "requests of one loop turn go out together";
+}
+
+SESSION_TEST(AReplyToNoRequestEndsIt) {
+  server.on_request = [](ScriptedServer& s, const Request& r) { s.answer(status(r.id + 1000, StatusCode::ok)); };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  EXPECT_FAILS(co_await session->stat("/a"), ErrorKind::protocol);
+  EXPECT_FALSE(session->alive());
+  EXPECT_TRUE(server.shut_down);
+  EXPECT_FAILS(co_await session->stat("/b"), ErrorKind::protocol);
+}
+
+SESSION_TEST(AWrongReplyTypeEndsIt) {
+  server.on_request = [](ScriptedServer& s, const Request& r) { s.answer(reply(PacketType::handle, r.id, text("h"))); };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  EXPECT_FAILS(co_await session->stat("/a"), ErrorKind::protocol);
+  EXPECT_FALSE(session->alive());
+}
+
+SESSION_TEST(MoreDataThanAskedForEndsIt) {
+  server.on_request = [](ScriptedServer& s, const Request& r) { s.answer(reply(PacketType::data, r.id, text("0123456789"))); };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  EXPECT_FAILS(co_await session->read("h", 0, 5), ErrorKind::protocol);
+}
+
+SESSION_TEST(ADataLengthOfFourGigabytesEndsIt) {
+  server.on_request = [](ScriptedServer& s, const Request& r) { s.answer(reply(PacketType::data, r.id, u32(0xFFFFFFFF) + "x")); };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  EXPECT_FAILS(co_await session->read("h", 0, 5), ErrorKind::protocol);
+}
+
+SESSION_TEST(AnEmptyPageOfNamesEndsIt) {
+  server.on_request = [](ScriptedServer& s, const Request& r) { s.answer(reply(PacketType::name, r.id, u32(0))); };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  EXPECT_FAILS(co_await session->read_directory("h"), ErrorKind::protocol);
+}
+
+SESSION_TEST(ALostConnectionFailsAllCalls) {
+  server.on_request = [](ScriptedServer& s, const Request&) {
+    if (s.requests.size() == 2) s.lose(make_error(ErrorKind::connection, "talk to", "server", "gone"));
+  };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  auto first = start(stat_on(session, "/a"));
+  auto second = start(stat_on(session, "/b"));
+  const auto one = co_await first.get();
+  EXPECT_FAILS(one, ErrorKind::connection);
+  if (!one) EXPECT_TRUE(one.error().temporary());
+  EXPECT_FAILS(co_await second.get(), ErrorKind::connection);
+}
+
+SESSION_TEST(AServerThatStopsAnsweringTimesOut) {
+  options.stall_timeout = 20ms;
+  CO_ASSERT_VALUE(auto session, co_await open());
+  const auto result = co_await session->stat("/a");
+  EXPECT_FAILS(result, ErrorKind::timeout);
+  if (!result) EXPECT_TRUE(result.error().temporary());
+  EXPECT_FALSE(session->alive());
+}
+
+SESSION_TEST(AnIdleSessionDoesNotTimeOut) {
+  options.stall_timeout = 20ms;
+  server.on_request = [](ScriptedServer& s, const Request& r) { s.answer(reply(PacketType::attrs, r.id, u32(0))); };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_OK(co_await session->stat("/a"));
+    co_await engine.loop.sleep(options.stall_timeout + 5ms); // idle for longer than a stall may be
+  }
+  EXPECT_TRUE(session->alive());
+}
+
+SESSION_TEST(FailureOnAFullDiskIsNoSpace) {
+  server.version += text("statvfs@openssh.com") + text("2");
+  server.on_request = [](ScriptedServer& s, const Request& r) {
+    if (r.type != PacketType::extended) return s.answer(status(r.id, StatusCode::failure));
+    std::string body;
+    for (std::uint32_t field : {4096, 4096, 1000, 0, 0, 500, 400, 400, 0, 0, 255}) body += u32(0) + u32(field);
+    s.answer(reply(PacketType::extended_reply, r.id, body));
+  };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  auto written = co_await session->write("h", 0, Chunk::copy_of("x"));
+  EXPECT_FAILS(written, ErrorKind::io);
+  if (!written) EXPECT_EQ((co_await session->diagnose(written.error(), "/")).kind, ErrorKind::no_space);
+}
+
+SESSION_TEST(MapsStatusCodes) {
+  const std::vector<std::pair<StatusCode, ErrorKind>> expected = {
+      {StatusCode::no_such_file, ErrorKind::not_found},      {StatusCode::permission_denied, ErrorKind::permission},
+      {StatusCode::failure, ErrorKind::io},                  {StatusCode::op_unsupported, ErrorKind::unsupported},
+      {StatusCode::file_already_exists, ErrorKind::exists},  {StatusCode::no_space_on_filesystem, ErrorKind::no_space},
+      {StatusCode::quota_exceeded, ErrorKind::no_space},     {StatusCode::connection_lost, ErrorKind::connection},
+      {StatusCode::bad_message, ErrorKind::invalid_name},    {static_cast<StatusCode>(4711), ErrorKind::io},
+  };
+  server.on_request = [&](ScriptedServer& s, const Request& r) { s.answer(status(r.id, expected[s.requests.size() - 1].first)); };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  for (const auto& [code, kind] : expected) EXPECT_FAILS(co_await session->remove("/a\nb"), kind) << static_cast<int>(code);
+}
+
+} // namespace
+} // namespace checkvalve
