@@ -14,7 +14,7 @@ enum RowFlag : char { side_name = 1, published_before = 2, published_otherwise =
 Error taken_error(const std::string& path, const std::string& other, const std::string& target_path) {
   return make_error(ErrorKind::exists, "plan", escape_bytes(path),
                     fmt::format("'{}' and this file would both become '{}' at the target: exclude one of them, or give the "
-                                "transform another name=",
+                                "transform a rename= of its own",
                                 escape_bytes(other), escape_bytes(target_path)));
 }
 

@@ -46,7 +46,7 @@ Result<Chain> Chain::make(std::span<const TransformCall> calls) {
   for (const TransformCall& call : calls) {
     CV_TRY(const MadeTransform made, make_transform(call));
     std::string name_pattern;
-    if (const auto given = call.options.find(std::string(name_option.name)); given != call.options.end())
+    if (const auto given = call.options.find(std::string(rename_option.name)); given != call.options.end())
       name_pattern = given->second;
     append_counted(identity, call.name);
     append_counted(identity, std::to_string(made.descriptor->version));

@@ -40,7 +40,7 @@ private:
   struct Link {
     const TransformDescriptor* descriptor;
     std::shared_ptr<const Transform> transform;
-    std::string name_pattern; // of the option `name`; empty: the transform's own rule
+    std::string name_pattern; // of the option `rename`; empty: the transform's own rule
     std::size_t first_side;   // of side_suffixes_
   };
   friend class ChainRun;

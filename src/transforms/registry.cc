@@ -39,10 +39,10 @@ Result<MadeTransform> make_transform(const TransformCall& call) {
     return wrong(fmt::format("there is no such transform; there are: {}", fmt::join(names, ", ")));
   }
   for (const auto& [name, value] : call.options) {
-    if (name == name_option.name) continue;
+    if (name == rename_option.name) continue;
     const OptionSpec* spec = find_option(descriptor->options, name);
     if (!spec) {
-      std::vector<std::string_view> names = {name_option.name};
+      std::vector<std::string_view> names = {rename_option.name};
       for (const OptionSpec& known : descriptor->options) names.push_back(known.name);
       return wrong(fmt::format("there is no option '{}'; there are: {}", name, fmt::join(names, ", ")));
     }

@@ -13,8 +13,8 @@ std::span<const TransformDescriptor* const> transforms();
 const TransformDescriptor* find_transform(std::string_view name);
 
 // An option that every transform has: the name under which its files are published, instead of the transform's own rule.
-inline constexpr OptionSpec name_option = {
-    "name", OptionType::text, "",
+inline constexpr OptionSpec rename_option = {
+    "rename", OptionType::text, "",
     "base name of the published file: {name}, {stem} and {ext} (with its dot) stand for what comes in"};
 
 // Looks the name up, checks the options against the descriptor (unknown names and unreadable values are

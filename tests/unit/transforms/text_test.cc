@@ -41,7 +41,7 @@ TEST(Chain, TheDigestTellsChainsApartAndDefaultsAreNoDifference) {
   EXPECT_EQ(digest({"gzip"}).size(), 32U);
   EXPECT_NE(digest({"gzip"}), digest({"gzip level=7"}));
   EXPECT_NE(digest({"gzip", "checksum"}), digest({"checksum", "gzip"}));
-  EXPECT_NE(digest({"gzip"}), digest({"gzip name='{name}.z'"}));
+  EXPECT_NE(digest({"gzip"}), digest({"gzip rename='{name}.z'"}));
 }
 
 TEST(Chain, RenamesTheLastComponentOnly) {
@@ -53,8 +53,8 @@ TEST(Chain, RenamesTheLastComponentOnly) {
   EXPECT_EQ(renamed({"gunzip"}, "b.tgz"), "b.tar");
   EXPECT_EQ(renamed({"gunzip"}, ".gz"), ".gz");
   EXPECT_EQ(renamed({"gunzip", "zstd"}, "b.gz"), "b.zst");
-  EXPECT_EQ(renamed({"redact pattern=x name='{stem}-clean{ext}'"}, "a/b.csv"), "a/b-clean.csv");
-  EXPECT_FAILS(chain_of({"redact pattern=x name='../{name}'"})->renamed("a"), ErrorKind::invalid_name);
+  EXPECT_EQ(renamed({"redact pattern=x rename='{stem}-clean{ext}'"}, "a/b.csv"), "a/b-clean.csv");
+  EXPECT_FAILS(chain_of({"redact pattern=x rename='../{name}'"})->renamed("a"), ErrorKind::invalid_name);
 }
 
 TEST(Redact, ReplacesEachMatch) {
