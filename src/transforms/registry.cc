@@ -7,6 +7,7 @@
 
 #include "transforms/compress/compress.h"
 #include "transforms/other/other.h"
+#include "transforms/records/records.h"
 #include "transforms/text/text.h"
 
 namespace checkvalve {
@@ -15,7 +16,7 @@ namespace {
 constexpr std::array all_transforms = {
     &gzip_transform,  &gunzip_transform,  &zstd_transform, &unzstd_transform,   &bunzip2_transform,
     &unxz_transform,  &lines_transform,   &redact_transform, &charset_transform, &checksum_transform,
-    &exec_transform,
+    &exec_transform,  &csv_transform,     &jsonl_transform,  &sql_transform,
 };
 
 } // namespace

@@ -27,8 +27,7 @@ Result<void> LineStage::push(Chunk& in, Emit& out) {
 
 Result<bool> LineStage::finish(Emit& out) {
   if (!begun_.empty()) CV_CHECK(whole_line(std::exchange(begun_, {}), out));
-  CV_CHECK(end(out));
-  return true;
+  return end(out);
 }
 
 Result<void> LineStage::whole_line(std::string_view with_ending, Emit& out) {

@@ -20,8 +20,8 @@ public:
 protected:
   // `ending`: "\n", "\r\n" or, for the last line, "".
   virtual Result<void> line(std::string_view text, std::string_view ending, Emit& out) = 0;
-  // After the last line.
-  virtual Result<void> end(Emit&) { return {}; }
+  // After the last line. False: `out` is full, call again.
+  virtual Result<bool> end(Emit&) { return true; }
   // The number, from 1, of the line that line() was last given.
   std::uint64_t line_number() const { return lines_; }
   std::uint64_t max_line_bytes() const { return max_line_bytes_; }

@@ -74,7 +74,7 @@ protected:
     return body_line(next.text, next.ending, out);
   }
 
-  Result<void> end(Emit& out) override {
+  Result<bool> end(Emit& out) override {
     if (line_number() == 0) {
       if (!settings_.check_header.empty())
         return transform_failure(fmt::format("the file is empty, but its header must be '{}'", settings_.check_header));
@@ -86,7 +86,7 @@ protected:
       out.write(filled(settings_.add_trailer, passed_));
       out.write(newline_);
     }
-    return {};
+    return true;
   }
 
 private:

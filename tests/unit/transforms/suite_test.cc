@@ -78,6 +78,13 @@ const std::vector<Case>& cases() {
       {"charset from=CP1252 newline=lf", [](std::size_t n) { std::string t; while (t.size() < n) t += "caf\xe9 \x80 \r\nx\ry"; return t; }, big_text},
       {"checksum", csv_text, big_text},
       {"exec command=cat", csv_text, big_text},
+      {"csv mask=card add='[\"from={path}:{line}\"]' rejects=yes filter='id % 3 > 0' cast=id:integer", csv_text, nullptr},
+      {"csv header=no mask=c2 newline=crlf write_delimiter=';'", csv_text, big_text},
+      {"csv to=jsonl cast='[\"id:integer\",\"amount:number\"]'", csv_text, nullptr},
+      {"jsonl drop=tags", jsonl_text, big_jsonl},
+      {"jsonl to=csv select='[\"id\",\"name\"]'", jsonl_text, big_jsonl},
+      {"sql query='SELECT name, count(*) AS n, sum(amount) AS total FROM input GROUP BY name ORDER BY n DESC, name'", csv_text, nullptr},
+      {"sql from=jsonl to=jsonl cast=amount:number query='SELECT * FROM input ORDER BY id DESC'", jsonl_text, nullptr},
   };
   return all;
 }
