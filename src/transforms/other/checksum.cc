@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <new>
 
 #include "core/path.h"
@@ -36,9 +37,17 @@ class ChecksumStage : public Stage {
 public:
   ChecksumStage(const EVP_MD* kind, std::string name) : digest_(kind), name_(std::move(name)) {}
   Result<void> push(Chunk& in, Emit& out) override {
-    digest_.update(in.bytes());
-    out.pass(std::move(in));
-    in = Chunk();
+    while (!in.empty() && !out.full()) {
+      const std::size_t taken = std::min(in.size(), Emit::default_chunk_bytes);
+      digest_.update(in.bytes().first(taken));
+      if (taken == in.size()) {
+        out.pass(std::move(in));
+        in = Chunk();
+      } else {
+        out.write(in.bytes().first(taken));
+        in.narrow(taken, in.size() - taken);
+      }
+    }
     return {};
   }
   Result<bool> finish(Emit& out) override {
