@@ -78,7 +78,8 @@ Result<Job> make_job(const Inputs& inputs, const std::chrono::year_month_day* da
     const std::string& text = side == Side::source ? settings.source : settings.target;
     auto expanded = expand_date(text, date);
     if (!expanded) return Failure(config_error(escape_bytes(text), std::move(expanded.error().message)));
-    CV_TRY(side == Side::source ? job.source : job.target, resolve_endpoint(*expanded, side, endpoint_inputs));
+    Endpoint& endpoint = side == Side::source ? job.source : job.target;
+    CV_TRY(endpoint, resolve_endpoint(*expanded, side, endpoint_inputs));
   }
   return job;
 }

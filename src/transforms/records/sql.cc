@@ -209,11 +209,12 @@ const TransformDescriptor sql_transform = {
       s.cache_bytes = options.number("cache");
       s.max_disk_bytes = options.number("max_disk");
       CV_TRY(const SqliteDatabase database, open_sqlite(":memory:"));
-      auto form = prepare_sqlite(database.get(), s.query);
-      if (form && !sqlite3_stmt_readonly(form->get())) return option_failure("query must be one SELECT");
+      while (s.query.ends_with(';') || s.query.ends_with(' ') || s.query.ends_with('\n')) s.query.pop_back();
+      // Only a SELECT can stand in parentheses, and only one.
+      auto form = prepare_sqlite(database.get(), "SELECT * FROM (" + s.query + "\n)");
       const std::string problem = form ? "" : form.error().message;
       if (!form && !problem.starts_with("no such table") && !problem.starts_with("no such column"))
-        return option_failure("query: " + problem);
+        return option_failure("query must be one SELECT: " + problem);
       return std::make_shared<Sql>(std::move(s));
     },
 };
