@@ -113,8 +113,7 @@ Result<std::unique_ptr<ChainRun>> Chain::start(FileContext file, std::size_t chu
       return Failure(stage.error());
     }
     const std::size_t last_side = i + 1 < links_.size() ? links_[i + 1].first_side : side_suffixes_.size();
-    run->stages_.emplace_back(link.descriptor->name, std::move(*stage),
-                              i + 1 < links_.size() ? Emit::default_chunk_bytes : chunk_bytes, link.first_side,
+    run->stages_.emplace_back(link, std::move(*stage), i + 1 < links_.size() ? Emit::default_chunk_bytes : chunk_bytes,
                               last_side - link.first_side);
     if (!link.transform->keeps_size()) file.size_bytes.reset();
   }

@@ -66,16 +66,19 @@ public:
 
 private:
   friend class Chain;
+  using Link = Chain::Link;
   struct Running {
     std::string_view name;
+    std::shared_ptr<const Transform> transform; // which the stage may refer to
     std::unique_ptr<Stage> stage;
     Emit out;
     std::size_t first_side;
     std::size_t side_count;
     Chunk in;              // being taken
     bool finished = false; // finish() has said so
-    Running(std::string_view n, std::unique_ptr<Stage> s, std::size_t chunk_bytes, std::size_t side, std::size_t sides)
-        : name(n), stage(std::move(s)), out(chunk_bytes), first_side(side), side_count(sides) {}
+    Running(const Link& link, std::unique_ptr<Stage> s, std::size_t chunk_bytes, std::size_t sides)
+        : name(link.descriptor->name), transform(link.transform), stage(std::move(s)), out(chunk_bytes),
+          first_side(link.first_side), side_count(sides) {}
   };
   Result<bool> advance(std::size_t at);
   Chunk next_input(std::size_t at);

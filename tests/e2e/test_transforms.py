@@ -162,4 +162,5 @@ def test_killed_in_the_middle_and_run_again(plain_pair: Pair) -> None:
     plain_pair.sync("--transform", "gzip level=1", "--transform", "checksum").expect(0)
     there = published(plain_pair.target)
     assert {n.removesuffix(".gz"): gzip.decompress(c) for n, c in there.items() if n.endswith(".gz")} == files
-    assert len(there) == 2 * len(files)
+    # The killed run's lease may still have been alive when the second one planned: then its temporaries stay.
+    assert len([name for name in there if not name.endswith(".part")]) == 2 * len(files)
