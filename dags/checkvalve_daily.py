@@ -24,6 +24,6 @@ with DAG(
         target_conn_id="checkvalve_target",
         target_path="target/{{ ds }}/",
         include=["*.txt"],
-        target_seconds=20,
+        batch_files=40,  # for the small sample; for real folders rather target_seconds=20
         outlets=[Asset("checkvalve://target/daily")],
     )

@@ -134,7 +134,7 @@ class Operation:
 
     def terminate(self) -> None:
         """Asks the engine to stop: it cleans up or journals what is in flight."""
-        self._signal(signal.SIGTERM)
+        self._send(signal.SIGTERM)
 
     def stop(self, grace_seconds: float = _STOP_GRACE_SECONDS) -> None:
         """``terminate``, and SIGKILL if it still runs after the grace. Returns once it has ended."""
@@ -142,7 +142,7 @@ class Operation:
         deadline = time.monotonic() + grace_seconds
         while self.running():
             if time.monotonic() > deadline:
-                self._signal(signal.SIGKILL)
+                self._send(signal.SIGKILL)
                 deadline = float("inf")
             time.sleep(0.02)
 
@@ -158,7 +158,7 @@ class Operation:
             if stream is not None:
                 stream.close()
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _send(self, number: signal.Signals) -> None:
         if self.running():
             # Popen.send_signal takes the lock that an interrupted Popen.wait holds.
             os.kill(self.pid, number)
@@ -193,9 +193,9 @@ def call_json(
     program: str | None = None,
     timeout_seconds: float = 300,
 ) -> tuple[int, dict[str, Any]]:
-    """Runs a short command with --json; its exit code and object. Raises EngineError if it printed no object."""
+    """Runs a command with --json; its exit code and object. Raises EngineError if it printed no object."""
     with _Descriptors() as given:
-        words = [find_program(program), *arguments, "--json", "--die-with-parent"]
+        words = [find_program(program), *arguments, "--json"]
         secrets_write = None
         if secrets:
             secrets_read, secrets_write = given.pipe()

@@ -8,6 +8,7 @@
 
 #include "backends/local/local_backend.h"
 #include "backends/memory/memory_backend.h"
+#include "backends/s3/s3_backend.h"
 #include "backends/sftp/sftp_backend.h"
 
 namespace checkvalve {
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::array all_backends = {
     &sftp_backend,
+    &s3_backend,
     &local_backend,
     &memory_backend,
 };

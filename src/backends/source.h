@@ -54,6 +54,9 @@ public:
   virtual Task<Result<std::unique_ptr<Reader>>> open(Entry entry) = 0;
   // The text of a symbolic link. unsupported without Capabilities::symlinks.
   virtual Task<Result<std::string>> read_link(std::string path) = 0;
+  // One name for a directory however many symbolic links lead to it: absolute, as the endpoint has it. Tells loops.
+  // unsupported without Capabilities::symlinks.
+  virtual Task<Result<std::string>> real_path(std::string path) = 0;
   // Closes connections; waits for goodbyes at most a second.
   virtual Task<void> disconnect() = 0;
 };

@@ -21,6 +21,9 @@ namespace checkvalve {
 struct UploadHints {
   TemporaryName temporary;                      // under which the bytes wait until they are published
   std::optional<std::uint64_t> size_bytes;      // of the whole file, where it is known
+  // What CommitOptions will say, as far as it is known: some stores take it with the first byte.
+  std::optional<std::int64_t> mtime_ns;
+  std::optional<std::uint32_t> mode;
 };
 
 enum class Replace : std::uint8_t {

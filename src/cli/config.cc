@@ -243,8 +243,9 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
                                 fmt::format("this is no TOML: {}", error.description())));
   }
   Reading reading{file, "the config"};
-  const std::vector<std::string> known = {"defaults", "endpoint", "job"};
+  const std::vector<std::string> known = {"airflow", "defaults", "endpoint", "job"};
   for (const auto& [key, node] : parsed.table()) {
+    if (key.str() == "airflow") continue; // when and where jobs run: read by the Airflow provider
     if (std::find(known.begin(), known.end(), key.str()) == known.end()) return reading.unknown(key, known);
     const toml::table* table = node.as_table();
     if (!table) return reading.wrong(key, fmt::format("must be a table: [{}{}]", key.str(), key.str() == "defaults" ? "" : ".NAME"));

@@ -20,11 +20,12 @@ public:
     column_width(34);
     label("REQUIRED", "(required)");
   }
-  // Options of a subcommand are named by their group alone, and positionals come first.
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    return positional ? option->get_name(true) : option_names(*option);
+  }
   std::string make_option_opts(const CLI::Option* option) const override {
-    if (option->get_type_name().empty() || option->get_type_size() == 0) return "";
-    const std::string type = option->get_type_name();
-    return " " + type.substr(0, type.find(":{")); // the choices are named once
+    const std::string type = type_of(*option);
+    return type.empty() ? "" : " " + type;
   }
 };
 
@@ -41,28 +42,38 @@ std::string command_of(const CLI::App& app, int argc, char** argv) {
   return "";
 }
 
-// The nearest option or command to a word that is not known.
-std::string did_you_mean(const CLI::App& app, const std::string& command, std::string_view message) {
-  // CLI11: "The following argument was not expected: --inclde", "…arguments were not expected: --inclde x".
-  const auto colon = message.rfind(": ");
-  if (colon == message.npos || message.find("not expected") == message.npos) return "";
-  std::string_view word = message.substr(colon + 2);
-  word = word.substr(0, word.find_first_of(" ="));
-  std::vector<std::string> known;
-  if (word.starts_with("-")) {
-    const CLI::App* scope = command.empty() ? &app : find_command(app, command);
-    for (const CLI::Option* option : scope->get_options())
-      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-  } else if (command.empty()) {
-    for (const CLI::App* each : commands_of(app)) known.push_back(each->get_name());
-  }
+std::string meant(std::string_view word, const std::vector<std::string>& known) {
   const std::string nearest = nearest_word(word, known);
-  return nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest);
+  return nearest.empty() ? "" : fmt::format(": did you mean {}?", nearest);
+}
+
+// What is wrong with the first word: it is no command.
+std::string command_problem(const CLI::App& app, int argc, char** argv) {
+  if (argc == 1) return "no command was given";
+  std::vector<std::string> known;
+  for (const CLI::App* each : commands_of(app)) known.push_back(each->get_name());
+  return fmt::format("'{}' is no command{}", printable(argv[1]), meant(argv[1], known));
+}
+
+// The words that the command does not take. CLI11 tells them in no useful order.
+std::string option_problem(const CLI::App& command, const std::string& problem) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : command.get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  for (const std::string& word : command.remaining())
+    if (word.starts_with("-")) {
+      const std::string name = word.substr(0, word.find('='));
+      return fmt::format("checkvalve {} has no option {}{}", command.get_name(), printable(name), meant(name, known));
+    }
+  const std::vector<std::string> words = command.remaining();
+  return words.empty() ? printable(problem)
+                       : fmt::format("checkvalve {} does not take '{}' as well", command.get_name(), printable(words.back()));
 }
 
 int usage_error(const CLI::App& app, int argc, char** argv, const std::string& problem) {
   const std::string command = command_of(app, argc, argv);
-  const std::string message = printable(problem) + did_you_mean(app, command, problem);
+  const std::string message =
+      command.empty() ? command_problem(app, argc, argv) : option_problem(*find_command(app, command), problem);
   for (int i = 1; i < argc; ++i)
     if (std::string_view(argv[i]) == "--json") {
       const Json out = {{"version", 1}, {"command", command}, {"error", error_json(config_error("", message))}};
@@ -105,7 +116,7 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::Success& wanted) { // --help, --version
     return app->exit(wanted);
   } catch (const CLI::ParseError& error) {
-    return usage_error(*app, argc, argv, argc == 1 ? "no command was given" : error.what());
+    return usage_error(*app, argc, argv, error.what());
   }
   return chosen();
 }

@@ -21,14 +21,21 @@ std::string roff(std::string_view text) {
   return out;
 }
 
-std::string option_names(const CLI::Option& option) {
+// groff reads bytes: what is not ASCII is named by its code point. Our own texts only: valid UTF-8.
+std::string ascii_roff(std::string_view text) {
   std::string out;
-  for (const std::string& name : option.get_snames()) out += "-" + name + ", ";
-  const auto& negative = option.get_fnames();
-  for (const std::string& name : option.get_lnames())
-    if (std::find(negative.begin(), negative.end(), name) == negative.end()) out += "--" + name + ", ";
-  for (const std::string& name : negative) out += "--" + name + ", ";
-  return out.substr(0, out.size() - 2);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    if (lead < 0x80) {
+      out += text[i];
+      continue;
+    }
+    const int more = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
+    unsigned code = lead & (0x3Fu >> more);
+    for (int n = 0; n < more; ++n) code = code << 6 | (static_cast<unsigned char>(text[++i]) & 0x3Fu);
+    out += fmt::format("\\[u{:04X}]", code);
+  }
+  return out;
 }
 
 std::string synopsis(const CLI::App& command) {
@@ -72,6 +79,16 @@ std::string man_command(const CLI::App& command) {
 }
 
 } // namespace
+
+std::string option_names(const CLI::Option& option) {
+  std::string out;
+  for (const std::string& name : option.get_snames()) out += "-" + name + ", ";
+  const auto& negative = option.get_fnames();
+  for (const std::string& name : option.get_lnames())
+    if (std::find(negative.begin(), negative.end(), name) == negative.end()) out += "--" + name + ", ";
+  for (const std::string& name : negative) out += "--" + name + ", ";
+  return out.substr(0, out.size() - 2);
+}
 
 std::vector<const CLI::App*> commands_of(const CLI::App& app) {
   const auto found = app.get_subcommands([](const CLI::App*) { return true; });
@@ -150,7 +167,7 @@ std::string man_page(const CLI::App& app) {
   out += ".SH EXAMPLES\n.nf\n";
   for (const CLI::App* command : commands_of(app))
     for (const std::string& example : examples_of(*command)) out += roff(example) + "\n";
-  return out + ".fi\n";
+  return ascii_roff(out + ".fi\n");
 }
 
 std::string commands_page(const CLI::App& app) {
@@ -207,6 +224,8 @@ home folder.
 `checkvalve sync --job daily --date 2024-03-01` runs the job. `[defaults]` comes first, then the job, then the command line;
 a list (`include` and `exclude` are one) replaces the list before it. In the config, `exclude` patterns come before `include`
 patterns; the first that matches decides.
+
+`[airflow]` and `[airflow.NAME]` say when Airflow runs the job (`docs/airflow.md`); the program passes them over.
 
 `{date}` is 2024-03-01; `{date:FORM}` takes strftime forms (`%Y %m %d %y %j %b %B %a %A %u %w %V %G %U %W %e %F %%`); `{{` and
 `}}` are braces. `today` and `yesterday` are meant in the time zone of the process (`TZ`).

@@ -26,15 +26,17 @@ Session::Session(std::string command, const ProcessOptions& options)
 
 Session::~Session() = default;
 
-Result<void> Session::open(const Inputs& inputs) {
+Result<void> Session::open_events() {
   if (!options_.events.empty()) {
     CV_TRY(events_, EventWriter::open(options_.events));
   }
-  if (options_.die_with_parent) {
-    const bool input_is_free = inputs.settings.files_from != "-" && options_.secrets_fd != 0;
-    parent_ = std::make_unique<ParentWatch>(loop_, input_is_free, [this] { request_stop(SIGTERM); });
-  }
   return {};
+}
+
+void Session::watch_parent(const Inputs& inputs) {
+  if (!options_.die_with_parent) return;
+  const bool input_is_free = inputs.settings.files_from != "-" && options_.secrets_fd != 0;
+  parent_ = std::make_unique<ParentWatch>(loop_, input_is_free, [this] { request_stop(SIGTERM); });
 }
 
 Result<void> Session::open_store(const Inputs& inputs) {
@@ -90,11 +92,12 @@ void Session::request_stop(int number) {
 }
 
 void Session::on_signal(int number) {
-  if (stop_.requested()) {
+  if (stop_.requested() && number == SIGINT) {
     progress_.clear();
-    ::_exit(128 + number); // asked twice: what is in flight is left to the next run
+    ::_exit(128 + number); // asked twice by hand: what is in flight is left to the next run
   }
-  tell("checkvalve: stopping; once more ends it at once");
+  // SIGTERM comes twice in the ordinary way: to the process group, from the parent, and when the parent dies.
+  if (!stop_.requested()) tell(number == SIGINT ? "checkvalve: stopping; Ctrl-C once more ends it at once" : "checkvalve: stopping");
   request_stop(number);
 }
 

@@ -20,8 +20,10 @@ public:
   Session(std::string command, const ProcessOptions& options);
   ~Session() override;
 
-  // Opens --events and begins to watch the parent. Kind config.
-  Result<void> open(const Inputs& inputs);
+  // Opens --events: first of all, so that whatever goes wrong ends in a summary there. Kind config.
+  Result<void> open_events();
+  // Begins to watch the parent, if that is wanted.
+  void watch_parent(const Inputs& inputs);
   // Opens the state; must have succeeded before engine() is called.
   Result<void> open_store(const Inputs& inputs);
 

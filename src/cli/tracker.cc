@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::int64_t speed_window_ms = 5'000;
 constexpr std::int64_t sample_distance_ms = 200;
+constexpr std::int64_t stale_ms = 2'000;
 constexpr std::uint64_t file_cost_bytes = 64 * 1024; // a small file takes about as long as this many bytes
 
 template <class... F> struct Overloaded : F... {
@@ -69,17 +70,21 @@ ProgressView Tracker::view(std::int64_t now_ms) {
   }
   view.seconds = static_cast<double>(std::max<std::int64_t>(0, now_ms - start_ms_)) / 1000;
 
+  // Large files tell how far they are once a second: the speed is taken between the times at which something was told,
+  // unless nothing was for long.
   const std::uint64_t cost = view.bytes_done + view.files_done * file_cost_bytes;
-  if (samples_.empty() || now_ms - samples_.back().at_ms >= sample_distance_ms)
+  const bool told = samples_.empty() || cost != samples_.back().cost;
+  if (samples_.empty() || (now_ms - samples_.back().at_ms >= sample_distance_ms && (told || now_ms - samples_.back().at_ms >= stale_ms)))
     samples_.push_back({now_ms, view.bytes_done, cost});
   while (samples_.size() > 2 && now_ms - samples_[1].at_ms >= speed_window_ms) samples_.pop_front();
   const Sample& oldest = samples_.front();
-  const double elapsed = static_cast<double>(now_ms - oldest.at_ms) / 1000;
+  const Sample& newest = samples_.back();
+  const double elapsed = static_cast<double>(newest.at_ms - oldest.at_ms) / 1000;
   if (elapsed <= 0) return view;
-  if (view.bytes_done > oldest.bytes) view.bytes_per_second = static_cast<double>(view.bytes_done - oldest.bytes) / elapsed;
+  if (newest.bytes > oldest.bytes) view.bytes_per_second = static_cast<double>(newest.bytes - oldest.bytes) / elapsed;
   const std::uint64_t total = view.bytes_total + view.files_total * file_cost_bytes;
-  if (view.planned && cost > oldest.cost && total > cost)
-    view.seconds_left = static_cast<double>(total - cost) / (static_cast<double>(cost - oldest.cost) / elapsed);
+  if (view.planned && newest.cost > oldest.cost && total > cost)
+    view.seconds_left = static_cast<double>(total - cost) / (static_cast<double>(newest.cost - oldest.cost) / elapsed);
   return view;
 }
 

@@ -72,6 +72,9 @@ public:
   Task<Result<std::string>> read_link(std::string path) override {
     return repeat(retrier_, path, [inner = inner_, path] { return inner->read_link(path); });
   }
+  Task<Result<std::string>> real_path(std::string path) override {
+    return repeat(retrier_, path, [inner = inner_, path] { return inner->real_path(path); });
+  }
 
 private:
   std::shared_ptr<Retrier> retrier_;

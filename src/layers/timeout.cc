@@ -164,6 +164,9 @@ public:
   Task<Result<std::string>> read_link(std::string path) override {
     return watched(dog_, "read link", path, inner_->read_link(path), inner_);
   }
+  Task<Result<std::string>> real_path(std::string path) override {
+    return watched(dog_, "resolve", path, inner_->real_path(path), inner_);
+  }
 
 private:
   std::shared_ptr<Watchdog> dog_;

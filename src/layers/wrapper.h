@@ -53,6 +53,7 @@ public:
   Task<Result<Entry>> stat(std::string path, bool follow) override { return inner_->stat(std::move(path), follow); }
   Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override { return inner_->open(std::move(entry)); }
   Task<Result<std::string>> read_link(std::string path) override { return inner_->read_link(std::move(path)); }
+  Task<Result<std::string>> real_path(std::string path) override { return inner_->real_path(std::move(path)); }
   Task<void> disconnect() override { return inner_->disconnect(); }
 
 protected:

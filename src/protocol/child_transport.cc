@@ -49,6 +49,10 @@ public:
     for (auto& segment : segments) queue_.push_back(std::move(segment));
     if (!writing_ && receiver_) write_queue();
   }
+  void cancel() {
+    std::error_code ignored;
+    socket_.shutdown(stream_protocol::socket::shutdown_both, ignored);
+  }
   void shutdown() {
     receiver_ = nullptr;
     std::error_code ignored;
@@ -255,6 +259,7 @@ public:
   Task<Result<void>> open() override { co_return child_->spawn(); }
   void start(Receiver& receiver) override { child_->start(receiver); }
   void send(std::vector<OutSegment> segments) override { child_->send(std::move(segments)); }
+  void cancel() override { child_->cancel(); }
   void shutdown() override { child_->shutdown(); }
   Task<void> close() override { co_await child_->close(); }
   TransportFacts facts() const override { return {{"transport", program_}}; }

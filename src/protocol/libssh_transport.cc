@@ -45,6 +45,7 @@ struct Shared {
   std::size_t inbox_bytes = 0;       // guarded by mutex
   bool drain_posted = false;         // guarded by mutex
   bool thread_done = false;          // guarded by mutex
+  int socket = -1;                   // guarded by mutex; ours, of the connection that is being made
   std::condition_variable done;      // of thread_done
   std::atomic<bool> has_outgoing = false;
   std::atomic<bool> stop = false;      // end now
@@ -61,10 +62,24 @@ struct Shared {
   Event finished;
 
   explicit Shared(Loop& engine_loop) : loop(&engine_loop), wake_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~Shared() { ::close(wake_fd); }
+  ~Shared() {
+    ::close(wake_fd);
+    if (socket >= 0) ::close(socket);
+  }
   void wake() {
     const std::uint64_t one = 1;
     [[maybe_unused]] auto ignored = ::write(wake_fd, &one, sizeof one);
+  }
+  // Keeps a duplicate: libssh may close its own at any time. -1: forgets it.
+  void set_socket(int fd) {
+    std::lock_guard lock(mutex);
+    if (socket >= 0) ::close(socket);
+    socket = fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  }
+  // Makes libssh's blocking calls of a connection that is being made end at once.
+  void shut_socket() {
+    std::lock_guard lock(mutex);
+    if (socket >= 0) ::shutdown(socket, SHUT_RDWR);
   }
   // From the connection's thread.
   void post(std::function<void()> fn) {
@@ -123,6 +138,7 @@ Connection::~Connection() {
 void Connection::run() {
   Result<void> ready = connect();
   if (ready) ready = open_channel();
+  shared_->set_socket(-1);
   const bool opened = ready.has_value();
   shared_->post([shared = shared_, ready = std::move(ready), facts = opened ? ssh_facts(session_.get()) : TransportFacts()]() mutable {
     shared->facts = std::move(facts);
@@ -141,7 +157,7 @@ void Connection::run() {
 
 Result<void> Connection::connect() {
   CV_TRY(session_, configure_ssh(options_));
-  CV_CHECK(connect_ssh(session_.get(), options_, SshCancel{shared_->wake_fd}));
+  CV_CHECK(connect_ssh(session_.get(), options_, SshCancel{shared_->wake_fd, [shared = shared_](int fd) { shared->set_socket(fd); }}));
   if (shared_->stop) return Failure(lost("the connection was closed"));
   CV_CHECK(check_host_key(session_.get(), options_));
   if (shared_->stop) return Failure(lost("the connection was closed"));
@@ -325,6 +341,7 @@ public:
   Task<Result<void>> open() override;
   void start(Receiver& receiver) override { shared_->receiver = &receiver; }
   void send(std::vector<OutSegment> segments) override;
+  void cancel() override;
   void shutdown() override;
   Task<void> close() override;
   TransportFacts facts() const override { return shared_->facts; }
@@ -366,10 +383,15 @@ void LibsshTransport::send(std::vector<OutSegment> segments) {
   if (shared_->sleeping.exchange(false)) shared_->wake();
 }
 
-void LibsshTransport::shutdown() {
-  shared_->receiver = nullptr;
+void LibsshTransport::cancel() {
   shared_->stop = true;
   shared_->wake();
+  shared_->shut_socket();
+}
+
+void LibsshTransport::shutdown() {
+  shared_->receiver = nullptr;
+  cancel();
 }
 
 Task<void> LibsshTransport::close() {

@@ -78,11 +78,6 @@ Task<Result<std::shared_ptr<SftpSession>>> SftpSession::open(Loop& loop, std::un
   co_return session;
 }
 
-Task<bool> SftpSession::asked_limits(std::shared_ptr<SftpSession> self) {
-  co_await self->ask_limits();
-  co_return true;
-}
-
 // Section 4: INIT and VERSION come before all else.
 Task<Result<void>> SftpSession::greet() {
   constexpr std::uint32_t our_version = 3;
@@ -92,7 +87,7 @@ Task<Result<void>> SftpSession::greet() {
   watch_for_stall();
   co_await version_came_;
   if (closed_) co_return Failure(*closed_);
-  auto limits = start(asked_limits(shared_from_this())); // one round trip for both
+  auto limits = start(ask_limits(shared_from_this())); // one round trip for both
   auto found = co_await find_login_directory();
   co_await limits.get();
   co_return found;
@@ -112,19 +107,22 @@ bool SftpSession::has(std::string_view extension) const {
 
 void SftpSession::disable(std::string_view extension) { refused_[std::string(extension)] = true; }
 
-Task<void> SftpSession::ask_limits() {
-  if (has("limits@openssh.com")) {
+Task<bool> SftpSession::ask_limits(std::shared_ptr<SftpSession> self) {
+  bool known = false;
+  if (self->has("limits@openssh.com")) {
     PacketBuilder packet(PacketType::extended);
     packet.string("limits@openssh.com");
-    auto reply = co_await call(std::move(packet));
+    auto reply = co_await self->call(std::move(packet));
     const auto limits = reply && reply->type == PacketType::extended_reply ? parse_limits(reply->body.bytes()) : std::nullopt;
-    if (limits)
-      take_limits(*limits);
+    known = limits.has_value();
+    if (known)
+      self->take_limits(*limits);
     else
-      disable("limits@openssh.com");
+      self->disable("limits@openssh.com");
   }
-  if (options_.open_handles != 0) limits_.open_handles = options_.open_handles;
-  handles_.release(limits_.open_handles);
+  if (self->options_.open_handles != 0) self->limits_.open_handles = self->options_.open_handles;
+  self->handles_.release(self->limits_.open_handles);
+  co_return known;
 }
 
 void SftpSession::take_limits(const LimitsReply& reply) {
@@ -144,181 +142,6 @@ Task<Result<void>> SftpSession::find_login_directory() {
   co_return Result<void>();
 }
 
-// --- requests ---------------------------------------------------------------------------------------------------------
-
-Task<Result<std::string>> SftpSession::open_file(std::string path, std::uint32_t flags, FileAttributes attributes) {
-  PacketBuilder packet(PacketType::open);
-  packet.string(path).u32(flags).attributes(attributes);
-  co_return co_await call_handle(std::move(packet), {"open", std::move(path)});
-}
-
-Task<Result<void>> SftpSession::close_handle(std::string handle) {
-  PacketBuilder packet(PacketType::close);
-  packet.string(handle);
-  co_return co_await call_status(std::move(packet), {"close", {}});
-}
-
-Task<void> SftpSession::close_and_release(std::shared_ptr<SftpSession> self, std::string handle) {
-  co_await self->close_handle(std::move(handle));
-  self->handles_.release();
-}
-
-void SftpSession::close_later(std::string handle) { detach(close_and_release(shared_from_this(), std::move(handle))); }
-
-Task<Result<Chunk>> SftpSession::read(std::string_view handle, std::uint64_t offset, std::uint32_t size) {
-  PacketBuilder packet(PacketType::read);
-  packet.string(handle).u64(offset).u32(size);
-  auto reply = co_await call(std::move(packet));
-  if (!reply) co_return Failure(std::move(reply.error()));
-  const Request request{"read", {}};
-  if (reply->type == PacketType::data) {
-    if (narrow_to_data(reply->body) && reply->body.size() <= size) co_return std::move(reply->body);
-    break_protocol("a malformed DATA packet");
-    co_return Failure(*closed_);
-  }
-  if (reply->type != PacketType::status) co_return unexpected_reply(*reply, request);
-  auto status = parse_status(reply->body.bytes());
-  if (status && status->code == static_cast<std::uint32_t>(StatusCode::eof)) co_return Chunk();
-  if (status && status->code == static_cast<std::uint32_t>(StatusCode::ok)) co_return unexpected_reply(*reply, request);
-  co_return Failure(status_error(reply->body.bytes(), request));
-}
-
-Task<Result<void>> SftpSession::write(std::string_view handle, std::uint64_t offset, Chunk chunk) {
-  PacketBuilder packet(PacketType::write);
-  packet.string(handle).u64(offset).string_header(static_cast<std::uint32_t>(chunk.size()));
-  co_return co_await call_status(std::move(packet), {"write", {}}, std::move(chunk));
-}
-
-Task<Result<std::string>> SftpSession::open_directory(std::string path) {
-  PacketBuilder packet(PacketType::opendir);
-  packet.string(path);
-  co_return co_await call_handle(std::move(packet), {"list", std::move(path)});
-}
-
-Task<Result<std::vector<NameEntry>>> SftpSession::read_directory(std::string_view handle) {
-  PacketBuilder packet(PacketType::readdir);
-  packet.string(handle);
-  const Request request{"list", {}};
-  auto reply = co_await call(std::move(packet));
-  if (!reply) co_return Failure(std::move(reply.error()));
-  if (reply->type == PacketType::name) {
-    auto names = parse_names(reply->body.bytes());
-    if (names && !names->empty()) co_return std::move(*names);
-    break_protocol(names ? "a READDIR reply without a name" : "a malformed NAME packet");
-    co_return Failure(*closed_);
-  }
-  if (reply->type != PacketType::status) co_return unexpected_reply(*reply, request);
-  auto status = parse_status(reply->body.bytes());
-  if (status && status->code == static_cast<std::uint32_t>(StatusCode::eof)) co_return std::vector<NameEntry>();
-  if (status && status->code == static_cast<std::uint32_t>(StatusCode::ok)) co_return unexpected_reply(*reply, request);
-  co_return Failure(status_error(reply->body.bytes(), request));
-}
-
-Task<Result<FileAttributes>> SftpSession::stat(std::string path) {
-  PacketBuilder packet(PacketType::stat);
-  packet.string(path);
-  co_return co_await call_attributes(std::move(packet), {"stat", std::move(path)});
-}
-
-Task<Result<FileAttributes>> SftpSession::lstat(std::string path) {
-  PacketBuilder packet(PacketType::lstat);
-  packet.string(path);
-  co_return co_await call_attributes(std::move(packet), {"stat", std::move(path)});
-}
-
-Task<Result<FileAttributes>> SftpSession::fstat(std::string_view handle) {
-  PacketBuilder packet(PacketType::fstat);
-  packet.string(handle);
-  co_return co_await call_attributes(std::move(packet), {"stat", {}});
-}
-
-Task<Result<void>> SftpSession::fsetstat(std::string_view handle, FileAttributes attributes) {
-  PacketBuilder packet(PacketType::fsetstat);
-  packet.string(handle).attributes(attributes);
-  co_return co_await call_status(std::move(packet), {"set times and mode of", {}});
-}
-
-Task<Result<void>> SftpSession::make_directory(std::string path, FileAttributes attributes) {
-  PacketBuilder packet(PacketType::mkdir);
-  packet.string(path).attributes(attributes);
-  co_return co_await call_status(std::move(packet), {"mkdir", std::move(path)});
-}
-
-Task<Result<void>> SftpSession::remove(std::string path) {
-  PacketBuilder packet(PacketType::remove);
-  packet.string(path);
-  co_return co_await call_status(std::move(packet), {"remove", std::move(path)});
-}
-
-Task<Result<void>> SftpSession::rename(std::string from, std::string to) {
-  PacketBuilder packet(PacketType::rename);
-  packet.string(from).string(to);
-  co_return co_await call_status(std::move(packet), {"rename", std::move(to)});
-}
-
-Task<Result<std::string>> SftpSession::real_path(std::string path) {
-  PacketBuilder packet(PacketType::realpath);
-  packet.string(path);
-  co_return co_await call_name(std::move(packet), {"realpath", std::move(path)});
-}
-
-Task<Result<std::string>> SftpSession::read_link(std::string path) {
-  PacketBuilder packet(PacketType::readlink);
-  packet.string(path);
-  co_return co_await call_name(std::move(packet), {"readlink", std::move(path)});
-}
-
-Task<Result<void>> SftpSession::symlink(std::string target_text, std::string link_path) {
-  PacketBuilder packet(PacketType::symlink);
-  packet.string(target_text).string(link_path);
-  co_return co_await call_status(std::move(packet), {"symlink", std::move(link_path)});
-}
-
-Task<Result<void>> SftpSession::posix_rename(std::string from, std::string to) {
-  PacketBuilder packet(PacketType::extended);
-  packet.string("posix-rename@openssh.com").string(from).string(to);
-  co_return co_await call_status(std::move(packet), {"rename", std::move(to)});
-}
-
-Task<Result<void>> SftpSession::hard_link(std::string existing, std::string path) {
-  PacketBuilder packet(PacketType::extended);
-  packet.string("hardlink@openssh.com").string(existing).string(path);
-  co_return co_await call_status(std::move(packet), {"link", std::move(path)});
-}
-
-Task<Result<void>> SftpSession::fsync(std::string_view handle) {
-  PacketBuilder packet(PacketType::extended);
-  packet.string("fsync@openssh.com").string(handle);
-  co_return co_await call_status(std::move(packet), {"fsync", {}});
-}
-
-Task<Result<FileSystemReply>> SftpSession::file_system(std::string path) {
-  PacketBuilder packet(PacketType::extended);
-  packet.string("statvfs@openssh.com").string(path);
-  const Request request{"statvfs", std::move(path)};
-  auto reply = co_await call(std::move(packet));
-  if (!reply) co_return Failure(std::move(reply.error()));
-  if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
-  auto parsed = parse_file_system(reply->body.bytes());
-  if (reply->type != PacketType::extended_reply || !parsed) co_return unexpected_reply(*reply, request);
-  co_return *parsed;
-}
-
-Task<Error> SftpSession::diagnose(Error error, std::string directory) {
-  constexpr std::uint64_t full_bytes = 256 * 1024; // less free space than this fails writes
-  if (error.kind != ErrorKind::io || !has("statvfs@openssh.com")) co_return error;
-  auto usage = co_await file_system(std::move(directory));
-  if (!usage) co_return error;
-  const bool bytes_gone = usage->blocks_available <= full_bytes / std::max<std::uint64_t>(1, usage->fragment_bytes);
-  const bool files_gone = usage->files != 0 && usage->files_available == 0;
-  if (!bytes_gone && !files_gone) co_return error;
-  error.kind = ErrorKind::no_space;
-  error.message = bytes_gone ? "no space left on the server's disk" : "no file numbers (inodes) left on the server's disk";
-  co_return error;
-}
-
-// --- calls and replies ------------------------------------------------------------------------------------------------
-
 Task<Result<SftpSession::Reply>> SftpSession::call(PacketBuilder packet, Chunk payload) {
   auto self = shared_from_this();
   co_await slots_.acquire();
@@ -335,12 +158,16 @@ Task<Result<SftpSession::Reply>> SftpSession::call(PacketBuilder packet, Chunk p
   co_return reply;
 }
 
+bool SftpSession::says(const Reply& reply, StatusCode code) {
+  const auto status = parse_status(reply.body.bytes());
+  return status && status->code == static_cast<std::uint32_t>(code);
+}
+
 Task<Result<void>> SftpSession::call_status(PacketBuilder packet, Request request, Chunk payload) {
   auto reply = co_await call(std::move(packet), std::move(payload));
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type != PacketType::status) co_return unexpected_reply(*reply, request);
-  auto status = parse_status(reply->body.bytes());
-  if (status && status->code == static_cast<std::uint32_t>(StatusCode::ok)) co_return Result<void>();
+  if (says(*reply, StatusCode::ok)) co_return Result<void>();
   co_return Failure(status_error(reply->body.bytes(), request));
 }
 

@@ -118,13 +118,13 @@ private:
 
   SftpSession(Loop& loop, std::unique_ptr<SftpTransport> transport, std::string peer, SftpSessionOptions options);
   Task<Result<void>> greet();
-  static Task<bool> asked_limits(std::shared_ptr<SftpSession> self);
-  Task<void> ask_limits();
+  static Task<bool> ask_limits(std::shared_ptr<SftpSession> self); // whether the server named some
   void take_limits(const LimitsReply& reply);
   Task<Result<void>> find_login_directory();
   void note_extensions(const VersionReply& reply);
 
   Task<Result<Reply>> call(PacketBuilder packet, Chunk payload = {});
+  static bool says(const Reply& reply, StatusCode code);
   Task<Result<void>> call_status(PacketBuilder packet, Request request, Chunk payload = {});
   Task<Result<std::string>> call_handle(PacketBuilder packet, Request request);
   Task<Result<FileAttributes>> call_attributes(PacketBuilder packet, Request request);

@@ -306,10 +306,8 @@ std::optional<int> Login::with_keyboard_interactive() {
 
 } // namespace
 
-void SshSessionDeleter::operator()(ssh_session_struct* session) const {
-  if (ssh_is_connected(session)) ssh_disconnect(session);
-  ssh_free(session);
-}
+// Not ssh_disconnect: it forgets a socket that was given to it (SSH_OPTIONS_FD), and leaves it open.
+void SshSessionDeleter::operator()(ssh_session_struct* session) const { ssh_free(session); }
 
 void SshKeyDeleter::operator()(ssh_key_struct* key) const { ssh_key_free(key); }
 
@@ -362,6 +360,7 @@ Result<void> connect_ssh(ssh_session_struct* session, const SshOptions& options,
   const std::string host = option_text(session, SSH_OPTIONS_HOST);
   CV_TRY(const int fd, connect_tcp(host, port_of(session), options.display(), options, cancel));
   ssh_options_set(session, SSH_OPTIONS_FD, &fd);
+  if (cancel.on_socket) cancel.on_socket(fd);
   if (ssh_connect(session) == SSH_OK) return {};
   const std::string why = last_error(session);
   if (why.starts_with("Timeout")) return Failure(make_error(ErrorKind::timeout, "connect", options.display(), why));

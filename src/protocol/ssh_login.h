@@ -1,6 +1,7 @@
 // Reaching an SSH server with libssh, step by step. All calls block: they are for a connection's own thread or a worker.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,7 +16,7 @@ struct ssh_key_struct;
 namespace checkvalve {
 
 struct SshSessionDeleter {
-  void operator()(ssh_session_struct* session) const; // disconnects
+  void operator()(ssh_session_struct* session) const; // closes the socket
 };
 using SshSession = std::unique_ptr<ssh_session_struct, SshSessionDeleter>;
 struct SshKeyDeleter {
@@ -23,9 +24,10 @@ struct SshKeyDeleter {
 };
 using SshKey = std::unique_ptr<ssh_key_struct, SshKeyDeleter>;
 
-// Lets another thread end a connection that is being made: the fd is readable from then on.
+// Lets another thread end a connection that is being made.
 struct SshCancel {
-  int event_fd = -1;
+  int event_fd = -1;                    // readable from then on: ends the TCP connect
+  std::function<void(int)> on_socket;   // told the connected socket: shutting it down ends all that follows
 };
 
 // A session with the options and ssh_config applied; opens nothing.

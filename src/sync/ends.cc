@@ -5,12 +5,13 @@
 namespace checkvalve {
 namespace {
 
-LayerOptions layers_for(BackendContext& context, const Job& job) {
+LayerOptions layers_for(BackendContext& context, const Job& job, Stop& stop) {
   LayerOptions options;
   options.loop = &context.loop;
   options.events = &context.events;
   options.retries = job.retries;
   options.stall_timeout = job.stall_timeout;
+  options.stopping = [&stop] { return stop.requested(); };
   return options;
 }
 
@@ -24,7 +25,7 @@ Task<Result<Ends>> open_ends(BackendContext& context, const Job& job, Stop& stop
   Ends ends;
   CV_CO_TRY(std::unique_ptr<Source> source, make_source(context, job.source));
   CV_CO_TRY(std::unique_ptr<Target> target, make_target(context, job.target));
-  LayerOptions layers = layers_for(context, job);
+  LayerOptions layers = layers_for(context, job, stop);
   ends.target = with_layers(std::move(target), layers);
   if (needs_readback(job)) {
     CV_CO_TRY(std::unique_ptr<Source> readback, make_source(context, job.target));

@@ -117,9 +117,10 @@ private:
     case FileAction::copy: break;
     }
     auto opening = start(source().open(expected_));
+    const CommitOptions later = commit_options();
     std::optional<std::uint64_t> upload_size;
     if (scope_.chain.keeps_size()) upload_size = expected_.size_bytes;
-    auto upload = co_await target().begin(name_, {temporary_, upload_size});
+    auto upload = co_await target().begin(name_, {temporary_, upload_size, later.mtime_ns, later.mode});
     auto reader = co_await opening.get();
     if (!reader || !upload) {
       if (upload) (void)co_await (*upload)->abort();

@@ -17,37 +17,19 @@ constexpr std::size_t stats_in_flight = 256;
 constexpr std::size_t most_failures = 100'000;
 constexpr std::size_t most_leftovers = 10'000;
 constexpr std::int64_t event_interval_ms = 250;
-constexpr std::size_t deepest_links = 16; // directory links followed on one way down; the kernel allows 40
+constexpr std::size_t deepest_links = 8; // directory links followed on one way down, where real_path does not tell loops
 
 struct PendingDirectory {
   std::string path;
   bool at_target = true;            // the target has it, as far as is known
   bool at_source = true;            // false: only the target's side is to be listed
-  std::string canonical;            // path with the directory links on the way resolved
-  std::vector<std::string> entered; // canonical paths from which links led here
+  std::string real;                 // its real_path(), with LinkPolicy::follow
+  std::vector<std::string> entered; // the real paths of directories from which links led here
 };
 
-// Where a relative link text leads, from its directory, without touching the endpoint; nothing if it leaves the root.
-std::optional<std::string> resolve_link(std::string_view directory, std::string_view text) {
-  if (text.empty() || text.front() == '/') return std::nullopt;
-  std::string out(directory);
-  while (!text.empty()) {
-    const std::size_t slash = std::min(text.find('/'), text.size());
-    const std::string_view name = text.substr(0, slash);
-    text.remove_prefix(std::min(slash + 1, text.size()));
-    if (name.empty() || name == ".") continue;
-    if (name == "..") {
-      if (out.empty()) return std::nullopt;
-      out = std::string(parent_path(out));
-    } else {
-      out = join_path(out, name);
-    }
-  }
-  return out;
-}
-
+// Both as real_path() gives them.
 bool is_within(std::string_view path, std::string_view directory) {
-  return directory.empty() || path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
+  return directory == "/" || path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
 }
 
 class Walker {
@@ -56,7 +38,11 @@ public:
       : engine_(engine), job_(job), chain_(chain), ends_(ends), walk_(walk), now_ms_(now_ms()) {}
 
   Task<Result<void>> directories() {
-    pending_.emplace_back();
+    PendingDirectory root;
+    if (job_.links == LinkPolicy::follow && ends_.source->capabilities().symlinks) {
+      CV_CO_TRY(root.real, co_await ends_.source->real_path(""));
+    }
+    pending_.push_back(std::move(root));
     TaskGroup group;
     while (true) {
       if (failed() || (pending_.empty() && group.running() == 0)) break;
@@ -162,7 +148,7 @@ private:
       }
     } else if (entry.type == EntryType::directory) {
       PendingDirectory child{.path = entry.path,
-                             .canonical = join_path(directory.canonical, base_name(entry.path)),
+                             .real = join_path(directory.real, base_name(entry.path)),
                              .entered = directory.entered};
       enter(std::move(child), entry, below);
     } else if (entry.type == EntryType::file) {
@@ -192,18 +178,20 @@ private:
     if (found->type == EntryType::file) {
       if (job_.selection.takes(*found, now_ms_)) keep(*found);
     } else if (found->type == EntryType::directory) {
-      auto text = co_await ends_.source->read_link(link.path);
-      const auto there = text ? resolve_link(directory.canonical, *text) : std::nullopt;
-      const auto leads_back = [&](const std::string& from) { return there && is_within(from, *there); };
-      if (directory.entered.size() >= deepest_links || leads_back(directory.canonical) ||
+      auto there = co_await ends_.source->real_path(link.path);
+      if (!there) {
+        note(link.path, there.error());
+        co_return;
+      }
+      const auto leads_back = [&](const std::string& from) { return is_within(from, *there); };
+      if (directory.entered.size() >= deepest_links || leads_back(directory.real) ||
           std::ranges::any_of(directory.entered, leads_back)) {
         note(link.path, make_error(ErrorKind::invalid_name, "follow", escape_bytes(link.path),
                                    "a loop of symbolic links: exclude it, or choose --links copy or skip"));
         co_return;
       }
-      PendingDirectory child{
-          .path = link.path, .canonical = there.value_or(link.path), .entered = directory.entered};
-      child.entered.push_back(directory.canonical);
+      PendingDirectory child{.path = link.path, .real = std::move(*there), .entered = directory.entered};
+      child.entered.push_back(directory.real);
       enter(std::move(child), *found, below);
     } else {
       ++walk_.special_files;
@@ -257,6 +245,11 @@ private:
 
   Task<void> one_file(std::string path, Semaphore& slots) {
     ++source_entries_;
+    if (parse_temporary(base_name(path))) {
+      note(path, make_error(ErrorKind::invalid_name, "take", escape_bytes(path), "is a temporary name of checkvalve's own"));
+      slots.release();
+      co_return;
+    }
     const std::string name = chain_.renamed(path).value_or(path); // a bad name is refused by the comparison
     auto at_target = start(ends_.target->stat(name, false));
     auto entry = co_await ends_.source->stat(path, true);

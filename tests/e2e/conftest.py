@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from e2e.support.pair import Pair, Servers
-from e2e.support.program import PROGRAM, Program
-from servers.keys import write_known_hosts
-from servers.openssh import SshServer
+# Before they are imported: a failed assertion of a helper says what it compared.
+pytest.register_assert_rewrite("e2e.support.pair", "e2e.support.program", "e2e.support.trees")
+
+
+from e2e.support.pair import Pair, Servers  # noqa: E402
+from e2e.support.program import PROGRAM, Program  # noqa: E402
+from servers.keys import write_known_hosts  # noqa: E402
+from servers.openssh import SshServer  # noqa: E402
 
 UNPRIVILEGED = "games"  # on every Debian; see SshServer.run_as
 

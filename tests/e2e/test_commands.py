@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from e2e.support.pair import FIXED_MTIME, Pair
-from e2e.support.program import PROGRAM, Program
+from e2e.support.program import PROGRAM, Outcome, Program
 from e2e.support.trees import contents, fill, large_file, many_small, snapshot, write_file
+from servers.openssh import SshServer
 from servers.process import free_port
 
 COMMANDS = ["sync", "plan", "run", "status", "verify", "sweep", "ls", "doctor", "trust"]
@@ -120,10 +121,14 @@ def test_sweep_removes_only_our_own_old_leftovers(plain_pair: Pair) -> None:
     assert set(before) - set(snapshot(pair.target)) == {ours.encode()}
 
 
+def run_on(pair: Pair, command: str, url: str, *options: str) -> Outcome:
+    return pair.program.run(command, url, *pair.program.connection_options, *options)
+
+
 def test_ls(plain_pair: Pair) -> None:
     fill(plain_pair.source, {"a.txt": b"12345", "folder/b.txt": b"x"})
     write_file(os.fsencode(plain_pair.source) + b"/new\nline", b"")
-    text = plain_pair.program.run("ls", plain_pair.source_url, *plain_pair.program.options).expect(0).stdout.decode()
+    text = run_on(plain_pair, "ls", plain_pair.source_url).expect(0).stdout.decode()
     assert "a.txt" in text
     assert "5" in text
     assert "folder" in text
@@ -132,24 +137,17 @@ def test_ls(plain_pair: Pair) -> None:
 
 def test_doctor(plain_pair: Pair) -> None:
     before = snapshot(plain_pair.target)
-    outcome = plain_pair.program.run("doctor", plain_pair.target_url, *plain_pair.program.options, "--json").expect(0)
-    report = outcome.json
-    assert report["ok"] is True
+    outcome = run_on(plain_pair, "doctor", plain_pair.target_url, "--json").expect(0)
+    assert outcome.json["ok"] is True
     assert "posix-rename@openssh.com" in outcome.stdout.decode()
     assert snapshot(plain_pair.target) == before
-    text = (
-        plain_pair.program.run("doctor", plain_pair.target_url, *plain_pair.program.options).expect(0).stdout.decode()
-    )
-    assert "posix-rename" in text
+    assert "posix-rename" in run_on(plain_pair, "doctor", plain_pair.target_url).expect(0).stdout.decode()
 
 
-def test_doctor_of_a_read_only_server(plain_pair: Pair, read_only_server: object) -> None:
-    from servers.openssh import SshServer
-
-    assert isinstance(read_only_server, SshServer)
+def test_doctor_of_a_read_only_server(plain_pair: Pair, read_only_server: SshServer) -> None:
     known_hosts = plain_pair.state.parent / "known_hosts"
     known_hosts.write_text(known_hosts.read_text() + read_only_server.known_hosts.read_text())
-    outcome = plain_pair.program.run("doctor", read_only_server.url(plain_pair.source), *plain_pair.program.options)
+    outcome = run_on(plain_pair, "doctor", read_only_server.url(plain_pair.source))
     assert outcome.code in (0, 1), outcome.text
 
 
@@ -207,7 +205,9 @@ def test_endpoints_by_name(pair: Pair) -> None:
     assert contents(pair.target) == {b"other/a.txt": b"x"}
 
 
-@pytest.mark.parametrize("line", ["unknown_key = 1", "include = 5", "this is not toml", 'on_conflict = "maybe"'])
+@pytest.mark.parametrize(
+    "line", ["unknown_key = 1", "include = { a = 1 }", "this is not toml", 'on_conflict = "maybe"']
+)
 def test_error_in_the_config_names_the_line(plain_pair: Pair, line: str) -> None:
     config = plain_pair.state.parent / "checkvalve.toml"
     text = config_text(plain_pair).replace('include = ["*.txt"]', line)

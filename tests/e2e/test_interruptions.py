@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import signal
 import time
 from collections.abc import Iterator
@@ -14,18 +13,20 @@ import pytest
 from e2e.conftest import make_pair
 from e2e.support.pair import Pair, Servers
 from e2e.support.program import Running
-from e2e.support.trees import assert_no_torn_file, assert_same, fill, large_file, many_small, temporaries
+from e2e.support.trees import assert_no_torn_file, assert_same, contents, fill, large_file, many_small, temporaries
 from servers.process import wait_until
 from servers.proxy import DelayProxy
 
+# A killed run's lease protects its temporaries until it expires.
+SHORT_LEASE = ["--lease-ttl", "1s"]
 SLOW = ["--bwlimit", "20MiB"]  # so that a large file takes long enough to be interrupted
 LARGE_BYTES = 80 << 20
 
 
-def start_large(pair: Pair) -> Running:
+def start_large(pair: Pair, *options: str) -> Running:
     """A run with a temporary of some megabytes at the target."""
     large_file(pair.source / "large.bin", LARGE_BYTES)
-    run = pair.start_sync(*SLOW)
+    run = pair.start_sync(*SLOW, *options)
 
     def part_is_written() -> bool:
         return any(part.stat().st_size > 4 << 20 for part in pair.target.glob(".cv-*.part"))
@@ -35,38 +36,47 @@ def start_large(pair: Pair) -> Running:
     return run
 
 
-def test_sigkill_among_many_small_files(pair: Pair) -> None:
-    many_small(pair.source, 4000)
-    run = pair.start_sync()
-    run.wait_for_published(500)
+def kill(run: Running) -> None:
     run.signal(signal.SIGKILL)
     assert run.finish().code == -signal.SIGKILL
+
+
+def rerun_after_a_kill(pair: Pair) -> None:
+    """The next run brings what was missing; the killed run's leftovers go with a run after its lease has expired."""
+    pair.sync().expect(0)
+    assert_same(pair.source, pair.target, but_temporaries=True)
+
+    def clean_after_a_run() -> bool:
+        pair.assert_nothing_to_do()
+        return temporaries(pair.target) == []
+
+    assert wait_until(clean_after_a_run, 30)
+    assert_same(pair.source, pair.target)
+
+
+def test_sigkill_among_many_small_files(pair: Pair) -> None:
+    many_small(pair.source, 4000)
+    run = pair.start_sync(*SHORT_LEASE)
+    run.wait_for_published(500)
+    kill(run)
     assert_no_torn_file(pair.source, pair.target)
-    summary = pair.synced()
-    assert 0 < summary["files_copied"] <= 3500 + 500  # type: ignore[operator]
-    pair.assert_clean()
-    pair.assert_nothing_to_do()
+    assert len(contents(pair.target)) < 4000
+    rerun_after_a_kill(pair)
 
 
 def test_sigkill_in_a_large_file(pair: Pair) -> None:
-    run = start_large(pair)
-    run.signal(signal.SIGKILL)
-    assert run.finish().code == -signal.SIGKILL
+    kill(start_large(pair, *SHORT_LEASE))
     assert not (pair.target / "large.bin").exists()
     assert temporaries(pair.target)
-    pair.synced()
-    pair.assert_clean()
+    rerun_after_a_kill(pair)
 
 
 def test_sigkill_keeps_the_old_version(pair: Pair) -> None:
     fill(pair.source, {"large.bin": b"old"})
     pair.synced()
-    run = start_large(pair)
-    run.signal(signal.SIGKILL)
-    run.finish()
+    kill(start_large(pair, *SHORT_LEASE))
     assert (pair.target / "large.bin").read_bytes() == b"old"
-    pair.synced()
-    pair.assert_clean()
+    rerun_after_a_kill(pair)
 
 
 def test_sigkill_then_run_of_the_same_plan(pair: Pair) -> None:
@@ -74,8 +84,7 @@ def test_sigkill_then_run_of_the_same_plan(pair: Pair) -> None:
     plan = pair.plan("--lease-ttl", "2s").expect(0).json["plan"]
     run = pair.program.start("run", plan)
     run.wait_for_published(200)
-    run.signal(signal.SIGKILL)
-    run.finish()
+    kill(run)
     summary = pair.run_plan(plan).expect(0).json  # waits until the dead worker's lease has expired
     assert summary["files_copied"] < 2000
     assert_same(pair.source, pair.target)
@@ -227,11 +236,10 @@ def test_high_latency(place: Path, servers: Servers, user_key: Path) -> None:
         assert summary["seconds"] < 400 * 6 * 0.040 / 4  # type: ignore[operator]
 
 
-def test_output_on_a_closed_pipe(plain_pair: Pair) -> None:
-    """A reader that goes away is no crash."""
+def test_reader_of_the_events_goes_away(plain_pair: Pair) -> None:
     many_small(plain_pair.source, 200)
-    run = plain_pair.start_sync("--json")
-    run.close_events()
-    outcome = run.finish()
+    ends = (plain_pair.source_url, plain_pair.target_url)
+    outcome = plain_pair.program.start("sync", *ends, read_events=False).finish()
     assert outcome.code >= 0, outcome.text
-    assert re.search(r"[Ss]anitizer|terminate called", outcome.text) is None
+    assert_no_torn_file(plain_pair.source, plain_pair.target)
+    plain_pair.synced()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from e2e.conftest import make_pair
 from e2e.support.pair import Pair, Servers
-from e2e.support.program import Outcome
+from e2e.support.program import PROGRAM, Outcome
 from e2e.support.trees import assert_same, contents, fill
 from servers.asyncssh_server import AsyncsshServer
 from servers.keys import Agent, fingerprint, make_key, public_key, sign_user_key, write_known_hosts
@@ -204,13 +205,33 @@ def test_trust_with_fingerprint(filled: Pair, place: Path, servers: Servers) -> 
     filled.synced()
 
 
-def test_trust_after_a_yes(filled: Pair, place: Path, servers: Servers) -> None:
+def answer_on_a_terminal(argv: list[str], env: dict[str, str], answer: bytes) -> tuple[int, bytes]:
+    """Runs a command on a terminal of its own and types the answer; returns exit code and what was shown."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(argv[0], argv, env)
+    os.write(terminal, answer)
+    shown = b""
+    try:
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    except OSError:  # Linux's way to say that the other side is closed
+        pass
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
+
+
+def test_trust_asks_on_a_terminal(filled: Pair, place: Path, servers: Servers) -> None:
     known_hosts = place / "known_hosts"
     known_hosts.write_text("")
     for server in (servers.source, servers.target):
-        filled.program.run(
-            "trust", f"sftp://127.0.0.1:{server.port}", "--known-hosts", str(known_hosts), stdin=b"yes\n"
-        ).expect(0)
+        argv = [str(PROGRAM), "trust", f"sftp://127.0.0.1:{server.port}", "--known-hosts", str(known_hosts)]
+        code, shown = answer_on_a_terminal(argv, filled.program.environment(), b"no\n")
+        assert code != 0
+        assert fingerprint(server.host_key).encode() in shown
+        assert f"]:{server.port} " not in known_hosts.read_text()
+        code, shown = answer_on_a_terminal(argv, filled.program.environment(), b"yes\n")
+        assert code == 0, shown
     filled.synced()
 
 

@@ -165,6 +165,6 @@ def test_state_that_can_not_be_opened(plain_pair: Pair) -> None:
 def test_state_as_a_url(plain_pair: Pair) -> None:
     fill(plain_pair.source, {"a": b"a"})
     at = plain_pair.program.options.index("--state") + 1
-    plain_pair.program.options[at] = "sqlite://" + str(plain_pair.state).replace(" ", "%20")
+    plain_pair.program.options[at] = f"sqlite://{plain_pair.state}"
     plain_pair.synced()
     assert plain_pair.state.exists()

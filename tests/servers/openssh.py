@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import shutil
 import signal
 from dataclasses import dataclass, field
@@ -14,9 +14,14 @@ from .keys import make_key, public_key, write_known_hosts
 from .process import Child, ServerError, descendants, send, ssh_banner, start_on_free_port, wait_ready
 
 
+def current_user() -> str:
+    """By the process's rights; the environment may name another."""
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
 def sftp_url(port: int, path: str | bytes | os.PathLike[str], user: str | None = None) -> str:
     """sftp://user@127.0.0.1:port/path, with the path percent-encoded byte for byte."""
-    return f"sftp://{user or getpass.getuser()}@127.0.0.1:{port}{quote_from_bytes(os.fsencode(path))}"
+    return f"sftp://{user or current_user()}@127.0.0.1:{port}{quote_from_bytes(os.fsencode(path))}"
 
 
 @dataclass
@@ -38,7 +43,7 @@ class SshServer:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.child: Child | None = None
         self.port = 0
-        self.user = self.run_as or getpass.getuser()
+        self.user = self.run_as or current_user()
         self.host_key = make_key(self.directory / "host_key")
         self.user_key = make_key(self.directory / "user_key")
         self.log = self.directory / "sshd.log"

@@ -107,9 +107,9 @@ class PostgresServer:
         password_file.write_text(self.password)
         if self.account:
             shutil.chown(password_file, self.account)
+        options = ["--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
         made = subprocess.run(
-            [initdb, "-D", self.directory / "data", "-U", USER, "--pwfile", password_file, "--auth-local=trust"]
-            + ["--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"],
+            [initdb, "-D", str(self.directory / "data"), "-U", USER, "--pwfile", str(password_file), *options],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -140,7 +140,7 @@ class PostgresServer:
 
 @dataclass
 class Pooler:
-    """PgBouncer in transaction mode. Few server connections, used in turn: each transaction is likely to get another."""
+    """PgBouncer in transaction mode. Few server connections, used in turn: a transaction seldom gets the last one's."""
 
     directory: Path
     server: PostgresServer

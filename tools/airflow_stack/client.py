@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 
-ENDED = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
+T = TypeVar("T")
 
 
 class AirflowClient:
@@ -63,7 +63,7 @@ class AirflowClient:
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/{try_number}"
         content = self.get(path, map_index=map_index, full_content=True)["content"]
-        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content)
+        return "\n".join(log_line(line) for line in content)
 
     def xcoms(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/~/xcomEntries"
@@ -110,7 +110,15 @@ class AirflowClient:
         return wait_for(found, seconds, f"{task_id}[{map_index}] to be {' or '.join(sorted(states))}")
 
 
-def wait_for(look: Callable[[], Any], seconds: float, what: str, every_seconds: float = 0.25) -> Any:
+def log_line(line: Any) -> str:
+    """A line of a structured log, with the messages of its exceptions."""
+    if not isinstance(line, dict):
+        return str(line)
+    errors = [str(error.get("exc_value")) for error in line.get("error_detail") or []]
+    return " ".join([str(line.get("event", "")), *errors])
+
+
+def wait_for(look: Callable[[], T | None], seconds: float, what: str, every_seconds: float = 0.25) -> T:
     """The first value that is not None, False or empty. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
     while True:

@@ -92,7 +92,10 @@ class Stack:
         return worker
 
     def stop(self) -> None:
-        """The last started first: a worker that is told to stop still finds the api-server and redis."""
+        """All parts are told at once, but redis, without which workers would not end in order."""
+        for child in self._children[1:]:
+            if child.running():
+                child.popen.terminate()
         for child in reversed(self._children):
             child.stop()
         self._children = []
@@ -124,8 +127,9 @@ class Stack:
 
     def _sftp_server(self, name: str, root: Path, authorized: list[Path] | None = None) -> SshServer:
         root.mkdir(exist_ok=True)
-        # The sessions begin in this folder, as those of a user of its own would.
-        lines = [f'ForceCommand internal-sftp -d "{root}"']
+        # The sessions begin in this folder, as those of a user of its own would. sshd splits this at spaces, whatever
+        # the quotes: the stack's directory must have none.
+        lines = [f"ForceCommand internal-sftp -d {root}"]
         return SshServer(self.directory / f"{name}-server", authorized=authorized or [], lines=lines)
 
     def _shared_environment(self) -> dict[str, str]:

@@ -76,6 +76,10 @@ def human(size_bytes: int) -> str:
     return f"{size_bytes:.1f} GiB"
 
 
+def counted(files: int) -> str:
+    return f"{files} file" if files == 1 else f"{files} files"
+
+
 def show_tree(folder: Path, indent: str = "  ", depth: int = 3) -> None:
     """Folders with their counts, and a few files of each."""
     entries = sorted(folder.iterdir(), key=lambda entry: (entry.is_file(), entry.name))
@@ -84,13 +88,13 @@ def show_tree(folder: Path, indent: str = "  ", depth: int = 3) -> None:
         if entry.is_dir():
             inside = [item for item in entry.rglob("*") if item.is_file()]
             size = sum(item.stat().st_size for item in inside)
-            print(f"{indent}{styled('1;34', entry.name + '/')}  {len(inside)} files, {human(size)}")
+            print(f"{indent}{styled('1;34', entry.name + '/')}  {counted(len(inside))}, {human(size)}")
             if depth > 1:
                 show_tree(entry, indent + "  ", depth - 1)
     for entry in files[:4]:
         print(f"{indent}{entry.name}  {human(entry.stat().st_size)}")
     if len(files) > 4:
-        print(f"{indent}… and {len(files) - 4} more files")
+        print(f"{indent}… and {counted(len(files) - 4)} more")
 
 
 def same_trees(source: Path, target: Path) -> bool:
@@ -103,31 +107,30 @@ def same_trees(source: Path, target: Path) -> bool:
     )
 
 
+def endpoint(name: str, url: str, identity: Path, known_hosts: Path) -> str:
+    """A table of the config. JSON's strings are TOML's, too."""
+    options = {"url": url, "identity": str(identity), "known_hosts": str(known_hosts)}
+    return f"[endpoint.{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in options.items()) + "\n"
+
+
 class Demo:
     def __init__(self, source_server: SshServer, target_server: SshServer) -> None:
-        self.source_server = source_server
-        self.target_server = target_server
         self.source = PLACE / "source"
         self.target = PLACE / "target"
-        self.known_hosts = PLACE / "known_hosts"
-        self.known_hosts.write_text(source_server.known_hosts.read_text() + target_server.known_hosts.read_text())
+        known_hosts = PLACE / "known_hosts"
+        known_hosts.write_text(source_server.known_hosts.read_text() + target_server.known_hosts.read_text())
+        self.config = PLACE / "checkvalve.toml"
+        self.config.write_text(
+            endpoint("source", source_server.url(self.source), source_server.user_key, known_hosts)
+            + endpoint("target", target_server.url(self.target), source_server.user_key, known_hosts)
+            + '[job.daily]\nsource = "source:{date}"\ntarget = "target:{date}"\n'
+        )
         self.totals = {"files": 0, "bytes": 0, "seconds": 0.0}
 
     def sync(self, day: str) -> dict[str, object]:
-        argv = [
-            str(PROGRAM),
-            "sync",
-            self.source_server.url(self.source / day),
-            self.target_server.url(self.target / day),
-            "--identity",
-            str(self.source_server.user_key),
-            "--known-hosts",
-            str(self.known_hosts),
-            "--state",
-            str(PLACE / "state.db"),
-            "--json",
-        ]
-        print("  " + styled("2", f"checkvalve sync {argv[2]} {argv[3]} …"), flush=True)
+        options = ["--config", str(self.config), "--job", "daily", "--date", day]
+        argv = [str(PROGRAM), "sync", *options, "--state", str(PLACE / "state.db"), "--json"]
+        print("  " + styled("2", f"$ checkvalve sync --job daily --date {day}"), flush=True)
         done = subprocess.run(argv, stdout=subprocess.PIPE, check=False)
         if done.returncode != 0:
             raise DemoError(f"checkvalve ended with {done.returncode}: {done.stdout.decode(errors='replace')}")
@@ -166,6 +169,8 @@ class Demo:
         check((self.target / name).exists(), f"still at the target: {name}")
 
     def run(self) -> None:
+        step(f"The job, in {self.config.relative_to(ROOT)}")
+        print("".join(f"  {styled('2', line)}\n" for line in self.config.read_text().splitlines()), end="", flush=True)
         self.first_runs()
         self.second_runs()
         self.deletion()
@@ -210,5 +215,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that is not UTF-8
     os.environ.pop("SSH_AUTH_SOCK", None)  # the demo's own keys only
     sys.exit(main())

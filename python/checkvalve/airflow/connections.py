@@ -7,6 +7,7 @@ A connection type maps to a builder. To add one: a class with a ``scheme`` and `
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -116,6 +117,22 @@ def endpoint_of(connection: Connection, path: str, program: str | None = None) -
     return builder.endpoint(path)
 
 
+_KEY_ON_ONE_LINE = re.compile(r"-----BEGIN ([A-Z ]+)-----([^:-]+)-----END \1-----")
+_KEY_LINE = 70
+
+
+def key_text(key: str | None) -> str | None:
+    """A private key with its line breaks: a form's masked field loses them, and JSON often has them as "\\n"."""
+    if key is None:
+        return None
+    key = key.replace("\\n", "\n").strip()
+    if not (found := _KEY_ON_ONE_LINE.fullmatch(key)):
+        return f"{key}\n"
+    kind, body = found[1], "".join(found[2].split())
+    lines = [body[start : start + _KEY_LINE] for start in range(0, len(body), _KEY_LINE)]
+    return "\n".join([f"-----BEGIN {kind}-----", *lines, f"-----END {kind}-----", ""])
+
+
 @cache
 def engine_backends(program: str | None) -> frozenset[str]:
     """The schemes that the engine program has backends for (`checkvalve backends --json`)."""
@@ -147,7 +164,7 @@ class SftpBuilder(EndpointBuilder):
         if key_file and private_key:
             raise self.error("key_file and private_key are both given; keep one")
         self.add_option("identity", key_file)
-        self.add_secret("private_key", private_key)
+        self.add_secret("private_key", key_text(private_key))
         password = self.connection.password
         passphrase = self.text("private_key_passphrase", "passphrase")
         # As with the stock hooks, a key without a passphrase of its own is tried with the password.
@@ -198,7 +215,7 @@ class GenericBuilder(EndpointBuilder):
             self.add_option(name.strip(), value.strip() if equals else None)
         self.options.pop("", None)
         self.add_secret("password", self.connection.password)
-        self.add_secret("private_key", self.text("private_key"))
+        self.add_secret("private_key", key_text(self.text("private_key")))
         self.add_secret("passphrase", self.text("passphrase"))
         return Endpoint(self._with_user(f"{self._base_url().rstrip('/')}/{quote(path, safe='/').lstrip('/')}"),
                         self.options, self.secrets)  # fmt: skip

@@ -60,6 +60,8 @@ class ProgressLog:
             )
 
     def summary(self, summary: Summary) -> None:
+        if summary.command == "plan":
+            return
         rate = summary.bytes_copied / summary.seconds if summary.seconds > 0 else 0.0
         self._log.info(
             "Copied %d file(s), %s in %.1f s (%s/s); skipped %d; failed %d; peak memory %s",

@@ -142,6 +142,17 @@ Result<std::string> read_link_beneath(RootHolder& holder, const std::string& pat
   return text;
 }
 
+Result<std::string> real_path_beneath(RootHolder& holder, const std::string& path) {
+  CV_TRY(const SharedRoot root, holder.open());
+  CV_TRY(const UniqueFd fd, root->open_at(path, O_PATH | O_DIRECTORY, 0, "resolve"));
+  std::string text(PATH_MAX, '\0');
+  const std::string link = "/proc/self/fd/" + std::to_string(fd.get());
+  const ssize_t length = ::readlink(link.c_str(), text.data(), text.size());
+  if (length < 0) return Failure(errno_error(errno, "resolve", root->shown(path)));
+  text.resize(static_cast<std::size_t>(length));
+  return text;
+}
+
 Task<Result<std::unique_ptr<Listing>>> list_local(ThreadPool& workers, SharedHolder holder, std::string directory) {
   CV_CO_TRY(auto opened, co_await workers.run([&holder, &directory] { return open_directory(*holder, directory); }));
   co_return std::make_unique<LocalListing>(workers, std::move(opened));

@@ -43,6 +43,7 @@ Entry entry_from(const struct stat& status, std::string path);
 
 // Blocking.
 Result<std::string> read_link_beneath(RootHolder& holder, const std::string& path);
+Result<std::string> real_path_beneath(RootHolder& holder, const std::string& path);
 
 Task<Result<std::unique_ptr<Listing>>> list_local(ThreadPool& workers, SharedHolder holder, std::string directory);
 Task<Result<Entry>> stat_local(ThreadPool& workers, SharedHolder holder, std::string path, bool follow);

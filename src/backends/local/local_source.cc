@@ -79,6 +79,10 @@ Task<Result<std::unique_ptr<Reader>>> LocalSource::open(Entry entry) {
   co_return std::make_unique<LocalReader>(workers, holder, std::move(entry.path), std::move(fd));
 }
 
+Task<Result<std::string>> LocalSource::real_path(std::string path) {
+  co_return co_await workers_.run([holder = holder_, path = std::move(path)] { return real_path_beneath(*holder, path); });
+}
+
 Task<Result<std::string>> LocalSource::read_link(std::string path) {
   co_return co_await workers_.run([holder = holder_, path = std::move(path)] { return read_link_beneath(*holder, path); });
 }

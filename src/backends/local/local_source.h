@@ -16,6 +16,7 @@ public:
   Task<Result<Entry>> stat(std::string path, bool follow) override;
   Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override;
   Task<Result<std::string>> read_link(std::string path) override;
+  Task<Result<std::string>> real_path(std::string path) override;
   Task<void> disconnect() override;
 
 private:

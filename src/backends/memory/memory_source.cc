@@ -64,7 +64,7 @@ public:
     CV_CO_TRY(const Entry found, tree_->stat(entry.path, true));
     if (found.type == EntryType::directory)
       co_return tree_->failure(ErrorKind::is_a_directory, "open", entry.path, "is a directory");
-    const std::string target = *tree_->store->resolve(tree_->full(entry.path));
+    const std::string target = *tree_->resolved(entry.path);
     if (tree_->store->denied(target))
       co_return tree_->failure(ErrorKind::permission, "open", entry.path, "permission denied");
     CV_CO_CHECK(tree_->check_open_files("open", entry.path));
@@ -79,6 +79,12 @@ public:
     if (node->type != EntryType::symlink)
       co_return tree_->failure(ErrorKind::io, "read link", path, "is no symbolic link");
     co_return *node->content;
+  }
+  Task<Result<std::string>> real_path(std::string path) override {
+    co_await next_turn();
+    const auto resolved = tree_->store->resolve(tree_->full(path));
+    if (!resolved) co_return tree_->failure(ErrorKind::io, "resolve", path, "the link goes in circles or out of the store");
+    co_return "/" + *resolved;
   }
   Task<void> disconnect() override { co_return; }
 

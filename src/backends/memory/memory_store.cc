@@ -6,6 +6,8 @@
 namespace checkvalve {
 namespace {
 
+constexpr int most_links = 40; // of symbolic links, on the way to one name
+
 std::map<std::string, std::shared_ptr<MemoryStore>>& stores() {
   static std::map<std::string, std::shared_ptr<MemoryStore>> all;
   return all;
@@ -62,25 +64,27 @@ void MemoryStore::rename(const std::string& from, const std::string& to) {
   nodes_[to] = std::move(node.mapped());
 }
 
-std::optional<std::string> MemoryStore::resolve(std::string path) const {
-  for (int links = 0; links < 40; ++links) {
-    const MemoryNode* node = find(path);
-    if (!node || node->type != EntryType::symlink) return path;
-    if (node->content->starts_with('/')) return std::nullopt;
-    std::string rest = join_path(parent_path(path), *node->content);
-    std::string tidy;
-    while (!rest.empty()) {
-      const std::string name = rest.substr(0, rest.find('/'));
-      rest.erase(0, name.size() + 1);
-      if (name == ".." && tidy.empty()) return std::nullopt;
-      if (name == "..")
-        tidy = parent_path(tidy);
-      else if (!name.empty() && name != ".")
-        tidy = join_path(tidy, name);
+std::optional<std::string> MemoryStore::resolve(std::string path, bool follow_last) const {
+  std::string done; // holds no link
+  for (int links = 0; !path.empty();) {
+    const std::string name = path.substr(0, path.find('/'));
+    path.erase(0, name.size() + 1);
+    if (name.empty() || name == ".") continue;
+    if (name == "..") {
+      if (done.empty()) return std::nullopt;
+      done = std::string(parent_path(done));
+      continue;
     }
-    path = std::move(tidy);
+    const std::string next = join_path(done, name);
+    const MemoryNode* node = find(next);
+    if (!node || node->type != EntryType::symlink || (path.empty() && !follow_last)) {
+      done = next;
+      continue;
+    }
+    if (++links > most_links || node->content->starts_with('/')) return std::nullopt;
+    path = join_path(*node->content, path);
   }
-  return std::nullopt;
+  return done;
 }
 
 std::vector<std::string> MemoryStore::temporaries() const {

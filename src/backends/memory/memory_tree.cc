@@ -12,7 +12,7 @@ class MemoryListing : public Listing {
 public:
   MemoryListing(SharedMemoryTree tree, std::string directory, bool recursive)
       : tree_(std::move(tree)), directory_(std::move(directory)), recursive_(recursive) {
-    const std::string full = tree_->full(directory_);
+    const std::string full = tree_->resolved(directory_).value_or(tree_->full(directory_));
     prefix_ = full.empty() ? "" : full + "/";
     position_ = prefix_;
   }
@@ -50,6 +50,10 @@ private:
 } // namespace
 
 std::string MemoryTree::full(std::string_view path) const { return join_path(root, path); }
+
+std::optional<std::string> MemoryTree::resolved(std::string_view path, bool follow_last) const {
+  return capabilities.directories ? store->resolve(full(path), follow_last) : full(path);
+}
 
 std::string MemoryTree::shown(std::string_view path) const {
   return escape_bytes("memory://" + join_path(join_path(name, root), path));
@@ -90,14 +94,14 @@ Result<void> MemoryTree::check_open_files(std::string_view operation, std::strin
 }
 
 Result<Entry> MemoryTree::stat(const std::string& path, bool follow) const {
-  const auto resolved = follow ? store->resolve(full(path)) : full(path);
-  if (!resolved) return failure(ErrorKind::io, "stat", path, "the link goes in circles or out of the store");
-  if (const MemoryNode* node = store->find(*resolved)) return entry(path, *node);
+  const auto found = resolved(path, follow);
+  if (!found) return failure(ErrorKind::io, "stat", path, "the link goes in circles or out of the store");
+  if (const MemoryNode* node = store->find(*found)) return entry(path, *node);
   // Without directories, a prefix that names have in common is as good as one.
-  const auto below = store->nodes().lower_bound(*resolved + "/");
-  if (!capabilities.directories && below != store->nodes().end() && below->first.starts_with(*resolved + "/"))
+  const auto below = store->nodes().lower_bound(*found + "/");
+  if (!capabilities.directories && below != store->nodes().end() && below->first.starts_with(*found + "/"))
     return Entry{path, EntryType::directory, 0, std::nullopt, std::nullopt, ""};
-  for (std::string_view up = parent_path(*resolved); !up.empty(); up = parent_path(up))
+  for (std::string_view up = parent_path(*found); !up.empty(); up = parent_path(up))
     if (const MemoryNode* above = store->find(up); above && above->type == EntryType::file && capabilities.directories)
       return failure(ErrorKind::not_a_directory, "stat", path, "a component of the path is no directory");
   return failure(ErrorKind::not_found, "stat", path, "no such file or directory");

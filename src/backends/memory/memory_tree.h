@@ -22,6 +22,8 @@ struct MemoryTree {
 
   // Relative to the root → in the store.
   std::string full(std::string_view path) const;
+  // The same, with symbolic links followed; without directories a name is just a name.
+  std::optional<std::string> resolved(std::string_view path, bool follow_last = true) const;
   // The path as the user knows it, for errors.
   std::string shown(std::string_view path) const;
   Entry entry(std::string path, const MemoryNode& node) const;

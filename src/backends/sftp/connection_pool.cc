@@ -49,7 +49,7 @@ Task<Result<std::shared_ptr<SftpSession>>> ConnectionPool::attempt() {
   first_.reset();
   const auto delay = std::chrono::ceil<milliseconds>(next_attempt_ - Clock::now());
   if (last_error_) context_.events.emit(RetryEvent{{}, *last_error_, failures_ + 2, std::max<std::int64_t>(0, delay.count())});
-  if (delay.count() > 0) co_await context_.loop.sleep(delay);
+  co_await wait_until(next_attempt_);
   auto made = co_await connect();
   if (made && closed_) {
     co_await (*made)->close();
@@ -69,14 +69,26 @@ Task<Result<std::shared_ptr<SftpSession>>> ConnectionPool::attempt() {
   co_return made;
 }
 
+// Or until the pool is closed.
+Task<void> ConnectionPool::wait_until(Clock::time_point time) {
+  constexpr milliseconds slice{100};
+  while (!closed_ && Clock::now() < time)
+    co_await context_.loop.sleep(std::min(slice, std::chrono::ceil<milliseconds>(time - Clock::now())));
+}
+
 Task<Result<std::shared_ptr<SftpSession>>> ConnectionPool::connect() {
   CV_CO_TRY(auto transport, co_await make_transport());
+  if (closed_) co_return Failure(make_error(ErrorKind::connection, "use", settings_.display, "the connection was closed"));
   SftpSessionOptions options;
   options.stall_timeout = context_.stall_timeout;
   options.connect_timeout = context_.connect_timeout;
   options.requests_in_flight = settings_.requests_in_flight;
   options.open_handles = settings_.open_handles;
-  co_return co_await SftpSession::open(context_.loop, std::move(transport), settings_.display, options);
+  SftpTransport* const connecting = transport.get();
+  connecting_.insert(connecting);
+  auto made = co_await SftpSession::open(context_.loop, std::move(transport), settings_.display, options);
+  connecting_.erase(connecting);
+  co_return made;
 }
 
 Task<Result<std::unique_ptr<SftpTransport>>> ConnectionPool::make_transport() {
@@ -94,16 +106,13 @@ Task<Result<std::unique_ptr<SftpTransport>>> ConnectionPool::make_transport() {
 
 std::vector<std::shared_ptr<SftpSession>> ConnectionPool::extra() {
   std::erase_if(extra_, [](const auto& session) { return !session->alive(); });
-  while (!closed_ && !extra_given_up_ && 1 + extra_.size() + extra_under_way_ < settings_.connections) {
-    ++extra_under_way_;
-    detach(connect_extra(shared_from_this()));
-  }
+  while (!closed_ && !extra_given_up_ && 1 + extra_.size() + extra_under_way_.running() < settings_.connections)
+    extra_under_way_.start(connect_extra(shared_from_this()));
   return extra_;
 }
 
 Task<void> ConnectionPool::connect_extra(std::shared_ptr<ConnectionPool> self) {
   auto made = co_await self->connect();
-  --self->extra_under_way_;
   if (!made) {
     // Servers limit sessions: what is there must do.
     self->extra_given_up_ = true;
@@ -121,7 +130,11 @@ Task<void> close_session(std::shared_ptr<SftpSession> session) { co_await sessio
 } // namespace
 
 Task<void> ConnectionPool::close() {
+  const auto self = shared_from_this();
   closed_ = true;
+  for (SftpTransport* transport : connecting_) transport->cancel();
+  if (auto running = attempt_) co_await running->done;
+  co_await extra_under_way_.join();
   TaskGroup closing;
   for (auto& session : extra_) closing.start(close_session(session));
   if (first_) closing.start(close_session(first_));

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "backends/registry.h"
@@ -25,7 +26,7 @@ public:
   // in the background. One that can't be made is done without.
   std::vector<std::shared_ptr<SftpSession>> extra();
 
-  // Closes all sessions; get() fails from then on, until reopen().
+  // Closes all sessions and ends attempts under way; get() fails from then on, until reopen().
   Task<void> close();
   void reopen() { closed_ = false; }
 
@@ -39,6 +40,7 @@ private:
   };
   Task<Result<std::shared_ptr<SftpSession>>> attempt();
   Task<Result<std::shared_ptr<SftpSession>>> connect();
+  Task<void> wait_until(std::chrono::steady_clock::time_point time);
   Task<Result<std::unique_ptr<SftpTransport>>> make_transport();
   static Task<void> connect_extra(std::shared_ptr<ConnectionPool> self);
 
@@ -51,7 +53,8 @@ private:
   std::chrono::steady_clock::time_point next_attempt_{};
   std::uint32_t failures_ = 0; // attempts that failed in a row
   std::vector<std::shared_ptr<SftpSession>> extra_;
-  std::uint32_t extra_under_way_ = 0;
+  std::set<SftpTransport*> connecting_; // of sessions that are being made
+  TaskGroup extra_under_way_;
   bool extra_given_up_ = false;
   bool closed_ = false;
   bool warned_ = false;

@@ -190,4 +190,10 @@ Task<Result<std::string>> SftpSide::read_link(std::string path) {
   co_return co_await opened->read_link(absolute(path));
 }
 
+Task<Result<std::string>> SftpSide::real_path(std::string path) {
+  CV_CO_CHECK(check_below_root(path));
+  CV_CO_TRY(auto opened, co_await session());
+  co_return co_await opened->real_path(absolute(path));
+}
+
 } // namespace checkvalve

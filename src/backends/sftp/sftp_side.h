@@ -36,6 +36,7 @@ public:
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory);
   Task<Result<Entry>> stat(std::string path, bool follow);
   Task<Result<std::string>> read_link(std::string path);
+  Task<Result<std::string>> real_path(std::string path);
 
 private:
   void find_root(const SftpSession& session);

@@ -15,6 +15,7 @@ public:
   Task<Result<Entry>> stat(std::string path, bool follow) override { return side_.stat(std::move(path), follow); }
   Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override;
   Task<Result<std::string>> read_link(std::string path) override { return side_.read_link(std::move(path)); }
+  Task<Result<std::string>> real_path(std::string path) override { return side_.real_path(std::move(path)); }
   Task<void> disconnect() override { return side_.disconnect(); }
 
 private:

@@ -2,9 +2,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
+#include <deque>
 #include <memory>
 
+#include "backends/sftp/sftp_doctor.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/one_end.h"
 #include "cli/exit_code.h"
@@ -19,73 +22,61 @@ using Clock = std::chrono::steady_clock;
 
 struct Arguments {
   OneEndArguments end;
-  bool write = false;
+  bool read_only = false;
 };
 
-struct Check {
-  std::string name;
-  std::string value;
-  bool ok = true;
-};
-
+// Looks at an endpoint: first as a source, which changes nothing, then at what only trying out can tell.
 class Doctor {
 public:
-  Doctor(Session& session, const Job& job) : session_(session), job_(job), context_(session.context(job)) {}
+  Doctor(BackendContext context, const Job& job) : job_(job), context_(context) {}
 
-  const std::vector<Check>& checks() const { return checks_; }
+  const std::vector<DoctorCheck>& checks() const { return checks_; }
+  // It could be reached and its root can be read.
+  bool usable() const { return usable_; }
 
-  // An error: it could not be connected to.
+  // An error: it could not be reached.
   Task<Result<void>> look() {
     CV_CO_TRY(std::unique_ptr<Source> source, make_source(context_, job_.source));
-    const auto start = Clock::now();
+    const auto began = Clock::now();
     CV_CO_CHECK(co_await source->connect());
-    note("connect and login", milliseconds_since(start));
+    note("connect and login", milliseconds_since(began));
     note_capabilities(source->capabilities());
     const auto listed_at = Clock::now();
     auto page = co_await first_page(*source);
-    if (page) note("list the root", fmt::format("{} names, {}", page->size(), milliseconds_since(listed_at)));
+    if (page) note("list the root", fmt::format("{} names at once, {}", page->size(), milliseconds_since(listed_at)));
     else fail("list the root", page.error());
+    usable_ = page.has_value();
     const auto asked_at = Clock::now();
     auto root = co_await source->stat("", true);
-    if (root) note("round trip of a stat", milliseconds_since(asked_at));
+    if (root) note("stat the root", milliseconds_since(asked_at));
     else fail("stat the root", root.error());
     if (page) co_await read_largest(*source, *page);
     co_await source->disconnect();
     co_return Result<void>();
   }
 
-  // Publishes a small file under a name of its own, twice, as a sync would, and leaves it: a target has no remove.
-  Task<Result<void>> probe_target() {
+  // Makes temporaries of our own below the root and removes them again.
+  Task<Result<void>> try_out() {
+    if (job_.source.scheme == "sftp") {
+      CV_CO_TRY(std::vector<DoctorCheck> found, co_await doctor_sftp(context_, job_.source));
+      checks_.insert(checks_.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
+      co_return Result<void>();
+    }
     CV_CO_TRY(std::unique_ptr<Target> target, make_target(context_, job_.target));
     CV_CO_CHECK(co_await target->connect());
-    const TemporaryName temporary{random_plan_id(), 1, random_nonce(), 1};
-    const std::string name = "checkvalve-doctor";
-    for (const Replace replace : {Replace::atomic, Replace::if_absent}) {
-      const std::string what = replace == Replace::atomic ? "publish over a name" : "refuse an existing name";
-      const auto start = Clock::now();
-      auto published = co_await publish(*target, name, temporary, replace);
-      if (published) note(what, fmt::format("{} ({})", published->method, milliseconds_since(start)));
-      else if (replace == Replace::if_absent && published.error().kind == ErrorKind::exists) note(what, "yes");
-      else fail(what, published.error());
-    }
-    auto entry = co_await target->stat(name, false);
-    if (!entry) fail("stat what was published", entry.error());
-    else if (target->capabilities().keeps_mtime)
-      check("mtime is kept", entry->mtime_ns == probe_mtime_ns, entry->mtime_ns ? format_time(*entry->mtime_ns / 1'000'000) : "none");
-    note("left behind", name);
+    auto written = co_await write_temporary(*target);
+    if (written) note("writable", "yes");
+    else note("writable", "no: " + written.error().text(), false);
     co_await target->disconnect();
     co_return Result<void>();
   }
 
 private:
-  static constexpr std::int64_t probe_mtime_ns = 1'709'251'200'000'000'000; // 2024-03-01
-
   static std::string milliseconds_since(Clock::time_point start) {
     return fmt::format("{:.1f} ms", std::chrono::duration<double, std::milli>(Clock::now() - start).count());
   }
-  void check(std::string name, bool ok, std::string value) { checks_.push_back({std::move(name), std::move(value), ok}); }
-  void note(std::string name, std::string value) { check(std::move(name), true, std::move(value)); }
-  void fail(std::string name, const Error& error) { check(std::move(name), false, error.text()); }
+  void note(std::string name, std::string value, bool ok = true) { checks_.push_back({std::move(name), std::move(value), ok}); }
+  void fail(std::string name, const Error& error) { note(std::move(name), error.text(), false); }
 
   void note_capabilities(const Capabilities& can) {
     auto yes = [](bool value) { return std::string(value ? "yes" : "no"); };
@@ -160,30 +151,25 @@ private:
     co_return got;
   }
 
-  Task<Result<Published>> publish(Target& target, const std::string& name, const TemporaryName& temporary, Replace replace) {
-    constexpr std::string_view text = "written by checkvalve doctor --write; may be removed\n";
-    CV_CO_TRY(std::unique_ptr<Upload> upload, co_await target.begin(name, {temporary, text.size()}));
+  Task<Result<void>> write_temporary(Target& target) {
+    constexpr std::string_view text = "checkvalve doctor";
+    CV_CO_TRY(std::unique_ptr<Upload> upload,
+              co_await target.begin("checkvalve-doctor", {{random_plan_id(), 1, random_nonce(), 1}, text.size()}));
     auto written = co_await upload->write(0, Chunk::copy_of(text));
-    Result<Published> published = Failure(Error{});
-    if (written) published = co_await upload->commit({.size_bytes = text.size(), .mtime_ns = probe_mtime_ns, .replace = replace});
-    else published = Failure(written.error());
-    if (!published) (void)co_await upload->abort();
-    co_return published;
+    auto removed = co_await upload->abort();
+    co_return written ? removed : written;
   }
 
-  Session& session_;
   const Job& job_;
   BackendContext context_;
-  std::vector<Check> checks_;
+  std::vector<DoctorCheck> checks_;
+  bool usable_ = false;
 };
 
-Json doctor_json(const std::string& url, const std::vector<Check>& checks, const std::optional<Error>& error) {
-  bool ok = !error;
+Json doctor_json(const std::string& url, const std::vector<DoctorCheck>& checks, bool ok, const std::optional<Error>& error) {
   Json list = Json::array();
-  for (const Check& each : checks) {
-    ok = ok && each.ok;
+  for (const DoctorCheck& each : checks)
     list.push_back({{"name", printable(each.name)}, {"value", printable(each.value)}, {"ok", each.ok}});
-  }
   return {{"version", 1},
           {"command", "doctor"},
           {"url", printable(url)},
@@ -192,45 +178,45 @@ Json doctor_json(const std::string& url, const std::vector<Check>& checks, const
           {"error", error ? error_json(*error) : Json(nullptr)}};
 }
 
-std::string doctor_text(const std::string& url, const std::vector<Check>& checks) {
+std::string doctor_text(const std::string& url, const std::vector<DoctorCheck>& checks) {
   std::string out = printable(url) + "\n";
-  for (const Check& each : checks)
-    out += fmt::format("  {} {:<40} {}\n", each.ok ? "ok " : "BAD", printable(each.name), printable(each.value));
+  for (const DoctorCheck& each : checks)
+    out += fmt::format("  {} {:<40} {}\n", each.ok ? " " : "!", printable(each.name), printable(each.value));
   return out;
 }
 
-Task<int> examine(Session& session, Job job, bool write) {
-  Doctor doctor(session, job);
+Task<int> examine(Session& session, Job job, bool read_only) {
+  Doctor doctor(session.context(job), job);
   auto outcome = co_await doctor.look();
-  if (outcome && write) outcome = co_await doctor.probe_target();
+  if (outcome && doctor.usable() && !read_only) outcome = co_await doctor.try_out();
   std::optional<Error> error;
   if (!outcome) error = outcome.error();
+  const bool ok = outcome && doctor.usable();
   const std::string url = job.source.display();
-  const Json json = doctor_json(url, doctor.checks(), error);
-  session.report(json, doctor_text(url, doctor.checks()), error);
-  co_return error ? exit_code::of(*error) : json["ok"].get<bool>() ? exit_code::success : exit_code::incomplete;
+  session.report(doctor_json(url, doctor.checks(), ok, error), doctor_text(url, doctor.checks()), error);
+  co_return error ? exit_code::of(*error) : ok ? exit_code::success : exit_code::incomplete;
 }
 
 int doctor_command(const CLI::App& app, const Arguments& arguments) {
   Session session("doctor", arguments.end.process);
   auto job = one_end_job(app, arguments.end);
   if (!job) {
-    session.report(doctor_json(arguments.end.url, {}, job.error()), "", job.error());
+    session.report(doctor_json(arguments.end.url, {}, false, job.error()), "", job.error());
     return exit_code::of(job.error());
   }
-  return session.run(examine(session, std::move(*job), arguments.write));
+  return session.run(examine(session, std::move(*job), arguments.read_only));
 }
 
 } // namespace
 
 void add_doctor_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("doctor", "Connect and report what an endpoint can do; changes nothing without --write");
+  CLI::App* command = app.add_subcommand("doctor", "Connect and report what an endpoint can do");
   auto arguments = std::make_shared<Arguments>();
-  command->add_flag("--write", arguments->write, "publish a small file, checkvalve-doctor, as a sync would, and leave it there");
+  command->add_flag("--read-only", arguments->read_only, "only look: else temporaries are made below the root and removed again");
   add_one_end(*command, arguments->end);
   command->footer("Examples:\n"
                   "  checkvalve doctor sftp://me@source.example/data\n"
-                  "  checkvalve doctor --write archive:\n");
+                  "  checkvalve doctor --read-only --json prod:\n");
   command->callback([=, &chosen] { chosen = [=] { return doctor_command(*command, *arguments); }; });
 }
 

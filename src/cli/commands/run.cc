@@ -48,7 +48,7 @@ struct Prepared {
 Task<Result<Prepared>> prepare(Session& session, const CLI::App& app, const Arguments& arguments, const Inputs& inputs) {
   StateStore& store = session.store();
   Prepared prepared;
-  CV_CO_TRY(prepared.plan, co_await session.state_thread().run([&] { return store.plan(arguments.plan); }));
+  CV_CO_TRY(prepared.plan, co_await session.state_thread().run([&] { return find_plan(store, arguments.plan); }));
   CV_CO_TRY(prepared.job, local_job(app, prepared.plan, inputs));
   CV_CO_TRY(const std::vector<BatchRecord> batches,
             co_await session.state_thread().run([&] { return store.batches(prepared.plan.id); }));
@@ -75,9 +75,10 @@ int run_command(const CLI::App& app, const Arguments& arguments) {
     print_report(session, {.command = "run", .error = error});
     return exit_code::of(error);
   };
+  if (auto opened = session.open_events(); !opened) return fail(opened.error());
   auto inputs = read_machine_inputs(app, arguments.process);
   if (!inputs) return fail(inputs.error());
-  if (auto opened = session.open(*inputs); !opened) return fail(opened.error());
+  session.watch_parent(*inputs);
   if (auto opened = session.open_store(*inputs); !opened) return fail(opened.error());
   return session.run(run_plan_command(session, app, arguments, *inputs));
 }

@@ -94,7 +94,7 @@ struct PlanStatus {
 
 Result<PlanStatus> read_status(StateStore& store, const std::string& id) {
   PlanStatus status;
-  CV_TRY(status.plan, store.plan(id));
+  CV_TRY(status.plan, find_plan(store, id));
   CV_TRY(status.batches, store.batches(status.plan.id));
   CV_TRY(status.runs, store.runs(status.plan.id, most_runs));
   CV_TRY(status.failures, store.failures(status.plan.id, 0, most_failures));

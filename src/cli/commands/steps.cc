@@ -129,8 +129,16 @@ Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool the
   co_return alike || last == exit_code::state || last == exit_code::usage ? last : exit_code::incomplete;
 }
 
+Result<PlanRecord> find_plan(StateStore& store, const std::string& id) {
+  auto plan = store.plan(id);
+  // A state that answers other questions has not failed.
+  if (!plan && plan.error().kind == ErrorKind::state && store.plans(1)) plan.error().kind = ErrorKind::config;
+  return plan;
+}
+
 void print_report(Session& session, const Report& report) {
-  session.report(report_json(report), report_text(report), report.error);
+  const bool nothing_to_say = report.error && report.summary.plan.empty();
+  session.report(report_json(report), nothing_to_say ? "" : report_text(report), report.error);
   if (report.summary.failures.empty()) return;
   session.tell(fmt::format("checkvalve: {} not copied:", report.summary.files_failed == 1
                                                              ? std::string("1 file was")

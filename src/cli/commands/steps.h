@@ -15,6 +15,10 @@ Task<Report> run_batches(Session& session, const Job& job, const PlanRecord& pla
 // Does each date, prints its report, and returns the exit code of all.
 Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool then_run, bool dry_run);
 
+// The plan of an id or its beginning. One that the state does not have is an error of kind config: what the user wrote
+// is wrong, not the state. Blocks: on the state's thread.
+Result<PlanRecord> find_plan(StateStore& store, const std::string& id);
+
 // Prints the report with its failures.
 void print_report(Session& session, const Report& report);
 int exit_code_of(const Report& report);

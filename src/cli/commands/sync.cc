@@ -22,9 +22,10 @@ int fail(Session& session, const std::string& command, const Error& error) {
 
 int plan_or_sync(const CLI::App& app, const Arguments& arguments, bool then_run) {
   Session session(app.get_name(), arguments.process);
+  if (auto opened = session.open_events(); !opened) return fail(session, app.get_name(), opened.error());
   auto inputs = read_inputs(app, arguments.process, arguments.sync.job);
   if (!inputs) return fail(session, app.get_name(), inputs.error());
-  if (auto opened = session.open(*inputs); !opened) return fail(session, app.get_name(), opened.error());
+  session.watch_parent(*inputs);
   auto jobs = make_jobs(*inputs, arguments.sync);
   if (!jobs) return fail(session, app.get_name(), jobs.error());
   if (auto opened = session.open_store(*inputs); !opened) return fail(session, app.get_name(), opened.error());

@@ -1,7 +1,5 @@
 // checkvalve trust: shows a server's host key and adds it to known_hosts after a yes.
 #include <fmt/format.h>
-#include <libssh/libssh.h>
-#include <unistd.h>
 
 #include <iostream>
 #include <memory>
@@ -10,7 +8,7 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/one_end.h"
 #include "cli/exit_code.h"
-#include "cli/printable.h"
+#include "protocol/host_key.h"
 #include "protocol/ssh_login.h"
 
 namespace checkvalve {
@@ -21,70 +19,34 @@ struct Arguments {
   std::string fingerprint;
 };
 
-struct ServerIdentity {
-  SshSession session; // the key exchange is done, no login
-  std::string name;   // as known_hosts has it
-  std::string type;
-  std::string fingerprint;
-  ssh_known_hosts_e known = SSH_KNOWN_HOSTS_UNKNOWN;
-};
-
 Failure refused(const std::string& peer, std::string message) {
   return Failure(make_error(ErrorKind::host_key, "trust", peer, std::move(message)));
 }
 
-// Connects as far as the server shows its key; sends nothing secret. Blocks.
-Result<ServerIdentity> ask_identity(const SshOptions& options) {
-  CV_TRY(const bool proxied, ssh_config_has_proxy(options));
-  if (proxied)
-    return Failure(config_error(options.display(), "ssh_config reaches this host through another one: log in once with the ssh "
-                                                   "program, which asks about each host key on the way"));
-  ServerIdentity identity;
-  CV_TRY(identity.session, configure_ssh(options));
-  CV_CHECK(connect_ssh(identity.session.get(), options, {}));
-  ssh_key raw = nullptr;
-  if (ssh_get_server_publickey(identity.session.get(), &raw) != SSH_OK)
-    return Failure(make_error(ErrorKind::protocol, "trust", options.display(), "the server showed no host key"));
-  const SshKey key(raw);
-  identity.name = known_hosts_name(identity.session.get());
-  identity.type = ssh_key_type_to_char(ssh_key_type(raw));
-  identity.fingerprint = fingerprint_of(raw);
-  identity.known = ssh_session_is_known_server(identity.session.get());
-  return identity;
-}
-
-// Asks the terminal even if standard input is something else's.
-bool asks_and_agrees(const ServerIdentity& identity) {
-  std::cerr << fmt::format("The {} key of {} is\n  {}\nAsk the server's owner for the fingerprint. Is it this one? [y/N] ", identity.type,
-                           identity.name, identity.fingerprint);
+// Asks on standard error, so that the answer may come through a pipe as well.
+bool asks_and_agrees(const HostKey& key, const std::string& peer) {
+  std::cerr << fmt::format("The {} key of {} is\n  {}\nAsk the server's owner for the fingerprint. Is it this one? [y/N] ", key.type, peer,
+                           key.fingerprint);
   std::string answer;
   std::getline(std::cin, answer);
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
+// What is to be said after it went well. Blocks.
 Result<std::string> trust(const SshOptions& options, const std::string& wanted) {
-  CV_TRY(const ServerIdentity identity, ask_identity(options));
-  if (!wanted.empty() && wanted != identity.fingerprint)
-    return refused(options.display(), fmt::format("the server's {} key is {}, not {}: nothing was added", identity.type,
-                                                  identity.fingerprint, wanted));
-  if (identity.known == SSH_KNOWN_HOSTS_OK)
-    return fmt::format("{} is trusted already: {} {}\n", identity.name, identity.type, identity.fingerprint);
-  if (identity.known == SSH_KNOWN_HOSTS_CHANGED)
-    return refused(options.display(),
-                   fmt::format("THE SERVER'S KEY HAS CHANGED: it is {} now, and known_hosts has another. Nothing was added. If the "
-                               "server's owner confirms the new key, remove the old line first: ssh-keygen -R '{}'",
-                               identity.fingerprint, identity.name));
-  if (wanted.empty()) {
-    if (!::isatty(STDIN_FILENO))
-      return refused(options.display(), fmt::format("the server's {} key is {}. There is no terminal to ask on: if the server's owner "
-                                                    "confirms it, add --fingerprint {}",
-                                                    identity.type, identity.fingerprint, identity.fingerprint));
-    if (!asks_and_agrees(identity)) return refused(options.display(), "not confirmed: nothing was added");
-  }
-  if (ssh_session_update_known_hosts(identity.session.get()) != SSH_OK)
-    return Failure(make_error(ErrorKind::io, "write known_hosts for", options.display(),
-                              printable(ssh_get_error(identity.session.get()))));
-  return fmt::format("{} is trusted from now on: {} {}\n", identity.name, identity.type, identity.fingerprint);
+  const std::string peer = options.display();
+  CV_TRY(const bool proxied, ssh_config_has_proxy(options));
+  if (proxied)
+    return Failure(config_error(peer, "ssh_config reaches this host through another one: log in once with the ssh program, which asks "
+                                      "about each host key on the way"));
+  CV_TRY(const HostKey key, fetch_host_key(options));
+  if (!wanted.empty() && wanted != key.fingerprint)
+    return refused(peer, fmt::format("the server's {} key is {}, not {}: nothing was added", key.type, key.fingerprint, wanted));
+  if (key.state == HostKeyState::known) return fmt::format("{} is trusted already: {} {}\n", peer, key.type, key.fingerprint);
+  if (key.state == HostKeyState::unknown && wanted.empty() && !asks_and_agrees(key, peer))
+    return refused(peer, fmt::format("not confirmed: nothing was added. Without a question: --fingerprint {}", key.fingerprint));
+  CV_CHECK(trust_host_key(key));
+  return fmt::format("{} is trusted from now on: {} {}, in {}\n", peer, key.type, key.fingerprint, key.known_hosts_file);
 }
 
 int trust_command(const CLI::App& app, const Arguments& arguments) {

@@ -80,9 +80,10 @@ int verify_command(const CLI::App& app, const Arguments& arguments) {
     session.report(verify_json("", {}, error), "", error);
     return exit_code::of(error);
   };
+  if (auto opened = session.open_events(); !opened) return fail(opened.error());
   auto inputs = read_inputs(app, arguments.process, arguments.sync.job);
   if (!inputs) return fail(inputs.error());
-  if (auto opened = session.open(*inputs); !opened) return fail(opened.error());
+  session.watch_parent(*inputs);
   auto jobs = make_jobs(*inputs, arguments.sync);
   if (!jobs) return fail(jobs.error());
   if (auto opened = session.open_store(*inputs); !opened) return fail(opened.error());

@@ -29,6 +29,12 @@ from servers.keys import public_key  # noqa: E402
 from servers.openssh import SshServer  # noqa: E402
 
 
+def pytest_configure() -> None:
+    program = os.environ["CHECKVALVE_PROGRAM"]
+    if not Path(program).exists():
+        raise pytest.UsageError(f"{program} is missing: run ./dev build first, or set CHECKVALVE_PROGRAM")
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
 

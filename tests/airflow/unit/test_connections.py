@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import Connection
-from checkvalve.airflow.connections import ConnectionConfigError, endpoint_of, known_connection_types
+from checkvalve.airflow.connections import ConnectionConfigError, endpoint_of, key_text, known_connection_types
+
+from servers.keys import make_key
 
 
 def connection(conn_type: str, extra: dict[str, Any] | None = None, **fields: Any) -> Connection:
@@ -26,11 +29,11 @@ def test_sftp_login_with_password() -> None:
     ("extra", "options", "secrets"),
     [
         ({"key_file": "/k"}, {"identity": "/k"}, {"passphrase": "pw", "password": "pw"}),
-        ({"private_key": "PEM"}, {}, {"private_key": "PEM", "passphrase": "pw", "password": "pw"}),
+        ({"private_key": "PEM"}, {}, {"private_key": "PEM\n", "passphrase": "pw", "password": "pw"}),
         (
             {"private_key": "PEM", "private_key_passphrase": "pp"},
             {},
-            {"private_key": "PEM", "passphrase": "pp", "password": "pw"},
+            {"private_key": "PEM\n", "passphrase": "pp", "password": "pw"},
         ),
         ({"host_key": "ssh-ed25519 AAAA me@there"}, {"host_key": "ssh-ed25519 AAAA"}, {"password": "pw"}),
         ({"host_key": "AAAA"}, {"host_key": "ssh-rsa AAAA"}, {"password": "pw"}),
@@ -76,7 +79,7 @@ def test_a_generic_connection() -> None:
     end = endpoint_of(connection("checkvalve", extra, host="sftp://h:22/base", login="me", password="pw"), "a b")
     assert end.url == "sftp://me@h:22/base/a%20b"
     assert end.options == {"host_key": "ssh-ed25519 AAAA", "connections": "2"}
-    assert end.secrets == {"password": "pw", "private_key": "K", "passphrase": "pp"}
+    assert end.secrets == {"password": "pw", "private_key": "K\n", "passphrase": "pp"}
 
 
 def test_a_folder_of_the_worker() -> None:
@@ -88,3 +91,10 @@ def test_the_types_that_the_issue_names_are_known() -> None:
     assert {"sftp", "ssh", "aws", "google_cloud_platform", "wasb", "ftp", "http", "fs", "checkvalve"} <= set(
         known_connection_types()
     )
+
+
+def test_a_key_that_lost_its_line_breaks_is_mended(tmp_path: Path) -> None:
+    """A browser drops them when a key is pasted into a masked field."""
+    key = make_key(tmp_path / "key", kind="rsa").read_text()
+    for damaged in (key, key.replace("\n", ""), key.replace("\n", " "), key.replace("\n", "\\n")):
+        assert key_text(damaged) == key

@@ -106,6 +106,19 @@ def test_close_stops_the_engine(place: Path) -> None:
         run.result()
 
 
+def test_being_told_to_stop_twice_still_cleans_up(place: Path) -> None:
+    """As when Airflow signals the process group, and then on_kill the engine."""
+    fill(place / "source", ["a.txt"], 100_000_000)
+    options = checkvalve.JobOptions(bwlimit="1MB/s")
+    with checkvalve.sync(f"file://{place}/source", f"file://{place}/target", options, state=str(place / "s.db")) as run:
+        next(event for event in run if isinstance(event, events.FileStarted))
+        run.terminate()
+        run.terminate()
+        with pytest.raises(checkvalve.TemporaryError, match="SIGTERM"):
+            run.result()
+    assert [path for path in (place / "target").rglob("*") if path.is_file()] == []
+
+
 def test_the_engine_dies_with_its_parent(place: Path) -> None:
     fill(place / "source", ["a.txt"], 100_000_000)
     script = f"""

@@ -153,6 +153,26 @@ class TestFailures:
             self.run(place, execution)
 
 
+class TestConfiguredJob:
+    def test_a_job_of_a_config(self, place: Path, execution: Execution, sftp: SshServer) -> None:
+        """Plan, batch and finish of dags_from_config: URLs from the config, logins from the connections."""
+        fill(place / "source/2024-03-01", ["a.txt", "b.log"])
+        config = place / "jobs.toml"
+        config.write_text(
+            f'[endpoint.in]\nurl = "{sftp.url(place / "source")}"\n[job.daily]\nsource = "in:{{date}}"\n'
+            f'target = "{sftp.url(place / "target")}/{{date:%Y/%m}}"\ninclude = ["*.txt"]\n'
+            '[airflow.daily]\nschedule = "@daily"\n'
+        )
+        job: dict[str, Any] = {"config": str(config), "job": "daily", "date": "2024-03-01"}
+        logins = {"source_conn_id": "source", "target_conn_id": "target"}
+        references = execution.run(CheckvalvePlanOperator(task_id="plan", **job, **logins))
+        for reference in references:
+            execution.run(CheckvalveBatchOperator(task_id="copy", batch=reference, config=str(config), **logins))
+        counts = execution.run(CheckvalveFinishOperator(task_id="finish", plan_task_id="plan", **job, **logins))
+        assert (counts["files_copied"], counts["files_failed"]) == (1, 0)
+        assert names(place / "target") == ["2024/03/a.txt"]
+
+
 @pytest.mark.usefixtures("sftp")
 class TestBatches:
     def plan(self, place: Path, **parameters: Any) -> CheckvalvePlanOperator:

@@ -1,6 +1,8 @@
 // Logins, host keys and lost connections of the sftp backend, against a real sshd.
 #include <gtest/gtest.h>
 
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -117,6 +119,50 @@ TEST_P(SftpLogin, RemakesALostConnection) {
   ASSERT_OK(source);
   engine.run(loses_and_comes_back(**source, *sshd));
   EXPECT_FALSE(engine.events.of<RetryEvent>().empty());
+}
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
+  return count;
+}
+
+TEST_P(SftpLogin, GivesEverythingBack) {
+  EXPECT_OK(connect());
+  const std::size_t before = open_descriptors();
+  EXPECT_OK(connect());
+  std::ofstream(sshd->directory() + "/authorized_keys") << "";
+  EXPECT_FAILS(connect(), ErrorKind::auth);
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+// A server that accepts and says nothing.
+class SilentServer {
+public:
+  SilentServer() : acceptor_(io_, {asio::ip::address_v4::loopback(), 0}) {}
+  std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+
+private:
+  asio::io_context io_;
+  asio::ip::tcp::acceptor acceptor_;
+};
+
+Task<Result<void>> connect_to(Source& source) { co_return co_await source.connect(); }
+
+Task<void> gives_up(Source& source) {
+  auto connecting = start(connect_to(source));
+  co_await Loop::current()->sleep(std::chrono::milliseconds(100)); // so that it may be stuck; whether it is does not matter
+  co_await source.disconnect();
+  EXPECT_FAILS(co_await connecting.get(), ErrorKind::connection);
+}
+
+TEST_P(SftpLogin, DisconnectEndsAnAttemptUnderWay) {
+  SilentServer silent;
+  endpoint.port = silent.port();
+  engine.context.connect_timeout = std::chrono::minutes(10); // longer than a test may run
+  auto source = sftp_backend.make_source(engine.context, endpoint);
+  ASSERT_OK(source);
+  engine.run(gives_up(**source));
 }
 
 INSTANTIATE_TEST_SUITE_P(Transports, SftpLogin, testing::Values("libssh", "ssh"), [](const auto& info) { return info.param; });

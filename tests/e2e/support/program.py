@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
+import queue
 import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import jsonschema
 
@@ -67,7 +67,7 @@ class Outcome:
 
 
 class Running:
-    """A command at work, whose events come over a pipe while it works."""
+    """A command at work. Its output and its events are read all the time, so that it never waits for the test."""
 
     def __init__(
         self,
@@ -75,7 +75,8 @@ class Running:
         env: Mapping[str, str],
         cwd: Path | None,
         pass_fds: Sequence[int] = (),
-        **options: Any,
+        *,
+        read_events: bool = True,
     ) -> None:
         read_end, write_end = os.pipe()
         self.argv = [*argv, "--events", f"fd:{write_end}"]
@@ -87,16 +88,20 @@ class Running:
             env=dict(env),
             cwd=cwd,
             pass_fds=(write_end, *pass_fds),
-            **options,
         )
         os.close(write_end)
-        self._pipe: IO[bytes] = os.fdopen(read_end, "rb")
         self.events: list[Event] = []
+        self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._output: list[bytes] = [b"", b""]
         self._readers = [
             threading.Thread(target=self._drain, args=(number, stream))
             for number, stream in enumerate((self.popen.stdout, self.popen.stderr))
         ]
+        if read_events:
+            self._readers.append(threading.Thread(target=self._read_events, args=(read_end,)))
+        else:
+            os.close(read_end)
+            self._lines.put(b"")
         for reader in self._readers:
             reader.start()
 
@@ -106,10 +111,15 @@ class Running:
 
     def next_events(self) -> Iterator[Event]:
         """Events as they come, to the end of the run."""
-        for line in self._pipe:
-            event = json.loads(line)
+        while line := self._lines.get(timeout=RUN_SECONDS):
+            try:
+                event = json.loads(line)
+            except json.JSONDecodeError:  # the last line of a run that was killed
+                assert self.popen.wait() < 0
+                continue
             self.events.append(event)
             yield event
+        self._lines.put(b"")
 
     def wait_for(self, condition: Callable[[Event], bool]) -> Event:
         for event in self.next_events():
@@ -125,26 +135,16 @@ class Running:
                 return
         raise AssertionError(f"the run ended before {count} files were published\n{self.finish().text}")
 
-    def close_events(self) -> None:
-        """What a reader does that goes away."""
-        self._pipe.close()
-        self._pipe = io.BytesIO()
-
     def signal(self, number: signal.Signals) -> None:
         self.popen.send_signal(number)
 
     def finish(self) -> Outcome:
         """Waits for the end; the events that are left are read and checked."""
-        try:
-            for _ in self.next_events():
-                pass
-        except json.JSONDecodeError:  # the last line of a run that was killed
-            if self.popen.wait() >= 0:
-                raise
+        for _ in self.next_events():
+            pass
         code = self.popen.wait(RUN_SECONDS)
         for reader in self._readers:
             reader.join()
-        self._pipe.close()
         for event in self.events[:CHECKED_EVENTS]:
             check_event(event)
         return Outcome(self.argv, code, self._output[0], self._output[1], self.events)
@@ -158,6 +158,12 @@ class Running:
         self._output[number] = stream.read()
         stream.close()
 
+    def _read_events(self, read_end: int) -> None:
+        with os.fdopen(read_end, "rb") as pipe:
+            for line in pipe:
+                self._lines.put(line)
+        self._lines.put(b"")
+
 
 @dataclass
 class Program:
@@ -167,6 +173,12 @@ class Program:
     options: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     cwd: Path | None = None
+
+    @property
+    def connection_options(self) -> list[str]:
+        """Those of the shared options that a command without a state takes."""
+        at = self.options.index("--state")
+        return self.options[:at] + self.options[at + 2 :]
 
     def environment(self) -> dict[str, str]:
         return {**clean_environment(self.home), **self.env}
@@ -194,7 +206,7 @@ class Program:
         return Outcome(argv, done.returncode, done.stdout, done.stderr)
 
     def start(self, command: str, *arguments: str, pass_fds: Sequence[int] = (), **options: Any) -> Running:
-        """`sync`, `plan` or `run` with the shared options, at work."""
+        """`sync`, `plan` or `run` with the shared options, at work. Options are those of Running."""
         return Running(
             [str(PROGRAM), command, *arguments, *self.options], self.environment(), self.cwd, pass_fds, **options
         )

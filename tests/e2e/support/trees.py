@@ -135,10 +135,12 @@ def temporaries(root: Path) -> list[bytes]:
     return sorted(name for name in snapshot(root) if TEMPORARY.match(os.path.basename(name)))
 
 
-def assert_same(source: Path, target: Path) -> None:
+def assert_same(source: Path, target: Path, *, but_temporaries: bool = False) -> None:
     """Files are the same on both sides, with content and mtime, and the target holds no temporary."""
     expected = {name: node for name, node in snapshot(source).items() if node.kind == "file"}
     actual = {name: node for name, node in snapshot(target).items() if node.kind == "file"}
+    if but_temporaries:
+        actual = {name: node for name, node in actual.items() if not TEMPORARY.match(os.path.basename(name))}
     assert sorted(actual) == sorted(expected)
     for name, node in expected.items():
         assert actual[name].content == node.content, f"content of {name!r}"

@@ -60,6 +60,22 @@ TEST_F(MemoryTest, RefusesMoreFilesInFlightThanItSays) {
   EXPECT_EQ(store_->temporaries().size(), 3U);
 }
 
+TEST_F(MemoryTest, FollowsLinksInTheMiddleOfAPath) {
+  store_->put_directory("a");
+  store_->put_directory("a/b");
+  store_->put_file("a/b/file", "x");
+  store_->put_link("a/up", "..");
+  store_->put_link("short", "a/b");
+  store_->put_link("out", "../elsewhere");
+  store_->put_link("circle", "circle/x");
+  EXPECT_EQ(store_->resolve("short/file"), "a/b/file");
+  EXPECT_EQ(store_->resolve("a/up/a/up/short"), "a/b");
+  EXPECT_EQ(store_->resolve("a/up/short", false), "short");
+  EXPECT_EQ(store_->resolve("out"), std::nullopt);
+  EXPECT_EQ(store_->resolve("circle"), std::nullopt);
+  EXPECT_EQ(store_->resolve("no/such"), "no/such");
+}
+
 TEST_F(MemoryTest, StoresAreApartByName) {
   store_->put_file("file", "x");
   EXPECT_EQ(MemoryStore::named(name_ + "-other")->find("file"), nullptr);

@@ -5,6 +5,7 @@
 #include "backends/memory/memory_store.h"
 #include "layers/retry.h"
 #include "layers/throttle.h"
+#include "layers/wrapper.h"
 #include "support/run.h"
 
 namespace checkvalve {
@@ -200,23 +201,16 @@ TEST_F(LayersTest, RepeatsACallThatTimedOut) {
 }
 
 // An open whose answer comes after its time is up must not keep the file.
-class SlowSource : public Source {
+class SlowSource : public SourceWrapper {
 public:
-  explicit SlowSource(std::shared_ptr<Source> inner, Event& answer) : inner_(std::move(inner)), answer_(answer) {}
-  Task<Result<void>> connect() override { return inner_->connect(); }
-  const Capabilities& capabilities() const override { return inner_->capabilities(); }
-  Task<Result<std::unique_ptr<Listing>>> list(std::string path, bool recursive) override { return inner_->list(path, recursive); }
-  Task<Result<Entry>> stat(std::string path, bool follow) override { return inner_->stat(path, follow); }
+  SlowSource(std::shared_ptr<Source> inner, Event& answer) : SourceWrapper(std::move(inner)), answer_(answer) {}
   Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override {
     auto reader = co_await inner_->open(std::move(entry));
     co_await answer_;
     co_return reader;
   }
-  Task<Result<std::string>> read_link(std::string path) override { return inner_->read_link(path); }
-  Task<void> disconnect() override { co_return; }
 
 private:
-  std::shared_ptr<Source> inner_;
   Event& answer_;
 };
 

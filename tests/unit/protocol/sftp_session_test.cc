@@ -93,6 +93,7 @@ public:
       server_.take(segment.tail.text());
     }
   }
+  void cancel() override { server_.lose(make_error(ErrorKind::connection, "talk to", "server", "cancelled")); }
   void shutdown() override {
     server_.receiver = nullptr;
     server_.shut_down = true;

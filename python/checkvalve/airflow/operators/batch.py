@@ -83,7 +83,6 @@ class CheckvalveBatchOperator(CheckvalveOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         from ... import api
         from ...errors import EngineError
-        from ..hooks.checkvalve import fail
 
         if not isinstance(self.batch, dict) or not {"plan", "batch"} <= self.batch.keys():
             raise AirflowFailException(f"batch is {self.batch!r}, not a reference that CheckvalvePlanOperator returned")
@@ -106,7 +105,7 @@ class CheckvalveBatchOperator(CheckvalveOperator):
         except EngineError as error:
             if error.summary:
                 self.leave_report(context, error.summary)
-            raise fail(error, self.conn_ids()) from None
+            raise self.failure(error) from None
         self.leave_report(context, summary)
         counts = report_of(summary)
         del counts["failures"]

@@ -84,7 +84,6 @@ class CheckvalveFinishOperator(CheckvalveOperator):
     def _status(self, context: Context) -> PlanStatus:
         from ... import api
         from ...errors import EngineError
-        from ..hooks.checkvalve import fail
 
         plan = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY)
         if not plan:
@@ -92,7 +91,7 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         try:
             return api.status(plan, state=self.sync_state(), program=self.hook.program)
         except EngineError as error:
-            raise fail(error, self.conn_ids()) from None
+            raise self.failure(error) from None
 
     def _name_missing(self, status: PlanStatus) -> None:
         for failure in status.failures:
@@ -108,7 +107,6 @@ class CheckvalveFinishOperator(CheckvalveOperator):
     def _compare(self) -> None:
         from ... import api
         from ...errors import EngineError
-        from ..hooks.checkvalve import fail
 
         source, target = self.source(), self.target()
         if source is None or target is None:
@@ -117,7 +115,7 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         try:
             report = api.verify(source, target, options, state=self.sync_state(), program=self.hook.program)
         except EngineError as error:
-            raise fail(error, self.conn_ids()) from None
+            raise self.failure(error) from None
         self.log.info("Compared %d file(s): %d difference(s)", report.files_compared, report.difference_count)
         if report.difference_count:
             named = "; ".join(f"{item.path}: {item.reason} {item.detail}" for item in report.differences[:_MOST_NAMED])

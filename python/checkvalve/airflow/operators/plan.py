@@ -93,7 +93,6 @@ class CheckvalvePlanOperator(SelectingOperator):
     def _plan(self, context: Context) -> Summary:
         from ... import api
         from ...errors import EngineError
-        from ..hooks.checkvalve import fail
 
         ends, state = self.ends(), self.sync_state()
         try:
@@ -110,4 +109,4 @@ class CheckvalvePlanOperator(SelectingOperator):
                 return error.summary
             if error.summary:
                 self.leave_report(context, error.summary)
-            raise fail(error, self.conn_ids()) from None
+            raise self.failure(error) from None

@@ -25,7 +25,6 @@ class CheckvalveSyncOperator(SelectingOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         from ... import api
         from ...errors import EngineError
-        from ..hooks.checkvalve import fail
 
         ends, state = self.ends(), self.sync_state()
         try:
@@ -38,7 +37,7 @@ class CheckvalveSyncOperator(SelectingOperator):
         except EngineError as error:
             if error.summary:
                 self.leave_report(context, error.summary)
-            raise fail(error, self.conn_ids()) from None
+            raise self.failure(error) from None
         self.leave_report(context, summary)
         self.handle_empty(summary)
         counts = report_of(summary)

@@ -1,0 +1,28 @@
+// The checksums that S3 keeps of objects and parts ("Checking object integrity" of the S3 user guide).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace checkvalve {
+
+enum class ChecksumKind : std::uint8_t { crc32, crc32c, crc64nvme };
+
+// One checksum of bytes that come in order.
+class Checksum {
+public:
+  explicit Checksum(ChecksumKind kind) : kind_(kind) {}
+  void update(std::span<const std::byte> bytes);
+  // As headers have it: the big-endian value in base64.
+  std::string base64() const;
+
+private:
+  ChecksumKind kind_;
+  std::uint64_t value_ = 0;
+};
+
+std::string base64(std::span<const std::byte> bytes);
+
+} // namespace checkvalve

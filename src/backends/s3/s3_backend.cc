@@ -1,0 +1,151 @@
+// The two sides of the S3 backend.
+#include <fmt/format.h>
+
+#include "backends/leftovers.h"
+#include "backends/s3/s3_client.h"
+#include "backends/s3/s3_listing.h"
+#include "backends/s3/s3_reader.h"
+#include "backends/s3/s3_settings.h"
+#include "backends/s3/s3_upload.h"
+#include "core/path.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::size_t longest_key_bytes = 1024;
+
+Capabilities capabilities_of(const S3Settings& settings) {
+  Capabilities out;
+  out.directories = false;
+  out.recursive_list = true;
+  out.symlinks = false;
+  out.atomic_replace = true;
+  out.create_if_absent = settings.conditional_writes;
+  out.keeps_mtime = false; // it goes into the metadata, which listings do not show
+  out.keeps_mode = false;
+  out.durable = true;
+  out.ranged_reads = true;
+  out.mtime_precision_ns = 1'000'000'000;
+  out.chunk_bytes = 256 * 1024;
+  out.files_in_flight = settings.connections;
+  out.window_bytes = 2 * settings.part_bytes;
+  return out;
+}
+
+Error no_links(const std::string& path) {
+  return make_error(ErrorKind::unsupported, "link", escape_bytes(path), "object storage has no symbolic links");
+}
+
+class S3Source : public Source {
+public:
+  explicit S3Source(std::shared_ptr<S3Client> client)
+      : client_(std::move(client)), capabilities_(capabilities_of(client_->settings())) {}
+  Task<Result<void>> connect() override { return client_->connect(); }
+  const Capabilities& capabilities() const override { return capabilities_; }
+  Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
+    co_return list_keys(client_, std::move(directory), recursive);
+  }
+  Task<Result<Entry>> stat(std::string path, bool) override { return stat_key(*client_, std::move(path)); }
+  Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override {
+    auto reader = std::make_unique<S3Reader>(client_, std::move(entry));
+    CV_CO_CHECK(co_await reader->begin());
+    co_return reader;
+  }
+  Task<Result<std::string>> read_link(std::string path) override { co_return Failure(no_links(path)); }
+  Task<Result<std::string>> real_path(std::string path) override { co_return Failure(no_links(path)); }
+  Task<void> disconnect() override { co_return; }
+
+private:
+  std::shared_ptr<S3Client> client_;
+  const Capabilities capabilities_;
+};
+
+class S3Target : public Target {
+public:
+  explicit S3Target(std::shared_ptr<S3Client> client)
+      : client_(std::move(client)), capabilities_(capabilities_of(client_->settings())) {}
+  Task<Result<void>> connect() override { return client_->connect(); }
+  const Capabilities& capabilities() const override { return capabilities_; }
+  Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
+    co_return list_keys(client_, std::move(directory), recursive);
+  }
+  Task<Result<Entry>> stat(std::string path, bool) override { return stat_key(*client_, std::move(path)); }
+  Result<void> accepts(std::string_view path) const override;
+  // Names are all there is.
+  Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t>) override {
+    co_return path.empty() ? Result<void>() : accepts(path);
+  }
+  Task<Result<void>> make_link(std::string path, std::string, TemporaryName, Replace) override {
+    co_return Failure(no_links(path));
+  }
+  Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override;
+  Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
+    return remove_upload(*client_, client_->key_of(temporary.beside(path)));
+  }
+  Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override;
+  Task<Result<void>> remove_leftover(Leftover leftover) override;
+  Task<void> disconnect() override { co_return; }
+
+private:
+  std::shared_ptr<S3Client> client_;
+  const Capabilities capabilities_;
+};
+
+Result<void> S3Target::accepts(std::string_view path) const {
+  const S3Settings& settings = client_->settings();
+  const auto refused = [&](std::string why) {
+    return Failure(make_error(ErrorKind::invalid_name, "name", escape_bytes(path), std::move(why)));
+  };
+  if (!settings.verbatim_keys) CV_CHECK(check_tree_path(path));
+  if (path.empty()) return refused("empty path");
+  if (settings.prefix.size() + path.size() > longest_key_bytes) return refused("longer than the 1,024 bytes of a key");
+  if (!is_valid_utf8(path)) return refused("keys are UTF-8, and this name is not");
+  for (const char c : path) {
+    if (c == 0) return refused("a key must not contain a NUL byte");
+    // XML 1.0, 2.2: such characters can't stand in a document, so listings would show another name.
+    const bool in_xml = static_cast<unsigned char>(c) >= 0x20 || c == '\t' || c == '\n' || c == '\r';
+    if (!in_xml && !client_->encodes_keys()) return refused("this service can't list names with control characters");
+  }
+  return {};
+}
+
+Task<Result<std::unique_ptr<Upload>>> S3Target::begin(std::string path, UploadHints hints) {
+  CV_CO_CHECK(accepts(path));
+  auto upload = std::make_unique<S3Upload>(client_, std::move(path), std::move(hints));
+  CV_CO_CHECK(co_await upload->begin());
+  co_return upload;
+}
+
+Task<Result<std::vector<Leftover>>> S3Target::leftovers(std::string directory, std::size_t limit) {
+  const auto listing = list_keys(client_, std::move(directory), true);
+  std::vector<Leftover> found;
+  while (found.size() < limit) {
+    CV_CO_TRY(std::vector<Entry> page, co_await listing->next());
+    if (page.empty()) break;
+    for (Entry& entry : page) {
+      const auto name = parse_temporary(base_name(entry.path));
+      if (name && entry.type == EntryType::file && found.size() < limit)
+        found.push_back({std::move(entry.path), *name, entry.size_bytes, entry.mtime_ns, ""});
+    }
+  }
+  co_return found;
+}
+
+Task<Result<void>> S3Target::remove_leftover(Leftover leftover) {
+  CV_CO_CHECK(check_leftover(leftover));
+  co_return co_await remove_upload(*client_, client_->key_of(leftover.path));
+}
+
+} // namespace
+
+Result<std::unique_ptr<Source>> make_s3_source(BackendContext& context, const Endpoint& endpoint) {
+  CV_TRY(S3Settings settings, read_s3_settings(context, endpoint));
+  return std::make_unique<S3Source>(std::make_shared<S3Client>(context, std::move(settings)));
+}
+
+Result<std::unique_ptr<Target>> make_s3_target(BackendContext& context, const Endpoint& endpoint) {
+  CV_TRY(S3Settings settings, read_s3_settings(context, endpoint));
+  return std::make_unique<S3Target>(std::make_shared<S3Client>(context, std::move(settings)));
+}
+
+} // namespace checkvalve

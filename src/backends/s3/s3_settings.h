@@ -1,0 +1,39 @@
+// What an endpoint of S3 is told: read from its options, the environment and the profile files.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "backends/registry.h"
+#include "backends/s3/aws_profile.h"
+#include "backends/s3/s3_backend.h"
+#include "backends/s3/sigv4.h"
+#include "protocol/http/http_client.h"
+
+namespace checkvalve {
+
+struct S3Settings {
+  std::string bucket;
+  std::string prefix;      // of every key; empty, or with a '/' at its end
+  std::string base_url;    // scheme, host and port: "https://BUCKET.s3.eu-west-1.amazonaws.com"
+  std::string signed_host; // as the Host header has it
+  bool path_style = false;
+  std::string region;
+  bool anonymous = false;
+  bool verbatim_keys = false;     // the server keeps "a//b", "/a", "." and ".." as they are
+  bool conditional_writes = true; // the server honours If-None-Match on what creates objects
+  bool checksums = true;          // CRC-32C goes with all that is written, and what is read is checked
+  std::uint64_t part_bytes = 0;
+  std::uint32_t max_parts = 0;
+  std::uint32_t connections = 0;
+  NameValues create_headers;  // of PUT and CreateMultipartUpload: storage class, encryption, ACL
+  NameValues request_headers; // of every request: who pays
+  HttpSettings http;
+  AwsEnvironment aws;
+  AwsCredentials fixed; // given with the endpoint; empty: the chain finds some
+};
+
+// Error kind config. Reads the profile files.
+Result<S3Settings> read_s3_settings(const BackendContext& context, const Endpoint& endpoint);
+
+} // namespace checkvalve

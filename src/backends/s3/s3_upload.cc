@@ -1,0 +1,403 @@
+#include "backends/s3/s3_upload.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "core/path.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::uint64_t mib = 1 << 20;
+// Of "aws-chunked" bodies; the service wants at least 8 KiB in all but the last chunk.
+constexpr std::uint64_t frame_bytes = 256 * 1024;
+constexpr std::string_view record_title = "checkvalve multipart upload";
+constexpr std::string_view trailer_name = "x-amz-checksum-crc32c:";
+constexpr std::size_t crc32c_base64_bytes = 8;
+
+std::string frame_head(std::uint64_t size) { return fmt::format("{:x}\r\n", size); }
+
+// Length of a body of `size` bytes in aws-chunked encoding with a CRC-32C trailer ("Signature Calculations for the
+// Authorization Header: transferring payload in multiple chunks" and "… with trailing headers" of the S3 API
+// reference).
+std::uint64_t framed_bytes(std::uint64_t size) {
+  const std::uint64_t whole = size / frame_bytes;
+  const std::uint64_t rest = size % frame_bytes;
+  std::uint64_t out = size + whole * (frame_head(frame_bytes).size() + 2);
+  if (rest != 0) out += frame_head(rest).size() + 2;
+  return out + 3 + trailer_name.size() + crc32c_base64_bytes + 4;
+}
+
+std::uint64_t part_size_for(const S3Settings& settings, std::optional<std::uint64_t> size) {
+  const std::uint64_t least = size ? (*size + settings.max_parts - 1) / settings.max_parts : 0;
+  return std::max(settings.part_bytes, (least + mib - 1) / mib * mib);
+}
+
+// As rclone and others write it: seconds since 1970 with up to nine decimals.
+std::string mtime_text(std::int64_t mtime_ns) {
+  constexpr std::int64_t ns_per_s = 1'000'000'000;
+  const std::int64_t seconds = (mtime_ns >= 0 ? mtime_ns : mtime_ns - (ns_per_s - 1)) / ns_per_s;
+  const std::int64_t rest = mtime_ns - seconds * ns_per_s;
+  if (rest == 0) return fmt::format("{}", seconds);
+  if (seconds < 0) return fmt::format("-{}.{:09}", -(seconds + 1), ns_per_s - rest);
+  return fmt::format("{}.{:09}", seconds, rest);
+}
+
+std::string unquoted_etag(const HttpHead& head) {
+  std::string_view etag = head.header("etag");
+  if (etag.size() >= 2 && etag.front() == '"') etag = etag.substr(1, etag.size() - 2);
+  return std::string(etag);
+}
+
+} // namespace
+
+// --- the record ------------------------------------------------------------------------------------------------------
+
+std::string write_record(const UploadRecord& record) {
+  return fmt::format("{}\n{}\n{}\n", record_title, record.upload_id, escape_bytes(record.key));
+}
+
+std::optional<UploadRecord> read_record(std::string_view text) {
+  std::array<std::string_view, 3> lines;
+  for (std::string_view& line : lines) {
+    const std::size_t end = text.find('\n');
+    if (end == text.npos) return std::nullopt;
+    line = text.substr(0, end);
+    text.remove_prefix(end + 1);
+  }
+  const auto key = unescape_bytes(lines[2]);
+  if (lines[0] != record_title || lines[1].empty() || !key) return std::nullopt;
+  return UploadRecord{*key, std::string(lines[1])};
+}
+
+Task<Result<void>> remove_upload(S3Client& client, std::string record_key) {
+  S3Request request;
+  request.operation = "read upload record";
+  request.key = record_key;
+  const auto text = co_await client.call(request);
+  if (!text && text.error().kind == ErrorKind::not_found) co_return Result<void>();
+  if (!text) co_return Failure(text.error());
+  if (const auto record = read_record(text->body)) {
+    S3Request abort;
+    abort.operation = "abort upload";
+    abort.method = "DELETE";
+    abort.key = record->key;
+    abort.query = {{"uploadId", record->upload_id}};
+    if (auto done = co_await client.call(abort); !done && done.error().kind != ErrorKind::not_found)
+      co_return Failure(done.error());
+  }
+  S3Request remove;
+  remove.operation = "remove upload record";
+  remove.method = "DELETE";
+  remove.key = record_key;
+  if (auto done = co_await client.call(remove); !done && done.error().kind != ErrorKind::not_found)
+    co_return Failure(done.error());
+  co_return Result<void>();
+}
+
+// --- parts -----------------------------------------------------------------------------------------------------------
+
+struct S3Upload::Part {
+  std::uint32_t number = 0;
+  std::uint64_t size = 0;
+  std::uint64_t fed = 0;
+  S3Request request;
+  std::unique_ptr<HttpExchange> exchange;
+  std::optional<Checksum> checksum;
+
+  Task<Result<void>> send(Chunk chunk) { return exchange->send(std::move(chunk)); }
+};
+
+namespace {
+
+// Keeps the part alive to its end.
+template <class Part> Task<Result<void>> send_piece(std::shared_ptr<Part> part, Chunk chunk) {
+  co_return co_await part->exchange->send(std::move(chunk));
+}
+
+template <class Part> Task<Result<S3Part>> finish_part(std::shared_ptr<S3Client> client, std::shared_ptr<Part> part) {
+  CV_CO_TRY(const HttpHead head, co_await client->answer(*part->exchange, part->request));
+  for (;;) {
+    CV_CO_TRY(const Chunk chunk, co_await part->exchange->read());
+    if (chunk.empty()) break;
+  }
+  S3Part done{part->number, unquoted_etag(head), ""};
+  if (part->checksum && !head.header("x-amz-checksum-crc32c").empty()) done.crc32c = part->checksum->base64();
+  if (!done.crc32c.empty() && done.crc32c != head.header("x-amz-checksum-crc32c"))
+    co_return Failure(make_error(ErrorKind::integrity, "upload part of", escape_bytes(part->request.key),
+                                 "the service got other bytes than were sent"));
+  if (done.etag.empty())
+    co_return Failure(make_error(ErrorKind::protocol, "upload part of", escape_bytes(part->request.key),
+                                 "the service gave no ETag for a part"));
+  co_return done;
+}
+
+} // namespace
+
+S3Upload::S3Upload(std::shared_ptr<S3Client> client, std::string path, UploadHints hints)
+    : client_(std::move(client)), path_(std::move(path)), hints_(std::move(hints)),
+      record_key_(client_->key_of(hints_.temporary.beside(path_))),
+      part_bytes_(part_size_for(client_->settings(), hints_.size_bytes)) {}
+
+S3Upload::~S3Upload() = default;
+
+Error S3Upload::error(ErrorKind kind, std::string message) const {
+  return make_error(kind, "write", escape_bytes(path_), std::move(message));
+}
+
+NameValues S3Upload::metadata(std::optional<std::int64_t> mtime_ns, std::optional<std::uint32_t> mode) const {
+  NameValues headers = client_->settings().create_headers;
+  if (mtime_ns) headers.emplace_back("x-amz-meta-mtime", mtime_text(*mtime_ns));
+  if (mode)
+    headers.emplace_back("x-amz-meta-mode", fmt::format("{:o}", 0100000 | *mode)); // with the type, as rclone has it
+  return headers;
+}
+
+Task<Result<void>> S3Upload::begin() {
+  if (!hints_.size_bytes || *hints_.size_bytes <= part_bytes_) co_return Result<void>();
+  co_return co_await begin_multipart();
+}
+
+Task<Result<void>> S3Upload::begin_multipart() {
+  CV_CO_CHECK(co_await remove_upload(*client_, record_key_));
+  S3Request create;
+  create.operation = "begin upload of";
+  create.method = "POST";
+  create.key = client_->key_of(path_);
+  create.query = {{"uploads", ""}};
+  create.headers = metadata(hints_.mtime_ns, hints_.mode);
+  if (client_->settings().checksums) create.headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
+  CV_CO_TRY(const HttpResponse response, co_await client_->call(create));
+  upload_id_ = read_element(response.body, "UploadId");
+  if (upload_id_.empty())
+    co_return Failure(error(ErrorKind::protocol, "the service began an upload without an UploadId"));
+
+  S3Request record;
+  record.operation = "record upload of";
+  record.method = "PUT";
+  record.key = record_key_;
+  auto body = std::make_shared<std::vector<Chunk>>();
+  body->push_back(Chunk::copy_of(write_record({create.key, upload_id_})));
+  record.body = body;
+  auto recorded = co_await client_->call(record);
+  if (!recorded) co_return Failure(recorded.error());
+  co_return Result<void>();
+}
+
+Task<Result<void>> S3Upload::begin_part(std::uint64_t size) {
+  auto part = std::make_shared<Part>();
+  part->number = static_cast<std::uint32_t>(parts_.size() + 1);
+  part->size = size;
+  if (part->number > client_->settings().max_parts)
+    co_return Failure(error(ErrorKind::unsupported, "has more parts than the service allows: raise part_size"));
+  S3Request& request = part->request;
+  request.operation = "upload part of";
+  request.method = "PUT";
+  request.key = client_->key_of(path_);
+  request.query = {{"partNumber", std::to_string(part->number)}, {"uploadId", upload_id_}};
+  if (client_->settings().checksums) {
+    part->checksum.emplace(ChecksumKind::crc32c);
+    request.payload_hash = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+    request.streamed_bytes = framed_bytes(size);
+    request.headers = {{"content-encoding", "aws-chunked"},
+                       {"x-amz-decoded-content-length", std::to_string(size)},
+                       {"x-amz-trailer", "x-amz-checksum-crc32c"}};
+  } else {
+    request.payload_hash = "UNSIGNED-PAYLOAD";
+    request.streamed_bytes = size;
+  }
+  CV_CO_TRY(part->exchange, co_await client_->open(request));
+  part_ = std::move(part);
+  co_return Result<void>();
+}
+
+// Cuts the chunk where parts and frames end.
+Task<Result<void>> S3Upload::feed(Chunk chunk, std::vector<Started<Result<void>>>& sent) {
+  while (!chunk.empty()) {
+    if (!part_) {
+      // The last part's size is known by the hint, or (without one) is what flush_rest() has left over.
+      const std::uint64_t left = hints_.size_bytes ? *hints_.size_bytes - fed_bytes_ : part_bytes_;
+      CV_CO_CHECK(co_await begin_part(std::min(part_bytes_, left)));
+    }
+    Part& part = *part_;
+    std::uint64_t piece = std::min<std::uint64_t>(chunk.size(), part.size - part.fed);
+    if (part.checksum) {
+      const std::uint64_t in_frame = part.fed % frame_bytes;
+      if (in_frame == 0)
+        sent.push_back(
+            start(send_piece(part_, Chunk::copy_of(frame_head(std::min(frame_bytes, part.size - part.fed))))));
+      piece = std::min(piece, frame_bytes - in_frame);
+    }
+    Chunk now;
+    if (piece == chunk.size()) {
+      now = std::move(chunk);
+      chunk = Chunk();
+    } else {
+      now = Chunk::copy_of(chunk.bytes().first(piece));
+      chunk.narrow(piece, chunk.size() - piece);
+    }
+    if (part.checksum) part.checksum->update(now.bytes());
+    sent.push_back(start(send_piece(part_, std::move(now))));
+    part.fed += piece;
+    fed_bytes_ += piece;
+    const bool last = part.fed == part.size;
+    if (part.checksum && (last || part.fed % frame_bytes == 0)) {
+      std::string end = "\r\n";
+      if (last) end += fmt::format("0\r\n{}{}\r\n\r\n", trailer_name, part.checksum->base64());
+      sent.push_back(start(send_piece(part_, Chunk::copy_of(end))));
+    }
+    if (last) parts_.push_back(start(finish_part(client_, std::exchange(part_, nullptr))));
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> S3Upload::take(Chunk chunk, std::vector<Started<Result<void>>>& sent) {
+  taken_bytes_ += chunk.size();
+  if (hints_.size_bytes && taken_bytes_ > *hints_.size_bytes)
+    co_return Failure(error(ErrorKind::changed, "is longer than its size was said to be"));
+  const bool streams = !upload_id_.empty() && hints_.size_bytes;
+  if (streams) co_return co_await feed(std::move(chunk), sent);
+  buffered_bytes_ += chunk.size();
+  buffered_.push_back(std::move(chunk));
+  if (hints_.size_bytes || buffered_bytes_ <= part_bytes_) co_return Result<void>();
+  // Of unknown size: a part begins once it is known to be a whole one with more behind it.
+  if (upload_id_.empty()) CV_CO_CHECK(co_await begin_multipart());
+  std::vector<Chunk> ready = std::exchange(buffered_, {});
+  Chunk& last = ready.back();
+  const std::uint64_t surplus = buffered_bytes_ - part_bytes_;
+  Chunk rest = Chunk::copy_of(last.bytes().subspan(last.size() - surplus));
+  last.narrow(0, last.size() - surplus);
+  for (Chunk& piece : ready) CV_CO_CHECK(co_await feed(std::move(piece), sent));
+  buffered_bytes_ = rest.size();
+  buffered_.push_back(std::move(rest));
+  co_return Result<void>();
+}
+
+Task<Result<void>> S3Upload::write(std::uint64_t offset, Chunk chunk) {
+  (void)offset; // the calls come in the file's order, and are served in theirs
+  std::vector<Started<Result<void>>> sent;
+  co_await turn_.acquire();
+  Result<void> outcome;
+  if (failed_)
+    outcome = Failure(*failed_);
+  else
+    outcome = co_await take(std::move(chunk), sent);
+  turn_.release();
+  for (auto& piece : sent) {
+    auto done = co_await piece.get();
+    if (!done && outcome) outcome = std::move(done);
+  }
+  if (outcome || failed_) co_return outcome;
+  failed_ = outcome.error();
+  if (auto said = co_await answered_error()) failed_ = std::move(*said);
+  co_return Failure(*failed_);
+}
+
+// The service's own words, where it answered a part, say more than "the connection was closed".
+Task<std::optional<Error>> S3Upload::answered_error() {
+  if (part_ && part_->exchange)
+    if (auto answered = co_await client_->answer(*part_->exchange, part_->request); !answered)
+      co_return answered.error();
+  for (auto& part : std::exchange(parts_, {}))
+    if (auto finished = co_await part.get(); !finished) co_return finished.error();
+  co_return std::nullopt;
+}
+
+// --- the end ---------------------------------------------------------------------------------------------------------
+
+// What is left of a file whose size was not known is its last part.
+Task<Result<void>> S3Upload::flush_rest() {
+  if (buffered_.empty()) co_return Result<void>();
+  CV_CO_CHECK(co_await begin_part(buffered_bytes_));
+  std::vector<Started<Result<void>>> sent;
+  for (Chunk& chunk : std::exchange(buffered_, {})) CV_CO_CHECK(co_await feed(std::move(chunk), sent));
+  for (auto& piece : sent) CV_CO_CHECK(co_await piece.get());
+  co_return Result<void>();
+}
+
+Task<Result<Published>> S3Upload::commit(CommitOptions options) {
+  if (failed_) co_return Failure(*failed_);
+  if (taken_bytes_ != options.size_bytes || (hints_.size_bytes && *hints_.size_bytes != taken_bytes_))
+    co_return Failure(error(ErrorKind::integrity, fmt::format("{} bytes were written, but {} were expected",
+                                                              taken_bytes_, options.size_bytes)));
+  if (options.replace == Replace::if_absent && !client_->settings().conditional_writes) {
+    S3Request look;
+    look.operation = "publish";
+    look.method = "HEAD";
+    look.key = client_->key_of(path_);
+    auto there = co_await client_->call(look);
+    if (there) co_return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(path_), "exists already"));
+    if (there.error().kind != ErrorKind::not_found) co_return Failure(there.error());
+  }
+  auto published = upload_id_.empty() ? co_await put(options) : co_await complete(options);
+  if (published || published.error().kind != ErrorKind::changed || options.replace != Replace::if_absent)
+    co_return published;
+  co_return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(path_), "exists already"));
+}
+
+Task<Result<Published>> S3Upload::put(CommitOptions options) {
+  S3Request request;
+  request.operation = "publish";
+  request.method = "PUT";
+  request.key = client_->key_of(path_);
+  request.headers = metadata(options.mtime_ns, options.mode);
+  if (options.replace == Replace::if_absent && client_->settings().conditional_writes)
+    request.headers.emplace_back("if-none-match", "*");
+  if (client_->settings().checksums) {
+    Checksum checksum(ChecksumKind::crc32c);
+    for (const Chunk& chunk : buffered_) checksum.update(chunk.bytes());
+    request.headers.emplace_back("x-amz-checksum-crc32c", checksum.base64());
+  }
+  request.body = std::make_shared<const std::vector<Chunk>>(std::exchange(buffered_, {}));
+  CV_CO_TRY(const HttpResponse response, co_await client_->call(std::move(request)));
+  co_return Published{"put", unquoted_etag(response.head)};
+}
+
+Task<Result<Published>> S3Upload::complete(CommitOptions options) {
+  CV_CO_CHECK(co_await flush_rest());
+  std::vector<S3Part> parts;
+  for (auto& part : parts_) {
+    auto done = co_await part.get();
+    if (!done && !failed_) failed_ = done.error();
+    if (done) parts.push_back(std::move(*done));
+  }
+  if (failed_) co_return Failure(*failed_);
+  S3Request request;
+  request.operation = "publish";
+  request.method = "POST";
+  request.key = client_->key_of(path_);
+  request.query = {{"uploadId", upload_id_}};
+  if (options.replace == Replace::if_absent && client_->settings().conditional_writes)
+    request.headers.emplace_back("if-none-match", "*");
+  auto body = std::make_shared<std::vector<Chunk>>();
+  body->push_back(Chunk::copy_of(write_parts(parts)));
+  request.body = body;
+  CV_CO_TRY(const HttpResponse response, co_await client_->call(std::move(request)));
+  const std::string etag = read_element(response.body, "ETag");
+  upload_id_.clear();
+  S3Request remove;
+  remove.operation = "remove upload record";
+  remove.method = "DELETE";
+  remove.key = record_key_;
+  if (auto removed = co_await client_->call(std::move(remove));
+      !removed && removed.error().kind != ErrorKind::not_found)
+    client_->context().events.emit(
+        WarningEvent{"the record of a finished upload is left behind, sweep removes it: " + removed.error().text()});
+  co_return Published{"multipart", etag};
+}
+
+Task<Result<void>> S3Upload::abort() {
+  if (part_) part_->exchange.reset();
+  part_.reset();
+  for (auto& part : parts_) (void)co_await part.get();
+  buffered_.clear();
+  if (upload_id_.empty()) co_return Result<void>();
+  CV_CO_CHECK(co_await remove_upload(*client_, record_key_));
+  upload_id_.clear();
+  co_return Result<void>();
+}
+
+} // namespace checkvalve

@@ -1,0 +1,389 @@
+#include "protocol/http/curl_thread.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "protocol/http/http_trace.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::size_t most_head_bytes = 256 * 1024;
+constexpr long least_buffer_bytes = 16 * 1024;
+constexpr long most_buffer_bytes = 256 * 1024;
+constexpr int poll_ms = 1'000;
+
+void initialise_libcurl() {
+  static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
+  (void)done;
+}
+
+Error curl_error(CURLcode code, const char* text, const HttpRequest& request) {
+  const std::string where(without_query(request.url));
+  std::string message = text && *text ? text : curl_easy_strerror(code);
+  switch (code) {
+  case CURLE_OPERATION_TIMEDOUT: return make_error(ErrorKind::timeout, request.method, where, std::move(message));
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_ISSUER_ERROR:
+  case CURLE_SSL_INVALIDCERTSTATUS:
+    return make_error(ErrorKind::host_key, request.method, where,
+                      message +
+                          " (the server's certificate is not trusted: a private authority's goes into ca_bundle)");
+  case CURLE_URL_MALFORMAT:
+  case CURLE_UNSUPPORTED_PROTOCOL:
+  case CURLE_SSL_CACERT_BADFILE: return make_error(ErrorKind::config, request.method, where, std::move(message));
+  case CURLE_WEIRD_SERVER_REPLY:
+  case CURLE_BAD_CONTENT_ENCODING:
+  case CURLE_WRITE_ERROR: // on_header and on_body refuse only what breaks the protocol
+    return make_error(ErrorKind::protocol, request.method, where, std::move(message));
+  default: return make_error(ErrorKind::connection, request.method, where, std::move(message));
+  }
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r' || text.back() == '\n'))
+    text.remove_suffix(1);
+  return text;
+}
+
+} // namespace
+
+CurlThread::CurlThread(Loop& loop, HttpSettings settings) : loop_(loop), settings_(std::move(settings)) {
+  initialise_libcurl();
+  multi_ = curl_multi_init();
+  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(settings_.idle_connections));
+  curl_multi_setopt(multi_, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX));
+  thread_ = std::thread([this] { run(); });
+}
+
+CurlThread::~CurlThread() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  curl_multi_wakeup(multi_);
+  thread_.join();
+  curl_multi_cleanup(multi_);
+}
+
+void CurlThread::submit(std::vector<Command> commands) {
+  bool first = false;
+  {
+    std::lock_guard lock(mutex_);
+    first = commands_.empty();
+    if (first)
+      commands_.swap(commands);
+    else
+      std::move(commands.begin(), commands.end(), std::back_inserter(commands_));
+  }
+  if (first) curl_multi_wakeup(multi_);
+}
+
+void CurlThread::run() {
+  std::vector<Command> batch;
+  for (;;) {
+    batch.clear();
+    {
+      std::lock_guard lock(mutex_);
+      if (stopping_) break;
+      batch.swap(commands_);
+    }
+    for (Command& command : batch) obey(std::move(command));
+    int running = 0;
+    curl_multi_perform(multi_, &running);
+    collect_finished();
+    deliver_news();
+    curl_multi_poll(multi_, nullptr, 0, poll_ms, nullptr);
+  }
+  while (!running_.empty()) end(running_.begin()->second);
+  for (CURL* easy : idle_) curl_easy_cleanup(easy);
+}
+
+void CurlThread::obey(Command command) {
+  HttpExchange::State& state = *command.state;
+  if (command.kind == HttpCommands::Kind::start) return begin(command.state);
+  if (!running_.contains(&state)) return; // it ended meanwhile
+  switch (command.kind) {
+  case HttpCommands::Kind::start: break;
+  case HttpCommands::Kind::send:
+    state.curl.to_send.push_back(std::move(command.chunk));
+    if (!state.curl.send_paused) return;
+    state.curl.send_paused = false;
+    return resume(state);
+  case HttpCommands::Kind::resume:
+    if (!state.curl.receive_paused) return;
+    state.curl.receive_paused = false;
+    return resume(state);
+  case HttpCommands::Kind::cancel: return end(command.state);
+  }
+}
+
+void CurlThread::resume(HttpExchange::State& state) {
+  int paused = CURLPAUSE_CONT;
+  if (state.curl.send_paused) paused |= CURLPAUSE_SEND;
+  if (state.curl.receive_paused) paused |= CURLPAUSE_RECV;
+  curl_easy_pause(state.curl.easy, paused);
+}
+
+CURL* CurlThread::take_easy() {
+  if (idle_.empty()) return curl_easy_init();
+  CURL* easy = idle_.back();
+  idle_.pop_back();
+  return easy;
+}
+
+void CurlThread::set_connection(CURL* easy) {
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, "checkvalve/" CHECKVALVE_VERSION);
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(settings_.connect_timeout.count()));
+  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+                   std::max<long>(1, static_cast<long>((settings_.stall_timeout.count() + 999) / 1000)));
+  if (!settings_.ca_bundle.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, settings_.ca_bundle.c_str());
+  if (!settings_.proxy.empty())
+    curl_easy_setopt(easy, CURLOPT_PROXY, settings_.proxy == "none" ? "" : settings_.proxy.c_str());
+  if (settings_.trace) {
+    curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+    curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug);
+    curl_easy_setopt(easy, CURLOPT_DEBUGDATA, this);
+  }
+}
+
+void CurlThread::set_body(const StatePtr& state) {
+  CURL* easy = state->curl.easy;
+  const HttpRequest& request = state->request;
+  const bool has_body = request.body || request.streamed_bytes || request.method == "PUT" || request.method == "POST";
+  if (request.method == "HEAD") {
+    curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+  } else if (has_body) {
+    const auto size = static_cast<curl_off_t>(request.body_bytes());
+    curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, size);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
+    curl_easy_setopt(easy, CURLOPT_READDATA, state.get());
+    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
+    curl_easy_setopt(easy, CURLOPT_SEEKDATA, state.get());
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE,
+                     std::clamp<long>(static_cast<long>(size), least_buffer_bytes, most_buffer_bytes));
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  } else {
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  }
+}
+
+void CurlThread::begin(const StatePtr& state) {
+  CurlTransfer& curl = state->curl;
+  const HttpRequest& request = state->request;
+  curl.thread = this;
+  curl.easy = take_easy();
+  CURL* easy = curl.easy;
+  set_connection(easy);
+  curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, state.get());
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, curl.error_text);
+  set_body(state);
+  for (const HttpHeader& header : request.headers)
+    // libcurl: a header without a value is given as "Name;".
+    curl.headers =
+        curl_slist_append(curl.headers, (header.name + (header.value.empty() ? ";" : ": " + header.value)).c_str());
+  // Without waiting for "100 Continue": it costs a round trip for each upload.
+  curl.headers = curl_slist_append(curl.headers, "Expect:");
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, curl.headers);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, state.get());
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, state.get());
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
+                   std::clamp<long>(static_cast<long>(request.expected_bytes), least_buffer_bytes, most_buffer_bytes));
+  if (request.direct) curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  if (request.timeout) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout->count()));
+  running_.emplace(state.get(), state);
+  curl_multi_add_handle(multi_, easy);
+}
+
+// Takes the transfer off libcurl; its connection stays usable only if the exchange was complete.
+void CurlThread::end(const StatePtr& state) {
+  const StatePtr kept = state; // `state` may be the map's own
+  CurlTransfer& curl = kept->curl;
+  curl_multi_remove_handle(multi_, curl.easy);
+  curl_easy_reset(curl.easy);
+  idle_.push_back(std::exchange(curl.easy, nullptr));
+  curl_slist_free_all(std::exchange(curl.headers, nullptr));
+  curl.to_send.clear();
+  running_.erase(kept.get());
+}
+
+void CurlThread::collect_finished() {
+  int left = 0;
+  while (CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    const CURLcode code = message->data.result;
+    HttpExchange::State* found = nullptr;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &found);
+    const StatePtr state = running_.at(found);
+    CurlTransfer& curl = state->curl;
+    if (curl.filled != 0) {
+      curl.filling.narrow(0, curl.filled);
+      curl.news.body.push_back(std::move(curl.filling));
+      curl.filled = 0;
+    }
+    if (code == CURLE_OK)
+      curl.news.done = Result<void>();
+    else
+      curl.news.done = Failure(curl_error(code, curl.error_text, state->request));
+    note(*state);
+    end(state);
+  }
+}
+
+void CurlThread::note(HttpExchange::State& state) {
+  if (std::exchange(state.curl.has_news, true)) return;
+  with_news_.push_back(running_.at(&state));
+}
+
+void CurlThread::deliver_news() {
+  if (with_news_.empty()) return;
+  auto batch = std::make_shared<std::vector<std::pair<StatePtr, HttpDelivery>>>();
+  for (StatePtr& state : with_news_) {
+    state->curl.has_news = false;
+    HttpDelivery news = std::exchange(state->curl.news, {});
+    batch->emplace_back(std::move(state), std::move(news));
+  }
+  with_news_.clear();
+  loop_.post([batch] {
+    for (auto& [state, news] : *batch) state->deliver(std::move(news));
+  });
+}
+
+std::size_t CurlThread::on_header(char* data, std::size_t size, std::size_t count, void* user) {
+  auto& state = *static_cast<HttpExchange::State*>(user);
+  CurlTransfer& curl = state.curl;
+  const std::string_view line = trimmed({data, size * count});
+  if (curl.head_done) return count; // trailer fields (RFC 9110, 6.5) are of no use here
+  curl.head_bytes += size * count;
+  if (curl.head_bytes > most_head_bytes) return 0;
+  if (line.starts_with("HTTP/")) {
+    curl.head = {};
+    const std::size_t space = line.find(' ');
+    if (space != line.npos) std::from_chars(line.data() + space + 1, line.data() + line.size(), curl.head.status);
+  } else if (!line.empty()) {
+    const std::size_t colon = line.find(':');
+    if (colon != line.npos)
+      curl.head.headers.emplace_back(lower(line.substr(0, colon)), trimmed(line.substr(colon + 1)));
+  } else if (curl.head.status >= 200) { // RFC 9110, 15.2: interim responses come before
+    curl.head_done = true;
+    std::uint64_t length = 0;
+    const std::string_view text = curl.head.header("content-length");
+    if (const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+        !text.empty() && error == std::errc())
+      curl.content_length = length;
+    curl.news.head = std::move(curl.head);
+    curl.thread->note(state);
+  }
+  return count;
+}
+
+std::size_t CurlThread::on_body(char* data, std::size_t size, std::size_t count, void* user) {
+  auto& state = *static_cast<HttpExchange::State*>(user);
+  CurlTransfer& curl = state.curl;
+  const std::size_t total = size * count;
+  if (state.unread_bytes >= state.receive_ahead_bytes) {
+    state.waits_for_reader = true;
+    // The reader may have caught up between the two lines above.
+    if (state.unread_bytes > state.receive_ahead_bytes / 2) {
+      curl.receive_paused = true;
+      return CURL_WRITEFUNC_PAUSE;
+    }
+    state.waits_for_reader = false;
+  }
+  std::size_t used = 0;
+  while (used < total) {
+    if (curl.filled == 0) {
+      std::uint64_t wanted = state.request.chunk_bytes;
+      if (curl.content_length)
+        wanted = std::min<std::uint64_t>(wanted, std::max<std::uint64_t>(*curl.content_length, 1));
+      curl.filling = Chunk::allocate(wanted);
+    }
+    const std::size_t piece = std::min(curl.filling.size() - curl.filled, total - used);
+    std::memcpy(curl.filling.data() + curl.filled, data + used, piece);
+    curl.filled += piece;
+    used += piece;
+    if (curl.content_length) *curl.content_length -= std::min<std::uint64_t>(piece, *curl.content_length);
+    if (curl.filled == curl.filling.size()) {
+      curl.news.body.push_back(std::move(curl.filling));
+      curl.filled = 0;
+      curl.thread->note(state);
+    }
+  }
+  state.unread_bytes += total;
+  return total;
+}
+
+std::size_t CurlThread::on_send(char* buffer, std::size_t size, std::size_t count, void* user) {
+  auto& state = *static_cast<HttpExchange::State*>(user);
+  CurlTransfer& curl = state.curl;
+  const std::size_t room = size * count;
+  std::size_t used = 0;
+  if (!state.request.streamed_bytes) {
+    if (!state.request.body) return 0;
+    const std::vector<Chunk>& body = *state.request.body;
+    while (used < room && curl.body_index < body.size()) {
+      const Chunk& chunk = body[curl.body_index];
+      const std::size_t piece = std::min(room - used, chunk.size() - curl.body_offset);
+      std::memcpy(buffer + used, chunk.data() + curl.body_offset, piece);
+      used += piece;
+      curl.body_offset += piece;
+      if (curl.body_offset == chunk.size()) {
+        ++curl.body_index;
+        curl.body_offset = 0;
+      }
+    }
+    return used;
+  }
+  while (used < room && !curl.to_send.empty()) {
+    Chunk& chunk = curl.to_send.front();
+    const std::size_t piece = std::min(room - used, chunk.size());
+    std::memcpy(buffer + used, chunk.data(), piece);
+    used += piece;
+    chunk.narrow(piece, chunk.size() - piece);
+    if (!chunk.empty()) continue;
+    curl.to_send.pop_front();
+    ++curl.news.sent_chunks;
+    curl.thread->note(state);
+  }
+  if (used != 0) return used;
+  curl.send_paused = true;
+  return CURL_READFUNC_PAUSE;
+}
+
+// A kept connection may turn out to be closed; libcurl then sends the request again from its start.
+int CurlThread::on_seek(void* user, curl_off_t offset, int origin) {
+  auto& state = *static_cast<HttpExchange::State*>(user);
+  if (state.request.streamed_bytes || offset != 0 || origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
+  state.curl.body_index = 0;
+  state.curl.body_offset = 0;
+  return CURL_SEEKFUNC_OK;
+}
+
+int CurlThread::on_debug(CURL*, curl_infotype type, char* data, std::size_t size, void* user) {
+  auto& thread = *static_cast<CurlThread*>(user);
+  trace_lines(type, {data, size}, thread.settings_.trace);
+  return 0;
+}
+
+} // namespace checkvalve

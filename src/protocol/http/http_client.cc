@@ -1,0 +1,145 @@
+#include "protocol/http/http_client.h"
+
+#include <algorithm>
+
+#include "protocol/http/curl_thread.h"
+#include "protocol/http/http_exchange.h"
+
+namespace checkvalve {
+
+// --- the engine thread's side of an exchange ------------------------------------------------------------------------
+
+void HttpExchange::State::deliver(HttpDelivery news) {
+  if (done) return; // given up meanwhile
+  if (news.head) head = std::move(news.head);
+  for (Chunk& chunk : news.body) received.push_back(std::move(chunk));
+  if (news.done) done = std::move(news.done);
+  for (std::size_t i = 0; i < news.sent_chunks && !sending.empty(); ++i) {
+    sending.front()->set();
+    sending.pop_front();
+  }
+  if (done) { // nobody takes the rest any more
+    for (auto& event : sending) event->set();
+  }
+  changed.notify();
+}
+
+HttpExchange::~HttpExchange() {
+  if (state_->done) return;
+  HttpDelivery end;
+  end.done = Failure(make_error(ErrorKind::connection, state_->request.method,
+                                std::string(without_query(state_->request.url)), "the exchange was given up"));
+  state_->deliver(std::move(end)); // who still sends must not wait for ever
+  if (const auto commands = state_->commands.lock()) commands->push(HttpCommands::Kind::cancel, state_);
+}
+
+namespace {
+
+Error not_wanted(const HttpRequest& request) {
+  return make_error(ErrorKind::connection, request.method, std::string(without_query(request.url)),
+                    "the server answered before it had the whole body");
+}
+
+Error client_gone(const HttpRequest& request) {
+  return make_error(ErrorKind::connection, request.method, std::string(without_query(request.url)),
+                    "the client was closed");
+}
+
+} // namespace
+
+Task<Result<void>> HttpExchange::send(Chunk chunk) {
+  const std::shared_ptr<State> state = state_; // the exchange may be dropped meanwhile
+  if (!state->done) {
+    const auto commands = state->commands.lock();
+    if (!commands) co_return Failure(client_gone(state->request));
+    auto sent = std::make_shared<Event>();
+    state->sending.push_back(sent);
+    commands->push(HttpCommands::Kind::send, state, std::move(chunk));
+    co_await *sent;
+    const bool taken = std::ranges::find(state->sending, sent) == state->sending.end();
+    if (taken) co_return Result<void>();
+  }
+  if (!*state->done) co_return Failure(state->done->error());
+  co_return Failure(not_wanted(state->request));
+}
+
+Task<Result<HttpHead>> HttpExchange::head() {
+  const std::shared_ptr<State> state = state_;
+  while (!state->head && !state->done) co_await state->changed.wait();
+  if (state->head) co_return *state->head;
+  if (!*state->done) co_return Failure(state->done->error());
+  co_return Failure(make_error(ErrorKind::protocol, state->request.method,
+                               std::string(without_query(state->request.url)), "the server answered without a status"));
+}
+
+Task<Result<Chunk>> HttpExchange::read() {
+  const std::shared_ptr<State> state = state_;
+  while (state->received.empty() && !state->done) co_await state->changed.wait();
+  if (state->received.empty()) {
+    if (!*state->done) co_return Failure(state->done->error());
+    co_return Chunk();
+  }
+  Chunk chunk = std::move(state->received.front());
+  state->received.pop_front();
+  const std::uint64_t unread = state->unread_bytes -= chunk.size();
+  if (unread <= state->receive_ahead_bytes / 2 && state->waits_for_reader.exchange(false)) {
+    if (const auto commands = state->commands.lock()) commands->push(HttpCommands::Kind::resume, state);
+  }
+  co_return chunk;
+}
+
+// --- the client -----------------------------------------------------------------------------------------------------
+
+// Gathers the commands of one turn of the engine.
+struct HttpClient::Shared : HttpCommands, std::enable_shared_from_this<HttpClient::Shared> {
+  Shared(Loop& engine, HttpSettings settings)
+      : loop(engine), receive_ahead_bytes(settings.receive_ahead_bytes), thread(engine, std::move(settings)) {}
+
+  void push(Kind kind, std::shared_ptr<HttpExchange::State> state, Chunk chunk) override {
+    outbox.push_back({kind, std::move(state), std::move(chunk)});
+    if (outbox.size() != 1) return;
+    loop.at_end_of_turn([self = weak_from_this()] {
+      if (const auto shared = self.lock()) shared->thread.submit(std::exchange(shared->outbox, {}));
+    });
+  }
+
+  Loop& loop;
+  const std::uint32_t receive_ahead_bytes;
+  std::vector<CurlThread::Command> outbox;
+  CurlThread thread;
+};
+
+HttpClient::HttpClient(Loop& loop, HttpSettings settings)
+    : shared_(std::make_shared<Shared>(loop, std::move(settings))) {}
+HttpClient::~HttpClient() = default;
+
+std::unique_ptr<HttpExchange> HttpClient::start(HttpRequest request) {
+  auto state = std::make_shared<HttpExchange::State>();
+  state->request = std::move(request);
+  state->commands = shared_;
+  state->receive_ahead_bytes = std::max(shared_->receive_ahead_bytes, state->request.chunk_bytes);
+  shared_->push(HttpCommands::Kind::start, state, {});
+  return std::make_unique<HttpExchange>(state);
+}
+
+Task<Result<HttpResponse>> HttpClient::fetch(HttpRequest request) {
+  for (;;) {
+    const auto exchange = start(request);
+    HttpResponse response;
+    CV_CO_TRY(response.head, co_await exchange->head());
+    for (;;) {
+      CV_CO_TRY(const Chunk chunk, co_await exchange->read());
+      if (chunk.empty()) break;
+      if (response.body.size() + chunk.size() > request.max_body_bytes)
+        co_return Failure(make_error(ErrorKind::protocol, request.method, std::string(without_query(request.url)),
+                                     "the server's answer is larger than any that makes sense here"));
+      response.body += chunk.text();
+    }
+    const int status = response.head.status;
+    const bool redirect = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+    if (!redirect || request.redirects == 0) co_return response;
+    CV_CO_TRY(request, redirected(std::move(request), status, response.head.header("location")));
+  }
+}
+
+} // namespace checkvalve

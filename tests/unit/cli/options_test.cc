@@ -1,0 +1,119 @@
+#include "cli/options.h"
+
+#include <gtest/gtest.h>
+
+namespace checkvalve {
+namespace {
+
+// Parses as `checkvalve sync` does, without a config or secrets.
+Result<std::vector<DatedJob>> jobs_of(std::vector<std::string> words) {
+  CLI::App app;
+  SyncArguments arguments;
+  ProcessOptions process;
+  add_sync_arguments(app, arguments);
+  add_settings(app, [](const Setting&) { return true; });
+  add_process_options(app, process, true);
+  std::reverse(words.begin(), words.end());
+  app.parse(words);
+  Inputs inputs;
+  CV_CHECK(apply_settings(inputs.settings, given_settings(app)));
+  return make_jobs(inputs, arguments);
+}
+
+Job job_of(std::vector<std::string> words) {
+  words.insert(words.begin(), {"/s", "/t"});
+  auto jobs = jobs_of(std::move(words));
+  EXPECT_TRUE(jobs.has_value()) << (jobs ? "" : jobs.error().text());
+  return jobs ? jobs->front().job : Job{};
+}
+
+std::string error_of(std::vector<std::string> words) {
+  auto jobs = jobs_of(std::move(words));
+  return jobs ? "" : jobs.error().text();
+}
+
+TEST(Options, KeepTheOrderOfRules) {
+  const Job job = job_of({"--include", "a*", "--exclude", "b*", "--include", "c*"});
+  ASSERT_EQ(job.selection.rules.size(), 3u);
+  EXPECT_EQ(job.selection.rules[0].glob, "a*");
+  EXPECT_FALSE(job.selection.rules[1].include);
+  EXPECT_EQ(job.selection.rules[2].glob, "c*");
+}
+
+TEST(Options, BecomeAJob) {
+  const Job job = job_of({"--min-age", "5m", "--min-size=1k", "--max-size", "2M", "--memory", "32MiB", "--bwlimit", "10MiB/s",
+                          "--verify", "readback", "--on-conflict", "skip", "--overwrite", "non-atomic", "--preserve", "mtime,mode",
+                          "--links", "copy", "--checksum", "--empty-dirs", "--no-durable", "--retries", "7", "--batch-files", "10",
+                          "--batch-bytes", "1G", "--max-batches", "16"});
+  EXPECT_EQ(job.selection.min_age, std::chrono::minutes(5));
+  EXPECT_EQ(job.selection.min_size_bytes, 1024u);
+  EXPECT_EQ(job.selection.max_size_bytes, 2u << 20);
+  EXPECT_EQ(job.memory_bytes, 32u << 20);
+  EXPECT_EQ(job.bytes_per_second, 10u << 20);
+  EXPECT_EQ(job.verify, VerifyMode::readback);
+  EXPECT_EQ(job.on_conflict, OnConflict::skip);
+  EXPECT_TRUE(job.overwrite_non_atomic);
+  EXPECT_TRUE(job.preserve_mtime && job.preserve_mode);
+  EXPECT_EQ(job.links, LinkPolicy::copy);
+  EXPECT_TRUE(job.checksum && job.empty_directories);
+  EXPECT_FALSE(job.durable);
+  EXPECT_EQ(job.retries, 7u);
+  EXPECT_EQ(job.batching.max_files, 10u);
+  EXPECT_EQ(job.batching.max_bytes, 1u << 30);
+  EXPECT_EQ(job.batching.max_batches, 16u);
+  EXPECT_EQ(job.source.root, "/s");
+  EXPECT_EQ(job.target.root, "/t");
+}
+
+TEST(Options, TakeListsOfFiles) {
+  const Job job = job_of({"--file", "./a b.txt", "--file", "c\\xffd", "--escaped"});
+  EXPECT_EQ(*job.selection.files, (std::vector<std::string>{"a b.txt", "c\xff" "d"}));
+  EXPECT_EQ(*parse_file_list("a\n\nb c\r\nd", false, false), (std::vector<std::string>{"a", "b c\r", "d"}));
+  EXPECT_EQ(*parse_file_list(std::string_view("a\nb\0c\0", 6), true, false), (std::vector<std::string>{"a\nb", "c"}));
+  EXPECT_EQ(parse_file_list("ok\n\\q", false, true).error().path, "--files-from, name 2");
+}
+
+TEST(Options, SayWhatDoesNotFitTogether) {
+  EXPECT_NE(error_of({"/s", "/t", "--file", "a", "--files-from", "b"}).find("can't stand with --files-from"), std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--from0", "--file", "a"}).find("--from0: says how --files-from is written"), std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--file", "../a"}).find("'../a' is no path below the source root"), std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--date", "today"}).find("neither SOURCE nor TARGET has a {date}"), std::string::npos);
+  EXPECT_NE(error_of({"/s/{date}", "/t", "--date", "2024-03-01..2024-03-02"}).find("in both SOURCE and TARGET"), std::string::npos);
+  EXPECT_NE(error_of({"/s/{date}", "/t"}).find("give --date"), std::string::npos);
+  EXPECT_NE(error_of({"/s"}).find("TARGET: is missing"), std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--identity", "k"}).find("neither file:// nor file:// takes it"), std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--include", "[a"}).find("--include:"), std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--verify", "sometimes"}).find("none of: size, hash, readback"), std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--source-option", "x"}).find("is no KEY=VALUE"), std::string::npos);
+}
+
+TEST(Options, MakeAJobADate) {
+  const auto jobs = jobs_of({"/s/{date}", "/t/{date:%Y/%m}", "--date", "2024-02-29..2024-03-01"});
+  ASSERT_TRUE(jobs.has_value());
+  ASSERT_EQ(jobs->size(), 2u);
+  EXPECT_EQ((*jobs)[0].date, "2024-02-29");
+  EXPECT_EQ((*jobs)[0].job.source.root, "/s/2024-02-29");
+  EXPECT_EQ((*jobs)[1].job.target.root, "/t/2024/03");
+}
+
+TEST(Settings, LaterLevelsReplaceLists) {
+  Settings settings;
+  const Assignment first[] = {{find_setting("include"), "a", "x"}, {find_setting("exclude"), "b", "x"}};
+  const Assignment second[] = {{find_setting("exclude"), "c", "x"}};
+  ASSERT_TRUE(apply_settings(settings, first).has_value());
+  ASSERT_TRUE(apply_settings(settings, second).has_value());
+  ASSERT_EQ(settings.job.selection.rules.size(), 1u);
+  EXPECT_EQ(settings.job.selection.rules[0].glob, "c");
+}
+
+// The defaults that --help names are those of the job.
+TEST(Settings, NameTheRealDefaults) {
+  Settings told;
+  for (const Setting& setting : all_settings())
+    if (!setting.default_value.empty() && setting.key != "state")
+      ASSERT_TRUE(setting.apply(told, setting.default_value).has_value()) << setting.key;
+  EXPECT_EQ(job_to_json(told.job), job_to_json(Job{}));
+}
+
+} // namespace
+} // namespace checkvalve

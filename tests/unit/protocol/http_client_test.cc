@@ -1,0 +1,314 @@
+#include "protocol/http/http_client.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <mutex>
+
+#include "protocol/http/http_trace.h"
+#include "support/http_server.h"
+#include "support/run.h"
+
+namespace checkvalve {
+namespace {
+
+using testing_support::HttpServer;
+using testing_support::HttpServerConnection;
+using testing_support::HttpServerRequest;
+
+struct Net {
+  explicit Net(HttpServer::Handler handler, HttpSettings settings = {}) : server(std::move(handler)) {
+    settings.proxy = "none";
+    client.emplace(loop, std::move(settings));
+  }
+  Loop loop;
+  HttpServer server;
+  std::optional<HttpClient> client;
+
+  Result<HttpResponse> fetch(HttpRequest request) { return loop.run(client->fetch(std::move(request))); }
+};
+
+HttpRequest get(std::string url) {
+  HttpRequest request;
+  request.url = std::move(url);
+  return request;
+}
+
+bool echo(const HttpServerRequest& request, HttpServerConnection& connection) {
+  connection.respond(200, "X-Target: " + request.target + "\r\nX-Method: " + request.method + "\r\n", request.body);
+  return true;
+}
+
+TEST(HttpClient, SendsAWholeBodyAndKeepsThePathAsItStands) {
+  Net net(echo);
+  HttpRequest request = get(net.server.url("/a/../b//c%20d?x=%2F"));
+  request.method = "PUT";
+  auto body = std::make_shared<std::vector<Chunk>>();
+  body->push_back(Chunk::copy_of("one "));
+  body->push_back(Chunk::copy_of("two"));
+  request.body = body;
+  auto response = net.fetch(request);
+  ASSERT_OK(response);
+  EXPECT_EQ(response->head.status, 200);
+  EXPECT_EQ(response->body, "one two");
+  EXPECT_EQ(response->head.header("x-target"), "/a/../b//c%20d?x=%2F");
+  EXPECT_EQ(response->head.header("x-method"), "PUT");
+}
+
+TEST(HttpClient, UsesAConnectionAgain) {
+  Net net(echo);
+  for (int i = 0; i < 5; ++i) ASSERT_OK(net.fetch(get(net.server.url("/"))));
+  EXPECT_EQ(net.server.connections(), 1);
+}
+
+TEST(HttpClient, SendsAgainWhenAKeptConnectionWasClosed) {
+  Net net([](const HttpServerRequest& request, HttpServerConnection& connection) {
+    connection.respond(200, "", request.body);
+    return false; // closes without having said so
+  });
+  HttpRequest request = get(net.server.url("/"));
+  request.method = "PUT";
+  auto body = std::make_shared<std::vector<Chunk>>();
+  body->push_back(Chunk::copy_of("again"));
+  request.body = body;
+  for (int i = 0; i < 5; ++i) {
+    auto response = net.fetch(request);
+    ASSERT_OK(response);
+    EXPECT_EQ(response->body, "again");
+  }
+}
+
+Task<void> stream_up(HttpExchange& exchange, int pieces, Result<void>& outcome) {
+  for (int i = 0; i < pieces && outcome; ++i)
+    outcome = co_await exchange.send(Chunk::copy_of(std::string(100'000, static_cast<char>('a' + i % 26))));
+}
+
+Task<void> upload_in_pieces(Net& net) {
+  HttpRequest request = get(net.server.url("/up"));
+  request.method = "PUT";
+  request.streamed_bytes = 30 * 100'000;
+  auto exchange = net.client->start(request);
+  Result<void> outcome;
+  co_await stream_up(*exchange, 30, outcome);
+  CO_ASSERT_OK(outcome);
+  CO_ASSERT_VALUE(HttpHead head, co_await exchange->head());
+  EXPECT_EQ(head.status, 200);
+  std::string body;
+  for (;;) {
+    CO_ASSERT_VALUE(Chunk chunk, co_await exchange->read());
+    if (chunk.empty()) break;
+    body += chunk.text();
+  }
+  EXPECT_EQ(body.size(), 3'000'000U);
+  EXPECT_EQ(body[0], 'a');
+  EXPECT_EQ(body[2'999'999], static_cast<char>('a' + 29 % 26));
+}
+
+TEST(HttpClient, StreamsABodyUp) {
+  Net net(echo);
+  net.loop.run(upload_in_pieces(net));
+}
+
+Task<void> upload_that_breaks_off(Net& net) {
+  HttpRequest request = get(net.server.url("/up"));
+  request.method = "PUT";
+  request.streamed_bytes = 10;
+  auto exchange = net.client->start(request);
+  CO_ASSERT_OK(co_await exchange->send(Chunk::copy_of("0123456789")));
+  EXPECT_FAILS(co_await exchange->head(), ErrorKind::connection);
+  EXPECT_FAILS(co_await exchange->send(Chunk::copy_of("more")), ErrorKind::connection);
+}
+
+TEST(HttpClient, TellsAConnectionThatIsClosedInsteadOfAnAnswer) {
+  Net net([](const HttpServerRequest&, HttpServerConnection&) { return false; });
+  net.loop.run(upload_that_breaks_off(net));
+}
+
+// Answers with a body larger than all buffers on the way, and counts what it could send.
+struct Flood {
+  static constexpr std::size_t piece = 64 * 1024;
+  static constexpr std::size_t pieces = 640; // 40 MiB
+  std::atomic<std::size_t> sent{0};
+  bool operator()(const HttpServerRequest&, HttpServerConnection& connection) {
+    connection.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(piece * pieces) + "\r\n\r\n");
+    for (std::size_t i = 0; i < pieces; ++i) {
+      connection.send(std::string(piece, static_cast<char>('a' + i % 26)));
+      ++sent;
+    }
+    return true;
+  }
+};
+
+Task<void> read_slowly(Net& net, Flood& flood) {
+  HttpRequest request = get(net.server.url("/flood"));
+  request.expected_bytes = Flood::piece * Flood::pieces;
+  auto exchange = net.client->start(request);
+  CO_ASSERT_VALUE(HttpHead head, co_await exchange->head());
+  EXPECT_EQ(head.status, 200);
+  std::size_t got = 0;
+  for (;;) {
+    CO_ASSERT_VALUE(Chunk chunk, co_await exchange->read());
+    if (chunk.empty()) break;
+    EXPECT_EQ(chunk.size(), request.chunk_bytes);
+    // What the server has sent and nobody has read is in the kernel's buffers, or held back in ours: bounded.
+    EXPECT_LT(flood.sent * Flood::piece - got, 24U << 20);
+    EXPECT_EQ(chunk.text()[0], static_cast<char>('a' + got / Flood::piece % 26));
+    got += chunk.size();
+  }
+  EXPECT_EQ(got, Flood::piece * Flood::pieces);
+}
+
+TEST(HttpClient, HoldsBackABodyThatIsReadSlowly) {
+  Flood flood;
+  Net net(
+      [&](const HttpServerRequest& request, HttpServerConnection& connection) { return flood(request, connection); });
+  net.loop.run(read_slowly(net, flood));
+}
+
+TEST(HttpClient, RefusesAnAnswerThatIsTooLarge) {
+  Flood flood;
+  Net net(
+      [&](const HttpServerRequest& request, HttpServerConnection& connection) { return flood(request, connection); });
+  EXPECT_FAILS(net.fetch(get(net.server.url("/"))), ErrorKind::protocol);
+}
+
+TEST(HttpClient, TellsABodyThatBreaksOff) {
+  Net net([](const HttpServerRequest&, HttpServerConnection& connection) {
+    connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort");
+    return false;
+  });
+  auto response = net.fetch(get(net.server.url("/")));
+  EXPECT_FAILS(response, ErrorKind::connection);
+  EXPECT_TRUE(response.error().temporary());
+}
+
+TEST(HttpClient, TellsAServerThatIsNotThere) {
+  std::string url;
+  {
+    HttpServer gone(echo);
+    url = gone.url("/");
+  }
+  Net net(echo);
+  auto response = net.fetch(get(url));
+  EXPECT_FAILS(response, ErrorKind::connection);
+  EXPECT_TRUE(response.error().temporary());
+}
+
+TEST(HttpClient, GivesUpOnAServerThatStalls) {
+  HttpSettings settings;
+  settings.stall_timeout = std::chrono::seconds(1);
+  Net net(
+      [](const HttpServerRequest&, HttpServerConnection& connection) {
+        connection.wait_for_close();
+        return false;
+      },
+      settings);
+  EXPECT_FAILS(net.fetch(get(net.server.url("/"))), ErrorKind::timeout);
+}
+
+TEST(HttpClient, FollowsRedirectsAndLeavesSecretsBehind) {
+  std::mutex mutex;
+  std::vector<std::string> seen; // by the second server
+  HttpServer other([&](const HttpServerRequest& request, HttpServerConnection& connection) {
+    std::lock_guard lock(mutex);
+    seen.push_back(request.headers.contains("authorization") ? "secret" : "plain");
+    seen.push_back(request.headers.contains("x-kept") ? "kept" : "lost");
+    connection.respond(200, "", "there");
+    return true;
+  });
+  Net net([&](const HttpServerRequest& request, HttpServerConnection& connection) {
+    if (request.target == "/same") {
+      connection.respond(302, "Location: /here\r\n", "");
+    } else if (request.target == "/here") {
+      connection.respond(200, "", request.headers.contains("authorization") ? "with secret" : "without");
+    } else {
+      connection.respond(307, "Location: " + other.url("/x") + "\r\n", "");
+    }
+    return true;
+  });
+  HttpRequest request = get(net.server.url("/same"));
+  request.redirects = 3;
+  request.headers = {{"Authorization", "word", true}, {"X-Kept", "yes"}};
+  auto response = net.fetch(request);
+  ASSERT_OK(response);
+  EXPECT_EQ(response->body, "with secret");
+  request.url = net.server.url("/other");
+  response = net.fetch(request);
+  ASSERT_OK(response);
+  EXPECT_EQ(response->body, "there");
+  EXPECT_EQ(seen, (std::vector<std::string>{"plain", "kept"}));
+}
+
+TEST(HttpRedirect, NeverLeadsFromHttpsToHttp) {
+  HttpRequest request = get("https://example.invalid/a");
+  request.redirects = 1;
+  EXPECT_FAILS(redirected(request, 302, "http://example.invalid/b"), ErrorKind::protocol);
+  EXPECT_FAILS(redirected(request, 302, "file:///etc/hostname"), ErrorKind::protocol);
+  auto relative = redirected(request, 302, "../c?d");
+  ASSERT_OK(relative);
+  EXPECT_EQ(relative->url, "https://example.invalid/c?d");
+  EXPECT_FAILS(redirected(*relative, 302, "/again"), ErrorKind::protocol);
+}
+
+TEST(HttpTrace, HoldsNoSecrets) {
+  EXPECT_EQ(redacted("Authorization: AWS4-HMAC-SHA256 Credential=x"), "Authorization: ***");
+  EXPECT_EQ(redacted("x-amz-security-token: abc"), "x-amz-security-token: ***");
+  EXPECT_EQ(redacted("Host: example.invalid"), "Host: example.invalid");
+  EXPECT_EQ(redacted("GET /a:b?x=1&X-Amz-Signature=f00&y HTTP/1.1"), "GET /a:b?x=1&X-Amz-Signature=***&y HTTP/1.1");
+
+  std::mutex mutex;
+  std::string trace;
+  HttpSettings settings;
+  settings.trace = [&](std::string_view line) {
+    std::lock_guard lock(mutex);
+    trace.append(line).append("\n");
+  };
+  Net net(echo, settings);
+  HttpRequest request = get(net.server.url("/traced"));
+  request.headers = {{"Authorization", "hidden-word", true}};
+  ASSERT_OK(net.fetch(request));
+  std::lock_guard lock(mutex);
+  EXPECT_NE(trace.find("> GET /traced HTTP/1.1"), std::string::npos) << trace;
+  EXPECT_NE(trace.find("< HTTP/1.1 200"), std::string::npos) << trace;
+  EXPECT_EQ(trace.find("hidden-word"), std::string::npos) << trace;
+}
+
+Task<void> one_get(HttpClient& client, std::string url, int& good) {
+  auto response = co_await client.fetch(get(std::move(url)));
+  if (response && response->head.status == 200) ++good;
+}
+
+Task<void> many_gets(Net& net, int count, int& good) {
+  TaskGroup group;
+  for (int i = 0; i < count; ++i) group.start(one_get(*net.client, net.server.url("/" + std::to_string(i)), good));
+  co_await group.join();
+}
+
+TEST(HttpClient, HasManyRequestsUnderWay) {
+  Net net(echo);
+  int good = 0;
+  net.loop.run(many_gets(net, 200, good));
+  EXPECT_EQ(good, 200);
+}
+
+Task<void> drop_half_way(Net& net) {
+  auto exchange = net.client->start(get(net.server.url("/flood")));
+  CO_ASSERT_OK(co_await exchange->head());
+  CO_ASSERT_OK(co_await exchange->read());
+  exchange.reset();
+  CO_ASSERT_VALUE(auto response, co_await net.client->fetch(get(net.server.url("/small"))));
+  EXPECT_EQ(response.body, "small");
+}
+
+TEST(HttpClient, CancelsWhatIsDropped) {
+  Flood flood;
+  Net net([&](const HttpServerRequest& request, HttpServerConnection& connection) {
+    if (request.target == "/flood") return flood(request, connection);
+    connection.respond(200, "", "small");
+    return true;
+  });
+  net.loop.run(drop_half_way(net));
+}
+
+} // namespace
+} // namespace checkvalve
