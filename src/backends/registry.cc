@@ -5,15 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <nlohmann/json.hpp>
-#include <optional>
 
 #include "backends/local/local_backend.h"
 #include "backends/memory/memory_backend.h"
 #include "backends/s3/s3_backend.h"
 #include "backends/sftp/sftp_backend.h"
-#include "core/units.h"
 
 namespace checkvalve {
 namespace {
@@ -25,57 +21,8 @@ constexpr std::array all_backends = {
     &memory_backend,
 };
 
-const OptionSpec* find_option(const BackendDescriptor& descriptor, std::string_view name) {
-  for (const OptionSpec& spec : descriptor.options)
-    if (spec.name == name) return &spec;
-  return nullptr;
-}
-
-std::optional<std::uint64_t> read_integer(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-std::optional<bool> read_boolean(std::string_view text) {
-  for (std::string_view word : {"yes", "true", "on", "1"})
-    if (text == word) return true;
-  for (std::string_view word : {"no", "false", "off", "0"})
-    if (text == word) return false;
-  return std::nullopt;
-}
-
-std::optional<std::vector<std::string>> read_list(const std::string& text) {
-  if (text.empty()) return std::vector<std::string>{};
-  if (text.front() != '[') return std::vector<std::string>{text};
-  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_array()) return std::nullopt;
-  std::vector<std::string> words;
-  for (const auto& item : json) {
-    if (!item.is_string()) return std::nullopt;
-    words.push_back(item.get<std::string>());
-  }
-  return words;
-}
-
 Failure bad_option(const Endpoint& endpoint, std::string message) {
   return Failure(make_error(ErrorKind::config, "read options of", endpoint.display(), std::move(message)));
-}
-
-// What the value should look like; empty if it can be read.
-std::string wanted_instead(const OptionSpec& spec, const std::string& value) {
-  switch (spec.type) {
-  case OptionType::text:
-  case OptionType::path:
-  case OptionType::secret: return "";
-  case OptionType::integer: return read_integer(value) ? "" : "a whole number";
-  case OptionType::size: return parse_size(value) ? "" : "a size like 64MiB";
-  case OptionType::duration: return parse_duration(value) ? "" : "a duration like 30s";
-  case OptionType::boolean: return read_boolean(value) ? "" : "yes or no";
-  case OptionType::list: return read_list(value) ? "" : "one word or a JSON array of strings";
-  }
-  return "";
 }
 
 std::string known_options(const BackendDescriptor& descriptor, bool secrets) {
@@ -88,7 +35,7 @@ std::string known_options(const BackendDescriptor& descriptor, bool secrets) {
 
 Result<void> check_options(const BackendDescriptor& descriptor, const Endpoint& endpoint) {
   for (const auto& [name, value] : endpoint.options) {
-    const OptionSpec* spec = find_option(descriptor, name);
+    const OptionSpec* spec = find_option(descriptor.options, name);
     if (!spec)
       return bad_option(endpoint, fmt::format("{} has no option '{}'; there are: {}", descriptor.scheme, name,
                                               known_options(descriptor, false)));
@@ -100,7 +47,7 @@ Result<void> check_options(const BackendDescriptor& descriptor, const Endpoint& 
       return bad_option(endpoint, fmt::format("option '{}' is '{}', but must be {}", name, value, wanted));
   }
   for (const auto& [name, secret] : endpoint.secrets) {
-    const OptionSpec* spec = find_option(descriptor, name);
+    const OptionSpec* spec = find_option(descriptor.options, name);
     if (!spec || spec->type != OptionType::secret)
       return bad_option(endpoint, fmt::format("{} takes no secret '{}'; there are: {}", descriptor.scheme, name,
                                               known_options(descriptor, true)));
@@ -140,28 +87,6 @@ Result<std::unique_ptr<Target>> make_target(BackendContext& context, const Endpo
   CV_TRY(const BackendDescriptor* descriptor, backend_of(endpoint));
   return descriptor->make_target(context, endpoint);
 }
-
-std::string OptionReader::text(std::string_view name) const {
-  if (const auto given = endpoint_.options.find(std::string(name)); given != endpoint_.options.end()) return given->second;
-  const OptionSpec* spec = find_option(descriptor_, name);
-  return spec ? std::string(spec->default_value) : std::string();
-}
-
-std::uint64_t OptionReader::number(std::string_view name) const {
-  const OptionSpec* spec = find_option(descriptor_, name);
-  if (spec && spec->type == OptionType::integer) return read_integer(text(name)).value_or(0);
-  const auto size = parse_size(text(name));
-  return size ? *size : 0;
-}
-
-std::chrono::milliseconds OptionReader::duration(std::string_view name) const {
-  const auto duration = parse_duration(text(name));
-  return duration ? *duration : std::chrono::milliseconds(0);
-}
-
-bool OptionReader::boolean(std::string_view name) const { return read_boolean(text(name)).value_or(false); }
-
-std::vector<std::string> OptionReader::list(std::string_view name) const { return read_list(text(name)).value_or(std::vector<std::string>()); }
 
 Secret OptionReader::secret(std::string_view name) const {
   const auto given = endpoint_.secrets.find(std::string(name));

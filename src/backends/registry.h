@@ -14,6 +14,7 @@
 #include "backends/target.h"
 #include "core/async.h"
 #include "core/event.h"
+#include "core/option.h"
 
 namespace checkvalve {
 
@@ -24,15 +25,6 @@ struct BackendContext {
   EventSink& events;   // for RetryEvent and WarningEvent of connections
   std::chrono::milliseconds stall_timeout{60'000}; // an operation that hears nothing for this long fails
   std::chrono::milliseconds connect_timeout{20'000};
-};
-
-enum class OptionType : std::uint8_t { text, integer, size, duration, boolean, path, list, secret };
-
-struct OptionSpec {
-  std::string_view name;
-  OptionType type = OptionType::text;
-  std::string_view default_value; // as a user would write it; empty: none
-  std::string_view help;          // one line
 };
 
 struct BackendDescriptor {
@@ -52,19 +44,14 @@ const BackendDescriptor* find_backend(std::string_view scheme);
 Result<std::unique_ptr<Source>> make_source(BackendContext& context, const Endpoint& endpoint);
 Result<std::unique_ptr<Target>> make_target(BackendContext& context, const Endpoint& endpoint);
 
-// Reads a checked endpoint's options: the given value or the descriptor's default.
-class OptionReader {
+// Reads a checked endpoint's options and secrets.
+class OptionReader : public OptionValues {
 public:
-  OptionReader(const BackendDescriptor& descriptor, const Endpoint& endpoint) : descriptor_(descriptor), endpoint_(endpoint) {}
-  std::string text(std::string_view name) const;
-  std::uint64_t number(std::string_view name) const; // integer or size
-  std::chrono::milliseconds duration(std::string_view name) const;
-  bool boolean(std::string_view name) const;
-  std::vector<std::string> list(std::string_view name) const; // a JSON array of strings, or one word
+  OptionReader(const BackendDescriptor& descriptor, const Endpoint& endpoint)
+      : OptionValues(descriptor.options, endpoint.options), endpoint_(endpoint) {}
   Secret secret(std::string_view name) const;
 
 private:
-  const BackendDescriptor& descriptor_;
   const Endpoint& endpoint_;
 };
 

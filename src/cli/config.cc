@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "backends/registry.h"
+#include "transforms/transform.h"
 
 namespace checkvalve {
 namespace {
@@ -59,6 +60,26 @@ Result<std::string> path_text(const Reading& reading, const std::string& text) {
   return (fs::path(reading.file).parent_path() / text).lexically_normal().string();
 }
 
+// A [[job.NAME.transform]] table as the command line's text: its key `name` and the transform's options.
+std::optional<std::string> transform_text(const toml::table& table) {
+  TransformCall call;
+  for (const auto& [key, node] : table) {
+    auto text = scalar_text(node);
+    if (const toml::array* array = node.as_array()) {
+      nlohmann::json words = nlohmann::json::array();
+      for (const toml::node& element : *array) {
+        if (!element.is_string()) return std::nullopt;
+        words.push_back(element.as_string()->get());
+      }
+      text = words.dump();
+    }
+    if (!text) return std::nullopt;
+    if (key.str() == "name") call.name = *text;
+    else call.options[std::string(key.str())] = *text;
+  }
+  return to_string(call);
+}
+
 Result<std::vector<Assignment>> read_settings(const Reading& reading, const toml::table& table) {
   std::vector<std::string> known;
   for (const Setting& setting : all_settings())
@@ -71,6 +92,7 @@ Result<std::vector<Assignment>> read_settings(const Reading& reading, const toml
     std::vector<Assignment>& assignments = setting->key == "exclude" ? excludes : others;
     auto add = [&](const toml::node& one) {
       auto text = scalar_text(one);
+      if (const toml::table* call = one.as_table(); call && setting->key == "transform") text = transform_text(*call);
       const bool switches = setting->kind == SettingKind::flag || setting->kind == SettingKind::on_off;
       if (!text || switches != one.is_boolean()) return false;
       assignments.push_back({setting, std::move(*text), reading.place(key)});

@@ -69,6 +69,10 @@ Result<std::optional<std::vector<std::string>>> read_files(const Settings& setti
 Result<Job> make_job(const Inputs& inputs, const std::chrono::year_month_day* date) {
   const Settings& settings = inputs.settings;
   Job job = settings.job;
+  if (date) // other braces in options are the transforms' own
+    for (TransformCall& call : job.transforms)
+      for (auto& [name, value] : call.options)
+        for (std::size_t at = 0; (at = value.find("{date}", at)) != value.npos;) value.replace(at, 6, format_date(*date));
   const EndpointInputs endpoint_inputs{inputs.config, inputs.secrets, settings};
   for (const Side side : {Side::source, Side::target}) {
     const std::string& text = side == Side::source ? settings.source : settings.target;

@@ -9,6 +9,7 @@
 
 #include "core/path.h"
 #include "core/units.h"
+#include "transforms/registry.h"
 
 namespace checkvalve {
 namespace {
@@ -65,6 +66,14 @@ Result<void> add_option(std::map<std::string, std::string>& options, std::string
   return {};
 }
 
+Result<void> add_transform(Job& job, std::string_view text) {
+  auto call = parse_transform_call(text);
+  if (!call) return wrong(std::move(call.error().message));
+  if (auto made = make_transform(*call); !made) return wrong(fmt::format("{}: {}", call->name, made.error().message));
+  job.transforms.push_back(std::move(*call));
+  return {};
+}
+
 Result<void> set_preserve(Job& job, std::string_view text) {
   job.preserve_mtime = job.preserve_mode = false;
   if (text == "none") return {};
@@ -101,6 +110,7 @@ constexpr auto on_off = SettingKind::on_off;
 
 constexpr std::string_view selection = "Which files";
 constexpr std::string_view comparing = "What is done with them";
+constexpr std::string_view transforming = "What becomes of their content";
 constexpr std::string_view transfer = "Transfer";
 constexpr std::string_view batches = "Batches";
 constexpr std::string_view endpoints = "Endpoints";
@@ -167,6 +177,10 @@ constexpr Setting table[] = {
      }},
     {"durable", on_off, "", comparing, "make files survive power loss (fsync) where the target can", "true", false,
      true, [](S s, V v) { return store(parse_flag(v), s.job.durable); }},
+
+    {"transform", list, "CALL", transforming,
+     "change files on their way: NAME key=value key='quoted value'; several make a chain (docs/transforms.md)", "", false,
+     true, [](S s, V v) { return add_transform(s.job, v); }},
 
     {"memory", value, "SIZE", transfer, "buffers for file content", "64MiB", true, true,
      [](S s, V v) -> Result<void> {
@@ -257,12 +271,14 @@ const Setting* find_setting(std::string_view key) {
 Result<void> apply_settings(Settings& settings, std::span<const Assignment> assignments) {
   bool rules_replaced = false;
   bool files_replaced = false;
+  bool transforms_replaced = false;
   for (const auto& [setting, text, place] : assignments) {
     if (is_rule(*setting) && !std::exchange(rules_replaced, true)) settings.job.selection.rules.clear();
     if ((setting->key == "file" || setting->key == "files_from") && !std::exchange(files_replaced, true)) {
       settings.files.clear();
       settings.files_from.clear();
     }
+    if (setting->key == "transform" && !std::exchange(transforms_replaced, true)) settings.job.transforms.clear();
     if (auto ok = setting->apply(settings, text); !ok)
       return Failure(config_error(place, std::move(ok.error().message)));
   }

@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::size_t comparisons_in_flight = 16; // of content
 constexpr std::size_t reads_ahead = 8;            // chunks of one file, while its content is compared
-constexpr std::size_t memory_page = 2'000;        // published records fetched at once
 
 std::int64_t floor_to(std::int64_t value, std::int64_t step) {
   std::int64_t rest = value % step;
@@ -19,140 +18,118 @@ std::int64_t floor_to(std::int64_t value, std::int64_t step) {
   return value - rest;
 }
 
-// The published records of a pair, in the order of their paths, a page at a time.
-class Memory {
-public:
-  Memory(Engine& engine, std::string pair) : engine_(engine), pair_(std::move(pair)) {}
-
-  // The record of exactly this path, or null. Paths must be asked for in ascending order.
-  Task<Result<const PublishedRecord*>> find(const std::string& path) {
-    while (true) {
-      while (position_ < page_.size() && page_[position_].path < path) ++position_;
-      if (position_ < page_.size()) co_return page_[position_].path == path ? &page_[position_] : nullptr;
-      if (at_end_) co_return nullptr;
-      CV_CO_CHECK(co_await fetch());
-    }
-  }
-
-private:
-  Task<Result<void>> fetch() {
-    const std::string after = page_.empty() ? "" : page_.back().path;
-    StateStore& store = engine_.store;
-    auto page = co_await engine_.state_thread.run(
-        [&store, pair = pair_, after] { return store.published(pair, after, memory_page); });
-    if (!page) co_return Failure(page.error());
-    page_ = std::move(*page);
-    position_ = 0;
-    at_end_ = page_.size() < memory_page;
-    co_return Result<void>();
-  }
-
-  Engine& engine_;
-  std::string pair_;
-  std::vector<PublishedRecord> page_;
-  std::size_t position_ = 0;
-  bool at_end_ = false;
-};
-
 class Comparison {
 public:
-  Comparison(Engine& engine, const Job& job, Ends& ends, Walk& walk, CompareSink& sink)
-      : engine_(engine), job_(job), ends_(ends), walk_(walk), sink_(sink), memory_(engine, pair_of(job)),
+  Comparison(Engine& engine, const Job& job, const Chain& chain, Ends& ends, Walk& walk, CompareSink& sink)
+      : engine_(engine), job_(job), ends_(ends), walk_(walk), sink_(sink), source_(engine, job, chain, walk),
         use_memory_(needs_memory(job, ends.target->capabilities())),
         precision_ns_(std::max(ends.source->capabilities().mtime_precision_ns,
                                ends.target->capabilities().mtime_precision_ns)) {}
 
   Task<Result<void>> run() {
-    CV_CO_CHECK(walk_.source.advance());
-    CV_CO_CHECK(walk_.target.advance());
-    while (const Entry* wanted = walk_.source.present()) {
-      if (engine_.stop.requested()) fatal_ = engine_.stop.reason();
-      if (fatal_) break;
-      while (walk_.target.present() && walk_.target.present()->path < wanted->path) CV_CO_CHECK(walk_.target.advance());
-      const Entry* there = walk_.target.present();
-      if (there && there->path != wanted->path) there = nullptr;
-      if (auto decided = co_await decide(*wanted, there); !decided) fatal_ = decided.error();
-      CV_CO_CHECK(walk_.source.advance());
-    }
+    const Result<void> merged = co_await merge();
     co_await contents_.join();
     if (fatal_) co_return Failure(*fatal_);
-    co_return Result<void>();
+    co_return merged;
   }
 
 private:
-  Task<Result<void>> decide(const Entry& wanted, const Entry* there) {
-    if (auto ok = ends_.target->accepts(wanted.path); !ok) {
-      sink_.failure(ok.error(), wanted.path);
+  Task<Result<void>> merge() {
+    CV_CO_CHECK(co_await source_.begin());
+    CV_CO_CHECK(walk_.target.advance());
+    while (const Wanted* wanted = source_.present()) {
+      if (engine_.stop.requested()) co_return Failure(engine_.stop.reason());
+      if (fatal_) break;
+      const std::string& name = wanted->target_path;
+      while (walk_.target.present() && walk_.target.present()->path < name) CV_CO_CHECK(walk_.target.advance());
+      const Entry* there = walk_.target.present();
+      if (there && there->path != name) there = nullptr;
+      CV_CO_CHECK(co_await decide(*wanted, there));
+      CV_CO_CHECK(co_await source_.advance());
+    }
+    co_return Result<void>();
+  }
+
+  Task<Result<void>> decide(const Wanted& wanted, const Entry* there) {
+    const Entry& entry = wanted.entry;
+    if (wanted.refused) {
+      sink_.failure(*wanted.refused, entry.path);
       co_return Result<void>();
     }
-    if (wanted.type == EntryType::directory) {
+    if (auto ok = ends_.target->accepts(wanted.target_path); !ok) {
+      sink_.failure(ok.error(), entry.path);
+      co_return Result<void>();
+    }
+    if (entry.type == EntryType::directory) {
       if (there && there->type == EntryType::directory) co_return Result<void>();
       if (there) co_return conflict_of_types(wanted, ErrorKind::exists, "the target has a file of this name");
-      co_return sink_.move({wanted, FileAction::directory, false});
+      co_return sink_.move({entry, wanted.target_path, FileAction::directory, false});
     }
-    const FileAction action = wanted.type == EntryType::symlink ? FileAction::link : FileAction::copy;
-    if (!there) co_return sink_.move({wanted, action, false});
+    const FileAction action = entry.type == EntryType::symlink ? FileAction::link : FileAction::copy;
+    if (!there) co_return sink_.move({entry, wanted.target_path, action, false});
     if (there->type == EntryType::directory)
       co_return conflict_of_types(wanted, ErrorKind::is_a_directory, "the target has a directory of this name");
-    if (there->type != wanted.type) co_return changed(wanted, action);
+    if (there->type != entry.type) co_return changed(wanted, action);
 
-    bool same = wanted.size_bytes == there->size_bytes;
+    bool same = entry.size_bytes == there->size_bytes;
     if (action == FileAction::link || (job_.checksum && same)) {
       co_await content_slots_.acquire();
       contents_.start(compare_content(wanted, *there, action));
       co_return Result<void>();
     }
-    if (use_memory_) {
-      CV_CO_TRY(const PublishedRecord* record, co_await memory_.find(wanted.path));
-      same = record && record->size_bytes == wanted.size_bytes && record->mtime_ns == wanted.mtime_ns &&
-             record->etag == wanted.etag && record->target_bytes == there->size_bytes;
-    } else if (wanted.mtime_ns && there->mtime_ns) {
-      same = same && same_mtime(*wanted.mtime_ns, *there->mtime_ns, precision_ns_);
-    }
+    if (use_memory_)
+      same = wanted.published_before && wanted.published_bytes == there->size_bytes;
+    else if (wanted.published_otherwise)
+      same = false;
+    else if (entry.mtime_ns && there->mtime_ns)
+      same = same && same_mtime(*entry.mtime_ns, *there->mtime_ns, precision_ns_);
     if (!same) co_return changed(wanted, action);
-    sink_.up_to_date(wanted);
+    sink_.up_to_date(entry);
     co_return Result<void>();
   }
 
-  Result<void> conflict_of_types(const Entry& wanted, ErrorKind kind, std::string why) {
-    sink_.failure(make_error(kind, "plan", escape_bytes(wanted.path), why + ": move it away, or exclude the source's"),
-                  wanted.path);
+  Result<void> conflict_of_types(const Wanted& wanted, ErrorKind kind, std::string why) {
+    sink_.failure(make_error(kind, "plan", escape_bytes(wanted.target_path),
+                             why + ": move it away, or exclude the source's"),
+                  wanted.entry.path);
     return {};
   }
 
-  Result<void> changed(const Entry& wanted, FileAction action) {
+  Result<void> changed(const Wanted& wanted, FileAction action) {
+    const std::string& path = wanted.entry.path;
     if (job_.on_conflict == OnConflict::skip) {
-      sink_.conflict_skipped(wanted);
+      sink_.conflict_skipped(wanted.entry);
       return {};
     }
     if (job_.on_conflict == OnConflict::fail) {
-      sink_.failure(make_error(ErrorKind::exists, "plan", escape_bytes(wanted.path),
+      sink_.failure(make_error(ErrorKind::exists, "plan", escape_bytes(wanted.target_path),
                                "exists at the target with other content (--on-conflict fail)"),
-                    wanted.path);
+                    path);
       return {};
     }
     if (!ends_.target->capabilities().atomic_replace && !job_.overwrite_non_atomic) {
-      sink_.failure(make_error(ErrorKind::unsupported, "plan", escape_bytes(wanted.path),
+      sink_.failure(make_error(ErrorKind::unsupported, "plan", escape_bytes(wanted.target_path),
                                "the target can't replace a file in one step; --overwrite non-atomic allows a moment "
                                "in which the old file is gone and the new one not there yet"),
-                    wanted.path);
+                    path);
       return {};
     }
-    return sink_.move({wanted, action, true});
+    return sink_.move({wanted.entry, wanted.target_path, action, true});
   }
 
-  Task<void> compare_content(Entry wanted, Entry there, FileAction action) {
+  Task<void> compare_content(Wanted wanted, Entry there, FileAction action) {
+    const Entry& entry = wanted.entry;
     Result<bool> same = false;
     if (action == FileAction::link)
-      same = co_await same_link(wanted.path);
+      same = co_await same_link(entry.path);
     else
-      same = co_await same_content(wanted, there);
+      same = co_await same_content(entry, there);
     if (!same && same.error().kind == ErrorKind::connection) {
       fatal_ = same.error();
     } else if (!same) {
-      sink_.failure(same.error(), wanted.path);
+      sink_.failure(same.error(), entry.path);
     } else if (*same) {
-      sink_.up_to_date(wanted);
+      sink_.up_to_date(entry);
     } else if (auto moved = changed(wanted, action); !moved) {
       fatal_ = moved.error();
     }
@@ -183,7 +160,7 @@ private:
   Ends& ends_;
   Walk& walk_;
   CompareSink& sink_;
-  Memory memory_;
+  SourceSide source_;
   const bool use_memory_;
   const std::int64_t precision_ns_;
   Semaphore content_slots_{comparisons_in_flight};
@@ -193,16 +170,20 @@ private:
 
 } // namespace
 
-std::string pair_of(const Job& job) { return job.source.display() + "\n" + job.target.display(); }
-
-bool needs_memory(const Job& job, const Capabilities& target) { return !job.preserve_mtime || !target.keeps_mtime; }
+Result<void> check_comparable(const Job& job) {
+  if (!job.checksum || job.transforms.empty()) return {};
+  return Failure(make_error(ErrorKind::config, "compare", job.target.display(),
+                            "--checksum can't compare content that transforms change: without it, what was published is "
+                            "told by the source's size and mtime and by the transforms"));
+}
 
 bool same_mtime(std::int64_t a_ns, std::int64_t b_ns, std::int64_t precision_ns) {
   return floor_to(a_ns, precision_ns) == floor_to(b_ns, precision_ns);
 }
 
-Task<Result<void>> compare_sides(Engine& engine, const Job& job, Ends& ends, Walk& walk, CompareSink& sink) {
-  Comparison comparison(engine, job, ends, walk, sink);
+Task<Result<void>> compare_sides(Engine& engine, const Job& job, const Chain& chain, Ends& ends, Walk& walk,
+                                 CompareSink& sink) {
+  Comparison comparison(engine, job, chain, ends, walk, sink);
   co_return co_await comparison.run();
 }
 

@@ -9,14 +9,15 @@
 #include "core/result.h"
 #include "core/task.h"
 #include "sync/engine.h"
+#include "sync/source_side.h"
 #include "sync/walk.h"
 
 namespace checkvalve {
 
-
 // One entry that must be moved.
 struct ToMove {
-  Entry entry; // as the source has it
+  Entry entry;             // as the source has it
+  std::string target_path; // the name that it gets
   FileAction action = FileAction::copy;
   bool replaces = false; // the target has a file of this name with other content
 };
@@ -31,14 +32,13 @@ public:
   virtual void failure(Error error, const std::string& path) = 0;
 };
 
-// The name under which the state keeps what was published from this source to this target.
-std::string pair_of(const Job& job);
-// Whether the target can't show by itself that a file is up to date, so that the state must remember it.
-bool needs_memory(const Job& job, const Capabilities& target);
-
 // Merges the two sorted sides. Size and mtime decide; content with job.checksum; the state's memory where the target
-// keeps no mtimes.
-Task<Result<void>> compare_sides(Engine& engine, const Job& job, Ends& ends, Walk& walk, CompareSink& sink);
+// keeps no mtimes or transforms change the content.
+Task<Result<void>> compare_sides(Engine& engine, const Job& job, const Chain& chain, Ends& ends, Walk& walk,
+                                 CompareSink& sink);
+
+// Whether the job's way of comparing fits its transforms. Kind config.
+Result<void> check_comparable(const Job& job);
 
 // Whether two mtimes are the same at the coarser of the two precisions.
 bool same_mtime(std::int64_t a_ns, std::int64_t b_ns, std::int64_t precision_ns);

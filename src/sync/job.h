@@ -11,6 +11,7 @@
 #include "backends/endpoint.h"
 #include "core/result.h"
 #include "sync/selection.h"
+#include "transforms/transform.h"
 
 namespace checkvalve {
 
@@ -30,6 +31,7 @@ struct Job {
   Endpoint source;
   Endpoint target;
   Selection selection;
+  std::vector<TransformCall> transforms; // in the order in which a file goes through them
   Batching batching;
   OnConflict on_conflict = OnConflict::overwrite;
   bool overwrite_non_atomic = false; // allow Replace::allow_gap where the target has no atomic replace

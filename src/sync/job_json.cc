@@ -62,6 +62,26 @@ Selection selection_from(const Json& json) {
   return selection;
 }
 
+Json transforms_to(const std::vector<TransformCall>& transforms) {
+  Json json = Json::array();
+  for (const TransformCall& call : transforms) {
+    Json options = Json::object();
+    for (const auto& [name, value] : call.options) options[name] = escape_bytes(value);
+    json.push_back({{"name", call.name}, {"options", options}});
+  }
+  return json;
+}
+
+std::vector<TransformCall> transforms_from(const Json& json) {
+  std::vector<TransformCall> transforms;
+  for (const Json& item : json) {
+    TransformCall& call = transforms.emplace_back();
+    call.name = item.at("name").get<std::string>();
+    for (const auto& [name, value] : item.at("options").items()) call.options[name] = unescape(value);
+  }
+  return transforms;
+}
+
 std::chrono::milliseconds milliseconds_from(const Json& json) { return std::chrono::milliseconds(json.get<std::int64_t>()); }
 
 } // namespace
@@ -72,6 +92,7 @@ std::string job_to_json(const Job& job) {
       {"source", endpoint_to(job.source)},
       {"target", endpoint_to(job.target)},
       {"selection", selection_to(job.selection)},
+      {"transforms", transforms_to(job.transforms)},
       {"batching",
        {{"max_files", job.batching.max_files},
         {"max_bytes", job.batching.max_bytes},
@@ -104,6 +125,7 @@ Result<Job> job_from_json(const std::string& text) {
     job.source = endpoint_from(json.at("source"));
     job.target = endpoint_from(json.at("target"));
     job.selection = selection_from(json.at("selection"));
+    job.transforms = transforms_from(json.at("transforms"));
     const Json& batching = json.at("batching");
     job.batching.max_files = batching.at("max_files").get<std::uint64_t>();
     job.batching.max_bytes = batching.at("max_bytes").get<std::uint64_t>();

@@ -1,6 +1,7 @@
 // Planning: list both sides, compare, cut into batches, write the plan.
 #include <fmt/format.h>
 
+#include <cstring>
 #include <map>
 
 #include "core/units.h"
@@ -31,9 +32,14 @@ public:
   PlanDraft(Engine& engine, Summary& summary) : engine_(engine), summary_(summary) {}
 
   Result<void> move(ToMove item) override {
-    std::string payload(2, '\0');
+    // Action, replaces, length of the target's name (4 bytes; 0: the same as the source's), that name, the entry.
+    std::string payload(6, '\0');
     payload[0] = static_cast<char>(item.action);
     payload[1] = static_cast<char>(item.replaces);
+    if (item.target_path == item.entry.path) item.target_path.clear();
+    const auto length = static_cast<std::uint32_t>(item.target_path.size());
+    std::memcpy(payload.data() + 2, &length, 4);
+    payload += item.target_path;
     payload += encode_entry(item.entry);
     ++summary_.files_planned;
     summary_.bytes_planned += bytes_of(item.action, item.entry.size_bytes);
@@ -66,13 +72,16 @@ public:
       std::string_view payload;
       CV_TRY(const bool more, spool_.next(key, payload));
       if (!more) break;
-      const Entry entry = decode_entry(key.substr(8), payload.substr(2));
+      std::uint32_t length = 0;
+      std::memcpy(&length, payload.data() + 2, 4);
+      const Entry entry = decode_entry(key.substr(8), payload.substr(6 + length));
       PlannedFile row;
       row.number = ++rows_;
       row.action = static_cast<FileAction>(payload[0]);
       row.replaces = payload[1] != 0;
       row.batch = balancer_->place(bytes_of(row.action, entry.size_bytes));
       row.path = entry.path;
+      row.target_path = payload.substr(6, length);
       row.size_bytes = bytes_of(row.action, entry.size_bytes);
       row.mtime_ns = entry.mtime_ns;
       row.mode = entry.mode;
@@ -101,7 +110,7 @@ Result<void> check_job(const Job& job, const Ends& ends) {
   if (job.links == LinkPolicy::copy && !target.symlinks)
     return Failure(make_error(ErrorKind::config, "copy links to", job.target.display(),
                               "this target has no symbolic links: use --links follow or skip"));
-  return {};
+  return check_comparable(job);
 }
 
 // Temporaries of plans that this state knows and on which nobody works are removed; others are left to `sweep`.
@@ -141,10 +150,11 @@ Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draf
 
 Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool dry_run) {
   CV_CO_CHECK(check_job(job, ends));
+  CV_CO_TRY(const Chain chain, Chain::make(job.transforms));
   Summary summary;
   PlanDraft draft(engine, summary);
   Walk walk;
-  CV_CO_CHECK(co_await walk_both(engine, job, ends, walk));
+  CV_CO_CHECK(co_await walk_both(engine, job, chain, ends, walk));
   for (PathFailure& failed : walk.failures) draft.failure(std::move(failed.error), failed.path);
   if (walk.special_files != 0)
     engine.events.emit(WarningEvent{fmt::format("{} special files (sockets, devices, pipes) are not copied", walk.special_files)});
@@ -152,7 +162,7 @@ Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool
     engine.events.emit(WarningEvent{
         fmt::format("{} symbolic links are skipped (--links follow or copy takes them)", walk.skipped_links)});
   if (!dry_run) CV_CO_CHECK(co_await remove_dead_leftovers(engine, ends, walk.leftovers));
-  CV_CO_CHECK(co_await compare_sides(engine, job, ends, walk, draft));
+  CV_CO_CHECK(co_await compare_sides(engine, job, chain, ends, walk, draft));
   CV_CO_CHECK(draft.begin_reading(job.batching));
 
   summary.plan = random_plan_id();

@@ -25,16 +25,17 @@ constexpr milliseconds stop_grace{5'000}; // for removing temporaries after a st
 
 class Run {
 public:
-  Run(Engine& engine, const Job& job, std::string plan, Ends& ends, RunOptions options)
-      : engine_(engine), job_(job), plan_(std::move(plan)), ends_(ends), options_(std::move(options)),
+  Run(Engine& engine, const Job& job, Chain chain, std::string plan, Ends& ends, RunOptions options)
+      : engine_(engine), job_(job), chain_(std::move(chain)), plan_(std::move(plan)), ends_(ends), options_(std::move(options)),
         admission_(std::min(ends.source->capabilities().files_in_flight, ends.target->capabilities().files_in_flight),
                    job.memory_bytes),
-        directories_(*ends.target), scope_{engine, job, ends, directories_}, watch_(engine.loop) {
+        directories_(*ends.target), scope_{engine, job, chain_, ends, directories_}, watch_(engine.loop) {
     summary_.plan = plan_;
   }
 
   Task<Result<Summary>> run() {
     CV_CO_TRY(const std::vector<BatchRecord> batches, co_await wanted_batches());
+    CV_CO_TRY(remembers_, co_await keeps_memory(engine_, job_, ends_.target->capabilities()));
     TaskGroup watching;
     watching.start(cut_after_grace());
     TaskGroup group;
@@ -116,7 +117,7 @@ private:
 
   Task<void> work_on(const BatchRecord& batch, Lease lease) {
     std::optional<StateStore::Remember> remember;
-    if (needs_memory(job_, ends_.target->capabilities())) remember.emplace(pair_of(job_), "");
+    if (remembers_) remember.emplace(pair_of(job_), chain_.digest());
     LeaseKeeper keeper(engine_, std::move(lease), job_.lease_ttl, std::move(remember));
     keeper.start();
     engine_.events.emit(BatchEvent{batch.number, "started", "", batch.files, batch.bytes});
@@ -159,7 +160,7 @@ private:
     case FileState::committed:
       ++summary_.files_copied;
       summary_.bytes_copied += outcome.bytes;
-      engine_.events.emit(FilePublishedEvent{path, outcome.bytes, outcome.digest, outcome.attempts});
+      engine_.events.emit(FilePublishedEvent{path, outcome.bytes, outcome.target_digest, outcome.attempts});
       break;
     case FileState::skipped:
       ++summary_.files_skipped;
@@ -188,6 +189,7 @@ private:
 
   Engine& engine_;
   const Job& job_;
+  const Chain chain_;
   const std::string plan_;
   Ends& ends_;
   const RunOptions options_;
@@ -197,13 +199,15 @@ private:
   Semaphore batch_slots_{batches_at_once};
   Summary summary_;
   Timer watch_;
+  bool remembers_ = false; // what is published is recorded for later comparisons
   bool finished_ = false;
 };
 
 } // namespace
 
 Task<Result<Summary>> run_plan(Engine& engine, const Job& job, const std::string& plan, Ends& ends, RunOptions options) {
-  Run run(engine, job, plan, ends, std::move(options));
+  CV_CO_TRY(Chain chain, Chain::make(job.transforms));
+  Run run(engine, job, std::move(chain), plan, ends, std::move(options));
   co_return co_await run.run();
 }
 

@@ -7,6 +7,7 @@
 #include "core/units.h"
 #include "sync/compare.h"
 #include "sync/pump.h"
+#include "sync/transformed_upload.h"
 
 namespace checkvalve {
 namespace {
@@ -30,11 +31,17 @@ bool same_version(const Entry& now, const Entry& before) {
          now.etag == before.etag;
 }
 
+// What is left of a file's share of memory for bytes on their way.
+std::uint64_t without_transforms(const TransferScope& scope, std::uint64_t bytes, std::uint64_t size_bytes) {
+  const std::uint64_t taken = scope.chain.memory_bytes(size_bytes);
+  return bytes > taken ? bytes - taken : 0;
+}
+
 // One file's way through its attempts.
 class Transfer {
 public:
   Transfer(TransferScope& scope, const LeaseKeeper& keeper, PlannedFile file, std::uint64_t window_bytes)
-      : scope_(scope), keeper_(keeper), file_(std::move(file)), window_bytes_(window_bytes),
+      : scope_(scope), keeper_(keeper), file_(std::move(file)), window_bytes_(without_transforms(scope, window_bytes, file_.size_bytes)),
         name_(file_.target_path.empty() ? file_.path : file_.target_path),
         temporary_{keeper.lease().plan, keeper.lease().generation, keeper.lease().nonce, file_.number} {
     expected_.path = file_.path;
@@ -80,6 +87,9 @@ private:
   Task<bool> finished_before() {
     const Lease& lease = keeper_.lease();
     (void)co_await target().discard(name_, {lease.plan, lease.previous_generation, lease.previous_nonce, file_.number});
+    for (std::size_t i = 0; i < scope_.chain.side_suffixes().size(); ++i)
+      (void)co_await target().discard(
+          name_, side_temporary({lease.plan, lease.previous_generation, lease.previous_nonce, file_.number}, i));
     // With checksum, equal size and mtime prove nothing.
     if (file_.action != FileAction::copy || scope_.job.checksum) co_return false;
     co_return co_await already_published();
@@ -108,12 +118,15 @@ private:
     }
     auto opening = start(source().open(expected_));
     const CommitOptions later = commit_options();
-    auto upload = co_await target().begin(name_, {temporary_, expected_.size_bytes, later.mtime_ns, later.mode});
+    std::optional<std::uint64_t> upload_size;
+    if (scope_.chain.keeps_size()) upload_size = expected_.size_bytes;
+    auto upload = co_await target().begin(name_, {temporary_, upload_size, later.mtime_ns, later.mode});
     auto reader = co_await opening.get();
     if (!reader || !upload) {
       if (upload) (void)co_await (*upload)->abort();
       co_return Failure(!reader ? reader.error() : upload.error());
     }
+    if (!scope_.chain.empty()) co_return co_await copy_transformed(**reader, std::move(*upload));
     auto copied = co_await copy(**reader, **upload);
     if (!copied) (void)co_await (*upload)->abort(); // what it can't remove now, the next run or a sweep will
     co_return copied;
@@ -123,21 +136,52 @@ private:
     const std::uint32_t chunk =
         std::min(source().capabilities().chunk_bytes, target().capabilities().chunk_bytes);
     Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk}, scope_.engine.stop);
+    CV_CO_CHECK(co_await pump_through(pump));
+    auto published = co_await upload.commit(commit_options());
+    if (!published && published.error().kind == ErrorKind::exists) co_return co_await existing_name();
+    if (!published) co_return Failure(published.error());
+    co_return co_await conclude(pump.digest(), pump.digest(), expected_.size_bytes, *published);
+  }
+
+  Task<Result<void>> copy_transformed(Reader& reader, std::unique_ptr<Upload> inner) {
+    const std::uint64_t half = window_bytes_ / 2; // for what is read, and for what is written
+    TransformedUpload upload(scope_.chain, {file_.path, name_, expected_.size_bytes}, std::move(inner), temporary_,
+                             target(), scope_.engine.workers, half);
+    Pump pump(reader, upload, {expected_.size_bytes, half, source().capabilities().chunk_bytes}, scope_.engine.stop);
+    auto moved = co_await pump_through(pump);
+    if (moved) {
+      auto published = co_await upload.commit(commit_options());
+      if (published)
+        co_return co_await conclude(pump.digest(), upload.written_digest(), upload.written_bytes(), *published);
+      moved = Failure(published.error());
+    }
+    (void)co_await upload.abort();
+    if (moved.error().kind == ErrorKind::exists) co_return co_await existing_name();
+    if (moved.error().kind == ErrorKind::transform) {
+      // What a transform could not understand may be half of two versions of the file.
+      const auto now = co_await reader.stat();
+      if (now && !same_version(*now, expected_)) co_return unchanged(now);
+    }
+    co_return moved;
+  }
+
+  Task<Result<void>> pump_through(Pump& pump) {
     if (expected_.size_bytes >= progress_from_bytes)
       pump.on_progress([this](std::uint64_t done) { tell_progress(done); });
     CV_CO_CHECK(co_await pump.run());
     CV_CO_CHECK(unchanged(pump.source_after()));
     if (!keeper_.holds())
       co_return Failure(make_error(ErrorKind::lease, "publish", escape_bytes(name_), "another worker has taken the batch over"));
-    auto published = co_await upload.commit(commit_options());
-    if (!published && published.error().kind == ErrorKind::exists) co_return co_await existing_name();
-    if (!published) co_return Failure(published.error());
-    if (scope_.job.verify == VerifyMode::readback) CV_CO_CHECK(co_await read_back(pump.digest()));
+    co_return Result<void>();
+  }
+
+  Task<Result<void>> conclude(std::string digest, std::string target_digest, std::uint64_t bytes, Published published) {
+    if (scope_.job.verify == VerifyMode::readback) CV_CO_CHECK(co_await read_back(target_digest, bytes));
     outcome_.state = FileState::committed;
-    outcome_.bytes = expected_.size_bytes;
-    outcome_.digest = pump.digest();
-    outcome_.target_digest = outcome_.digest;
-    outcome_.method = published->method;
+    outcome_.bytes = bytes;
+    outcome_.digest = std::move(digest);
+    outcome_.target_digest = std::move(target_digest);
+    outcome_.method = std::move(published.method);
     remember_source(expected_);
     co_return Result<void>();
   }
@@ -177,10 +221,10 @@ private:
     co_return Result<void>();
   }
 
-  Task<Result<void>> read_back(const std::string& digest) {
+  Task<Result<void>> read_back(const std::string& digest, std::uint64_t bytes) {
     Entry there;
     there.path = name_;
-    there.size_bytes = expected_.size_bytes;
+    there.size_bytes = bytes;
     std::uint64_t read_bytes = 0;
     CV_CO_TRY(const std::string found, co_await content_digest(*scope_.ends.readback, there, read_bytes));
     if (found == digest) co_return Result<void>();
@@ -262,7 +306,8 @@ std::uint64_t window_for(const TransferScope& scope, std::uint64_t size_bytes) {
   constexpr std::uint64_t least = 4 * 1024; // what even an empty file costs in packets and bookkeeping
   const std::uint64_t useful = std::max(scope.ends.source->capabilities().window_bytes,
                                         scope.ends.target->capabilities().window_bytes);
-  return std::clamp(size_bytes, least, std::max(useful, least));
+  const std::uint64_t window = std::clamp(size_bytes, least, std::max(useful, least));
+  return scope.chain.empty() ? window : 2 * window + scope.chain.memory_bytes(size_bytes);
 }
 
 Task<FileOutcome> transfer_file(TransferScope& scope, const LeaseKeeper& keeper, PlannedFile file,

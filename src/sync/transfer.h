@@ -6,6 +6,7 @@
 #include "sync/directories.h"
 #include "sync/engine.h"
 #include "sync/lease_keeper.h"
+#include "transforms/chain.h"
 
 namespace checkvalve {
 
@@ -13,11 +14,12 @@ namespace checkvalve {
 struct TransferScope {
   Engine& engine;
   const Job& job;
+  const Chain& chain;
   Ends& ends;
   DirectoryMaker& directories;
 };
 
-// Bytes of buffers that a file of this size needs to go at full speed.
+// Bytes of buffers, and of transforms at work, that a file of this size needs to go at full speed.
 std::uint64_t window_for(const TransferScope& scope, std::uint64_t size_bytes);
 
 // Does what the plan says of this file; all failures are in the outcome. An outcome of state `planned` means that the

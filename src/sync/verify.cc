@@ -15,45 +15,55 @@ constexpr std::size_t contents_in_flight = 16;
 
 class Verification {
 public:
-  Verification(Engine& engine, const Job& job, Ends& ends)
-      : engine_(engine), job_(job), ends_(ends),
+  Verification(Engine& engine, const Job& job, Chain chain, Ends& ends)
+      : engine_(engine), job_(job), chain_(std::move(chain)), ends_(ends), source_(engine, job, chain_, walk_),
         precision_ns_(std::max(ends.source->capabilities().mtime_precision_ns,
                                ends.target->capabilities().mtime_precision_ns)) {}
 
   Task<Result<VerifyReport>> run() {
-    Walk walk;
-    CV_CO_CHECK(co_await walk_both(engine_, job_, ends_, walk));
-    for (const PathFailure& failed : walk.failures) differ(failed.path, "unreadable", failed.error.text());
-    CV_CO_CHECK(walk.source.advance());
-    CV_CO_CHECK(walk.target.advance());
-    while (walk.source.present() || walk.target.present()) {
-      if (engine_.stop.requested()) break;
-      const Entry* here = walk.source.present();
-      const Entry* there = walk.target.present();
-      if (here && (!there || here->path < there->path)) {
-        differ(here->path, "missing", "is not at the target");
-        CV_CO_CHECK(walk.source.advance());
-      } else if (!here || there->path < here->path) {
-        if (there->type == EntryType::file && job_.selection.takes_name(there->path)) ++report_.files_extra;
-        CV_CO_CHECK(walk.target.advance());
-      } else {
-        co_await compare(*here, *there);
-        CV_CO_CHECK(walk.source.advance());
-        CV_CO_CHECK(walk.target.advance());
-      }
-    }
+    const Result<void> merged = co_await merge();
     co_await contents_.join();
-    if (engine_.stop.requested()) co_return Failure(engine_.stop.reason());
+    if (!merged) co_return Failure(merged.error());
     co_return report_;
   }
 
 private:
-  Task<void> compare(const Entry& here, const Entry& there) {
+  Task<Result<void>> merge() {
+    CV_CO_CHECK(co_await walk_both(engine_, job_, chain_, ends_, walk_));
+    for (const PathFailure& failed : walk_.failures) differ(failed.path, "unreadable", failed.error.text());
+    CV_CO_CHECK(co_await source_.begin());
+    CV_CO_CHECK(walk_.target.advance());
+    while (source_.present() || walk_.target.present()) {
+      if (engine_.stop.requested()) co_return Failure(engine_.stop.reason());
+      const Wanted* here = source_.present();
+      const Entry* there = walk_.target.present();
+      if (here && here->refused) {
+        differ(here->entry.path, "unreadable", here->refused->message);
+        CV_CO_CHECK(co_await source_.advance());
+      } else if (here && (!there || here->target_path < there->path)) {
+        differ(here->entry.path, "missing", "is not at the target");
+        CV_CO_CHECK(co_await source_.advance());
+      } else if (!here || there->path < here->target_path) {
+        if (there->type == EntryType::file && job_.selection.takes_name(there->path)) ++report_.files_extra;
+        CV_CO_CHECK(walk_.target.advance());
+      } else {
+        co_await compare(*here, *there);
+        CV_CO_CHECK(co_await source_.advance());
+        CV_CO_CHECK(walk_.target.advance());
+      }
+    }
+    co_return Result<void>();
+  }
+
+  Task<void> compare(const Wanted& wanted, const Entry& there) {
+    const Entry& here = wanted.entry;
     ++report_.files_compared;
     if (here.type != there.type) {
       differ(here.path, "type", "is of another type at the target");
     } else if (here.type != EntryType::file) {
       co_return;
+    } else if (!chain_.empty()) {
+      compare_transformed(wanted, there);
     } else if (here.size_bytes != there.size_bytes) {
       differ(here.path, "size", fmt::format("{} bytes at the source, {} at the target", here.size_bytes, there.size_bytes));
     } else if (job_.checksum) {
@@ -65,6 +75,15 @@ private:
              fmt::format("{} at the source, {} at the target", format_time(*here.mtime_ns / 1'000'000),
                          format_time(*there.mtime_ns / 1'000'000)));
     }
+  }
+
+  // The state tells what the source became; without it nothing can be said of the content.
+  void compare_transformed(const Wanted& wanted, const Entry& there) {
+    if (!wanted.published_before)
+      differ(wanted.entry.path, "content", "the state has no record that this version was published through these transforms");
+    else if (wanted.published_bytes != there.size_bytes)
+      differ(wanted.entry.path, "size", fmt::format("{} bytes were published, {} are at the target", wanted.published_bytes,
+                                                    there.size_bytes));
   }
 
   Task<void> compare_content(Entry here, Entry there) {
@@ -92,7 +111,10 @@ private:
 
   Engine& engine_;
   const Job& job_;
+  const Chain chain_;
   Ends& ends_;
+  Walk walk_;
+  SourceSide source_;
   const std::int64_t precision_ns_;
   VerifyReport report_;
   Semaphore slots_{contents_in_flight};
@@ -102,7 +124,9 @@ private:
 } // namespace
 
 Task<Result<VerifyReport>> verify_ends(Engine& engine, const Job& job, Ends& ends) {
-  Verification verification(engine, job, ends);
+  CV_CO_CHECK(check_comparable(job));
+  CV_CO_TRY(Chain chain, Chain::make(job.transforms));
+  Verification verification(engine, job, std::move(chain), ends);
   co_return co_await verification.run();
 }
 

@@ -34,8 +34,8 @@ bool is_within(std::string_view path, std::string_view directory) {
 
 class Walker {
 public:
-  Walker(Engine& engine, const Job& job, Ends& ends, Walk& walk)
-      : engine_(engine), job_(job), ends_(ends), walk_(walk), now_ms_(now_ms()) {}
+  Walker(Engine& engine, const Job& job, const Chain& chain, Ends& ends, Walk& walk)
+      : engine_(engine), job_(job), chain_(chain), ends_(ends), walk_(walk), now_ms_(now_ms()) {}
 
   Task<Result<void>> directories() {
     PendingDirectory root;
@@ -250,7 +250,8 @@ private:
       slots.release();
       co_return;
     }
-    auto at_target = start(ends_.target->stat(path, false));
+    const std::string name = chain_.renamed(path).value_or(path); // a bad name is refused by the comparison
+    auto at_target = start(ends_.target->stat(name, false));
     auto entry = co_await ends_.source->stat(path, true);
     auto there = co_await at_target.get();
     if (!entry) {
@@ -264,7 +265,7 @@ private:
       entry->path = path;
       if (job_.selection.takes(*entry, now_ms_)) keep(*entry);
       if (there) {
-        there->path = path;
+        there->path = name;
         keep_target(*there);
       } else if (there.error().kind == ErrorKind::connection) {
         fail(there.error());
@@ -283,6 +284,7 @@ private:
 
   Engine& engine_;
   const Job& job_;
+  const Chain& chain_;
   Ends& ends_;
   Walk& walk_;
   const std::int64_t now_ms_;
@@ -297,8 +299,8 @@ private:
 
 } // namespace
 
-Task<Result<void>> walk_both(Engine& engine, const Job& job, Ends& ends, Walk& walk) {
-  Walker walker(engine, job, ends, walk);
+Task<Result<void>> walk_both(Engine& engine, const Job& job, const Chain& chain, Ends& ends, Walk& walk) {
+  Walker walker(engine, job, chain, ends, walk);
   Result<void> outcome;
   if (job.selection.files) {
     outcome = co_await walker.named_files(*job.selection.files);

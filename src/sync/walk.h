@@ -9,6 +9,7 @@
 #include "core/task.h"
 #include "sync/engine.h"
 #include "sync/spool.h"
+#include "transforms/chain.h"
 
 namespace checkvalve {
 
@@ -27,7 +28,8 @@ struct Walk {
 };
 
 // Fills `walk`. Fails if the source's root can't be listed, the run is stopped, or an endpoint is lost; a directory
-// below that can't be read is one of walk.failures. Directories that only the target has are not looked at.
-Task<Result<void>> walk_both(Engine& engine, const Job& job, Ends& ends, Walk& walk);
+// below that can't be read is one of walk.failures. Directories that only the target has are not looked at. A file's
+// name at the target is the chain's.
+Task<Result<void>> walk_both(Engine& engine, const Job& job, const Chain& chain, Ends& ends, Walk& walk);
 
 } // namespace checkvalve

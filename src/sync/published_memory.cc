@@ -1,0 +1,43 @@
+#include "sync/published_memory.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::size_t page_records = 2'000; // fetched at once
+
+} // namespace
+
+std::string pair_of(const Job& job) { return job.source.display() + "\n" + job.target.display(); }
+
+bool needs_memory(const Job& job, const Capabilities& target) {
+  return !job.transforms.empty() || !job.preserve_mtime || !target.keeps_mtime;
+}
+
+Task<Result<bool>> keeps_memory(Engine& engine, const Job& job, const Capabilities& target) {
+  if (needs_memory(job, target)) co_return true;
+  StateStore& store = engine.store;
+  CV_CO_TRY(const std::vector<PublishedRecord> first,
+            co_await engine.state_thread.run([&store, pair = pair_of(job)] { return store.published(pair, "", 1); }));
+  co_return !first.empty();
+}
+
+Task<Result<const PublishedRecord*>> PublishedMemory::find(std::string path) {
+  while (true) {
+    while (position_ < page_.size() && page_[position_].path < path) ++position_;
+    if (position_ < page_.size()) co_return page_[position_].path == path ? &page_[position_] : nullptr;
+    if (at_end_) co_return nullptr;
+    CV_CO_CHECK(co_await fetch());
+  }
+}
+
+Task<Result<void>> PublishedMemory::fetch() {
+  const std::string after = page_.empty() ? "" : page_.back().path;
+  StateStore& store = engine_.store;
+  CV_CO_TRY(page_, co_await engine_.state_thread.run(
+                       [&store, pair = pair_, after] { return store.published(pair, after, page_records); }));
+  position_ = 0;
+  at_end_ = page_.size() < page_records;
+  co_return Result<void>();
+}
+
+} // namespace checkvalve

@@ -1,0 +1,126 @@
+#include "sync/source_side.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "core/path.h"
+
+namespace checkvalve {
+namespace {
+
+enum RowFlag : char { side_name = 1, published_before = 2, published_otherwise = 4 };
+
+Error taken_error(const std::string& path, const std::string& other, const std::string& target_path) {
+  return make_error(ErrorKind::exists, "plan", escape_bytes(path),
+                    fmt::format("'{}' and this file would both become '{}' at the target: exclude one of them, or give the "
+                                "transform a rename= of its own",
+                                escape_bytes(other), escape_bytes(target_path)));
+}
+
+} // namespace
+
+SourceSide::SourceSide(Engine& engine, const Job& job, const Chain& chain, Walk& walk)
+    : chain_(chain), walk_(walk), memory_(engine, pair_of(job)) {}
+
+Task<Result<void>> SourceSide::begin() {
+  if (!chain_.empty()) CV_CO_CHECK(co_await spool_by_target_name());
+  co_return co_await advance();
+}
+
+Task<Result<void>> SourceSide::advance() {
+  if (chain_.empty()) {
+    CV_CO_TRY(present_, co_await next_by_source_name());
+  } else {
+    CV_CO_TRY(present_, next_by_target_name());
+  }
+  co_return Result<void>();
+}
+
+Task<Result<std::optional<Wanted>>> SourceSide::next_by_source_name() {
+  CV_CO_CHECK(walk_.source.advance());
+  const Entry* entry = walk_.source.present();
+  if (!entry) co_return std::nullopt;
+  Wanted wanted;
+  wanted.entry = *entry;
+  wanted.target_path = entry->path;
+  CV_CO_TRY(const PublishedRecord* record, co_await memory_.find(entry->path));
+  if (record) {
+    wanted.published_otherwise = record->chain != chain_.digest();
+    wanted.published_before = !wanted.published_otherwise && record->size_bytes == entry->size_bytes &&
+                              record->mtime_ns == entry->mtime_ns && record->etag == entry->etag;
+    wanted.published_bytes = record->target_bytes;
+  }
+  co_return wanted;
+}
+
+// A row: flags, published bytes (8), length of the source's name (4), that name, the entry. The key is the target's name.
+Task<Result<void>> SourceSide::spool_by_target_name() {
+  while (true) {
+    CV_CO_TRY(std::optional<Wanted> wanted, co_await next_by_source_name());
+    if (!wanted) break;
+    const Entry& entry = wanted->entry;
+    const auto length = static_cast<std::uint32_t>(entry.path.size());
+    std::string row(13, '\0');
+    row[0] = static_cast<char>((wanted->published_before ? published_before : 0) |
+                               (wanted->published_otherwise ? published_otherwise : 0));
+    std::memcpy(row.data() + 1, &wanted->published_bytes, 8);
+    std::memcpy(row.data() + 9, &length, 4);
+    row += entry.path;
+    if (entry.type != EntryType::file) { // links and directories are not transformed
+      CV_CO_CHECK(spool_.add(entry.path, row + encode_entry(entry)));
+      continue;
+    }
+    const auto name = chain_.renamed(entry.path);
+    // A name that can't be is reported when the row is read again: it is the only row without a good target name.
+    const std::string target_path = name ? *name : entry.path;
+    CV_CO_CHECK(spool_.add(target_path, row + encode_entry(entry)));
+    row[0] = side_name;
+    if (name)
+      for (const std::string& suffix : chain_.side_suffixes()) CV_CO_CHECK(spool_.add(target_path + suffix, row));
+  }
+  CV_CO_CHECK(spool_.finish());
+  co_return read_ahead();
+}
+
+Result<void> SourceSide::read_ahead() {
+  std::string_view key;
+  std::string_view row;
+  ahead_.reset();
+  CV_TRY(const bool more, spool_.next(key, row));
+  if (!more) return {};
+  std::uint32_t length = 0;
+  std::memcpy(&length, row.data() + 9, 4);
+  Row next{std::string(key), std::nullopt, std::string(row.substr(13, length))};
+  if ((row[0] & side_name) == 0) {
+    Wanted& wanted = next.wanted.emplace();
+    wanted.entry = decode_entry(next.owner, row.substr(13 + length));
+    wanted.target_path = next.target_path;
+    wanted.published_before = (row[0] & published_before) != 0;
+    wanted.published_otherwise = (row[0] & published_otherwise) != 0;
+    std::memcpy(&wanted.published_bytes, row.data() + 1, 8);
+    if (wanted.entry.type == EntryType::file)
+      if (auto name = chain_.renamed(next.owner); !name) wanted.refused = std::move(name.error());
+  }
+  ahead_ = std::move(next);
+  return {};
+}
+
+Result<std::optional<Wanted>> SourceSide::next_by_target_name() {
+  while (ahead_) {
+    Row row = std::move(*ahead_);
+    CV_CHECK(read_ahead());
+    const bool taken_before = !taken_by_.empty() && taken_name_ == row.target_path;
+    const bool taken_after = ahead_ && ahead_->target_path == row.target_path;
+    const std::string other = taken_before ? taken_by_ : taken_after ? ahead_->owner : "";
+    taken_name_ = row.target_path;
+    taken_by_ = row.owner;
+    if (!row.wanted) continue;
+    if ((taken_before || taken_after) && !row.wanted->refused)
+      row.wanted->refused = taken_error(row.wanted->entry.path, other, row.target_path);
+    return std::move(row.wanted);
+  }
+  return std::nullopt;
+}
+
+} // namespace checkvalve

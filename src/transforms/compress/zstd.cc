@@ -1,0 +1,158 @@
+// zstd and unzstd (RFC 8878) on libzstd.
+#define ZSTD_STATIC_LINKING_ONLY // for the estimates of memory
+#include <fmt/format.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include <bit>
+#include <new>
+
+#include "core/units.h"
+#include "transforms/compress/codec.h"
+#include "transforms/compress/compress.h"
+
+namespace checkvalve {
+namespace {
+
+struct ZstdSettings {
+  int level = 3;
+  int threads = 0;
+};
+
+class ZstdCompressor : public Codec {
+public:
+  ZstdCompressor(const ZstdSettings& settings, std::optional<std::uint64_t> size_bytes) : context_(ZSTD_createCCtx()) {
+    if (!context_) throw std::bad_alloc();
+    ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel, settings.level);
+    ZSTD_CCtx_setParameter(context_, ZSTD_c_checksumFlag, 1);
+    ZSTD_CCtx_setParameter(context_, ZSTD_c_nbWorkers, settings.threads);
+    if (size_bytes) ZSTD_CCtx_setPledgedSrcSize(context_, *size_bytes);
+  }
+  ~ZstdCompressor() override { ZSTD_freeCCtx(context_); }
+
+  Result<CodecStep> step(std::span<const std::byte> in, std::span<std::byte> out, bool last) override {
+    ZSTD_inBuffer input{in.data(), in.size(), 0};
+    ZSTD_outBuffer output{out.data(), out.size(), 0};
+    const std::size_t left = ZSTD_compressStream2(context_, &output, &input, last ? ZSTD_e_end : ZSTD_e_continue);
+    if (ZSTD_isError(left)) return transform_failure(ZSTD_getErrorName(left));
+    return CodecStep{input.pos, output.pos, last && left == 0};
+  }
+
+private:
+  ZSTD_CCtx* context_;
+};
+
+class ZstdDecompressor : public Codec {
+public:
+  explicit ZstdDecompressor(std::uint64_t max_window_bytes) : context_(ZSTD_createDCtx()), max_window_bytes_(max_window_bytes) {
+    if (!context_) throw std::bad_alloc();
+    ZSTD_DCtx_setParameter(context_, ZSTD_d_windowLogMax, std::bit_width(max_window_bytes) - 1);
+  }
+  ~ZstdDecompressor() override { ZSTD_freeDCtx(context_); }
+
+  Result<CodecStep> step(std::span<const std::byte> in, std::span<std::byte> out, bool last) override {
+    if (last && frame_ended_) return CodecStep{0, 0, true};
+    if (frame_ended_ && in.empty()) return CodecStep{}; // a further call would begin a frame
+    ZSTD_inBuffer input{in.data(), in.size(), 0};
+    ZSTD_outBuffer output{out.data(), out.size(), 0};
+    const std::size_t left = ZSTD_decompressStream(context_, &output, &input);
+    if (ZSTD_isError(left)) return refusal(left);
+    taken_ += input.pos;
+    frame_ended_ = left == 0;
+    if (last && left != 0 && output.pos < output.size)
+      return transform_failure(fmt::format("the zstd data breaks off at byte {}", taken_));
+    return CodecStep{input.pos, output.pos, false};
+  }
+
+private:
+  Failure refusal(std::size_t code) const {
+    if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge)
+      return transform_failure(fmt::format("the frame near byte {} needs a window of more than max_window={}: allow it with "
+                                           "max_window=128MiB, at the cost of as much memory a file",
+                                           taken_, format_size(max_window_bytes_)));
+    return transform_failure(fmt::format("no valid zstd data near byte {}: {}", taken_, ZSTD_getErrorName(code)));
+  }
+
+  ZSTD_DCtx* context_;
+  const std::uint64_t max_window_bytes_;
+  std::uint64_t taken_ = 0;
+  bool frame_ended_ = false; // also false before the first frame: an empty file is no zstd data
+};
+
+class Zstd : public Transform {
+public:
+  explicit Zstd(ZstdSettings settings) : settings_(settings) {}
+  std::string rename(std::string_view name) const override { return std::string(name) + ".zst"; }
+  std::uint64_t memory_bytes(std::optional<std::uint64_t> size_bytes) const override {
+    const ZSTD_compressionParameters parameters =
+        ZSTD_getCParams(settings_.level, size_bytes.value_or(ZSTD_CONTENTSIZE_UNKNOWN), 0);
+    const std::uint64_t one = ZSTD_estimateCStreamSize_usingCParams(parameters);
+    // With threads, each works on a job of four windows (at least 512 KiB), of which it holds input and output.
+    const std::uint64_t job = std::max<std::uint64_t>(4ULL << parameters.windowLog, 512 << 10);
+    return one + static_cast<std::uint64_t>(settings_.threads) * (one + 2 * job);
+  }
+  Result<std::unique_ptr<Stage>> start(const FileContext& file) const override {
+    return std::make_unique<CodecStage>(std::make_unique<ZstdCompressor>(settings_, file.size_bytes), ExpansionLimits{});
+  }
+
+private:
+  const ZstdSettings settings_;
+};
+
+class Unzstd : public Transform {
+public:
+  Unzstd(ExpansionLimits limits, std::uint64_t max_window_bytes) : limits_(limits), max_window_bytes_(max_window_bytes) {}
+  std::string rename(std::string_view name) const override {
+    constexpr SuffixRule rules[] = {{".tzst", ".tar"}, {".zst", ""}};
+    return strip_suffix(name, rules);
+  }
+  std::uint64_t memory_bytes(std::optional<std::uint64_t>) const override {
+    return ZSTD_estimateDStreamSize(max_window_bytes_);
+  }
+  Result<std::unique_ptr<Stage>> start(const FileContext&) const override {
+    return std::make_unique<CodecStage>(std::make_unique<ZstdDecompressor>(max_window_bytes_), limits_);
+  }
+
+private:
+  const ExpansionLimits limits_;
+  const std::uint64_t max_window_bytes_;
+};
+
+constexpr OptionSpec zstd_options[] = {
+    {"level", OptionType::integer, "3", "1 (fast) to 19 (small, and 90 MiB a file)"},
+    {"threads", OptionType::integer, "0", "threads for one file, beside the engine's; for few large files"},
+};
+constexpr OptionSpec unzstd_options[] = {
+    max_ratio_option,
+    max_size_option,
+    {"max_window", OptionType::size, "8MiB", "largest window, a power of two; as much memory is used for each file in flight"},
+};
+
+} // namespace
+
+const TransformDescriptor zstd_transform = {
+    .name = "zstd",
+    .summary = "compresses to zstd, with a checksum (adds .zst)",
+    .options = zstd_options,
+    .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
+      const std::uint64_t level = options.number("level");
+      const std::uint64_t threads = options.number("threads");
+      if (level < 1 || level > 19) return option_failure("level must be from 1 to 19");
+      if (threads > 64) return option_failure("threads must be at most 64");
+      return std::make_shared<Zstd>(ZstdSettings{static_cast<int>(level), static_cast<int>(threads)});
+    },
+};
+
+const TransformDescriptor unzstd_transform = {
+    .name = "unzstd",
+    .summary = "decompresses zstd, several frames too (removes .zst)",
+    .options = unzstd_options,
+    .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
+      const std::uint64_t window = options.number("max_window");
+      if (!std::has_single_bit(window) || window < 1024 || window > (1ULL << 31))
+        return option_failure("max_window must be a power of two from 1KiB to 2GiB");
+      return std::make_shared<Unzstd>(ExpansionLimits::read(options), window);
+    },
+};
+
+} // namespace checkvalve

@@ -1,0 +1,58 @@
+// Emit: where a stage puts its output. Small pieces are gathered into chunks of `chunk_bytes`; what is ready is taken
+// out in order by the next stage or by the transfer. Used by one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/chunk.h"
+
+namespace checkvalve {
+
+class Emit {
+public:
+  static constexpr std::size_t default_chunk_bytes = 128 * 1024;
+  explicit Emit(std::size_t chunk_bytes = default_chunk_bytes) : chunk_bytes_(chunk_bytes) {}
+
+  // Stop emitting and return: there is no more room for now.
+  bool full() const { return queued_bytes_ >= 2 * chunk_bytes_ || side_bytes() >= 2 * chunk_bytes_; }
+
+  // Copies.
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  void write(char c) { write(std::string_view(&c, 1)); }
+  // Passes a chunk on; copies only what is larger than chunk_bytes, or small beside what was gathered before.
+  void pass(Chunk chunk);
+  // Room to write into directly: the caller fills a front part and says how much with advance(). At least one byte.
+  std::span<std::byte> room();
+  void advance(std::size_t filled);
+
+  // Bytes for a side file, by its number in Transform::side_suffixes().
+  void side(std::size_t number, std::string_view text);
+
+  // For the taker. The next chunk in order; empty if there is none. `flush`: also one that is still being gathered.
+  Chunk take(bool flush);
+  bool empty() const { return queued_bytes_ == 0; }
+  std::uint64_t emitted_bytes() const { return emitted_bytes_; } // ever
+  // What was written for a side file since it was last taken.
+  std::string take_side(std::size_t number);
+  std::size_t sides() const { return sides_.size(); }
+
+private:
+  std::size_t side_bytes() const;
+  void seal(); // ends the gathering of the last chunk
+
+  const std::size_t chunk_bytes_;
+  std::deque<Chunk> ready_;
+  Chunk gathered_;          // its view is the whole buffer
+  std::size_t filled_ = 0;  // bytes of gathered_
+  std::size_t queued_bytes_ = 0;
+  std::uint64_t emitted_bytes_ = 0;
+  std::vector<std::string> sides_;
+};
+
+} // namespace checkvalve

@@ -1,0 +1,11 @@
+// Transforms that are neither compression nor text nor records.
+#pragma once
+
+#include "transforms/transform.h"
+
+namespace checkvalve {
+
+extern const TransformDescriptor checksum_transform; // passes bytes through, publishes their digest beside the file
+extern const TransformDescriptor exec_transform;     // any program as a filter
+
+} // namespace checkvalve

@@ -1,0 +1,76 @@
+// RecordSteps: what is done with each record between reading and writing it, the same for CSV and JSON lines.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/secret.h"
+#include "transforms/records/record.h"
+#include "transforms/records/sqlite.h"
+
+namespace checkvalve {
+
+enum class CastType : std::uint8_t { text, integer, number, boolean };
+
+struct RecordSettings {
+  struct Pair {
+    std::string name;
+    std::string value;
+  };
+  struct Cast {
+    std::string name;
+    CastType type;
+  };
+  std::vector<Cast> casts;
+  std::vector<std::string> required;
+  std::string filter;
+  std::vector<std::string> masked;
+  std::vector<std::string> hashed;
+  Secret key; // of hashed
+  std::vector<Pair> added;
+  std::vector<Pair> renamed;
+  std::vector<std::string> selected; // empty: all
+  std::vector<std::string> dropped;
+  bool reject = false; // records that don't fit go to the side file instead of failing the file
+
+  static Result<RecordSettings> read(const OptionValues& options);
+};
+
+// For the descriptors of csv and jsonl.
+#define CHECKVALVE_RECORD_OPTIONS                                                                                      \
+  {"cast", OptionType::list, "", "JSON array of 'column:type', type integer, number, boolean or text; an empty one becomes null"},    \
+      {"required", OptionType::list, "", "columns that must be there and not empty"},                                  \
+      {"filter", OptionType::text, "", "SQL expression over the columns (SQLite); records for which it is true pass"}, \
+      {"mask", OptionType::list, "", "columns whose letters become x and whose digits become 0"},                      \
+      {"hash", OptionType::list, "", "columns that become HMAC-SHA-256 of themselves, with the key; empty ones stay"}, \
+      {"key_file", OptionType::path, "", "file that holds the key for `hash`, at least 16 bytes"},                     \
+      {"key_env", OptionType::text, "", "environment variable that holds it instead"},                                 \
+      {"add", OptionType::list, "", "JSON array of 'column=value'; {path} and {line} in a value stand for those of the record, "   \
+                                    "{date} for --date"},                                                              \
+      {"rename_columns", OptionType::list, "", "JSON array of 'old=new'"},                                             \
+      {"select", OptionType::list, "", "columns that are written, in this order; after all of the above"},             \
+      {"drop", OptionType::list, "", "columns that are not written"},                                                  \
+      {"rejects", OptionType::boolean, "no", "records that don't fit go to a file beside the target's (.rejects) instead of failing it"}
+
+class RecordSteps {
+public:
+  RecordSteps(const RecordSettings& settings, std::string path) : settings_(settings), path_(std::move(path)) {}
+  // Changes the record; false if it is filtered out. Error kind transform, without the line.
+  Result<bool> apply(Record& record);
+
+private:
+  Result<void> cast(Record& record) const;
+  Result<bool> passes_filter(const Record& record);
+  Result<void> hide(Record& record) const;
+  void add(Record& record) const;
+  Result<void> choose(Record& record) const;
+
+  const RecordSettings& settings_;
+  const std::string path_;
+  SqliteDatabase database_; // for the filter; made with the first record
+  SqliteStatement filter_;
+  std::vector<std::string> filter_names_; // columns that filter_ was prepared for
+};
+
+} // namespace checkvalve

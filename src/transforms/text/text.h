@@ -1,0 +1,12 @@
+// Transforms of text.
+#pragma once
+
+#include "transforms/transform.h"
+
+namespace checkvalve {
+
+extern const TransformDescriptor lines_transform;   // choose, replace, skip, count lines
+extern const TransformDescriptor redact_transform;  // overwrite what matches
+extern const TransformDescriptor charset_transform; // character sets, byte order mark, newlines
+
+} // namespace checkvalve

@@ -1,0 +1,166 @@
+"""Transforms between two real servers: what users' own tools make of the result, reruns, refusals, kills."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from e2e.support.pair import Pair
+
+
+def write_files(folder: Path, count: int) -> dict[str, bytes]:
+    files = {f"day/{n % 7}/file {n}.csv": f"id,card\n{n},4111-1111-1111-{n:04}\n".encode() * (n + 1) for n in range(count)}
+    files["empty.csv"] = b""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return files
+
+
+def published(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_nothing_moves(pair: Pair, *options: str) -> None:
+    summary = pair.sync(*options).expect(0).json
+    assert (summary["files_planned"], summary["bytes_copied"]) == (0, 0)
+
+
+def test_gzip_is_read_by_gzip_and_a_rerun_moves_nothing(pair: Pair) -> None:
+    files = write_files(pair.source, 60)
+    summary = pair.sync("--transform", "gzip").expect(0).json
+    assert summary["files_copied"] == len(files)
+    there = published(pair.target)
+    assert {name.removesuffix(".gz"): gzip.decompress(content) for name, content in there.items()} == files
+    subprocess.run(["gzip", "--test", *(str(pair.target / name) for name in there)], check=True)
+    assert_nothing_moves(pair, "--transform", "gzip")
+
+
+def test_gunzip_reads_what_gzip_wrote(plain_pair: Pair) -> None:
+    (plain_pair.source / "a.csv").write_bytes(b"x\n" * 1_000_000)
+    subprocess.run(["gzip", "-9", str(plain_pair.source / "a.csv")], check=True)
+    plain_pair.sync("--transform", "gunzip").expect(0)
+    assert published(plain_pair.target) == {"a.csv": b"x\n" * 1_000_000}
+
+
+@pytest.mark.skipif(not shutil.which("zstd"), reason="needs zstd")
+def test_zstd_is_read_by_zstd(plain_pair: Pair) -> None:
+    content = os.urandom(100_000) * 40
+    (plain_pair.source / "a.bin").write_bytes(content)
+    plain_pair.sync("--transform", "zstd level=5 threads=2").expect(0)
+    out = subprocess.run(["zstd", "-dc", str(plain_pair.target / "a.bin.zst")], check=True, stdout=subprocess.PIPE)
+    assert out.stdout == content
+
+
+def test_a_chain_redacts_then_compresses_then_checksums(pair: Pair) -> None:
+    files = write_files(pair.source, 20)
+    chain = ["--transform", r"redact pattern='\d{4}-\d{4}-\d{4}' with=card", "--transform", "gzip", "--transform", "checksum"]
+    pair.sync(*chain).expect(0)
+    there = published(pair.target)
+    assert len(there) == 2 * len(files)
+    for name, content in there.items():
+        if name.endswith(".sha256"):
+            digest, of = content.decode().rstrip("\n").split("  ", 1)
+            assert digest == hashlib.sha256(there[name.removesuffix(".sha256")]).hexdigest()
+            assert of == Path(name).name.removesuffix(".sha256")
+        else:
+            assert b"4111-1111-1111" not in gzip.decompress(content)
+    assert_nothing_moves(pair, *chain)
+
+
+def test_a_changed_chain_makes_files_again(plain_pair: Pair) -> None:
+    files = write_files(plain_pair.source, 10)
+    plain_pair.sync("--transform", "redact pattern=[0-9] keep_length=yes").expect(0)
+    summary = plain_pair.sync("--transform", "redact pattern=[0-9] keep_length=yes with=#").expect(0).json
+    assert summary["files_copied"] == len(files)
+    assert b"####" in published(plain_pair.target)["day/0/file 0.csv"]
+    assert plain_pair.sync().expect(0).json["files_copied"] == len(files)
+    assert published(plain_pair.target) == files
+
+
+def test_csv_is_read_by_pythons_csv(plain_pair: Pair) -> None:
+    rows = [["id", "name", "note"], *([str(n), f'O"Neil, {n}', "two\nlines"] for n in range(2_000))]
+    with (plain_pair.source / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    plain_pair.sync("--transform", "csv filter='id % 2 = 0' select='[\"name\",\"id\",\"note\"]' mask=name").expect(0)
+    with (plain_pair.target / "a.csv").open(newline="") as file:
+        found = list(csv.reader(file))
+    assert found[0] == ["name", "id", "note"]
+    assert found[1:3] == [['x"xxxx, 0', "0", "two\nlines"], ['x"xxxx, 0', "2", "two\nlines"]]
+    assert len(found) == 1_001
+
+
+def test_a_file_that_a_transform_refuses_fails_alone(pair: Pair) -> None:
+    (pair.source / "good.gz").write_bytes(gzip.compress(b"good"))
+    (pair.source / "bad.gz").write_bytes(b"no gzip at all")
+    (pair.source / "cut.gz").write_bytes(gzip.compress(os.urandom(500_000))[:-100])
+    outcome = pair.sync("--transform", "gunzip").expect(1)
+    assert published(pair.target) == {"good": b"good"}
+    failures = {failure["path"]: failure for failure in outcome.json["failures"]}
+    assert set(failures) == {"bad.gz", "cut.gz"}
+    assert all(failure["kind"] == "transform" for failure in failures.values())
+    assert "byte" in failures["bad.gz"]["message"]
+    pair.assert_clean()
+
+
+def test_a_bomb_is_refused(plain_pair: Pair) -> None:
+    (plain_pair.source / "bomb.gz").write_bytes(gzip.compress(bytes(200 << 20)))
+    outcome = plain_pair.sync("--transform", "gunzip").expect(1)
+    assert "max_ratio" in outcome.json["failures"][0]["message"]
+    assert published(plain_pair.target) == {}
+    plain_pair.sync("--transform", "gunzip max_ratio=0").expect(0)
+    assert (plain_pair.target / "bomb").stat().st_size == 200 << 20
+
+
+def test_two_sources_never_become_one_name(plain_pair: Pair) -> None:
+    (plain_pair.source / "a").write_bytes(b"plain")
+    (plain_pair.source / "a.gz").write_bytes(gzip.compress(b"zipped"))
+    outcome = plain_pair.sync("--transform", "gunzip").expect(1)
+    assert {failure["path"] for failure in outcome.json["failures"]} == {"a", "a.gz"}
+    assert published(plain_pair.target) == {}
+
+
+def test_wrong_calls_are_usage_errors(plain_pair: Pair) -> None:
+    for call in ("gzap", "gzip level=99", "gzip level", "redact", "sql query='DROP TABLE input'"):
+        assert plain_pair.sync("--transform", call).expect(2).text
+
+
+def test_a_job_of_the_config_has_transforms(plain_pair: Pair, place: Path) -> None:
+    files = write_files(plain_pair.source, 5)
+    config = place / "checkvalve.toml"
+    config.write_text(
+        f'[job.daily]\nsource = "{plain_pair.source_url}"\ntarget = "{plain_pair.target_url}"\n'
+        '[[job.daily.transform]]\nname = "csv"\nselect = ["id"]\nmax_record = "64KiB"\n'
+        '[[job.daily.transform]]\nname = "gzip"\nlevel = 9\n'
+    )
+    plain_pair.program.work("sync", "--job", "daily", "--config", str(config)).expect(0)
+    there = published(plain_pair.target)
+    assert len(there) == len(files)
+    assert gzip.decompress(there["day/1/file 1.csv.gz"]) == b"id\n1\nid\n1\n"
+
+
+def test_killed_in_the_middle_and_run_again(plain_pair: Pair) -> None:
+    files = write_files(plain_pair.source, 400)
+    large = os.urandom(1 << 20) * 64
+    (plain_pair.source / "large.bin").write_bytes(large)
+    files["large.bin"] = large
+    running = plain_pair.start_sync("--transform", "gzip level=1", "--transform", "checksum", "--lease-ttl", "2s")
+    running.wait_for(lambda event: event["type"] == "file_published")
+    os.kill(running.pid, 9)
+    running.finish()
+    for name, content in published(plain_pair.target).items():
+        if name.endswith(".gz"):
+            assert gzip.decompress(content) == files[name.removesuffix(".gz")]
+    plain_pair.sync("--transform", "gzip level=1", "--transform", "checksum").expect(0)
+    there = published(plain_pair.target)
+    assert {n.removesuffix(".gz"): gzip.decompress(c) for n, c in there.items() if n.endswith(".gz")} == files
+    # The killed run's lease may still have been alive when the second one planned: then its temporaries stay.
+    assert len([name for name in there if not name.endswith(".part")]) == 2 * len(files)

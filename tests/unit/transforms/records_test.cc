@@ -1,0 +1,118 @@
+// Records: CSV, JSON lines and SQL.
+#include <cstdlib>
+#include <fstream>
+
+#include "unit/transforms/run_chain.h"
+
+namespace checkvalve {
+namespace {
+
+using testing_support::chain_of;
+using testing_support::run_chain;
+using testing_support::transformed;
+
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != text.npos; }
+
+TEST(Csv, KeepsWhatItHasNothingToDoWith) {
+  EXPECT_EQ(transformed({"csv"}, "a,b\n1,\"x, \"\"y\"\"\nz\"\n"), "a,b\n1,\"x, \"\"y\"\"\nz\"\n");
+  EXPECT_EQ(transformed({"csv"}, "a,b\r\n1,2\r\n\r\n3,"), "a,b\n1,2\n3,\n");
+  EXPECT_EQ(transformed({"csv"}, ""), "");
+  EXPECT_EQ(transformed({"csv"}, "a,b"), "a,b\n");
+  EXPECT_EQ(transformed({"csv"}, "a\n\"\"\n"), "a\n\"\"\n");
+  EXPECT_EQ(transformed({"csv"}, "\xEF\xBB\xBF" "a\n1\n"), "a\n1\n");
+  EXPECT_EQ(transformed({"csv"}, "a\nx\"y\n"), "a\n\"x\"\"y\"\n");
+}
+
+TEST(Csv, SpeaksDialects) {
+  EXPECT_EQ(transformed({"csv delimiter=tab write_delimiter=,"}, "a\tb\n1,5\t2\n"), "a,b\n\"1,5\",2\n");
+  EXPECT_EQ(transformed({"csv delimiter=; quote=none newline=crlf"}, "a;b\n\"1;2\n"), "a;b\r\n\"1;2\r\n");
+  EXPECT_EQ(transformed({"csv header=no select=c2"}, "1,2\n3,4\n"), "2\n4\n");
+  EXPECT_EQ(transformed({R"(csv header=no columns='["x","y"]' select=y)"}, "1,2\n"), "2\n");
+}
+
+TEST(Csv, WorksOnColumns) {
+  EXPECT_EQ(transformed({R"(csv select='["b","a"]')"}, "a,b,c\n1,2,3\n"), "b,a\n2,1\n");
+  EXPECT_EQ(transformed({"csv drop=b rename_columns='a=first'"}, "a,b,c\n1,2,3\n"), "first,c\n1,3\n");
+  EXPECT_EQ(transformed({R"(csv add='["from={path}","n={line}"]')"}, "a\nx\n"), "a,from,n\nx,folder/file.csv,2\n");
+  EXPECT_EQ(transformed({"csv mask=a"}, "a,b\nJo-42,Jo-42\n"), "a,b\nxx-00,Jo-42\n");
+  EXPECT_EQ(transformed({"csv filter='CAST(a AS REAL) > 9.5 AND b LIKE \"x%\"' "}, "a,b\n10,xy\n9,xy\n100,y\n"), "a,b\n10,xy\n");
+  EXPECT_EQ(transformed({"csv cast=a:integer filter='a > 9'"}, "a\n007\n10\n"), "a\n10\n");
+  EXPECT_EQ(transformed({"csv select=a drop=b"}, "a,b\n"), "a\n"); // a header alone
+}
+
+TEST(Csv, HashesWithAKeyThatTheDigestOfTheChainTellsApart) {
+  ::setenv("CHECKVALVE_TEST_KEY", "0123456789abcdef", 1);
+  const std::string call = "csv hash=a key_env=CHECKVALVE_TEST_KEY";
+  // printf 4111 | openssl dgst -sha256 -hmac 0123456789abcdef
+  EXPECT_EQ(transformed({call}, "a,b\n4111,1\n,2\n"),
+            "a,b\n39144a52075d1ce812fc02528a8ee14344335b60fba9f88bb89280e082236793,1\n,2\n");
+  const std::string before = chain_of({call})->digest();
+  ::setenv("CHECKVALVE_TEST_KEY", "another key of 16", 1);
+  EXPECT_NE(chain_of({call})->digest(), before);
+  ::setenv("CHECKVALVE_TEST_KEY", "short", 1);
+  EXPECT_FAILS(chain_of({call}), ErrorKind::config);
+}
+
+TEST(Csv, RefusesOrRejectsWhatDoesNotFit) {
+  EXPECT_TRUE(contains(transformed({"csv"}, "a,b\n1,2\n\"x\ny\",2,3\n"), "line 3: 3 columns, not 2"));
+  EXPECT_TRUE(contains(transformed({"csv cast=a:integer"}, "a\n1\nx\n"), "line 3: column 'a' is 'x'"));
+  EXPECT_TRUE(contains(transformed({"csv required=a"}, "a,b\n,1\n"), "line 2: column 'a' is empty"));
+  EXPECT_TRUE(contains(transformed({"csv"}, "a\n\"x\n"), "line 2: the file ends inside of a quoted field"));
+  EXPECT_TRUE(contains(transformed({"csv"}, "a\n\"x\"y\n"), "line 2: text after the closing quote"));
+  EXPECT_TRUE(contains(transformed({"csv max_record=100"}, "a\n\"" + std::string(200, 'x')), "line 2: the record is longer"));
+  const auto output = run_chain(chain_of({"csv cast=a:integer rejects=yes"}).value(), "a,b\n1,2\nx,3\n4\n5,\"6\n\"\n");
+  ASSERT_OK(output);
+  EXPECT_EQ(output->bytes, "a,b\n1,2\n5,\"6\n\"\n");
+  EXPECT_EQ(output->sides[0], "a,b\nx,3\n4\n");
+}
+
+TEST(Csv, BecomesJsonLinesAndBack) {
+  EXPECT_EQ(transformed({R"(csv to=jsonl cast='["n:number","i:integer","b:boolean"]')"}, "n,i,b,t\n1.50,+07,yes,\"é\"\"\n\"\n,,,\n"),
+            "{\"n\":1.50,\"i\":7,\"b\":true,\"t\":\"é\\\"\\n\"}\n{\"n\":null,\"i\":null,\"b\":null,\"t\":\"\"}\n");
+  EXPECT_EQ(transformed({"csv to=jsonl", "jsonl to=csv"}, "a,b\n1,\"x,\ny\"\n"), "a,b\n1,\"x,\ny\"\n");
+  EXPECT_EQ(chain_of({"csv to=jsonl"})->renamed("d/a.csv").value(), "d/a.jsonl");
+  EXPECT_TRUE(contains(transformed({"csv to=jsonl"}, "a\n\xe9\n"), "line 2: column a is no UTF-8"));
+}
+
+TEST(Jsonl, KeepsNumbersAndNestedValuesAsTheyAre) {
+  const std::string line = R"({"a":123456789012345678901234567890,"b":1.500,"c":[1,{"d":[null,true,"\"é"]},[]],"e":{}})" "\n";
+  EXPECT_EQ(transformed({"jsonl"}, line), line);
+  EXPECT_EQ(transformed({"jsonl select=b"}, line), "{\"b\":1.500}\n");
+  EXPECT_EQ(transformed({"jsonl"}, "\n {\"a\": 1}\r\n"), "{\"a\":1}\n");
+}
+
+TEST(Jsonl, NamesTheLineThatItCannotRead) {
+  EXPECT_TRUE(contains(transformed({"jsonl"}, "{\"a\":1}\n{\"a\":\n"), "line 2: no JSON"));
+  EXPECT_TRUE(contains(transformed({"jsonl"}, "[1]\n"), "line 1: the line is no JSON object"));
+  EXPECT_TRUE(contains(transformed({"jsonl"}, "{\"a\":1} x\n"), "line 1: no JSON"));
+  EXPECT_TRUE(contains(transformed({"jsonl to=csv"}, "{\"a\":1}\n{\"b\":1}\n"), "line 2: the record has other columns"));
+}
+
+TEST(Sql, AggregatesSortsAndJoins) {
+  const std::string sales = "country,amount\nde,1.5\nfr,2\nde,3\n";
+  EXPECT_EQ(transformed({"sql query='SELECT country, sum(amount) AS total FROM input GROUP BY country ORDER BY total DESC'"}, sales),
+            "country,total\nde,4.5\nfr,2\n");
+  EXPECT_EQ(transformed({"sql to=jsonl cast=amount:number query='SELECT * FROM input WHERE amount > 1.9 ORDER BY amount'"}, sales),
+            "{\"country\":\"fr\",\"amount\":2}\n{\"country\":\"de\",\"amount\":3}\n");
+  EXPECT_EQ(transformed({"sql query='SELECT count(*) AS n FROM input'"}, "a,b\n"), "n\n0\n");
+  EXPECT_EQ(transformed({"sql from=jsonl query='SELECT DISTINCT a FROM input'"}, "{\"a\":1}\n{\"a\":1}\n"), "a\n1\n");
+}
+
+TEST(Sql, RefusesWhatItCannotOrMustNotDo) {
+  EXPECT_FAILS(chain_of({"sql"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"sql query='SELEKT 1'"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"sql query='CREATE TABLE t(a)'"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"sql query='DROP TABLE input'"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"sql query='SELECT 1; SELECT 2'"}), ErrorKind::config);
+  EXPECT_OK(chain_of({"sql query='WITH t AS (SELECT a FROM input) SELECT * FROM t;'"}));
+  EXPECT_TRUE(contains(transformed({"sql query='SELECT x FROM input'"}, "a\n1\n"), "no such column"));
+  EXPECT_TRUE(contains(transformed({"sql max_disk=1MiB query='SELECT * FROM input'"}, "a\n" + [] {
+                         std::string rows;
+                         for (int i = 0; i < 200'000; ++i) rows += "0123456789\n";
+                         return rows;
+                       }()), "max_disk"));
+  EXPECT_FAILS(chain_of({"sql query=\"ATTACH 'x' AS y\""}), ErrorKind::config);
+}
+
+} // namespace
+} // namespace checkvalve

@@ -1,0 +1,77 @@
+// Runs a chain in tests: any split of the input, any rhythm of taking the output.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/run.h"
+#include "transforms/chain.h"
+
+namespace checkvalve::testing_support {
+
+inline Result<Chain> chain_of(std::vector<std::string> texts) {
+  std::vector<TransformCall> calls;
+  for (const std::string& text : texts) {
+    CV_TRY(TransformCall call, parse_transform_call(text));
+    calls.push_back(std::move(call));
+  }
+  return Chain::make(calls);
+}
+
+struct ChainOutput {
+  std::string bytes;
+  std::vector<std::string> sides;
+  std::size_t most_at_once = 0; // bytes that one take_output() gave
+};
+
+// `next_size(left)`: how many bytes to feed next.
+inline Result<ChainOutput> run_chain(const Chain& chain, std::string_view input,
+                                     const std::function<std::size_t(std::size_t)>& next_size,
+                                     std::string path = "folder/file.csv") {
+  const auto renamed = chain.renamed(path);
+  if (!renamed) return Failure(renamed.error());
+  CV_TRY(const std::unique_ptr<ChainRun> run, chain.start({path, *renamed, input.size()}, 64 * 1024));
+  ChainOutput output;
+  output.sides.resize(chain.side_suffixes().size());
+  auto state = ChainRun::State::wants_input;
+  while (state != ChainRun::State::done) {
+    if (state == ChainRun::State::wants_input) {
+      if (input.empty()) {
+        run->end_input();
+      } else {
+        const std::size_t size = std::min(std::max<std::size_t>(next_size(input.size()), 1), input.size());
+        run->feed(Chunk::copy_of(input.substr(0, size)));
+        input.remove_prefix(size);
+      }
+    }
+    CV_TRY(state, run->work());
+    std::size_t at_once = 0;
+    for (const Chunk& chunk : run->take_output()) {
+      output.bytes += chunk.text();
+      at_once += chunk.size();
+    }
+    output.most_at_once = std::max(output.most_at_once, at_once);
+    for (std::size_t i = 0; i < output.sides.size(); ++i) output.sides[i] += run->take_side(i);
+  }
+  return output;
+}
+
+inline Result<ChainOutput> run_chain(const Chain& chain, std::string_view input) {
+  return run_chain(chain, input, [](std::size_t) { return std::size_t{256 * 1024}; });
+}
+
+// What the transforms make of the text, or "error: MESSAGE".
+inline std::string transformed(std::vector<std::string> texts, std::string_view input) {
+  const auto chain = chain_of(std::move(texts));
+  if (!chain) return "config: " + chain.error().message;
+  auto output = run_chain(*chain, input);
+  return output ? output->bytes : "error: " + output.error().message;
+}
+
+} // namespace checkvalve::testing_support

@@ -1,0 +1,139 @@
+#include "unit/transforms/run_chain.h"
+
+namespace checkvalve {
+namespace {
+
+using testing_support::chain_of;
+using testing_support::run_chain;
+using testing_support::transformed;
+
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != text.npos; }
+
+TEST(ParseTransformCall, ReadsNamesAndQuotedValues) {
+  const auto call = parse_transform_call(R"( redact  pattern='\d+ \d' with="a \"b\"" x=plain\ word empty='' )");
+  ASSERT_OK(call);
+  EXPECT_EQ(call->name, "redact");
+  EXPECT_EQ(call->options.at("pattern"), R"(\d+ \d)");
+  EXPECT_EQ(call->options.at("with"), R"(a "b")");
+  EXPECT_EQ(call->options.at("x"), "plain word");
+  EXPECT_EQ(call->options.at("empty"), "");
+  EXPECT_EQ(parse_transform_call(to_string(*call)), *call);
+}
+
+TEST(ParseTransformCall, RefusesWhatItCannotRead) {
+  for (const char* text : {"", "  ", "gzip level", "gzip 'level=1", "gzip level=1 level=2"})
+    EXPECT_FAILS(parse_transform_call(text), ErrorKind::config) << text;
+}
+
+TEST(Chain, RefusesUnknownNamesOptionsAndValues) {
+  EXPECT_FAILS(chain_of({"gzap"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"gzip lavel=1"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"gzip level=high"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"gzip level=12"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"redact pattern='('"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"checksum", "checksum"}), ErrorKind::config);
+}
+
+TEST(Chain, TheDigestTellsChainsApartAndDefaultsAreNoDifference) {
+  const auto digest = [](std::vector<std::string> texts) { return chain_of(std::move(texts)).value().digest(); };
+  EXPECT_EQ(digest({}), "");
+  EXPECT_EQ(digest({"gzip"}), digest({"gzip level=6"}));
+  EXPECT_EQ(digest({"gzip"}).size(), 32U);
+  EXPECT_NE(digest({"gzip"}), digest({"gzip level=7"}));
+  EXPECT_NE(digest({"gzip", "checksum"}), digest({"checksum", "gzip"}));
+  EXPECT_NE(digest({"gzip"}), digest({"gzip rename='{name}.z'"}));
+}
+
+TEST(Chain, RenamesTheLastComponentOnly) {
+  const auto renamed = [](std::vector<std::string> texts, const char* path) {
+    return chain_of(std::move(texts)).value().renamed(path).value();
+  };
+  EXPECT_EQ(renamed({"gzip"}, "a.gz/b.csv"), "a.gz/b.csv.gz");
+  EXPECT_EQ(renamed({"gunzip"}, "a/b.csv.gz"), "a/b.csv");
+  EXPECT_EQ(renamed({"gunzip"}, "b.tgz"), "b.tar");
+  EXPECT_EQ(renamed({"gunzip"}, ".gz"), ".gz");
+  EXPECT_EQ(renamed({"gunzip", "zstd"}, "b.gz"), "b.zst");
+  EXPECT_EQ(renamed({"redact pattern=x rename='{stem}-clean{ext}'"}, "a/b.csv"), "a/b-clean.csv");
+  EXPECT_FAILS(chain_of({"redact pattern=x rename='../{name}'"})->renamed("a"), ErrorKind::invalid_name);
+}
+
+TEST(Redact, ReplacesEachMatch) {
+  EXPECT_EQ(transformed({"redact pattern='[0-9]+'"}, "a1b22\n\nno\r\n333"), "a***b***\n\nno\r\n***");
+  EXPECT_EQ(transformed({"redact pattern='[0-9]+' with=''"}, "a1b22\n"), "ab\n");
+  EXPECT_EQ(transformed({"redact pattern='[0-9]+' keep_length=yes"}, "a1b22\n"), "a*b**\n");
+  EXPECT_EQ(transformed({"redact pattern='x*'"}, "axxb\n"), "a***b\n");
+  EXPECT_TRUE(contains(transformed({"redact pattern=x max_line=10B"}, "short\n" + std::string(20, 'y')), "max_line"));
+}
+
+TEST(Redact, ALineTooLongIsNamedByNumber) {
+  EXPECT_TRUE(contains(transformed({"redact pattern=x max_line=1024"}, "short\n" + std::string(2000, 'y')), "line 2 "));
+}
+
+TEST(Lines, FiltersAndReplaces) {
+  EXPECT_EQ(transformed({"lines keep=b"}, "a\nb\r\ncb"), "b\r\ncb");
+  EXPECT_EQ(transformed({"lines drop='^#'"}, "#a\nb\n"), "b\n");
+  EXPECT_EQ(transformed({"lines replace='(.)=(.)' with='\\2=\\1'"}, "a=b c=d\n"), "b=a d=c\n");
+  EXPECT_EQ(transformed({"lines skip_head=1 skip_tail=1"}, "1\n2\n3\n4\n"), "2\n3\n");
+  EXPECT_EQ(transformed({"lines limit=2"}, "1\n2\n3\n"), "1\n2\n");
+  EXPECT_EQ(transformed({"lines"}, "no newline"), "no newline");
+  EXPECT_EQ(transformed({"lines"}, ""), "");
+}
+
+TEST(Lines, AddsAndChecksHeadersAndTrailers) {
+  EXPECT_EQ(transformed({"lines add_header=h add_trailer='TRAILER|{count}'"}, "1\n2"), "h\n1\n2\nTRAILER|2\n");
+  EXPECT_EQ(transformed({"lines add_header=h add_trailer='TRAILER|{count}'"}, ""), "h\nTRAILER|0\n");
+  EXPECT_EQ(transformed({"lines add_trailer='T{count}'"}, "1\r\n"), "1\r\nT1\r\n");
+  EXPECT_EQ(transformed({"lines check_header=h check_trailer='TRAILER|{count}'"}, "h\n1\n2\nTRAILER|2\n"), "h\n1\n2\n");
+  EXPECT_EQ(transformed({"lines drop_header=yes add_header=new"}, "old\n1\n"), "new\n1\n");
+  EXPECT_TRUE(contains(transformed({"lines check_header=h"}, "x\n1\n"), "line 1"));
+  EXPECT_TRUE(contains(transformed({"lines check_header=h"}, ""), "empty"));
+  EXPECT_TRUE(contains(transformed({"lines check_trailer='TRAILER|{count}'"}, "1\n2\nTRAILER|3\n"), "line 3"));
+  EXPECT_TRUE(contains(transformed({"lines check_trailer='TRAILER|{count}'"}, ""), "no trailer"));
+  EXPECT_TRUE(contains(transformed({"lines must_match='^[0-9]'"}, "1\nx\n"), "line 2"));
+  EXPECT_TRUE(contains(transformed({"lines must_not_match=x"}, "1\nx\n"), "line 2"));
+}
+
+TEST(Charset, ConvertsSetsMarksAndNewlines) {
+  EXPECT_EQ(transformed({"charset from=CP1252"}, "caf\xe9 \x80"), "café €");
+  EXPECT_EQ(transformed({"charset to=ISO-8859-1"}, "café"), "caf\xe9");
+  EXPECT_EQ(transformed({"charset from=UTF-16LE"}, std::string_view("a\0\n\0", 4)), "a\n");
+  EXPECT_EQ(transformed({"charset bom=add"}, "a"), "\xEF\xBB\xBF" "a");
+  EXPECT_EQ(transformed({"charset bom=add"}, ""), "\xEF\xBB\xBF");
+  EXPECT_EQ(transformed({"charset bom=strip"}, "\xEF\xBB\xBF" "a"), "a");
+  EXPECT_EQ(transformed({"charset newline=crlf"}, "a\nb\r\nc\rd"), "a\r\nb\r\nc\rd");
+  EXPECT_EQ(transformed({"charset newline=lf"}, "a\nb\r\nc\rd\r"), "a\nb\nc\rd\r");
+}
+
+TEST(Charset, NamesTheByteThatItCannotRead) {
+  EXPECT_TRUE(contains(transformed({"charset"}, "ok\n\xe9t\xe9"), "byte 3 (0xe9)"));
+  EXPECT_EQ(transformed({"charset unknown=replace"}, "a\xff" "b"), "a\xEF\xBF\xBD" "b");
+  EXPECT_TRUE(contains(transformed({"charset to=ISO-8859-1"}, "a €"), "ISO-8859-1 does not have"));
+  EXPECT_EQ(transformed({"charset to=ISO-8859-1 unknown=replace"}, "a €b"), "a ?b");
+  EXPECT_TRUE(contains(transformed({"charset"}, "a\xe2\x82"), "in the middle of a character"));
+  EXPECT_TRUE(contains(transformed({"charset from=KLINGON"}, ""), "no character set"));
+}
+
+TEST(Checksum, WritesWhatSha256sumReads) {
+  const auto output = run_chain(chain_of({"checksum"}).value(), "hello\n");
+  ASSERT_OK(output);
+  EXPECT_EQ(output->bytes, "hello\n");
+  EXPECT_EQ(output->sides[0], "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03  file.csv\n");
+}
+
+TEST(Exec, RunsAProgramAsAFilter) {
+  EXPECT_EQ(transformed({R"(exec command='["tr", "a-z", "A-Z"]')"}, "abc\n"), "ABC\n");
+  EXPECT_EQ(transformed({R"(exec command='["head", "-n", "1"]')"}, "1\n" + std::string(1 << 20, 'x')), "1\n");
+  EXPECT_EQ(transformed({R"(exec command='["sh", "-c", "cat >/dev/null; echo $CHECKVALVE_PATH $SECRET"]')"}, ""), "folder/file.csv\n");
+}
+
+TEST(Exec, AFailureCarriesWhatTheProgramSaid) {
+  const std::string failed = transformed({R"(exec command='["sh", "-c", "cat >/dev/null; echo no such luck >&2; exit 3"]')"}, "x");
+  EXPECT_TRUE(contains(failed, "exit code 3"));
+  EXPECT_TRUE(contains(failed, "no such luck"));
+  EXPECT_TRUE(contains(transformed({"exec command=there-is-no-such-program"}, "x"), "can't start"));
+  EXPECT_TRUE(contains(transformed({R"(exec command='["sh", "-c", "kill -9 $$"]')"}, "x"), "signal 9"));
+  EXPECT_TRUE(contains(transformed({R"(exec timeout=200ms command='["sleep", "1000"]')"}, "x"), "timeout"));
+}
+
+} // namespace
+} // namespace checkvalve
