@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
 import signal
+import subprocess
+import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +17,7 @@ import pytest
 
 from e2e.conftest import make_pair
 from e2e.support.pair import Pair, Servers
-from e2e.support.program import Running
+from e2e.support.program import PROGRAM, Running
 from e2e.support.trees import assert_no_torn_file, assert_same, contents, fill, large_file, many_small, temporaries
 from servers.process import wait_until
 from servers.proxy import DelayProxy
@@ -234,6 +239,36 @@ def test_high_latency(place: Path, servers: Servers, user_key: Path) -> None:
         summary = pair.synced()
         # One file after the other needs at least six round trips a file on the two sides: 96 s.
         assert summary["seconds"] < 400 * 6 * 0.040 / 4  # type: ignore[operator]
+
+
+def test_sigterm_while_nobody_reads_the_events(plain_pair: Pair) -> None:
+    """A pipe holds 64 KiB: a run whose reader sleeps must still stop."""
+    many_small(plain_pair.source, 3000)
+    read_end, write_end = os.pipe()
+    options = [*plain_pair.program.options, "--events", f"fd:{write_end}"]
+    run = subprocess.Popen(
+        [str(PROGRAM), "sync", plain_pair.source_url, plain_pair.target_url, *options],
+        env=plain_pair.program.environment(),
+        pass_fds=(write_end,),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write_end)
+    try:
+        assert wait_until(lambda: pending_bytes(read_end) > 60_000 or run.poll() is not None, 30)
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(20) in (0, 143)
+    finally:
+        run.kill()
+        run.wait()
+        os.close(read_end)
+    plain_pair.assert_clean()
+
+
+def pending_bytes(pipe: int) -> int:
+    """What a reader of the pipe would get now."""
+    answer = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
+    return int.from_bytes(answer, sys.byteorder)
 
 
 def test_reader_of_the_events_goes_away(plain_pair: Pair) -> None:
