@@ -26,15 +26,33 @@ Install them as root (apt-get install …), or install sudo, and run this again.
   fi
   say "installing ${#missing[@]} Debian packages with apt-get: ${missing[*]}"
   local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o Dpkg::Use-Pty=0)
-  # The tests start servers of their own: Debian's PostgreSQL need not make a cluster on port 5432.
-  if [[ " ${missing[*]} " == *" postgresql-"* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
-    "${as_root[@]}" mkdir -p /etc/postgresql-common
-    echo "create_main_cluster = false" | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
-  fi
+  without_services "${as_root[@]}"
   if ! "${apt[@]}" update || ! "${apt[@]}" --no-install-recommends install "${missing[@]}"; then
     fail "apt-get could not install: ${missing[*]}
 The messages above say why; without a network, install them from your own mirror and run this again."
   fi
+  for package in "${missing[@]}"; do leave_off "$package" "${as_root[@]}"; done
+}
+
+# The tests start the servers they need; those that packages would start for the whole machine stay off, now (policy-rc.d,
+# see invoke-rc.d(8)) and at the next boot. Servers that were there before are left alone.
+without_services() {
+  local policy=/usr/sbin/policy-rc.d
+  [[ -e $policy ]] && return 0
+  trap "$* rm -f $policy" EXIT
+  printf '#!/bin/sh\nexit 101\n' | "$@" tee $policy >/dev/null
+  "$@" chmod 755 $policy
+}
+leave_off() {
+  local package="$1" unit
+  shift
+  case "$package" in
+  openssh-server) unit=ssh ;;
+  postgresql-15) unit=postgresql ;;
+  redis-server | pgbouncer) unit="$package" ;;
+  *) return 0 ;;
+  esac
+  if command -v systemctl >/dev/null; then "$@" systemctl disable --quiet "$unit" 2>/dev/null || true; fi
 }
 
 # Any group but "build" and "demo" needs the Python tools.
