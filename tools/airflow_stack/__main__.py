@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from airflow_stack.client import wait_for
 from airflow_stack.sample import DATES, fill_source, show_tree
-from airflow_stack.stack import USER, Stack
+from airflow_stack.stack import ROOT, USER, ServerError, Stack
 
 DAG_ID = "checkvalve_daily"
 
@@ -28,13 +28,12 @@ def main() -> int:
     arguments = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="checkvalve-airflow-"))
     directory.chmod(0o755)
-    stack = Stack(directory, workers=arguments.workers, api_port=arguments.port)
-    if arguments.dags:
-        stack.dags = arguments.dags.resolve()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     try:
+        dags = arguments.dags.resolve() if arguments.dags else ROOT / "dags"
+        stack = Stack(directory, dags=dags, workers=arguments.workers, api_port=arguments.port)
         fill_source(stack.source_root)
         print(f"Starting Airflow in {directory}: redis, api-server, scheduler, dag-processor, {stack.workers} workers,"
               " two SFTP servers …", flush=True)  # fmt: skip
@@ -45,6 +44,9 @@ def main() -> int:
             print("Ctrl-C stops everything.", flush=True)
             stopped.wait()
             return 0
+    except ServerError as error:
+        print(f"./dev airflow: {error}", file=sys.stderr)
+        return 1
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

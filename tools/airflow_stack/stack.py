@@ -32,6 +32,13 @@ def airflow_program() -> str:
     return str(Path(sys.executable).parent / "airflow")
 
 
+def engine_program() -> str:
+    program = Path(os.environ.get("CHECKVALVE_PROGRAM") or ROOT / "build" / "checkvalve")
+    if not program.exists():
+        raise ServerError(f"{program} is missing: run ./dev build first, or set CHECKVALVE_PROGRAM")
+    return str(program)
+
+
 @dataclass
 class Stack:
     """``directory`` is the stack's own. ``environment`` is added to that of all Airflow processes."""
@@ -151,6 +158,7 @@ class Stack:
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "CHECKVALVE_PROGRAM": engine_program(),
             "CHECKVALVE_STATE": str(self.state),
             **self.environment,
         }

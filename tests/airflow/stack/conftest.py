@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from airflow_stack.sample import fill_source
 from airflow_stack.stack import Stack
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
 DAG_IDS = {"dates", "slow", "large", "single", "per_file"}
 
 
@@ -24,7 +22,6 @@ def stack() -> Iterator[Stack]:
     place = Path(tempfile.mkdtemp(prefix="checkvalve-airflow-", dir=memory if memory.is_dir() else None))
     place.chmod(0o755)
     environment = {
-        "CHECKVALVE_PROGRAM": os.environ.get("CHECKVALVE_PROGRAM") or str(ROOT / "build" / "checkvalve"),
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     }
