@@ -8,20 +8,20 @@
 namespace checkvalve {
 
 struct Capabilities {
-  bool directories = true;           // has directories; false: names only (object storage), make_directory does nothing
-  bool recursive_list = false;       // list() with recursive=true gives the whole subtree in one stream
-  bool symlinks = false;             // has symbolic links: read_link and make_link work
-  bool atomic_replace = true;        // publish over an existing name is one atomic step
-  bool create_if_absent = true;      // publish can refuse an existing name in one atomic step
-  bool keeps_mtime = true;           // a published file can be given its source's mtime
-  bool keeps_mode = true;            // and its mode
-  bool durable = false;              // commit makes the content survive power loss (fsync or the like)
-  bool ranged_reads = true;          // reads at any offset; false: one ascending stream
+  bool directories = true;      // has directories; false: names only (object storage), make_directory does nothing
+  bool recursive_list = false;  // list() with recursive=true gives the whole subtree in one stream
+  bool symlinks = false;        // has symbolic links: read_link and make_link work
+  bool atomic_replace = true;   // publish over an existing name is one atomic step
+  bool create_if_absent = true; // publish can refuse an existing name in one atomic step
+  bool keeps_mtime = true;      // a published file can be given its source's mtime
+  bool keeps_mode = true;       // and its mode
+  bool durable = false;         // commit makes the content survive power loss (fsync or the like)
+  bool ranged_reads = true;     // reads at any offset; false: one ascending stream
   std::int64_t mtime_precision_ns = 1'000'000'000; // mtimes are whole multiples of this
-  std::uint32_t chunk_bytes = 256 * 1024; // the best size of one read or write
-  std::uint32_t files_in_flight = 256;    // more open files at once than this are refused or of no use
-  std::uint64_t window_bytes = 8 << 20;   // bytes in flight of one large file beyond which it gets no faster
-  std::vector<std::string> hashes;        // digests of a published file that the endpoint computes itself: "sha256", …
+  std::uint32_t chunk_bytes = 256 * 1024;          // the best size of one read or write
+  std::uint32_t files_in_flight = 256;             // more open files at once than this are refused or of no use
+  std::uint64_t window_bytes = 8 << 20;            // bytes in flight of one large file beyond which it gets no faster
+  std::vector<std::string> hashes; // digests of a published file that the endpoint computes itself: "sha256", …
 };
 
 } // namespace checkvalve

@@ -102,7 +102,8 @@ Result<std::string> read_ipv6(std::string_view url, std::string_view text) {
   std::string_view zone = percent == text.npos ? std::string_view() : text.substr(percent + 1);
   if (zone.starts_with("25")) zone.remove_prefix(2);
   in6_addr parsed{};
-  const bool zone_ok = std::all_of(zone.begin(), zone.end(), [](char c) { return is_alnum(c) || c == '-' || c == '_' || c == '.'; });
+  const bool zone_ok =
+      std::all_of(zone.begin(), zone.end(), [](char c) { return is_alnum(c) || c == '-' || c == '_' || c == '.'; });
   if (inet_pton(AF_INET6, address.c_str(), &parsed) != 1 || !zone_ok || (percent != text.npos && zone.empty()))
     return unreadable(url, "what stands in [] is no IPv6 address");
   return zone.empty() ? address : address + "%" + std::string(zone);
@@ -114,8 +115,9 @@ Result<void> read_authority(std::string_view url, std::string_view authority, En
     const std::string_view user = authority.substr(0, at);
     authority.remove_prefix(at + 1);
     if (user.find(':') != user.npos)
-      return unreadable(url, "a password must not stand in a URL, where process lists and logs show it: put it into "
-                             "CHECKVALVE_SOURCE_PASSWORD or CHECKVALVE_TARGET_PASSWORD, a password_file or --secrets-fd");
+      return unreadable(url,
+                        "a password must not stand in a URL, where process lists and logs show it: put it into "
+                        "CHECKVALVE_SOURCE_PASSWORD or CHECKVALVE_TARGET_PASSWORD, a password_file or --secrets-fd");
     const auto decoded = decode(user);
     if (!decoded || decoded->empty() || decoded->front() == '-')
       return unreadable(url, "the user name before '@' can't be read; write special characters as %NN");
@@ -127,7 +129,8 @@ Result<void> read_authority(std::string_view url, std::string_view authority, En
     if (end == authority.npos) return unreadable(url, "an IPv6 address lacks its ']'");
     CV_TRY(endpoint.host, read_ipv6(url, authority.substr(1, end - 1)));
     port = authority.substr(end + 1);
-    if (!port.empty() && port.front() != ':') return unreadable(url, "only :PORT may follow the ']' of an IPv6 address");
+    if (!port.empty() && port.front() != ':')
+      return unreadable(url, "only :PORT may follow the ']' of an IPv6 address");
   } else {
     const std::size_t colon = authority.find(':');
     endpoint.host = authority.substr(0, colon);
@@ -158,7 +161,8 @@ Result<Endpoint> plain_path(std::string_view path) {
   }
   std::error_code error;
   const std::filesystem::path here = std::filesystem::current_path(error);
-  if (error) return unreadable(path, "the current directory can't be told: " + error.message() + "; write an absolute path");
+  if (error)
+    return unreadable(path, "the current directory can't be told: " + error.message() + "; write an absolute path");
   endpoint.root = tidy_path(join_path(here.string(), path));
   return endpoint;
 }
@@ -170,7 +174,8 @@ Result<Endpoint> parse_endpoint_url(std::string_view url) {
   if (scheme_end == 0) return plain_path(url);
 
   Endpoint endpoint;
-  for (char c : url.substr(0, scheme_end)) endpoint.scheme += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  for (char c : url.substr(0, scheme_end))
+    endpoint.scheme += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   const std::string_view rest = url.substr(scheme_end + 3);
   const std::size_t slash = std::min(rest.find('/'), rest.size());
   CV_CHECK(read_authority(url, rest.substr(0, slash), endpoint));
@@ -186,7 +191,8 @@ Result<Endpoint> parse_endpoint_url(std::string_view url) {
   }
 
   const auto path = decode(raw_path);
-  if (!path) return unreadable(url, "a '%' must be followed by two hexadecimal digits other than 00; write %25 for '%' itself");
+  if (!path)
+    return unreadable(url, "a '%' must be followed by two hexadecimal digits other than 00; write %25 for '%' itself");
   if (endpoint.scheme == "sftp" && (raw_path.empty() || raw_path == "/~" || raw_path.starts_with("/~/"))) {
     const std::string below_home = tidy_path(std::string_view(*path).substr(std::min<std::size_t>(2, path->size())));
     endpoint.root = below_home == "/" ? "~" : "~" + below_home;

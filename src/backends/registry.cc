@@ -40,9 +40,10 @@ Result<void> check_options(const BackendDescriptor& descriptor, const Endpoint& 
       return bad_option(endpoint, fmt::format("{} has no option '{}'; there are: {}", descriptor.scheme, name,
                                               known_options(descriptor, false)));
     if (spec->type == OptionType::secret)
-      return bad_option(endpoint, fmt::format("'{}' is a secret and no option: give it by environment variable, file or "
-                                              "--secrets-fd",
-                                              name));
+      return bad_option(endpoint,
+                        fmt::format("'{}' is a secret and no option: give it by environment variable, file or "
+                                    "--secrets-fd",
+                                    name));
     if (const std::string wanted = wanted_instead(*spec, value); !wanted.empty())
       return bad_option(endpoint, fmt::format("option '{}' is '{}', but must be {}", name, value, wanted));
   }
@@ -60,9 +61,9 @@ Result<const BackendDescriptor*> backend_of(const Endpoint& endpoint) {
   if (!descriptor) {
     std::vector<std::string_view> schemes;
     for (const BackendDescriptor* known : all_backends) schemes.push_back(known->scheme);
-    return Failure(make_error(ErrorKind::config, "use", endpoint.display(),
-                              fmt::format("there is no backend for '{}://'; there are: {}", endpoint.scheme,
-                                          fmt::join(schemes, ", "))));
+    return Failure(make_error(
+        ErrorKind::config, "use", endpoint.display(),
+        fmt::format("there is no backend for '{}://'; there are: {}", endpoint.scheme, fmt::join(schemes, ", "))));
   }
   CV_CHECK(check_options(*descriptor, endpoint));
   return descriptor;

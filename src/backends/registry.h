@@ -21,8 +21,8 @@ namespace checkvalve {
 // What the engine lends to a backend. Outlives it.
 struct BackendContext {
   Loop& loop;
-  ThreadPool& workers; // for blocking calls and computation
-  EventSink& events;   // for RetryEvent and WarningEvent of connections
+  ThreadPool& workers;                             // for blocking calls and computation
+  EventSink& events;                               // for RetryEvent and WarningEvent of connections
   std::chrono::milliseconds stall_timeout{60'000}; // an operation that hears nothing for this long fails
   std::chrono::milliseconds connect_timeout{20'000};
 };

@@ -19,8 +19,8 @@
 namespace checkvalve {
 
 struct UploadHints {
-  TemporaryName temporary;                      // under which the bytes wait until they are published
-  std::optional<std::uint64_t> size_bytes;      // of the whole file, where it is known
+  TemporaryName temporary;                 // under which the bytes wait until they are published
+  std::optional<std::uint64_t> size_bytes; // of the whole file, where it is known
   // What CommitOptions will say, as far as it is known: some stores take it with the first byte.
   std::optional<std::int64_t> mtime_ns;
   std::optional<std::uint32_t> mode;
@@ -37,7 +37,7 @@ struct CommitOptions {
   std::optional<std::int64_t> mtime_ns; // to set, where Capabilities::keeps_mtime
   std::optional<std::uint32_t> mode;    // to set, where Capabilities::keeps_mode
   Replace replace = Replace::atomic;
-  bool durable = true;                  // make it survive power loss where Capabilities::durable
+  bool durable = true; // make it survive power loss where Capabilities::durable
 };
 
 struct Published {
@@ -62,11 +62,11 @@ public:
 
 // A temporary of checkvalve's that some earlier run left at the target.
 struct Leftover {
-  std::string path;       // of the temporary, relative to the root
+  std::string path; // of the temporary, relative to the root
   TemporaryName name;
   std::uint64_t size_bytes = 0;
   std::optional<std::int64_t> mtime_ns;
-  std::string token;      // the backend's own handle on it, e.g. an upload id; may be empty
+  std::string token; // the backend's own handle on it, e.g. an upload id; may be empty
 };
 
 class Target {
@@ -82,7 +82,8 @@ public:
   // Creates the directory and its parents; succeeds if it exists. `mode`: permission bits for a new one.
   virtual Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t> mode) = 0;
   // Creates the symbolic link atomically, replacing a symbolic link or, if `replace` says so, a file.
-  virtual Task<Result<void>> make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) = 0;
+  virtual Task<Result<void>> make_link(std::string path, std::string text, TemporaryName temporary,
+                                       Replace replace) = 0;
   // Starts a file: creates its temporary, exclusively, after removing one of exactly this name. The directory exists.
   virtual Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) = 0;
   // Removes what an earlier attempt of ours left of this path under this temporary name; succeeds if there is nothing.

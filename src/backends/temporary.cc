@@ -56,7 +56,8 @@ std::optional<TemporaryName> parse_temporary(std::string_view text) {
   const auto nonce = take_until(text, '-');
   TemporaryName name;
   if (!plan || !attempt || !nonce || !made_of(*plan, plan_length, plan_alphabet) ||
-      !made_of(*nonce, nonce_length, hex_alphabet) || !read_number(*attempt, name.attempt) || !read_number(text, name.file))
+      !made_of(*nonce, nonce_length, hex_alphabet) || !read_number(*attempt, name.attempt) ||
+      !read_number(text, name.file))
     return std::nullopt;
   name.plan = *plan;
   name.nonce = *nonce;

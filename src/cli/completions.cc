@@ -17,7 +17,8 @@ std::vector<std::string> all_names(const CLI::Option& option) {
 
 std::vector<const CLI::Option*> options_of(const CLI::App& command) {
   std::vector<const CLI::Option*> options;
-  for (const OptionGroup& group : option_groups(command)) options.insert(options.end(), group.options.begin(), group.options.end());
+  for (const OptionGroup& group : option_groups(command))
+    options.insert(options.end(), group.options.begin(), group.options.end());
   return options;
 }
 
@@ -47,7 +48,8 @@ std::string bash_values(const CLI::App& command) {
     const std::string names = fmt::format("{}", fmt::join(all_names(*option), "|"));
     const auto choices = choices_of(*option);
     if (!choices.empty())
-      out += fmt::format("        {}) COMPREPLY=($(compgen -W '{}' -- \"$word\")); return ;;\n", names, fmt::join(choices, " "));
+      out += fmt::format("        {}) COMPREPLY=($(compgen -W '{}' -- \"$word\")); return ;;\n", names,
+                         fmt::join(choices, " "));
     else if (takes_file(*option))
       out += fmt::format("        {}) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n", names);
     else
@@ -78,10 +80,11 @@ _checkvalve() {{
     std::vector<std::string> words; // of a positional with choices
     for (const CLI::Option* option : command->get_options())
       if (option->get_positional()) words = choices_of(*option);
-    out += fmt::format("    {})\n{}      if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '{}' -- \"$word\"))\n", command->get_name(),
-                       bash_values(*command), fmt::join(names, " "));
-    out += words.empty() ? "      else COMPREPLY=($(compgen -f -- \"$word\")); fi ;;\n"
-                         : fmt::format("      else COMPREPLY=($(compgen -W '{}' -- \"$word\")); fi ;;\n", fmt::join(words, " "));
+    out += fmt::format("    {})\n{}      if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '{}' -- \"$word\"))\n",
+                       command->get_name(), bash_values(*command), fmt::join(names, " "));
+    out += words.empty()
+               ? "      else COMPREPLY=($(compgen -f -- \"$word\")); fi ;;\n"
+               : fmt::format("      else COMPREPLY=($(compgen -W '{}' -- \"$word\")); fi ;;\n", fmt::join(words, " "));
   }
   return out + "  esac\n}\ncomplete -o filenames -F _checkvalve checkvalve\n";
 }
@@ -97,16 +100,21 @@ std::string zsh_completions(const CLI::App& app) {
     for (const CLI::Option* option : options_of(*command)) {
       const auto choices = choices_of(*option);
       std::string value;
-      if (!choices.empty()) value = fmt::format(":value:({})", fmt::join(choices, " "));
-      else if (takes_file(*option)) value = ":file:_files";
-      else if (!type_of(*option).empty()) value = fmt::format(":{}:", zsh_text(type_of(*option)));
+      if (!choices.empty())
+        value = fmt::format(":value:({})", fmt::join(choices, " "));
+      else if (takes_file(*option))
+        value = ":file:_files";
+      else if (!type_of(*option).empty())
+        value = fmt::format(":{}:", zsh_text(type_of(*option)));
       for (const std::string& name : all_names(*option))
-        out += "      " + single_quoted(fmt::format("*{}[{}]{}", name, zsh_text(option->get_description()), value)) + " \\\n";
+        out += "      " + single_quoted(fmt::format("*{}[{}]{}", name, zsh_text(option->get_description()), value)) +
+               " \\\n";
     }
     std::vector<std::string> words;
     for (const CLI::Option* option : command->get_options())
       if (option->get_positional()) words = choices_of(*option);
-    out += words.empty() ? "      '*:file:_files' ;;\n" : fmt::format("      '*:value:({})' ;;\n", fmt::join(words, " "));
+    out +=
+        words.empty() ? "      '*:file:_files' ;;\n" : fmt::format("      '*:value:({})' ;;\n", fmt::join(words, " "));
   }
   return out + "  esac\n}\ncompdef _checkvalve checkvalve\n";
 }
@@ -117,13 +125,17 @@ std::string fish_completions(const CLI::App& app) {
     out += fmt::format("complete -c checkvalve -n __fish_use_subcommand -f -a {} -d {}\n", command->get_name(),
                        single_quoted(command->get_description()));
   for (const CLI::App* command : commands_of(app)) {
-    const std::string when = fmt::format("complete -c checkvalve -n '__fish_seen_subcommand_from {}'", command->get_name());
+    const std::string when =
+        fmt::format("complete -c checkvalve -n '__fish_seen_subcommand_from {}'", command->get_name());
     for (const CLI::Option* option : options_of(*command)) {
       const auto choices = choices_of(*option);
       std::string value;
-      if (!choices.empty()) value = fmt::format(" -x -a '{}'", fmt::join(choices, " "));
-      else if (takes_file(*option)) value = " -r";
-      else if (!type_of(*option).empty()) value = " -x";
+      if (!choices.empty())
+        value = fmt::format(" -x -a '{}'", fmt::join(choices, " "));
+      else if (takes_file(*option))
+        value = " -r";
+      else if (!type_of(*option).empty())
+        value = " -x";
       std::string names;
       for (const std::string& name : option->get_snames()) names += " -s " + name;
       for (const std::string& name : option->get_lnames()) names += " -l " + name;

@@ -74,8 +74,10 @@ std::optional<std::string> transform_text(const toml::table& table) {
       text = words.dump();
     }
     if (!text) return std::nullopt;
-    if (key.str() == "name") call.name = *text;
-    else call.options[std::string(key.str())] = *text;
+    if (key.str() == "name")
+      call.name = *text;
+    else
+      call.options[std::string(key.str())] = *text;
   }
   return to_string(call);
 }
@@ -138,12 +140,13 @@ Result<Endpoint> read_address(const Reading& reading, const toml::table& table) 
   if (const auto* url = table.get("url")) {
     for (const char* part : {"scheme", "host", "port", "user", "root"})
       if (table.contains(part))
-        return Failure(config_error(reading.file, fmt::format("{} has both 'url' and '{}': write one of them",
-                                                              reading.table, part)));
+        return Failure(config_error(reading.file,
+                                    fmt::format("{} has both 'url' and '{}': write one of them", reading.table, part)));
     if (!url->is_string()) return Failure(config_error(reading.file, reading.table + ": url must be a text in quotes"));
     auto parsed = parse_endpoint_url(url->as_string()->get());
     if (!parsed)
-      return Failure(config_error(fmt::format("{}:{}: url", reading.file, url->source().begin.line), parsed.error().message));
+      return Failure(
+          config_error(fmt::format("{}:{}: url", reading.file, url->source().begin.line), parsed.error().message));
     return parsed;
   }
   for (const auto& [key, node] : table) {
@@ -157,13 +160,14 @@ Result<Endpoint> read_address(const Reading& reading, const toml::table& table) 
       *text = node.as_string()->get();
     } else if (key.str() == "port") {
       const auto* port = node.as_integer();
-      if (!port || port->get() < 1 || port->get() > 65535) return reading.wrong(key, "must be a number from 1 to 65535");
+      if (!port || port->get() < 1 || port->get() > 65535)
+        return reading.wrong(key, "must be a number from 1 to 65535");
       endpoint.port = static_cast<std::uint16_t>(port->get());
     }
   }
   if (endpoint.scheme.empty())
-    return Failure(config_error(reading.file, fmt::format("{} has no address: write url = \"sftp://…\", or scheme, host, …",
-                                                          reading.table)));
+    return Failure(config_error(
+        reading.file, fmt::format("{} has no address: write url = \"sftp://…\", or scheme, host, …", reading.table)));
   return endpoint;
 }
 
@@ -195,17 +199,21 @@ Result<void> read_endpoint_key(const Reading& reading, const BackendDescriptor& 
     std::vector<std::string> known = {"url", "scheme", "host", "port", "user", "root"};
     for (const OptionSpec& spec : backend.options) {
       const std::string name(spec.name);
-      if (spec.type == OptionType::secret) known.insert(known.end(), {name + "_file", name + "_env"});
-      else known.push_back(name);
+      if (spec.type == OptionType::secret)
+        known.insert(known.end(), {name + "_file", name + "_env"});
+      else
+        known.push_back(name);
     }
     return reading.unknown(key, known);
   }
   if (how.empty())
-    return reading.wrong(key, fmt::format("a secret does not belong in the config: write {0}_file = \"…\" or {0}_env = \"…\"",
-                                          secret->name));
+    return reading.wrong(
+        key,
+        fmt::format("a secret does not belong in the config: write {0}_file = \"…\" or {0}_env = \"…\"", secret->name));
   if (!node.is_string()) return reading.wrong(key, "must be a text in quotes");
   SecretPlace& place = config.secrets[std::string(secret->name)];
-  if (!place.place.empty()) return reading.wrong(key, fmt::format("the secret is named twice (also by {})", place.place));
+  if (!place.place.empty())
+    return reading.wrong(key, fmt::format("the secret is named twice (also by {})", place.place));
   place.place = reading.place(key);
   if (how == "_env") {
     place.variable = node.as_string()->get();
@@ -222,7 +230,8 @@ Result<EndpointConfig> read_endpoint(const Reading& reading, const std::string& 
   const BackendDescriptor* backend = find_backend(config.endpoint.scheme);
   if (!backend) {
     std::string known;
-    for (const BackendDescriptor* each : backends()) known += fmt::format("{}{}", known.empty() ? "" : ", ", each->scheme);
+    for (const BackendDescriptor* each : backends())
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", each->scheme);
     return Failure(config_error(reading.file, fmt::format("{}: no backend is named '{}': there are {}", reading.table,
                                                           config.endpoint.scheme, known)));
   }
@@ -248,7 +257,9 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
     if (key.str() == "airflow") continue; // when and where jobs run: read by the Airflow provider
     if (std::find(known.begin(), known.end(), key.str()) == known.end()) return reading.unknown(key, known);
     const toml::table* table = node.as_table();
-    if (!table) return reading.wrong(key, fmt::format("must be a table: [{}{}]", key.str(), key.str() == "defaults" ? "" : ".NAME"));
+    if (!table)
+      return reading.wrong(key,
+                           fmt::format("must be a table: [{}{}]", key.str(), key.str() == "defaults" ? "" : ".NAME"));
     if (key.str() == "defaults") {
       CV_TRY(config.defaults, read_settings(Reading{file, "[defaults]"}, *table));
       continue;
@@ -275,8 +286,10 @@ Result<Config> load_config(const std::optional<std::string>& named) {
     places.emplace_back("checkvalve.toml");
     const char* xdg = std::getenv("XDG_CONFIG_HOME");
     const char* home = std::getenv("HOME");
-    if (xdg && *xdg) places.push_back(std::string(xdg) + "/checkvalve/config.toml");
-    else if (home && *home) places.push_back(std::string(home) + "/.config/checkvalve/config.toml");
+    if (xdg && *xdg)
+      places.push_back(std::string(xdg) + "/checkvalve/config.toml");
+    else if (home && *home)
+      places.push_back(std::string(home) + "/.config/checkvalve/config.toml");
   }
   for (const std::string& place : places) {
     std::error_code ignored;
@@ -285,7 +298,8 @@ Result<Config> load_config(const std::optional<std::string>& named) {
     std::ifstream file(place, std::ios::binary);
     std::ostringstream text;
     if (!file || fs::is_directory(place, ignored) || !(text << file.rdbuf(), !file.bad()))
-      return Failure(config_error(place, fmt::format("can't read the config: {}", errno ? std::strerror(errno) : "is a directory")));
+      return Failure(config_error(
+          place, fmt::format("can't read the config: {}", errno ? std::strerror(errno) : "is a directory")));
     return parse_config(text.str(), place);
   }
   return Config{};

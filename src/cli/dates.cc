@@ -16,7 +16,8 @@ using std::chrono::sys_days;
 using std::chrono::year_month_day;
 
 constexpr int longest_range_days = 3'660; // ten years: more is a slip of the keyboard
-constexpr std::string_view date_forms = "write it like 2024-03-01, 2024-03-01..2024-03-03, today, yesterday or last-7-days";
+constexpr std::string_view date_forms =
+    "write it like 2024-03-01, 2024-03-01..2024-03-03, today, yesterday or last-7-days";
 
 Failure wrong(std::string message) { return Failure(config_error("", std::move(message))); }
 
@@ -33,8 +34,9 @@ Result<year_month_day> parse_day(std::string_view text, year_month_day today) {
   int year = 0;
   int month = 0;
   int day = 0;
-  const bool shaped = text.size() == 10 && text[4] == '-' && text[7] == '-' && read_digits(text.substr(0, 4), 4, year) &&
-                      read_digits(text.substr(5, 2), 2, month) && read_digits(text.substr(8, 2), 2, day);
+  const bool shaped = text.size() == 10 && text[4] == '-' && text[7] == '-' &&
+                      read_digits(text.substr(0, 4), 4, year) && read_digits(text.substr(5, 2), 2, month) &&
+                      read_digits(text.substr(8, 2), 2, day);
   if (!shaped) return wrong(fmt::format("'{}' is no date: {}", text, date_forms));
   const year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
                             std::chrono::day(static_cast<unsigned>(day))};
@@ -59,9 +61,10 @@ Result<std::string> format_with(std::string_view format, year_month_day date) {
   for (std::size_t i = 0; i < format.size(); ++i) {
     if (format[i] != '%') continue;
     if (++i == format.size() || allowed.find(format[i]) == allowed.npos)
-      return wrong(fmt::format("{{date:{}}}: '%{}' is no form of a date: use %Y %m %d %y %j %b %B %a %A %u %w %V %G %U %W "
-                               "%e %F or %%",
-                               format, i == format.size() ? "" : std::string(1, format[i])));
+      return wrong(
+          fmt::format("{{date:{}}}: '%{}' is no form of a date: use %Y %m %d %y %j %b %B %a %A %u %w %V %G %U %W "
+                      "%e %F or %%",
+                      format, i == format.size() ? "" : std::string(1, format[i])));
   }
   const std::tm parts = to_tm(date);
   std::string out(format.size() * 16 + 16, '\0');
@@ -114,8 +117,10 @@ std::string format_date(year_month_day date) {
 bool has_date(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '{') continue;
-    if (text.substr(i, 2) == "{{") ++i;
-    else if (text.substr(i).starts_with("{date}") || text.substr(i).starts_with("{date:")) return true;
+    if (text.substr(i, 2) == "{{")
+      ++i;
+    else if (text.substr(i).starts_with("{date}") || text.substr(i).starts_with("{date:"))
+      return true;
   }
   return false;
 }
@@ -134,12 +139,14 @@ Result<std::string> expand_date(std::string_view text, const year_month_day* dat
     }
     const auto end = text.find('}');
     if (text[0] == '}' || end == text.npos)
-      return wrong(fmt::format("a single '{}' in a path: write {} for the character itself", text[0], std::string(2, text[0])));
+      return wrong(
+          fmt::format("a single '{}' in a path: write {} for the character itself", text[0], std::string(2, text[0])));
     const std::string_view inside = text.substr(1, end - 1);
     if (inside != "date" && !inside.starts_with("date:"))
-      return wrong(fmt::format("{{{}}} is unknown: only {{date}} and {{date:%Y/%m/%d}} stand for something; write {{{{ and "
-                               "}}}} for braces",
-                               inside));
+      return wrong(
+          fmt::format("{{{}}} is unknown: only {{date}} and {{date:%Y/%m/%d}} stand for something; write {{{{ and "
+                      "}}}} for braces",
+                      inside));
     if (!date) return wrong(fmt::format("{{{}}} needs a date: give --date", inside));
     CV_TRY(const std::string day, format_with(inside == "date" ? "%F" : inside.substr(5), *date));
     out += day;

@@ -23,8 +23,9 @@ std::string format_date(std::chrono::year_month_day date); // "2024-03-01"
 // Whether the text has a {date} or {date:…} in it. "{{" and "}}" are literal braces.
 bool has_date(std::string_view text);
 
-// Replaces {date} by 2024-03-01, {date:FORMAT} by the date in a strftime form (%Y %m %d %y %j %b %B %a %A %u %w %V %G %U
-// %W %e %F %%), "{{" by "{" and "}}" by "}". Without a date, a {date} is an error, as is any other brace. Kind config.
+// Replaces {date} by 2024-03-01, {date:FORMAT} by the date in a strftime form (%Y %m %d %y %j %b %B %a %A %u %w %V %G
+// %U %W %e %F %%), "{{" by "{" and "}}" by "}". Without a date, a {date} is an error, as is any other brace. Kind
+// config.
 Result<std::string> expand_date(std::string_view text, const std::chrono::year_month_day* date);
 
 } // namespace checkvalve

@@ -23,16 +23,20 @@ Result<Endpoint> find_reference(std::string_view name, std::string_view path, co
     std::vector<std::string> known;
     for (const auto& [each, unused] : config.endpoints) known.push_back(each);
     const std::string nearest = nearest_word(name, known);
-    const std::string where = config.file.empty() ? "there is no config" : fmt::format("{} has no [endpoint.{}]", config.file, name);
+    const std::string where =
+        config.file.empty() ? "there is no config" : fmt::format("{} has no [endpoint.{}]", config.file, name);
     const std::string mend = nearest.empty() ? fmt::format("write ./{}:{} for a local file", name, path)
                                              : fmt::format("did you mean '{}'?", nearest);
     return Failure(config_error(fmt::format("{}:{}", name, path), fmt::format("{}: {}", where, mend)));
   }
   Endpoint endpoint = found->second.endpoint;
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
-  if (path.starts_with('/')) endpoint.root = path;
-  else if (endpoint.root.empty() && endpoint.scheme == "sftp") endpoint.root = join_path("~", path);
-  else endpoint.root = join_path(endpoint.root, path);
+  if (path.starts_with('/'))
+    endpoint.root = path;
+  else if (endpoint.root.empty() && endpoint.scheme == "sftp")
+    endpoint.root = join_path("~", path);
+  else
+    endpoint.root = join_path(endpoint.root, path);
   return endpoint;
 }
 

@@ -134,7 +134,8 @@ Result<std::unique_ptr<EventWriter>> EventWriter::open(const std::string& place)
   int fd = -1;
   const char* end = place.data() + place.size();
   const auto [stop, error] = std::from_chars(place.data() + 3, end, fd);
-  if (error != std::errc() || stop != end || fd < 0) return wrong(fmt::format("'{}' is no descriptor: write fd:3", place));
+  if (error != std::errc() || stop != end || fd < 0)
+    return wrong(fmt::format("'{}' is no descriptor: write fd:3", place));
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
     return wrong(fmt::format("descriptor {} is not open for writing", fd));

@@ -60,8 +60,9 @@ Result<std::optional<std::vector<std::string>>> read_files(const Settings& setti
   for (std::string& name : names) {
     while (name.starts_with("./")) name.erase(0, 2);
     if (auto ok = check_tree_path(name); !ok)
-      return Failure(config_error(settings.files.empty() ? "--files-from " + settings.files_from : "--file",
-                                  fmt::format("'{}' is no path below the source root: {}", escape_bytes(name), ok.error().message)));
+      return Failure(config_error(
+          settings.files.empty() ? "--files-from " + settings.files_from : "--file",
+          fmt::format("'{}' is no path below the source root: {}", escape_bytes(name), ok.error().message)));
   }
   return names;
 }
@@ -72,7 +73,8 @@ Result<Job> make_job(const Inputs& inputs, const std::chrono::year_month_day* da
   if (date) // other braces in options are the transforms' own
     for (TransformCall& call : job.transforms)
       for (auto& [name, value] : call.options)
-        for (std::size_t at = 0; (at = value.find("{date}", at)) != value.npos;) value.replace(at, 6, format_date(*date));
+        for (std::size_t at = 0; (at = value.find("{date}", at)) != value.npos;)
+          value.replace(at, 6, format_date(*date));
   const EndpointInputs endpoint_inputs{inputs.config, inputs.secrets, settings};
   for (const Side side : {Side::source, Side::target}) {
     const std::string& text = side == Side::source ? settings.source : settings.target;
@@ -95,8 +97,9 @@ Result<Inputs> read_config_and_secrets(const CLI::App& app, const ProcessOptions
 Result<void> check_shared_options(const Settings& settings, const Job& job) {
   for (const auto& [key, unused] : settings.shared_options)
     if (!job.source.options.contains(key) && !job.target.options.contains(key))
-      return Failure(config_error(find_setting(key)->option(), fmt::format("neither {}:// nor {}:// takes it: leave it out",
-                                                                          job.source.scheme, job.target.scheme)));
+      return Failure(
+          config_error(find_setting(key)->option(), fmt::format("neither {}:// nor {}:// takes it: leave it out",
+                                                                job.source.scheme, job.target.scheme)));
   return {};
 }
 
@@ -104,18 +107,24 @@ Result<void> check_shared_options(const Settings& settings, const Job& job) {
 
 void add_process_options(CLI::App& app, ProcessOptions& options, bool works) {
   const std::string group = "Input and output";
-  app.add_option("--config", options.config, "config to read [./checkvalve.toml, else $XDG_CONFIG_HOME/checkvalve/config.toml]")
+  app.add_option("--config", options.config,
+                 "config to read [./checkvalve.toml, else $XDG_CONFIG_HOME/checkvalve/config.toml]")
       ->type_name("FILE")
       ->group(group);
   app.add_flag("--json", options.json, "print one JSON object on standard output instead of text")->group(group);
-  app.add_option("--secrets-fd", options.secrets_fd, "read secrets as JSON from this descriptor")->type_name("N")->group(group);
+  app.add_option("--secrets-fd", options.secrets_fd, "read secrets as JSON from this descriptor")
+      ->type_name("N")
+      ->group(group);
   if (!works) return;
-  app.add_option("--events", options.events, "write events as JSON lines while it works")->type_name("FILE|fd:N")->group(group);
+  app.add_option("--events", options.events, "write events as JSON lines while it works")
+      ->type_name("FILE|fd:N")
+      ->group(group);
   app.add_option("--progress", options.progress, "a progress bar on standard error; auto: if it is a terminal [auto]")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->type_name("auto|always|never")
       ->group(group);
-  app.add_flag("--die-with-parent", options.die_with_parent, "stop cleanly when the process that started this one is gone")
+  app.add_flag("--die-with-parent", options.die_with_parent,
+               "stop cleanly when the process that started this one is gone")
       ->group(group);
 }
 
@@ -185,9 +194,11 @@ Result<Inputs> read_inputs(const CLI::App& app, const ProcessOptions& options, c
       std::vector<std::string> known;
       for (const auto& [name, unused] : inputs.config.jobs) known.push_back(name);
       const std::string nearest = nearest_word(job_name, known);
-      const std::string where = inputs.config.file.empty() ? "there is no config: give --config FILE"
-                                                           : fmt::format("{} has no [job.{}]", inputs.config.file, job_name);
-      return Failure(config_error("--job", where + (nearest.empty() ? "" : fmt::format(": did you mean '{}'?", nearest))));
+      const std::string where = inputs.config.file.empty()
+                                    ? "there is no config: give --config FILE"
+                                    : fmt::format("{} has no [job.{}]", inputs.config.file, job_name);
+      return Failure(
+          config_error("--job", where + (nearest.empty() ? "" : fmt::format(": did you mean '{}'?", nearest))));
     }
     inputs.settings.job.name = job_name;
     CV_CHECK(apply_settings(inputs.settings, found->second));
@@ -211,11 +222,13 @@ Result<std::vector<DatedJob>> make_jobs(Inputs& inputs, const SyncArguments& arg
     jobs.push_back({"", std::move(job)});
   } else {
     if (!has_date(settings.source) && !has_date(settings.target))
-      return Failure(config_error("--date", "neither SOURCE nor TARGET has a {date} in it: write e.g. sftp://host/data/{date}"));
+      return Failure(
+          config_error("--date", "neither SOURCE nor TARGET has a {date} in it: write e.g. sftp://host/data/{date}"));
     auto dates = parse_dates(settings.date, today_local());
     if (!dates) return Failure(config_error("--date", std::move(dates.error().message)));
     if (dates->size() > 1 && (!has_date(settings.source) || !has_date(settings.target)))
-      return Failure(config_error("--date", "a range needs a {date} in both SOURCE and TARGET, so that the days stay apart"));
+      return Failure(
+          config_error("--date", "a range needs a {date} in both SOURCE and TARGET, so that the days stay apart"));
     for (const auto& date : *dates) {
       CV_TRY(Job job, make_job(inputs, &date));
       jobs.push_back({format_date(date), std::move(job)});
@@ -240,7 +253,8 @@ Result<std::vector<std::string>> parse_file_list(std::string_view text, bool nul
       continue;
     }
     auto plain = unescape_bytes(name);
-    if (!plain) return Failure(config_error(fmt::format("--files-from, name {}", number), std::move(plain.error().message)));
+    if (!plain)
+      return Failure(config_error(fmt::format("--files-from, name {}", number), std::move(plain.error().message)));
     names.push_back(std::move(*plain));
   }
   return names;

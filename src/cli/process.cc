@@ -44,8 +44,10 @@ struct ParentWatch::Impl {
       if (error) return;
       char ignored[4096];
       const ssize_t got = ::read(input.native_handle(), ignored, sizeof ignored);
-      if (got == 0) gone();
-      else wait();
+      if (got == 0)
+        gone();
+      else
+        wait();
     });
   }
 };
@@ -54,7 +56,7 @@ ParentWatch::ParentWatch(Loop& loop, bool watch_input, std::function<void()> gon
     : impl_(std::make_unique<Impl>(asio::posix::stream_descriptor(loop.context()), std::move(gone))) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent_at_start) impl_->gone(); // before the kernel was told
-  struct stat info {};
+  struct stat info{};
   if (!watch_input || ::fstat(STDIN_FILENO, &info) != 0 || !(S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode))) return;
   impl_->input.assign(::dup(STDIN_FILENO));
   impl_->wait();
@@ -88,14 +90,19 @@ Result<std::string> state_location(const std::string& given) {
   const char* xdg = std::getenv("XDG_STATE_HOME");
   const char* home = std::getenv("HOME");
   std::string folder;
-  if (xdg && *xdg) folder = std::string(xdg) + "/checkvalve";
-  else if (home && *home) folder = std::string(home) + "/.local/state/checkvalve";
-  else return Failure(config_error("--state", "there is no default place, as HOME is not set: give --state PATH"));
+  if (xdg && *xdg)
+    folder = std::string(xdg) + "/checkvalve";
+  else if (home && *home)
+    folder = std::string(home) + "/.local/state/checkvalve";
+  else
+    return Failure(config_error("--state", "there is no default place, as HOME is not set: give --state PATH"));
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error)
-    return Failure(make_error(ErrorKind::state, "create", folder, error.message() + "; give --state PATH to keep it elsewhere"));
-  std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error); // file names are nobody else's business
+    return Failure(
+        make_error(ErrorKind::state, "create", folder, error.message() + "; give --state PATH to keep it elsewhere"));
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all,
+                               error); // file names are nobody else's business
   return folder + "/state.db";
 }
 

@@ -66,8 +66,9 @@ std::string option_problem(const CLI::App& command, const std::string& problem) 
       return fmt::format("checkvalve {} has no option {}{}", command.get_name(), printable(name), meant(name, known));
     }
   const std::vector<std::string> words = command.remaining();
-  return words.empty() ? printable(problem)
-                       : fmt::format("checkvalve {} does not take '{}' as well", command.get_name(), printable(words.back()));
+  return words.empty()
+             ? printable(problem)
+             : fmt::format("checkvalve {} does not take '{}' as well", command.get_name(), printable(words.back()));
 }
 
 int usage_error(const CLI::App& app, int argc, char** argv, const std::string& problem) {
@@ -80,7 +81,8 @@ int usage_error(const CLI::App& app, int argc, char** argv, const std::string& p
       std::cout << to_line(out) << std::endl;
       break;
     }
-  std::cerr << "checkvalve: " << message << "\n  see: checkvalve " << (command.empty() ? "" : command + " ") << "--help\n";
+  std::cerr << "checkvalve: " << message << "\n  see: checkvalve " << (command.empty() ? "" : command + " ")
+            << "--help\n";
   return exit_code::usage;
 }
 
@@ -88,7 +90,8 @@ int usage_error(const CLI::App& app, int argc, char** argv, const std::string& p
 
 std::unique_ptr<CLI::App> make_app(Action& chosen) {
   auto app = std::make_unique<CLI::App>(
-      "Copies files one way, from a source to a target: whole files only, nothing removed, reruns are cheap", "checkvalve");
+      "Copies files one way, from a source to a target: whole files only, nothing removed, reruns are cheap",
+      "checkvalve");
   app->formatter(std::make_shared<HelpFormatter>());
   app->set_help_flag("-h,--help", "show this help");
   app->set_version_flag("--version", std::string("checkvalve ") + CHECKVALVE_VERSION, "show the version");

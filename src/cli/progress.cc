@@ -24,7 +24,10 @@ constexpr std::size_t most_large_files = 3;
 // Takes one code point off valid UTF-8.
 std::string_view take_code_point(std::string_view& text, char32_t& code) {
   const auto lead = static_cast<unsigned char>(text[0]);
-  const std::size_t length = std::min<std::size_t>(text.size(), lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4);
+  const std::size_t length = std::min<std::size_t>(text.size(), lead < 0x80   ? 1
+                                                                : lead < 0xE0 ? 2
+                                                                : lead < 0xF0 ? 3
+                                                                              : 4);
   code = length == 1 ? lead : lead & (0x7F >> length);
   for (std::size_t i = 1; i < length; ++i) code = code << 6 | (static_cast<unsigned char>(text[i]) & 0x3F);
   const std::string_view taken = text.substr(0, length);
@@ -92,7 +95,8 @@ std::string head_line(const ProgressView& view, const ProgressStyle& style) {
     return fit(fmt::format("listing: {} at the source, {} at the target", format_count(view.source_entries),
                            format_count(view.target_entries)),
                style.width, style.utf8);
-  const double part = view.bytes_total > 0 ? part_of(view.bytes_done, view.bytes_total) : part_of(view.files_done, view.files_total);
+  const double part =
+      view.bytes_total > 0 ? part_of(view.bytes_done, view.bytes_total) : part_of(view.files_done, view.files_total);
   const std::string percent = fmt::format("{:3.0f}%", std::clamp(part, 0.0, 1.0) * 100);
   const std::size_t bar_columns = style.width >= 60 ? std::min<std::size_t>(style.width / 4, 30) : 0;
   const std::size_t taken = percent.size() + 1 + (bar_columns ? bar_columns + (style.utf8 ? 1 : 3) : 0);
@@ -101,7 +105,8 @@ std::string head_line(const ProgressView& view, const ProgressStyle& style) {
 }
 
 std::string large_file_line(const ProgressView::LargeFile& file, const ProgressStyle& style) {
-  const std::string tail = fmt::format(" {:3.0f}% of {}", part_of(file.done_bytes, file.size_bytes) * 100, format_size(file.size_bytes));
+  const std::string tail =
+      fmt::format(" {:3.0f}% of {}", part_of(file.done_bytes, file.size_bytes) * 100, format_size(file.size_bytes));
   if (style.width < tail.size() + 10) return fit(tail, style.width, style.utf8);
   return "  " + fit(escape_bytes(file.path), style.width - 2 - tail.size(), style.utf8) + tail;
 }
@@ -196,7 +201,8 @@ ProgressMode choose_progress(std::string_view wanted) {
 
 void Progress::update(Tracker& tracker, std::int64_t now_ms) {
   if (mode_ == ProgressMode::none) return;
-  if (last_ms_ == 0 && mode_ == ProgressMode::lines) last_ms_ = now_ms; // the first line after 10 s: short runs need none
+  if (last_ms_ == 0 && mode_ == ProgressMode::lines)
+    last_ms_ = now_ms; // the first line after 10 s: short runs need none
   if (now_ms - last_ms_ < (mode_ == ProgressMode::bar ? bar_interval_ms : line_interval_ms)) return;
   last_ms_ = now_ms;
   const ProgressView view = tracker.view(now_ms);

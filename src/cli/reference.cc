@@ -13,10 +13,14 @@ namespace {
 std::string roff(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (c == '\\') out += "\\e";
-    else if (c == '-') out += "\\-";
-    else if ((c == '.' || c == '\'') && (out.empty() || out.back() == '\n')) out += std::string("\\&") + c;
-    else out += c;
+    if (c == '\\')
+      out += "\\e";
+    else if (c == '-')
+      out += "\\-";
+    else if ((c == '.' || c == '\'') && (out.empty() || out.back() == '\n'))
+      out += std::string("\\&") + c;
+    else
+      out += c;
   }
   return out;
 }
@@ -41,7 +45,8 @@ std::string ascii_roff(std::string_view text) {
 std::string synopsis(const CLI::App& command) {
   std::string out = command.get_name() + " [OPTION]…";
   for (const CLI::Option* option : command.get_options())
-    if (option->get_positional()) out += option->get_required() ? " " + option->get_name(true) : " [" + option->get_name(true) + "]";
+    if (option->get_positional())
+      out += option->get_required() ? " " + option->get_name(true) : " [" + option->get_name(true) + "]";
   return out;
 }
 
@@ -72,8 +77,8 @@ std::string man_command(const CLI::App& command) {
   for (const OptionGroup& group : option_groups(command))
     for (const CLI::Option* option : group.options) {
       const std::string type = type_of(*option);
-      out += fmt::format(".TP\n\\fB{}\\fR{}\n{}\n", roff(option_names(*option)), type.empty() ? "" : " \\fI" + roff(type) + "\\fR",
-                         roff(option->get_description()));
+      out += fmt::format(".TP\n\\fB{}\\fR{}\n{}\n", roff(option_names(*option)),
+                         type.empty() ? "" : " \\fI" + roff(type) + "\\fR", roff(option->get_description()));
     }
   return out;
 }
@@ -110,7 +115,8 @@ std::vector<std::string> choices_of(const CLI::Option& option) {
     words.emplace_back(rest.substr(0, bar));
     rest.remove_prefix(std::min(bar + 1, rest.size()));
   }
-  const bool lower = std::all_of(type.begin(), type.end(), [](unsigned char c) { return std::islower(c) || c == '|' || c == '-'; });
+  const bool lower =
+      std::all_of(type.begin(), type.end(), [](unsigned char c) { return std::islower(c) || c == '|' || c == '-'; });
   return words.size() > 1 && lower ? words : std::vector<std::string>{};
 }
 
@@ -118,7 +124,8 @@ std::vector<OptionGroup> option_groups(const CLI::App& command) {
   std::vector<OptionGroup> groups;
   for (const CLI::Option* option : command.get_options()) {
     if (option->get_positional() || option->get_group().empty()) continue;
-    auto group = std::find_if(groups.begin(), groups.end(), [&](const OptionGroup& each) { return each.name == option->get_group(); });
+    auto group = std::find_if(groups.begin(), groups.end(),
+                              [&](const OptionGroup& each) { return each.name == option->get_group(); });
     if (group == groups.end()) group = groups.insert(groups.end(), {option->get_group(), {}});
     group->options.push_back(option);
   }
@@ -143,10 +150,11 @@ std::string man_page(const CLI::App& app) {
   std::string out = fmt::format(".TH CHECKVALVE 1 \"\" \"checkvalve {}\" \"User Commands\"\n", CHECKVALVE_VERSION);
   out += fmt::format(".SH NAME\ncheckvalve \\- {}\n", "copy files one way, whole and once");
   out += ".SH SYNOPSIS\n.B checkvalve\n.I COMMAND\n[\\fIOPTION\\fR]… [\\fIARGUMENT\\fR]…\n";
-  out += fmt::format(".SH DESCRIPTION\n{}.\n.PP\nA SOURCE or TARGET is a URL (sftp://user@host:port/absolute/path, "
-                     "sftp://host/~/relative/to/home, file:///path), a plain path, or NAME:path with an endpoint of the "
-                     "config. {{date}} and {{date:%Y/%m/%d}} in it stand for the date of \\-\\-date; {{{{ and }}}} are braces.\n",
-                     roff(app.get_description()));
+  out += fmt::format(
+      ".SH DESCRIPTION\n{}.\n.PP\nA SOURCE or TARGET is a URL (sftp://user@host:port/absolute/path, "
+      "sftp://host/~/relative/to/home, file:///path), a plain path, or NAME:path with an endpoint of the "
+      "config. {{date}} and {{date:%Y/%m/%d}} in it stand for the date of \\-\\-date; {{{{ and }}}} are braces.\n",
+      roff(app.get_description()));
   out += ".SH COMMANDS\n";
   for (const CLI::App* command : commands_of(app)) out += man_command(*command);
   out += ".SH EXIT STATUS\n"
@@ -157,7 +165,8 @@ std::string man_page(const CLI::App& app) {
          ".TP\n5\nthe state store failed\n"
          ".TP\n130, 143\ninterrupted by SIGINT, SIGTERM; what was in flight is cleaned up or journaled\n";
   out += ".SH ENVIRONMENT\n"
-         ".TP\nCHECKVALVE_SOURCE_PASSWORD, CHECKVALVE_TARGET_PASSPHRASE, …\nsecrets of the two sides; secrets are never taken "
+         ".TP\nCHECKVALVE_SOURCE_PASSWORD, CHECKVALVE_TARGET_PASSPHRASE, …\nsecrets of the two sides; secrets are "
+         "never taken "
          "from the command line or a URL\n"
          ".TP\nXDG_CONFIG_HOME, XDG_STATE_HOME\nwhere the config and the state are by default\n"
          ".TP\nNO_COLOR\nif it is set and not empty, the progress bar has no colours\n"
@@ -174,9 +183,11 @@ std::string commands_page(const CLI::App& app) {
   std::string out = "# Commands\n\n<!-- Printed by `checkvalve man --page commands`; a test compares. -->\n\n";
   out += "Exit codes, `--json` and `--events`: [machine.md](machine.md). The config: [config.md](config.md).\n";
   for (const CLI::App* command : commands_of(app)) {
-    out += fmt::format("\n## {}\n\n    checkvalve {}\n\n{}.\n", command->get_name(), synopsis(*command), command->get_description());
+    out += fmt::format("\n## {}\n\n    checkvalve {}\n\n{}.\n", command->get_name(), synopsis(*command),
+                       command->get_description());
     for (const CLI::Option* option : command->get_options())
-      if (option->get_positional()) out += fmt::format("\n`{}`: {}.\n", option->get_name(true), option->get_description());
+      if (option->get_positional())
+        out += fmt::format("\n`{}`: {}.\n", option->get_name(true), option->get_description());
     for (const OptionGroup& group : option_groups(*command)) {
       out += fmt::format("\n| {} | |\n| --- | --- |\n", group.name == "Options" ? "Option" : group.name);
       for (const CLI::Option* option : group.options) {
@@ -240,7 +251,8 @@ patterns; the first that matches decides.
     const bool switches = setting.kind == SettingKind::flag || setting.kind == SettingKind::on_off;
     out += fmt::format("| `{}` | {}{} | {} | {} |\n", setting.key, switches ? "true\\|false" : cell(setting.value_name),
                        setting.kind == SettingKind::list ? ", or a list" : "",
-                       setting.default_value.empty() ? "" : fmt::format("`{}`", setting.default_value), cell(setting.help));
+                       setting.default_value.empty() ? "" : fmt::format("`{}`", setting.default_value),
+                       cell(setting.help));
   }
   out += R"(
 ## `[endpoint.NAME]`
@@ -250,12 +262,15 @@ one replaces it. Secrets do not stand in the config: for each secret KEY, `KEY_f
 environment variable.
 )";
   for (const BackendDescriptor* backend : backends()) {
-    out += fmt::format("\n### {}://\n\n{}.\n\n| key | value | default | |\n| --- | --- | --- | --- |\n", backend->scheme,
-                       backend->summary);
+    out += fmt::format("\n### {}://\n\n{}.\n\n| key | value | default | |\n| --- | --- | --- | --- |\n",
+                       backend->scheme, backend->summary);
     for (const OptionSpec& spec : backend->options) {
       const bool secret = spec.type == OptionType::secret;
-      out += fmt::format("| {} | {} | {} | {} |\n", secret ? fmt::format("`{0}_file`, `{0}_env`", spec.name) : fmt::format("`{}`", spec.name),
-                         secret ? "secret" : spec.type == OptionType::boolean ? "true\\|false" : option_type_word(spec.type),
+      out += fmt::format("| {} | {} | {} | {} |\n",
+                         secret ? fmt::format("`{0}_file`, `{0}_env`", spec.name) : fmt::format("`{}`", spec.name),
+                         secret                             ? "secret"
+                         : spec.type == OptionType::boolean ? "true\\|false"
+                                                            : option_type_word(spec.type),
                          spec.default_value.empty() ? "" : fmt::format("`{}`", spec.default_value), cell(spec.help));
     }
   }

@@ -24,7 +24,7 @@ struct OptionGroup {
 };
 std::vector<OptionGroup> option_groups(const CLI::App& command); // without positionals
 std::vector<std::string> choices_of(const CLI::Option& option);  // "auto|always|never" → the words; else empty
-std::string option_names(const CLI::Option& option);               // "-R, --recursive"
+std::string option_names(const CLI::Option& option);             // "-R, --recursive"
 std::string type_of(const CLI::Option& option);                  // "SIZE"; empty for a flag
 
 } // namespace checkvalve

@@ -69,12 +69,16 @@ Result<void> parse_secrets_document(const std::string& text, Secrets& secrets) {
   const nlohmann::json document = nlohmann::json::parse(text, nullptr, false);
   if (document.is_discarded() || !document.is_object()) return wrong("what the descriptor gave is no JSON object");
   for (const auto& [key, value] : document.items()) {
-    if (key == "source") CV_CHECK(take_secrets(value, key, secrets.source));
-    else if (key == "target") CV_CHECK(take_secrets(value, key, secrets.target));
-    else if (key == "state") CV_CHECK(take_secrets(value, key, secrets.state));
+    if (key == "source")
+      CV_CHECK(take_secrets(value, key, secrets.source));
+    else if (key == "target")
+      CV_CHECK(take_secrets(value, key, secrets.target));
+    else if (key == "state")
+      CV_CHECK(take_secrets(value, key, secrets.state));
     else if (key != "endpoints")
       return wrong(fmt::format("unknown key \"{}\": source, target, endpoints and state are known", key));
-    else if (!value.is_object()) return wrong("\"endpoints\" must be an object of endpoints");
+    else if (!value.is_object())
+      return wrong("\"endpoints\" must be an object of endpoints");
     else
       for (const auto& [name, object] : value.items())
         CV_CHECK(take_secrets(object, "endpoints." + name, secrets.endpoints[name]));
@@ -106,7 +110,8 @@ Result<Secret> read_secret_file(const std::string& path, const std::string& plac
   const bool read = fd >= 0 && read_all(fd, text);
   const int error = errno;
   if (fd >= 0) ::close(fd);
-  if (!read) return Failure(config_error(place, fmt::format("can't read the secret in {}: {}", path, std::strerror(error))));
+  if (!read)
+    return Failure(config_error(place, fmt::format("can't read the secret in {}: {}", path, std::strerror(error))));
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
   return Secret(std::move(text));

@@ -20,10 +20,12 @@ struct Secrets {
   SecretMap target_environment;
   SecretMap source; // of the document: each must be one that the side's backend declares
   SecretMap target;
-  SecretMap state; // of both; the document wins
+  SecretMap state;                            // of both; the document wins
   std::map<std::string, SecretMap> endpoints; // of the document, by the config's names
 
-  const SecretMap& environment(Side side) const { return side == Side::source ? source_environment : target_environment; }
+  const SecretMap& environment(Side side) const {
+    return side == Side::source ? source_environment : target_environment;
+  }
   const SecretMap& document(Side side) const { return side == Side::source ? source : target; }
 };
 

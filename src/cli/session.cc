@@ -88,7 +88,8 @@ void Session::emit_started(const std::string& source, const std::string& target)
 
 void Session::request_stop(int number) {
   if (signal_ == 0) signal_ = number;
-  stop_.request(make_error(ErrorKind::interrupted, "", "", number == SIGINT ? "interrupted by SIGINT" : "interrupted by SIGTERM"));
+  stop_.request(make_error(ErrorKind::interrupted, "", "",
+                           number == SIGINT ? "interrupted by SIGINT" : "interrupted by SIGTERM"));
 }
 
 void Session::on_signal(int number) {
@@ -97,7 +98,8 @@ void Session::on_signal(int number) {
     ::_exit(128 + number); // asked twice by hand: what is in flight is left to the next run
   }
   // SIGTERM comes twice in the ordinary way: to the process group, from the parent, and when the parent dies.
-  if (!stop_.requested()) tell(number == SIGINT ? "checkvalve: stopping; Ctrl-C once more ends it at once" : "checkvalve: stopping");
+  if (!stop_.requested())
+    tell(number == SIGINT ? "checkvalve: stopping; Ctrl-C once more ends it at once" : "checkvalve: stopping");
   request_stop(number);
 }
 
@@ -139,8 +141,10 @@ void Session::report(const Json& object, std::string_view text, const std::optio
     events_->flush();
     if (events_->failed()) tell("checkvalve: warning: the events could not be written to their end");
   }
-  if (options_.json) std::cout << to_line(object) << '\n' << std::flush;
-  else std::cout << text << std::flush;
+  if (options_.json)
+    std::cout << to_line(object) << '\n' << std::flush;
+  else
+    std::cout << text << std::flush;
   if (error) tell(error_line(*error));
 }
 

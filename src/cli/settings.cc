@@ -80,9 +80,12 @@ Result<void> set_preserve(Job& job, std::string_view text) {
   while (!text.empty()) {
     const auto comma = std::min(text.find(','), text.size());
     const std::string_view word = text.substr(0, comma);
-    if (word == "mtime") job.preserve_mtime = true;
-    else if (word == "mode") job.preserve_mode = true;
-    else return wrong(fmt::format("'{}' is none of: mtime, mode, none", word));
+    if (word == "mtime")
+      job.preserve_mtime = true;
+    else if (word == "mode")
+      job.preserve_mode = true;
+    else
+      return wrong(fmt::format("'{}' is none of: mtime, mode, none", word));
     text.remove_prefix(std::min(comma + 1, text.size()));
   }
   return {};
@@ -118,21 +121,40 @@ constexpr std::string_view state_group = "State";
 
 constexpr Setting table[] = {
     {"source", value, "URL|NAME:path", endpoints, "where files come from; may hold {date}", "", false, true,
-     [](S s, V v) -> Result<void> { s.source = v; return {}; }, false},
+     [](S s, V v) -> Result<void> {
+       s.source = v;
+       return {};
+     },
+     false},
     {"target", value, "URL|NAME:path", endpoints, "where files go; may hold {date}", "", false, true,
-     [](S s, V v) -> Result<void> { s.target = v; return {}; }, false},
+     [](S s, V v) -> Result<void> {
+       s.target = v;
+       return {};
+     },
+     false},
     {"date", value, "DATE", selection,
      "the date that {date} stands for: 2024-03-01, a range 2024-03-01..2024-03-03, today, yesterday or last-7-days", "",
-     false, true, [](S s, V v) -> Result<void> { s.date = v; return {}; }},
-    {"include", list, "GLOB", selection,
-     "take files that match; the first --include or --exclude that matches decides", "", false, true,
-     [](S s, V v) { return add_rule(s, true, v); }},
+     false, true,
+     [](S s, V v) -> Result<void> {
+       s.date = v;
+       return {};
+     }},
+    {"include", list, "GLOB", selection, "take files that match; the first --include or --exclude that matches decides",
+     "", false, true, [](S s, V v) { return add_rule(s, true, v); }},
     {"exclude", list, "GLOB", selection, "leave files that match", "", false, true,
      [](S s, V v) { return add_rule(s, false, v); }},
     {"file", list, "PATH", selection, "take this file, relative to the source root, instead of listing folders", "",
-     false, true, [](S s, V v) -> Result<void> { s.files.emplace_back(v); return {}; }},
+     false, true,
+     [](S s, V v) -> Result<void> {
+       s.files.emplace_back(v);
+       return {};
+     }},
     {"files_from", value, "FILE|-", selection, "take the files of a list, one a line, relative to the source root", "",
-     false, true, [](S s, V v) -> Result<void> { s.files_from = v; return {}; }},
+     false, true,
+     [](S s, V v) -> Result<void> {
+       s.files_from = v;
+       return {};
+     }},
     {"from0", flag, "", selection, "names in --files-from end with NUL instead of a newline", "", false, true,
      [](S s, V v) { return store(parse_flag(v), s.files_nul); }},
     {"escaped", flag, "", selection, "read \\xNN and \\\\ in --file and --files-from as the bytes they stand for", "",
@@ -149,9 +171,10 @@ constexpr Setting table[] = {
     {"on_conflict", value, "overwrite|skip|fail", comparing,
      "what to do with a name that the target has with other content", "overwrite", false, true,
      [](S s, V v) {
-       return store(parse_choice<OnConflict>(v, {{"overwrite", OnConflict::overwrite}, {"skip", OnConflict::skip},
-                                                 {"fail", OnConflict::fail}}),
-                    s.job.on_conflict);
+       return store(
+           parse_choice<OnConflict>(
+               v, {{"overwrite", OnConflict::overwrite}, {"skip", OnConflict::skip}, {"fail", OnConflict::fail}}),
+           s.job.on_conflict);
      }},
     {"overwrite", value, "atomic|non-atomic", comparing,
      "non-atomic: overwrite even where the server can't do it in one step", "atomic", false, true,
@@ -160,8 +183,8 @@ constexpr Setting table[] = {
      }},
     {"links", value, "skip|follow|copy", comparing, "what to do with symbolic links", "skip", false, true,
      [](S s, V v) {
-       return store(parse_choice<LinkPolicy>(v, {{"skip", LinkPolicy::skip}, {"follow", LinkPolicy::follow},
-                                                 {"copy", LinkPolicy::copy}}),
+       return store(parse_choice<LinkPolicy>(
+                        v, {{"skip", LinkPolicy::skip}, {"follow", LinkPolicy::follow}, {"copy", LinkPolicy::copy}}),
                     s.job.links);
      }},
     {"empty_dirs", on_off, "", comparing, "create folders that hold no selected file", "false", false, true,
@@ -171,16 +194,17 @@ constexpr Setting table[] = {
     {"verify", value, "size|hash|readback", comparing, "how each file is checked before it counts as done", "size",
      false, true,
      [](S s, V v) {
-       return store(parse_choice<VerifyMode>(v, {{"size", VerifyMode::size}, {"hash", VerifyMode::hash},
-                                                 {"readback", VerifyMode::readback}}),
-                    s.job.verify);
+       return store(
+           parse_choice<VerifyMode>(
+               v, {{"size", VerifyMode::size}, {"hash", VerifyMode::hash}, {"readback", VerifyMode::readback}}),
+           s.job.verify);
      }},
     {"durable", on_off, "", comparing, "make files survive power loss (fsync) where the target can", "true", false,
      true, [](S s, V v) { return store(parse_flag(v), s.job.durable); }},
 
     {"transform", list, "CALL", transforming,
-     "change files on their way: NAME key=value key='quoted value'; several make a chain (docs/transforms.md)", "", false,
-     true, [](S s, V v) { return add_transform(s.job, v); }},
+     "change files on their way: NAME key=value key='quoted value'; several make a chain (docs/transforms.md)", "",
+     false, true, [](S s, V v) { return add_transform(s.job, v); }},
 
     {"memory", value, "SIZE", transfer, "buffers for file content", "64MiB", true, true,
      [](S s, V v) -> Result<void> {
@@ -225,15 +249,18 @@ constexpr Setting table[] = {
      [](S s, V v) { return set_path(s.shared_options, "identity", v); }},
     {"known_hosts", value, "FILE", endpoints, "host keys to trust, on both sides", "", true, true,
      [](S s, V v) { return set_path(s.shared_options, "known_hosts", v); }},
-    {"source_option", list, "KEY=VALUE", endpoints, "an option of the source's backend (`checkvalve backends`)", "", true,
-     false, [](S s, V v) { return add_option(s.source_options, v); }},
+    {"source_option", list, "KEY=VALUE", endpoints, "an option of the source's backend (`checkvalve backends`)", "",
+     true, false, [](S s, V v) { return add_option(s.source_options, v); }},
     {"target_option", list, "KEY=VALUE", endpoints, "an option of the target's backend", "", true, false,
      [](S s, V v) { return add_option(s.target_options, v); }},
 
     {"state", value, "PATH|URL", state_group,
      "where plans and progress are kept: a file, sqlite:///absolute/path or postgresql://…",
      "$XDG_STATE_HOME/checkvalve/state.db", true, true,
-     [](S s, V v) -> Result<void> { s.state = v; return {}; }},
+     [](S s, V v) -> Result<void> {
+       s.state = v;
+       return {};
+     }},
 };
 
 bool is_rule(const Setting& setting) { return setting.key == "include" || setting.key == "exclude"; }

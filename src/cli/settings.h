@@ -16,16 +16,16 @@ namespace checkvalve {
 struct Settings {
   std::string source; // as written: a URL, a path or NAME:path; may hold {date}
   std::string target;
-  std::string date;                       // as written (cli/dates.h); empty: none
-  Job job;                                // all but its endpoints and its list of files
-  std::vector<std::string> files;         // --file
-  std::string files_from;                 // a file's name, "-" for standard input, or empty
-  bool files_nul = false;                 // the list's names end with NUL instead of a newline
-  bool files_escaped = false;             // names are written with \xNN for bytes
+  std::string date;                                  // as written (cli/dates.h); empty: none
+  Job job;                                           // all but its endpoints and its list of files
+  std::vector<std::string> files;                    // --file
+  std::string files_from;                            // a file's name, "-" for standard input, or empty
+  bool files_nul = false;                            // the list's names end with NUL instead of a newline
+  bool files_escaped = false;                        // names are written with \xNN for bytes
   std::map<std::string, std::string> source_options; // backend options of one side
   std::map<std::string, std::string> target_options;
   std::map<std::string, std::string> shared_options; // of each side whose backend declares them
-  std::string state;                      // where the state is; empty: the default place
+  std::string state;                                 // where the state is; empty: the default place
 };
 
 enum class SettingKind { value, list, flag, on_off }; // flag: --x; on_off: --x and --no-x; list: repeatable

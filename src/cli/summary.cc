@@ -67,11 +67,12 @@ std::string report_text(const Report& report) {
   const Summary& s = report.summary;
   const std::string head = report.date.empty() ? "" : report.date + ": ";
   if (report.command == "plan" || report.dry_run) return head + plan_text(report);
-  std::string out = head + fmt::format("{} copied ({}) in {}", count_of(s.files_copied, "file", "files"),
-                                       format_size(s.bytes_copied),
-                                       format_duration(std::chrono::milliseconds(std::llround(report.seconds * 1000))));
+  std::string out =
+      head + fmt::format("{} copied ({}) in {}", count_of(s.files_copied, "file", "files"), format_size(s.bytes_copied),
+                         format_duration(std::chrono::milliseconds(std::llround(report.seconds * 1000))));
   if (s.bytes_copied > 0 && report.seconds >= 0.001)
-    out += fmt::format(", {}/s", format_size(static_cast<std::uint64_t>(static_cast<double>(s.bytes_copied) / report.seconds)));
+    out += fmt::format(", {}/s",
+                       format_size(static_cast<std::uint64_t>(static_cast<double>(s.bytes_copied) / report.seconds)));
   out += fmt::format(", {} skipped", format_count(s.files_skipped));
   if (s.files_failed > 0) out += fmt::format(", {} failed", format_count(s.files_failed));
   if (s.interrupted) out += ", interrupted";

@@ -13,7 +13,7 @@
 namespace checkvalve {
 
 struct ProgressView {
-  bool planned = false; // the totals are known
+  bool planned = false;             // the totals are known
   std::uint64_t source_entries = 0; // listed while planning
   std::uint64_t target_entries = 0;
   std::uint64_t files_done = 0; // published, skipped or failed, of those that were to be moved

@@ -43,7 +43,9 @@ public:
   }
 
 private:
-  static std::size_t shelf_of(std::size_t capacity) { return std::bit_width((capacity - header_room) / smallest_kept) - 1; }
+  static std::size_t shelf_of(std::size_t capacity) {
+    return std::bit_width((capacity - header_room) / smallest_kept) - 1;
+  }
   std::mutex mutex_;
   std::vector<std::byte*> shelves_[6]; // guarded by mutex_
   std::size_t idle_bytes_ = 0;         // guarded by mutex_

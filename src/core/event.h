@@ -33,8 +33,8 @@ struct FileProgressEvent { // for files over 64 MiB, at most one a second and fi
 };
 struct FilePublishedEvent {
   std::string path;
-  std::uint64_t size_bytes = 0;   // bytes published
-  std::string digest;             // of the published bytes, "xxh128:…"
+  std::uint64_t size_bytes = 0; // bytes published
+  std::string digest;           // of the published bytes, "xxh128:…"
   std::uint32_t attempts = 1;
 };
 struct FileSkippedEvent {
@@ -53,7 +53,7 @@ struct RetryEvent { // a file or a connection is tried again
 };
 struct BatchEvent {
   std::uint32_t batch = 0;
-  std::string state; // "started", "waiting", "finished", "interrupted"
+  std::string state;  // "started", "waiting", "finished", "interrupted"
   std::string detail; // who holds it, while waiting
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;

@@ -31,7 +31,8 @@ std::string_view describe(OptionType type);
 // Reads checked options: the given value or the default. Keeps references to both arguments.
 class OptionValues {
 public:
-  OptionValues(std::span<const OptionSpec> specs, const std::map<std::string, std::string>& given) : specs_(specs), given_(given) {}
+  OptionValues(std::span<const OptionSpec> specs, const std::map<std::string, std::string>& given)
+      : specs_(specs), given_(given) {}
   bool has(std::string_view name) const { return given_.contains(std::string(name)); } // given, not by default
   std::string text(std::string_view name) const;
   std::uint64_t number(std::string_view name) const; // integer or size

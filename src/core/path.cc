@@ -115,7 +115,8 @@ Result<std::string> unescape_bytes(std::string_view text) {
     } else if (i + 1 < text.size() && text[i + 1] == '\\') {
       out += '\\';
       i += 1;
-    } else if (i + 3 < text.size() && text[i + 1] == 'x' && hex_value(text[i + 2]) >= 0 && hex_value(text[i + 3]) >= 0) {
+    } else if (i + 3 < text.size() && text[i + 1] == 'x' && hex_value(text[i + 2]) >= 0 &&
+               hex_value(text[i + 3]) >= 0) {
       out += static_cast<char>(hex_value(text[i + 2]) * 16 + hex_value(text[i + 3]));
       i += 3;
     } else {

@@ -8,9 +8,9 @@ namespace checkvalve {
 namespace {
 
 constexpr std::array<std::string_view, 21> kind_words = {
-    "not_found", "permission", "exists",     "not_a_directory", "is_a_directory", "no_space",    "invalid_name",
-    "changed",   "integrity",  "unsupported", "auth",           "host_key",       "connection",  "timeout",
-    "protocol",  "io",         "config",      "state",          "lease",          "interrupted", "transform",
+    "not_found", "permission",  "exists", "not_a_directory", "is_a_directory", "no_space", "invalid_name", "changed",
+    "integrity", "unsupported", "auth",   "host_key",        "connection",     "timeout",  "protocol",     "io",
+    "config",    "state",       "lease",  "interrupted",     "transform",
 };
 
 } // namespace
@@ -74,8 +74,14 @@ Error errno_error(int error_number, std::string operation, std::string path) {
   case ECONNRESET:
   case EPIPE:
   case EHOSTUNREACH:
-  case ENETUNREACH: kind = ErrorKind::connection; passing = true; break;
-  case ETIMEDOUT: kind = ErrorKind::timeout; passing = true; break;
+  case ENETUNREACH:
+    kind = ErrorKind::connection;
+    passing = true;
+    break;
+  case ETIMEDOUT:
+    kind = ErrorKind::timeout;
+    passing = true;
+    break;
   case EMFILE:
   case ENFILE:
   case EAGAIN:

@@ -33,14 +33,22 @@ struct Unit {
 
 constexpr double kib = 1024;
 constexpr std::array size_units = {
-    Unit{"", 1},           Unit{"B", 1},
-    Unit{"K", kib},        Unit{"k", kib},
-    Unit{"KiB", kib},      Unit{"kB", 1e3},
-    Unit{"KB", 1e3},       Unit{"M", kib * kib},
-    Unit{"MiB", kib * kib}, Unit{"MB", 1e6},
-    Unit{"G", kib * kib * kib}, Unit{"GiB", kib * kib * kib},
-    Unit{"GB", 1e9},       Unit{"T", kib * kib * kib * kib},
-    Unit{"TiB", kib * kib * kib * kib}, Unit{"TB", 1e12},
+    Unit{"", 1},
+    Unit{"B", 1},
+    Unit{"K", kib},
+    Unit{"k", kib},
+    Unit{"KiB", kib},
+    Unit{"kB", 1e3},
+    Unit{"KB", 1e3},
+    Unit{"M", kib* kib},
+    Unit{"MiB", kib* kib},
+    Unit{"MB", 1e6},
+    Unit{"G", kib* kib* kib},
+    Unit{"GiB", kib* kib* kib},
+    Unit{"GB", 1e9},
+    Unit{"T", kib* kib* kib* kib},
+    Unit{"TiB", kib* kib* kib* kib},
+    Unit{"TB", 1e12},
 };
 constexpr std::array duration_units = {
     Unit{"ms", 1}, Unit{"s", 1e3}, Unit{"m", 60e3}, Unit{"h", 3600e3}, Unit{"d", 86400e3}, Unit{"w", 7 * 86400e3},
@@ -114,7 +122,8 @@ std::string format_count(std::uint64_t count) {
 }
 
 std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 std::string format_time(std::int64_t time_ms) {

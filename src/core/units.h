@@ -17,9 +17,9 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text);
 // A size per second, with or without "/s": "10MiB/s", "500kB". 0 or "off" means no limit.
 Result<std::uint64_t> parse_rate(std::string_view text);
 
-std::string format_size(std::uint64_t bytes);                     // "1.2 GiB"
-std::string format_duration(std::chrono::milliseconds duration);  // "1h 2m", "3.4s", "250ms"
-std::string format_count(std::uint64_t count);                    // "12,345"
+std::string format_size(std::uint64_t bytes);                    // "1.2 GiB"
+std::string format_duration(std::chrono::milliseconds duration); // "1h 2m", "3.4s", "250ms"
+std::string format_count(std::uint64_t count);                   // "12,345"
 
 // Milliseconds since 1970-01-01 UTC of the system clock.
 std::int64_t now_ms();

@@ -4,7 +4,8 @@
 
 namespace checkvalve {
 
-void FaultPlan::add(Operation operation, std::uint32_t nth, std::uint32_t times, Action action, std::optional<Error> error) {
+void FaultPlan::add(Operation operation, std::uint32_t nth, std::uint32_t times, Action action,
+                    std::optional<Error> error) {
   const std::uint32_t first = calls(operation) + nth;
   faults_.push_back({operation, first, first + times - 1, action, std::move(error)});
 }
@@ -79,7 +80,9 @@ class FaultyListing : public ListingWrapper {
 public:
   FaultyListing(std::shared_ptr<Listing> inner, std::shared_ptr<FaultPlan> plan)
       : ListingWrapper(std::move(inner)), plan_(std::move(plan)), connection_(plan_->connection()) {}
-  Task<Result<std::vector<Entry>>> next() override { return tampered(plan_, Operation::next, connection_, inner_->next()); }
+  Task<Result<std::vector<Entry>>> next() override {
+    return tampered(plan_, Operation::next, connection_, inner_->next());
+  }
 
 private:
   std::shared_ptr<FaultPlan> plan_;
@@ -154,7 +157,8 @@ public:
   }
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override {
     const auto plan = plan_;
-    CV_CO_TRY(auto upload, co_await tampered(plan, Operation::begin, {}, inner_->begin(std::move(path), std::move(hints))));
+    CV_CO_TRY(auto upload,
+              co_await tampered(plan, Operation::begin, {}, inner_->begin(std::move(path), std::move(hints))));
     co_return std::make_unique<FaultyUpload>(std::move(upload), plan);
   }
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {

@@ -15,8 +15,23 @@
 namespace checkvalve {
 
 enum class Operation : std::uint8_t {
-  connect, list, next, stat, open, read, reader_stat, read_link, // next: Listing::next; reader_stat: Reader::stat
-  make_directory, make_link, begin, write, commit, abort, discard, leftovers, remove_leftover,
+  connect,
+  list,
+  next,
+  stat,
+  open,
+  read,
+  reader_stat,
+  read_link, // next: Listing::next; reader_stat: Reader::stat
+  make_directory,
+  make_link,
+  begin,
+  write,
+  commit,
+  abort,
+  discard,
+  leftovers,
+  remove_leftover,
 };
 
 // What shall go wrong. Engine thread only; shared by the layer and the test that drives it.
@@ -28,8 +43,8 @@ public:
   void lose_answer(Operation operation, std::uint32_t nth, Error error);
   // The nth call never ends, until release().
   void stall(Operation operation, std::uint32_t nth);
-  // From the nth call on, as if the connection broke: it and all calls under way, and all later ones on files and listings
-  // opened before, fail with a temporary connection error. New calls find a new connection.
+  // From the nth call on, as if the connection broke: it and all calls under way, and all later ones on files and
+  // listings opened before, fail with a temporary connection error. New calls find a new connection.
   void drop_connection(Operation operation, std::uint32_t nth);
   // Lets stalled calls end, with ErrorKind::interrupted. Within Loop::run only.
   void release();

@@ -1,5 +1,5 @@
-// The layers around a backend, put together. Outermost first: retry, throttle, timeout, faults. The throttle is outside of
-// the timeout, since waiting for one's turn is not a stall.
+// The layers around a backend, put together. Outermost first: retry, throttle, timeout, faults. The throttle is outside
+// of the timeout, since waiting for one's turn is not a stall.
 #pragma once
 
 #include <chrono>

@@ -9,7 +9,8 @@ namespace checkvalve {
 
 std::chrono::milliseconds retry_delay(const RetryPolicy& policy, std::uint32_t attempt, double random) {
   const std::uint32_t doublings = std::min(attempt - 1, 30U);
-  const auto longest = std::min<std::chrono::milliseconds>(policy.longest_delay, policy.first_delay * (1LL << doublings));
+  const auto longest =
+      std::min<std::chrono::milliseconds>(policy.longest_delay, policy.first_delay * (1LL << doublings));
   return std::chrono::milliseconds(static_cast<std::int64_t>(static_cast<double>(longest.count()) * random));
 }
 
@@ -61,7 +62,8 @@ public:
   RetrySource(std::shared_ptr<Source> inner, std::shared_ptr<Retrier> retrier)
       : SourceWrapper(std::move(inner)), retrier_(std::move(retrier)) {}
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
-    return repeat(retrier_, directory, [inner = inner_, directory, recursive] { return inner->list(directory, recursive); });
+    return repeat(retrier_, directory,
+                  [inner = inner_, directory, recursive] { return inner->list(directory, recursive); });
   }
   Task<Result<Entry>> stat(std::string path, bool follow) override {
     return repeat(retrier_, path, [inner = inner_, path, follow] { return inner->stat(path, follow); });
@@ -85,7 +87,8 @@ public:
   RetryTarget(std::shared_ptr<Target> inner, std::shared_ptr<Retrier> retrier)
       : TargetWrapper(std::move(inner)), retrier_(std::move(retrier)) {}
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
-    return repeat(retrier_, directory, [inner = inner_, directory, recursive] { return inner->list(directory, recursive); });
+    return repeat(retrier_, directory,
+                  [inner = inner_, directory, recursive] { return inner->list(directory, recursive); });
   }
   Task<Result<Entry>> stat(std::string path, bool follow) override {
     return repeat(retrier_, path, [inner = inner_, path, follow] { return inner->stat(path, follow); });
@@ -100,7 +103,8 @@ public:
     return repeat(retrier_, path, [inner = inner_, path, temporary] { return inner->discard(path, temporary); });
   }
   Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override {
-    return repeat(retrier_, directory, [inner = inner_, directory, limit] { return inner->leftovers(directory, limit); });
+    return repeat(retrier_, directory,
+                  [inner = inner_, directory, limit] { return inner->leftovers(directory, limit); });
   }
   Task<Result<void>> remove_leftover(Leftover leftover) override {
     return repeat(retrier_, leftover.path, [inner = inner_, leftover] { return inner->remove_leftover(leftover); });

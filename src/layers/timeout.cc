@@ -36,9 +36,7 @@ public:
     return std::prev(watches_.end());
   }
   // The timer stays armed, so that calls that end in time cost no timer at all.
-  void end(Handle watch) {
-    (watch->expired ? expired_ : watches_).erase(watch);
-  }
+  void end(Handle watch) { (watch->expired ? expired_ : watches_).erase(watch); }
 
 private:
   void arm() {
@@ -186,7 +184,8 @@ public:
     return watched(dog_, "make directory", path, inner_->make_directory(path, mode), inner_);
   }
   Task<Result<void>> make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) override {
-    return watched(dog_, "make link", path, inner_->make_link(path, std::move(text), std::move(temporary), replace), inner_);
+    return watched(dog_, "make link", path, inner_->make_link(path, std::move(text), std::move(temporary), replace),
+                   inner_);
   }
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override {
     const auto dog = dog_;
@@ -206,11 +205,13 @@ private:
 
 } // namespace
 
-std::unique_ptr<Source> with_timeout(std::shared_ptr<Source> inner, Loop& loop, std::chrono::milliseconds stall_timeout) {
+std::unique_ptr<Source> with_timeout(std::shared_ptr<Source> inner, Loop& loop,
+                                     std::chrono::milliseconds stall_timeout) {
   return std::make_unique<TimeoutSource>(std::move(inner), std::make_shared<Watchdog>(loop, stall_timeout));
 }
 
-std::unique_ptr<Target> with_timeout(std::shared_ptr<Target> inner, Loop& loop, std::chrono::milliseconds stall_timeout) {
+std::unique_ptr<Target> with_timeout(std::shared_ptr<Target> inner, Loop& loop,
+                                     std::chrono::milliseconds stall_timeout) {
   return std::make_unique<TimeoutTarget>(std::move(inner), std::make_shared<Watchdog>(loop, stall_timeout));
 }
 

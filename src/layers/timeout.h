@@ -14,7 +14,9 @@
 
 namespace checkvalve {
 
-std::unique_ptr<Source> with_timeout(std::shared_ptr<Source> inner, Loop& loop, std::chrono::milliseconds stall_timeout);
-std::unique_ptr<Target> with_timeout(std::shared_ptr<Target> inner, Loop& loop, std::chrono::milliseconds stall_timeout);
+std::unique_ptr<Source> with_timeout(std::shared_ptr<Source> inner, Loop& loop,
+                                     std::chrono::milliseconds stall_timeout);
+std::unique_ptr<Target> with_timeout(std::shared_ptr<Target> inner, Loop& loop,
+                                     std::chrono::milliseconds stall_timeout);
 
 } // namespace checkvalve

@@ -34,7 +34,9 @@ protected:
 class UploadWrapper : public Upload {
 public:
   explicit UploadWrapper(std::shared_ptr<Upload> inner) : inner_(std::move(inner)) {}
-  Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override { return inner_->write(offset, std::move(chunk)); }
+  Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override {
+    return inner_->write(offset, std::move(chunk));
+  }
   Task<Result<Published>> commit(CommitOptions options) override { return inner_->commit(options); }
   Task<Result<void>> abort() override { return inner_->abort(); }
 
@@ -85,7 +87,9 @@ public:
   Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override {
     return inner_->leftovers(std::move(directory), limit);
   }
-  Task<Result<void>> remove_leftover(Leftover leftover) override { return inner_->remove_leftover(std::move(leftover)); }
+  Task<Result<void>> remove_leftover(Leftover leftover) override {
+    return inner_->remove_leftover(std::move(leftover));
+  }
   Task<void> disconnect() override { return inner_->disconnect(); }
 
 protected:

@@ -12,7 +12,8 @@ namespace checkvalve {
 
 class Admission {
 public:
-  Admission(std::uint64_t files, std::uint64_t memory_bytes) : files_(files), bytes_(memory_bytes), all_bytes_(memory_bytes) {}
+  Admission(std::uint64_t files, std::uint64_t memory_bytes)
+      : files_(files), bytes_(memory_bytes), all_bytes_(memory_bytes) {}
 
   class Permit {
   public:

@@ -13,8 +13,7 @@ Balancer::Balancer(const Batching& batching, std::uint64_t files, std::uint64_t 
   batching_.max_files = std::max<std::uint64_t>(batching_.max_files, 1);
   batching_.max_bytes = std::max<std::uint64_t>(batching_.max_bytes, 1);
   batching_.max_batches = std::max<std::uint32_t>(batching_.max_batches, 1);
-  const std::uint64_t wanted =
-      std::max(divide_up(files, batching_.max_files), divide_up(bytes, batching_.max_bytes));
+  const std::uint64_t wanted = std::max(divide_up(files, batching_.max_files), divide_up(bytes, batching_.max_bytes));
   bounded_ = wanted <= batching_.max_batches;
   const std::uint64_t count = std::min<std::uint64_t>(wanted, batching_.max_batches);
   for (std::uint64_t i = 0; i < count; ++i) open_.push({0, open_batch()});

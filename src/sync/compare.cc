@@ -23,8 +23,8 @@ public:
   Comparison(Engine& engine, const Job& job, const Chain& chain, Ends& ends, Walk& walk, CompareSink& sink)
       : engine_(engine), job_(job), ends_(ends), walk_(walk), sink_(sink), source_(engine, job, chain, walk),
         use_memory_(needs_memory(job, ends.target->capabilities())),
-        precision_ns_(std::max(ends.source->capabilities().mtime_precision_ns,
-                               ends.target->capabilities().mtime_precision_ns)) {}
+        precision_ns_(
+            std::max(ends.source->capabilities().mtime_precision_ns, ends.target->capabilities().mtime_precision_ns)) {}
 
   Task<Result<void>> run() {
     const Result<void> merged = co_await merge();
@@ -89,9 +89,9 @@ private:
   }
 
   Result<void> conflict_of_types(const Wanted& wanted, ErrorKind kind, std::string why) {
-    sink_.failure(make_error(kind, "plan", escape_bytes(wanted.target_path),
-                             why + ": move it away, or exclude the source's"),
-                  wanted.entry.path);
+    sink_.failure(
+        make_error(kind, "plan", escape_bytes(wanted.target_path), why + ": move it away, or exclude the source's"),
+        wanted.entry.path);
     return {};
   }
 
@@ -172,9 +172,10 @@ private:
 
 Result<void> check_comparable(const Job& job) {
   if (!job.checksum || job.transforms.empty()) return {};
-  return Failure(make_error(ErrorKind::config, "compare", job.target.display(),
-                            "--checksum can't compare content that transforms change: without it, what was published is "
-                            "told by the source's size and mtime and by the transforms"));
+  return Failure(
+      make_error(ErrorKind::config, "compare", job.target.display(),
+                 "--checksum can't compare content that transforms change: without it, what was published is "
+                 "told by the source's size and mtime and by the transforms"));
 }
 
 bool same_mtime(std::int64_t a_ns, std::int64_t b_ns, std::int64_t precision_ns) {

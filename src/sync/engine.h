@@ -75,8 +75,8 @@ struct Difference {
 };
 struct VerifyReport {
   std::uint64_t files_compared = 0;
-  std::uint64_t bytes_compared = 0; // content read on each side, with checksum
-  std::uint64_t files_extra = 0;    // at the target only: not an error, the source may have deleted them
+  std::uint64_t bytes_compared = 0;    // content read on each side, with checksum
+  std::uint64_t files_extra = 0;       // at the target only: not an error, the source may have deleted them
   std::vector<Difference> differences; // at most 1,000
   std::uint64_t difference_count = 0;
 };
@@ -90,6 +90,7 @@ struct SweepReport {
 };
 // Finds checkvalve's own temporaries below the target's root that are older than `older_than` and removes them, unless
 // dry_run. Temporaries of a plan with a live lease are left.
-Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than, bool dry_run);
+Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than,
+                                       bool dry_run);
 
 } // namespace checkvalve

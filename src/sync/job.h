@@ -15,8 +15,8 @@
 
 namespace checkvalve {
 
-enum class OnConflict : std::uint8_t { overwrite, skip, fail };   // for a name at the target with other content
-enum class VerifyMode : std::uint8_t { size, hash, readback };    // of each file, before its checkpoint
+enum class OnConflict : std::uint8_t { overwrite, skip, fail }; // for a name at the target with other content
+enum class VerifyMode : std::uint8_t { size, hash, readback };  // of each file, before its checkpoint
 enum class LinkPolicy : std::uint8_t { skip, follow, copy };
 
 struct Batching {
@@ -40,8 +40,8 @@ struct Job {
   bool empty_directories = false; // create directories that hold no selected file
   bool preserve_mtime = true;
   bool preserve_mode = false;
-  bool checksum = false; // compare content instead of size and mtime
-  bool durable = true;   // fsync where the target can
+  bool checksum = false;                    // compare content instead of size and mtime
+  bool durable = true;                      // fsync where the target can
   std::uint64_t memory_bytes = 64ULL << 20; // of buffers for file content
   std::uint64_t bytes_per_second = 0;       // 0: no limit
   std::uint32_t retries = 4;                // tries after the first, of a file and of a connection

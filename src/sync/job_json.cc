@@ -26,8 +26,9 @@ std::string unescape(const Json& json) { return unescape_bytes(json.get_ref<cons
 Json endpoint_to(const Endpoint& endpoint) {
   Json options = Json::object();
   for (const auto& [name, value] : endpoint.options) options[name] = escape_bytes(value);
-  return {{"name", endpoint.name}, {"scheme", endpoint.scheme},          {"user", endpoint.user}, {"host", endpoint.host},
-          {"port", endpoint.port}, {"root", escape_bytes(endpoint.root)}, {"options", options}};
+  return {{"name", endpoint.name}, {"scheme", endpoint.scheme}, {"user", endpoint.user},
+          {"host", endpoint.host}, {"port", endpoint.port},     {"root", escape_bytes(endpoint.root)},
+          {"options", options}};
 }
 
 Endpoint endpoint_from(const Json& json) {
@@ -55,9 +56,11 @@ Json selection_to(const Selection& selection) {
 
 Selection selection_from(const Json& json) {
   Selection selection;
-  for (const Json& rule : json.at("rules")) selection.rules.push_back({rule.at("include").get<bool>(), unescape(rule.at("glob"))});
+  for (const Json& rule : json.at("rules"))
+    selection.rules.push_back({rule.at("include").get<bool>(), unescape(rule.at("glob"))});
   selection.min_size_bytes = json.at("min_size_bytes").get<std::uint64_t>();
-  if (json.contains("min_age_ms")) selection.min_age = std::chrono::milliseconds(json["min_age_ms"].get<std::int64_t>());
+  if (json.contains("min_age_ms"))
+    selection.min_age = std::chrono::milliseconds(json["min_age_ms"].get<std::int64_t>());
   if (json.contains("max_size_bytes")) selection.max_size_bytes = json["max_size_bytes"].get<std::uint64_t>();
   return selection;
 }
@@ -82,7 +85,9 @@ std::vector<TransformCall> transforms_from(const Json& json) {
   return transforms;
 }
 
-std::chrono::milliseconds milliseconds_from(const Json& json) { return std::chrono::milliseconds(json.get<std::int64_t>()); }
+std::chrono::milliseconds milliseconds_from(const Json& json) {
+  return std::chrono::milliseconds(json.get<std::int64_t>());
+}
 
 } // namespace
 

@@ -120,7 +120,8 @@ Task<Result<void>> remove_dead_leftovers(Engine& engine, Ends& ends, const std::
     auto known = dead.find(leftover.name.plan);
     if (known == dead.end()) {
       StateStore& store = engine.store;
-      auto batches = co_await engine.state_thread.run([&store, plan = leftover.name.plan] { return store.batches(plan); });
+      auto batches =
+          co_await engine.state_thread.run([&store, plan = leftover.name.plan] { return store.batches(plan); });
       if (!batches) co_return Failure(batches.error());
       known = dead.emplace(leftover.name.plan, !batches->empty() && !any_live_lease(*batches)).first;
     }
@@ -157,7 +158,8 @@ Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool
   CV_CO_CHECK(co_await walk_both(engine, job, chain, ends, walk));
   for (PathFailure& failed : walk.failures) draft.failure(std::move(failed.error), failed.path);
   if (walk.special_files != 0)
-    engine.events.emit(WarningEvent{fmt::format("{} special files (sockets, devices, pipes) are not copied", walk.special_files)});
+    engine.events.emit(
+        WarningEvent{fmt::format("{} special files (sockets, devices, pipes) are not copied", walk.special_files)});
   if (walk.skipped_links != 0)
     engine.events.emit(WarningEvent{
         fmt::format("{} symbolic links are skipped (--links follow or copy takes them)", walk.skipped_links)});

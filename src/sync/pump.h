@@ -15,14 +15,15 @@
 namespace checkvalve {
 
 struct PumpLimits {
-  std::uint64_t size_bytes = 0;     // of the file, as planned
-  std::uint64_t window_bytes = 0;   // read or being written, not yet acknowledged
+  std::uint64_t size_bytes = 0;   // of the file, as planned
+  std::uint64_t window_bytes = 0; // read or being written, not yet acknowledged
   std::uint32_t chunk_bytes = 0;
 };
 
 class Pump {
 public:
-  Pump(Reader& reader, Upload& upload, PumpLimits limits, Stop& stop) : reader_(reader), upload_(upload), limits_(limits), stop_(stop) {}
+  Pump(Reader& reader, Upload& upload, PumpLimits limits, Stop& stop)
+      : reader_(reader), upload_(upload), limits_(limits), stop_(stop) {}
 
   // Called with the acknowledged bytes as they grow.
   void on_progress(std::function<void(std::uint64_t)> fn) { on_progress_ = std::move(fn); }
@@ -56,8 +57,8 @@ private:
   Stop& stop_;
   std::function<void(std::uint64_t)> on_progress_;
   Hasher hasher_;
-  std::deque<Piece> pieces_;       // from the first one that is not acknowledged
-  std::size_t handed_over_ = 0;    // of pieces_, that are being written
+  std::deque<Piece> pieces_;    // from the first one that is not acknowledged
+  std::size_t handed_over_ = 0; // of pieces_, that are being written
   std::uint64_t asked_bytes_ = 0;
   std::uint64_t acknowledged_bytes_ = 0;
   std::optional<Result<Entry>> source_after_;

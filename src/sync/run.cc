@@ -17,8 +17,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t batches_at_once = 4;       // so that one batch's last large file does not leave the line idle
-constexpr std::size_t files_at_once = 1'000;     // rows fetched from the state
+constexpr std::size_t batches_at_once = 4;   // so that one batch's last large file does not leave the line idle
+constexpr std::size_t files_at_once = 1'000; // rows fetched from the state
 constexpr std::size_t most_summary_failures = 1'000;
 constexpr milliseconds lease_poll{1'000};
 constexpr milliseconds stop_grace{5'000}; // for removing temporaries after a stop; then connections are cut
@@ -26,7 +26,8 @@ constexpr milliseconds stop_grace{5'000}; // for removing temporaries after a st
 class Run {
 public:
   Run(Engine& engine, const Job& job, Chain chain, std::string plan, Ends& ends, RunOptions options)
-      : engine_(engine), job_(job), chain_(std::move(chain)), plan_(std::move(plan)), ends_(ends), options_(std::move(options)),
+      : engine_(engine), job_(job), chain_(std::move(chain)), plan_(std::move(plan)), ends_(ends),
+        options_(std::move(options)),
         admission_(std::min(ends.source->capabilities().files_in_flight, ends.target->capabilities().files_in_flight),
                    job.memory_bytes),
         directories_(*ends.target), scope_{engine, job, chain_, ends, directories_}, watch_(engine.loop) {
@@ -60,14 +61,17 @@ private:
     StateStore& store = engine_.store;
     CV_CO_TRY(const PlanRecord plan, co_await engine_.state_thread.run([&] { return store.plan(plan_); }));
     if (plan.state == PlanState::planning)
-      co_return Failure(make_error(ErrorKind::state, "run", plan_, "the plan was not finished: make it anew with plan or sync"));
-    CV_CO_TRY(std::vector<BatchRecord> batches, co_await engine_.state_thread.run([&] { return store.batches(plan_); }));
+      co_return Failure(
+          make_error(ErrorKind::state, "run", plan_, "the plan was not finished: make it anew with plan or sync"));
+    CV_CO_TRY(std::vector<BatchRecord> batches,
+              co_await engine_.state_thread.run([&] { return store.batches(plan_); }));
     for (const std::uint32_t number : options_.batches)
       if (number == 0 || number > batches.size())
         co_return Failure(make_error(ErrorKind::config, "run", plan_,
                                      fmt::format("there is no batch {}: the plan has {}", number, batches.size())));
     if (!options_.batches.empty())
-      std::erase_if(batches, [&](const BatchRecord& batch) { return !std::ranges::count(options_.batches, batch.number); });
+      std::erase_if(batches,
+                    [&](const BatchRecord& batch) { return !std::ranges::count(options_.batches, batch.number); });
     std::erase_if(batches, [](const BatchRecord& batch) { return batch.state == BatchState::done; });
     for (const BatchRecord& batch : batches) {
       summary_.files_planned += batch.files - batch.files_done;
@@ -100,14 +104,15 @@ private:
       if (answer.lease) co_return answer.lease;
       if (answer.already_done) break;
       if (is_gone(answer.holder)) { // it was killed: no need to wait for its lease to run out
-        CV_CO_CHECK(co_await engine_.state_thread.run(
-            [&] { return store.abandon_lease(plan_, batch.number, answer.holder); }));
+        CV_CO_CHECK(
+            co_await engine_.state_thread.run([&] { return store.abandon_lease(plan_, batch.number, answer.holder); }));
         continue;
       }
       const std::string detail =
           fmt::format("held by {} until {}", shown_holder(answer.holder), format_time(answer.held_until_ms));
       if (!options_.wait_for_leases)
-        co_return Failure(temporary_error(ErrorKind::lease, "run", fmt::format("batch {} of {}", batch.number, plan_), detail));
+        co_return Failure(
+            temporary_error(ErrorKind::lease, "run", fmt::format("batch {} of {}", batch.number, plan_), detail));
       if (std::exchange(told, answer.holder) != answer.holder)
         engine_.events.emit(BatchEvent{batch.number, "waiting", detail, batch.files, batch.bytes});
       co_await engine_.stop.sleep(lease_poll);
@@ -205,7 +210,8 @@ private:
 
 } // namespace
 
-Task<Result<Summary>> run_plan(Engine& engine, const Job& job, const std::string& plan, Ends& ends, RunOptions options) {
+Task<Result<Summary>> run_plan(Engine& engine, const Job& job, const std::string& plan, Ends& ends,
+                               RunOptions options) {
   CV_CO_TRY(Chain chain, Chain::make(job.transforms));
   Run run(engine, job, std::move(chain), plan, ends, std::move(options));
   co_return co_await run.run();

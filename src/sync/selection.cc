@@ -48,7 +48,8 @@ bool take_one(std::string_view& glob, std::string_view& path) {
     if (path.front() == '/') return false;
   } else if (glob.front() == '[' && class_end(glob, 0) != glob.npos) {
     length = class_end(glob, 0);
-    if (path.front() == '/' || !class_has(glob.substr(1, length - 2), static_cast<unsigned char>(path.front()))) return false;
+    if (path.front() == '/' || !class_has(glob.substr(1, length - 2), static_cast<unsigned char>(path.front())))
+      return false;
   } else {
     const bool escaped = glob.front() == '\\' && glob.size() > 1;
     length = escaped ? 2 : 1;
@@ -95,19 +96,26 @@ bool match(std::string_view glob, std::string_view path) {
 std::size_t brace_end(std::string_view glob, std::size_t open, std::vector<std::size_t>& commas) {
   int depth = 0;
   for (std::size_t i = open; i < glob.size(); ++i) {
-    if (glob[i] == '\\') ++i;
-    else if (glob[i] == '{') ++depth;
-    else if (glob[i] == ',' && depth == 1) commas.push_back(i);
-    else if (glob[i] == '}' && --depth == 0) return i;
+    if (glob[i] == '\\')
+      ++i;
+    else if (glob[i] == '{')
+      ++depth;
+    else if (glob[i] == ',' && depth == 1)
+      commas.push_back(i);
+    else if (glob[i] == '}' && --depth == 0)
+      return i;
   }
   return glob.npos;
 }
 
 std::size_t find_brace(std::string_view glob) {
   for (std::size_t i = 0; i < glob.size(); ++i) {
-    if (glob[i] == '\\') ++i;
-    else if (glob[i] == '[' && class_end(glob, i) != glob.npos) i = class_end(glob, i) - 1;
-    else if (glob[i] == '{') return i;
+    if (glob[i] == '\\')
+      ++i;
+    else if (glob[i] == '[' && class_end(glob, i) != glob.npos)
+      i = class_end(glob, i) - 1;
+    else if (glob[i] == '{')
+      return i;
   }
   return glob.npos;
 }

@@ -12,10 +12,11 @@ namespace {
 enum RowFlag : char { side_name = 1, published_before = 2, published_otherwise = 4 };
 
 Error taken_error(const std::string& path, const std::string& other, const std::string& target_path) {
-  return make_error(ErrorKind::exists, "plan", escape_bytes(path),
-                    fmt::format("'{}' and this file would both become '{}' at the target: exclude one of them, or give the "
-                                "transform a rename= of its own",
-                                escape_bytes(other), escape_bytes(target_path)));
+  return make_error(
+      ErrorKind::exists, "plan", escape_bytes(path),
+      fmt::format("'{}' and this file would both become '{}' at the target: exclude one of them, or give the "
+                  "transform a rename= of its own",
+                  escape_bytes(other), escape_bytes(target_path)));
 }
 
 } // namespace
@@ -54,7 +55,8 @@ Task<Result<std::optional<Wanted>>> SourceSide::next_by_source_name() {
   co_return wanted;
 }
 
-// A row: flags, published bytes (8), length of the source's name (4), that name, the entry. The key is the target's name.
+// A row: flags, published bytes (8), length of the source's name (4), that name, the entry. The key is the target's
+// name.
 Task<Result<void>> SourceSide::spool_by_target_name() {
   while (true) {
     CV_CO_TRY(std::optional<Wanted> wanted, co_await next_by_source_name());

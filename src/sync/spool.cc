@@ -94,7 +94,8 @@ Result<void> Spool::add(std::string_view key, std::string_view payload) {
   if (key.size() > longest_part_bytes || payload.size() > longest_part_bytes)
     return Failure(make_error(ErrorKind::invalid_name, "plan", "", "a name is longer than 1 MiB"));
   const std::size_t added = header_bytes + key.size() + payload.size() + sizeof(std::size_t);
-  if (!offsets_.empty() && arena_.size() + offsets_.size() * sizeof(std::size_t) + added > memory_bytes_) CV_CHECK(spill());
+  if (!offsets_.empty() && arena_.size() + offsets_.size() * sizeof(std::size_t) + added > memory_bytes_)
+    CV_CHECK(spill());
   const std::uint32_t sizes[2] = {static_cast<std::uint32_t>(key.size()), static_cast<std::uint32_t>(payload.size())};
   offsets_.push_back(arena_.size());
   arena_.append(reinterpret_cast<const char*>(sizes), sizeof sizes).append(key).append(payload);
@@ -169,9 +170,13 @@ struct PackedEntry {
 } // namespace
 
 std::string encode_entry(const Entry& entry) {
-  const PackedEntry packed = {entry.size_bytes, entry.mtime_ns.value_or(0), entry.mode.value_or(0),
-                              static_cast<std::uint8_t>(entry.type), entry.mtime_ns.has_value(),
-                              entry.mode.has_value(), 0};
+  const PackedEntry packed = {entry.size_bytes,
+                              entry.mtime_ns.value_or(0),
+                              entry.mode.value_or(0),
+                              static_cast<std::uint8_t>(entry.type),
+                              entry.mtime_ns.has_value(),
+                              entry.mode.has_value(),
+                              0};
   std::string out(reinterpret_cast<const char*>(&packed), sizeof packed);
   return out += entry.etag;
 }

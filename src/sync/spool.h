@@ -35,11 +35,11 @@ private:
 
   std::size_t memory_bytes_;
   std::uint64_t count_ = 0;
-  std::string arena_;                 // records: key length, payload length (4 bytes each), key, payload
-  std::vector<std::size_t> offsets_;  // of records in the arena
-  std::size_t position_ = 0;          // next of offsets_ to read
+  std::string arena_;                // records: key length, payload length (4 bytes each), key, payload
+  std::vector<std::size_t> offsets_; // of records in the arena
+  std::size_t position_ = 0;         // next of offsets_ to read
   std::vector<std::unique_ptr<Run>> runs_;
-  Run* last_ = nullptr;               // gave the present record; advanced by the next call
+  Run* last_ = nullptr; // gave the present record; advanced by the next call
 };
 
 // Entries as records: the key is the path.

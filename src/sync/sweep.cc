@@ -13,13 +13,15 @@ constexpr std::size_t most_found = 100'000;
 // Plans that this state does not know have no live lease as far as can be told here; their age decides.
 Task<Result<bool>> has_live_lease(Engine& engine, const std::string& plan) {
   StateStore& store = engine.store;
-  CV_CO_TRY(const std::vector<BatchRecord> batches, co_await engine.state_thread.run([&] { return store.batches(plan); }));
+  CV_CO_TRY(const std::vector<BatchRecord> batches,
+            co_await engine.state_thread.run([&] { return store.batches(plan); }));
   co_return any_live_lease(batches);
 }
 
 } // namespace
 
-Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than, bool dry_run) {
+Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than,
+                                       bool dry_run) {
   CV_CO_TRY(const std::vector<Leftover> all, co_await target.leftovers("", most_found));
   SweepReport report;
   std::map<std::string, bool> live;

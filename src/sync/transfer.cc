@@ -41,7 +41,8 @@ std::uint64_t without_transforms(const TransferScope& scope, std::uint64_t bytes
 class Transfer {
 public:
   Transfer(TransferScope& scope, const LeaseKeeper& keeper, PlannedFile file, std::uint64_t window_bytes)
-      : scope_(scope), keeper_(keeper), file_(std::move(file)), window_bytes_(without_transforms(scope, window_bytes, file_.size_bytes)),
+      : scope_(scope), keeper_(keeper), file_(std::move(file)),
+        window_bytes_(without_transforms(scope, window_bytes, file_.size_bytes)),
         name_(file_.target_path.empty() ? file_.path : file_.target_path),
         temporary_{keeper.lease().plan, keeper.lease().generation, keeper.lease().nonce, file_.number} {
     expected_.path = file_.path;
@@ -133,8 +134,7 @@ private:
   }
 
   Task<Result<void>> copy(Reader& reader, Upload& upload) {
-    const std::uint32_t chunk =
-        std::min(source().capabilities().chunk_bytes, target().capabilities().chunk_bytes);
+    const std::uint32_t chunk = std::min(source().capabilities().chunk_bytes, target().capabilities().chunk_bytes);
     Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk}, scope_.engine.stop);
     CV_CO_CHECK(co_await pump_through(pump));
     auto published = co_await upload.commit(commit_options());
@@ -171,7 +171,8 @@ private:
     CV_CO_CHECK(co_await pump.run());
     CV_CO_CHECK(unchanged(pump.source_after()));
     if (!keeper_.holds())
-      co_return Failure(make_error(ErrorKind::lease, "publish", escape_bytes(name_), "another worker has taken the batch over"));
+      co_return Failure(
+          make_error(ErrorKind::lease, "publish", escape_bytes(name_), "another worker has taken the batch over"));
     co_return Result<void>();
   }
 
@@ -191,7 +192,8 @@ private:
     if (!after && after.error().kind == ErrorKind::not_found) return {};
     if (!after) return Failure(after.error());
     if (same_version(*after, expected_)) return {};
-    return Failure(make_error(ErrorKind::changed, "read", escape_bytes(file_.path), "the file changed while it was read"));
+    return Failure(
+        make_error(ErrorKind::changed, "read", escape_bytes(file_.path), "the file changed while it was read"));
   }
 
   CommitOptions commit_options() const {
@@ -269,8 +271,8 @@ private:
   void give_up(Error error) {
     if (error.kind == ErrorKind::changed) error.message = "unstable: " + error.message;
     // An endpoint that could not be reached again, whatever was tried, ends the run; a body that broke off does not.
-    const bool endpoint_gone = error.status == ErrorStatus::exhausted || error.kind == ErrorKind::auth ||
-                               error.kind == ErrorKind::host_key;
+    const bool endpoint_gone =
+        error.status == ErrorStatus::exhausted || error.kind == ErrorKind::auth || error.kind == ErrorKind::host_key;
     if (endpoint_gone && (error.kind == ErrorKind::connection || error.kind == ErrorKind::timeout ||
                           error.kind == ErrorKind::auth || error.kind == ErrorKind::host_key)) {
       scope_.engine.stop.request(error);
@@ -304,8 +306,8 @@ private:
 
 std::uint64_t window_for(const TransferScope& scope, std::uint64_t size_bytes) {
   constexpr std::uint64_t least = 4 * 1024; // what even an empty file costs in packets and bookkeeping
-  const std::uint64_t useful = std::max(scope.ends.source->capabilities().window_bytes,
-                                        scope.ends.target->capabilities().window_bytes);
+  const std::uint64_t useful =
+      std::max(scope.ends.source->capabilities().window_bytes, scope.ends.target->capabilities().window_bytes);
   const std::uint64_t window = std::clamp(size_bytes, least, std::max(useful, least));
   return scope.chain.empty() ? window : 2 * window + scope.chain.memory_bytes(size_bytes);
 }

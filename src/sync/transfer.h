@@ -24,6 +24,7 @@ std::uint64_t window_for(const TransferScope& scope, std::uint64_t size_bytes);
 
 // Does what the plan says of this file; all failures are in the outcome. An outcome of state `planned` means that the
 // run was stopped before the file was done. `window_bytes`: buffers that this file may use.
-Task<FileOutcome> transfer_file(TransferScope& scope, const LeaseKeeper& keeper, PlannedFile file, std::uint64_t window_bytes);
+Task<FileOutcome> transfer_file(TransferScope& scope, const LeaseKeeper& keeper, PlannedFile file,
+                                std::uint64_t window_bytes);
 
 } // namespace checkvalve

@@ -10,7 +10,8 @@ constexpr std::size_t chunks_a_step = 4; // taken to a worker at once
 } // namespace
 
 TransformedUpload::TransformedUpload(const Chain& chain, FileContext file, std::unique_ptr<Upload> inner,
-                                     TemporaryName temporary, Target& target, ThreadPool& workers, std::uint64_t window_bytes)
+                                     TemporaryName temporary, Target& target, ThreadPool& workers,
+                                     std::uint64_t window_bytes)
     : chain_(chain), file_(std::move(file)), inner_(std::move(inner)),
       sides_(target, file_.target_path, std::move(temporary), chain.side_suffixes()), workers_(workers),
       window_bytes_(window_bytes), chunk_bytes_(target.capabilities().chunk_bytes) {}
@@ -106,7 +107,8 @@ Task<Result<void>> TransformedUpload::send(Step step) {
     writes_.start(write_output(offset, std::move(chunk)));
   }
   for (std::size_t i = 0; i < step.sides.size(); ++i) CV_CO_CHECK(co_await sides_.write(i, std::move(step.sides[i])));
-  while (!failed_ && unacknowledged_bytes_ > window_bytes_ && unacknowledged_bytes_ > chunk_bytes_) co_await acknowledged_.wait();
+  while (!failed_ && unacknowledged_bytes_ > window_bytes_ && unacknowledged_bytes_ > chunk_bytes_)
+    co_await acknowledged_.wait();
   co_return Result<void>();
 }
 

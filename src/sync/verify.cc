@@ -17,8 +17,8 @@ class Verification {
 public:
   Verification(Engine& engine, const Job& job, Chain chain, Ends& ends)
       : engine_(engine), job_(job), chain_(std::move(chain)), ends_(ends), source_(engine, job, chain_, walk_),
-        precision_ns_(std::max(ends.source->capabilities().mtime_precision_ns,
-                               ends.target->capabilities().mtime_precision_ns)) {}
+        precision_ns_(
+            std::max(ends.source->capabilities().mtime_precision_ns, ends.target->capabilities().mtime_precision_ns)) {}
 
   Task<Result<VerifyReport>> run() {
     const Result<void> merged = co_await merge();
@@ -65,7 +65,8 @@ private:
     } else if (!chain_.empty()) {
       compare_transformed(wanted, there);
     } else if (here.size_bytes != there.size_bytes) {
-      differ(here.path, "size", fmt::format("{} bytes at the source, {} at the target", here.size_bytes, there.size_bytes));
+      differ(here.path, "size",
+             fmt::format("{} bytes at the source, {} at the target", here.size_bytes, there.size_bytes));
     } else if (job_.checksum) {
       co_await slots_.acquire();
       contents_.start(compare_content(here, there));
@@ -80,10 +81,11 @@ private:
   // The state tells what the source became; without it nothing can be said of the content.
   void compare_transformed(const Wanted& wanted, const Entry& there) {
     if (!wanted.published_before)
-      differ(wanted.entry.path, "content", "the state has no record that this version was published through these transforms");
+      differ(wanted.entry.path, "content",
+             "the state has no record that this version was published through these transforms");
     else if (wanted.published_bytes != there.size_bytes)
-      differ(wanted.entry.path, "size", fmt::format("{} bytes were published, {} are at the target", wanted.published_bytes,
-                                                    there.size_bytes));
+      differ(wanted.entry.path, "size",
+             fmt::format("{} bytes were published, {} are at the target", wanted.published_bytes, there.size_bytes));
   }
 
   Task<void> compare_content(Entry here, Entry there) {

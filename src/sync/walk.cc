@@ -17,7 +17,8 @@ constexpr std::size_t stats_in_flight = 256;
 constexpr std::size_t most_failures = 100'000;
 constexpr std::size_t most_leftovers = 10'000;
 constexpr std::int64_t event_interval_ms = 250;
-constexpr std::size_t deepest_links = 8; // directory links followed on one way down, where real_path does not tell loops
+constexpr std::size_t deepest_links =
+    8; // directory links followed on one way down, where real_path does not tell loops
 
 struct PendingDirectory {
   std::string path;
@@ -147,9 +148,8 @@ private:
         co_await follow(directory, std::move(entry), below);
       }
     } else if (entry.type == EntryType::directory) {
-      PendingDirectory child{.path = entry.path,
-                             .real = join_path(directory.real, base_name(entry.path)),
-                             .entered = directory.entered};
+      PendingDirectory child{
+          .path = entry.path, .real = join_path(directory.real, base_name(entry.path)), .entered = directory.entered};
       enter(std::move(child), entry, below);
     } else if (entry.type == EntryType::file) {
       if (job_.selection.takes(entry, now_ms_)) keep(entry);
@@ -239,14 +239,16 @@ private:
     // A missing directory will be made; a file in its place, or an unreadable one, fails the files below when they
     // are published. Nothing is assumed to be up to date there.
     const ErrorKind kind = listing.error().kind;
-    if (kind == ErrorKind::connection || kind == ErrorKind::timeout || kind == ErrorKind::protocol) fail(listing.error());
+    if (kind == ErrorKind::connection || kind == ErrorKind::timeout || kind == ErrorKind::protocol)
+      fail(listing.error());
     co_return false;
   }
 
   Task<void> one_file(std::string path, Semaphore& slots) {
     ++source_entries_;
     if (parse_temporary(base_name(path))) {
-      note(path, make_error(ErrorKind::invalid_name, "take", escape_bytes(path), "is a temporary name of checkvalve's own"));
+      note(path,
+           make_error(ErrorKind::invalid_name, "take", escape_bytes(path), "is a temporary name of checkvalve's own"));
       slots.release();
       co_return;
     }

@@ -19,10 +19,10 @@ struct PathFailure {
 };
 
 struct Walk {
-  EntrySpool source;               // what the selection takes: files, links to copy, directories if empty ones are wanted
-  EntrySpool target;               // all that was seen in the same directories
+  EntrySpool source; // what the selection takes: files, links to copy, directories if empty ones are wanted
+  EntrySpool target; // all that was seen in the same directories
   std::vector<PathFailure> failures; // what could not be listed or used, at most 100,000
-  std::vector<Leftover> leftovers; // temporaries of ours seen at the target, at most 10,000
+  std::vector<Leftover> leftovers;   // temporaries of ours seen at the target, at most 10,000
   std::uint64_t skipped_links = 0;
   std::uint64_t special_files = 0; // sockets, devices and the like: never taken
 };

@@ -62,9 +62,9 @@ Result<Chain> Chain::make(std::span<const TransformCall> calls) {
     for (std::string& suffix : link.transform->side_suffixes()) {
       for (const std::string& other : chain.side_suffixes_)
         if (other.ends_with(suffix) || suffix.ends_with(other))
-          return Failure(make_error(ErrorKind::config, "use transform", call.name,
-                                    fmt::format("its side file '{}' and '{}' could get one name: choose another suffix",
-                                                suffix, other)));
+          return Failure(make_error(
+              ErrorKind::config, "use transform", call.name,
+              fmt::format("its side file '{}' and '{}' could get one name: choose another suffix", suffix, other)));
       chain.side_suffixes_.push_back(std::move(suffix));
     }
     chain.links_.push_back(std::move(link));
@@ -131,7 +131,8 @@ Result<ChainRun::State> ChainRun::work() {
       CV_TRY(const bool did, advance(at));
       moved = moved || did;
     }
-    const bool sides_full = std::ranges::any_of(sides_, [](const std::string& side) { return side.size() >= most_side_bytes; });
+    const bool sides_full =
+        std::ranges::any_of(sides_, [](const std::string& side) { return side.size() >= most_side_bytes; });
     if (stages_.back().finished) return State::done;
     if (stages_.back().out.full() || sides_full) return State::output_full;
     if (!moved) return State::wants_input;
@@ -156,7 +157,8 @@ Result<bool> ChainRun::advance(std::size_t at) {
   } else {
     return false;
   }
-  for (std::size_t side = 0; side < stage.side_count; ++side) sides_[stage.first_side + side] += stage.out.take_side(side);
+  for (std::size_t side = 0; side < stage.side_count; ++side)
+    sides_[stage.first_side + side] += stage.out.take_side(side);
   return true;
 }
 

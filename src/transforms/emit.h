@@ -48,8 +48,8 @@ private:
 
   const std::size_t chunk_bytes_;
   std::deque<Chunk> ready_;
-  Chunk gathered_;          // its view is the whole buffer
-  std::size_t filled_ = 0;  // bytes of gathered_
+  Chunk gathered_;         // its view is the whole buffer
+  std::size_t filled_ = 0; // bytes of gathered_
   std::size_t queued_bytes_ = 0;
   std::uint64_t emitted_bytes_ = 0;
   std::vector<std::string> sides_;

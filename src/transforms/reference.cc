@@ -40,7 +40,8 @@ std::string transforms_page() {
                      "| option | value | default | |\n| --- | --- | --- | --- |\n";
   add_option(rename_option, page);
   for (const TransformDescriptor* transform : transforms()) {
-    page += fmt::format("\n## {}\n\n{}; works {}.\n", transform->name, transform->summary, describe(transform->stage_class));
+    page += fmt::format("\n## {}\n\n{}; works {}.\n", transform->name, transform->summary,
+                        describe(transform->stage_class));
     if (transform->options.empty()) continue;
     page += "\n| option | value | default | |\n| --- | --- | --- | --- |\n";
     for (const OptionSpec& spec : transform->options) add_option(spec, page);

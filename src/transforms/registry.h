@@ -12,7 +12,8 @@ std::span<const TransformDescriptor* const> transforms();
 // Null if there is none.
 const TransformDescriptor* find_transform(std::string_view name);
 
-// An option that every transform has: the name under which its files are published, instead of the transform's own rule.
+// An option that every transform has: the name under which its files are published, instead of the transform's own
+// rule.
 inline constexpr OptionSpec rename_option = {
     "rename", OptionType::text, "",
     "base name of the published file: {name}, {stem} and {ext} (with its dot) stand for what comes in"};

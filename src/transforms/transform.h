@@ -92,8 +92,8 @@ struct TransformCall {
   bool operator==(const TransformCall&) const = default;
 };
 
-// Reads "NAME key=value key='quoted value'". Quotes are ' or "; inside of "…", and outside of quotes, '\' takes the next
-// character as it is. Names and values are not checked. Error kind config.
+// Reads "NAME key=value key='quoted value'". Quotes are ' or "; inside of "…", and outside of quotes, '\' takes the
+// next character as it is. Names and values are not checked. Error kind config.
 Result<TransformCall> parse_transform_call(std::string_view text);
 // The reverse.
 std::string to_string(const TransformCall& call);

@@ -99,7 +99,6 @@ private:
 
   void pass_on(const std::shared_ptr<Connection>& owner); // the piece that is due
 
-
   Proxy& proxy_;
   tcp::socket& from_;
   tcp::socket& to_;
@@ -211,20 +210,29 @@ void Proxy::resume() {
 asio::awaitable<void> accept_all(Proxy& proxy, tcp::acceptor& acceptor) {
   for (;;) {
     auto connection = std::make_shared<Connection>(proxy, co_await acceptor.async_accept(asio::use_awaitable));
-    if (proxy.refusing) connection->reset();
-    else if (connection->start()) proxy.connections.insert(connection);
+    if (proxy.refusing)
+      connection->reset();
+    else if (connection->start())
+      proxy.connections.insert(connection);
   }
 }
 
 bool obey(Proxy& proxy, const std::string& line) {
   constexpr std::string_view cut_after = "cut-after ";
-  if (line == "cut") proxy.cut();
-  else if (line == "refuse") proxy.refusing = true;
-  else if (line == "accept") proxy.refusing = false;
-  else if (line == "hang") proxy.hanging = true;
-  else if (line == "flow") proxy.resume();
-  else if (line.starts_with(cut_after)) proxy.cut_after_bytes = std::stoull(line.substr(cut_after.size()));
-  else return false;
+  if (line == "cut")
+    proxy.cut();
+  else if (line == "refuse")
+    proxy.refusing = true;
+  else if (line == "accept")
+    proxy.refusing = false;
+  else if (line == "hang")
+    proxy.hanging = true;
+  else if (line == "flow")
+    proxy.resume();
+  else if (line.starts_with(cut_after))
+    proxy.cut_after_bytes = std::stoull(line.substr(cut_after.size()));
+  else
+    return false;
   return true;
 }
 
@@ -254,10 +262,14 @@ int run(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view option = argv[i];
     const std::string value = argv[i + 1];
-    if (option == "--to") server_port = static_cast<unsigned short>(std::stoul(value.substr(value.rfind(':') + 1)));
-    else if (option == "--listen") listen_port = static_cast<unsigned short>(std::stoul(value));
-    else if (option == "--delay-ms") delay = std::chrono::milliseconds(std::stoul(value));
-    else return usage();
+    if (option == "--to")
+      server_port = static_cast<unsigned short>(std::stoul(value.substr(value.rfind(':') + 1)));
+    else if (option == "--listen")
+      listen_port = static_cast<unsigned short>(std::stoul(value));
+    else if (option == "--delay-ms")
+      delay = std::chrono::milliseconds(std::stoul(value));
+    else
+      return usage();
   }
   if (!server_port || argc % 2 == 0) return usage();
 

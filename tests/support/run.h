@@ -48,13 +48,13 @@ struct TestEngine {
   void run(Task<void> task) { loop.run(std::move(task)); }
 };
 
-template <class T> ::testing::AssertionResult succeeded(const Result<T>& result) {
+template <class T>::testing::AssertionResult succeeded(const Result<T>& result) {
   if (result) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << to_string(result.error().kind) << "/" << to_string(result.error().status) << ": "
-                                       << result.error().text();
+  return ::testing::AssertionFailure() << to_string(result.error().kind) << "/" << to_string(result.error().status)
+                                       << ": " << result.error().text();
 }
 
-template <class T> ::testing::AssertionResult failed_with(const Result<T>& result, ErrorKind kind) {
+template <class T>::testing::AssertionResult failed_with(const Result<T>& result, ErrorKind kind) {
   if (result) return ::testing::AssertionFailure() << "succeeded, but " << to_string(kind) << " was expected";
   if (result.error().kind == kind) return ::testing::AssertionSuccess();
   return ::testing::AssertionFailure() << "expected " << to_string(kind) << ", got " << to_string(result.error().kind)

@@ -9,8 +9,9 @@ namespace checkvalve {
 namespace {
 
 constexpr std::array options = {
-    OptionSpec{"follow_outside", OptionType::boolean, "no",
-               "let symbolic links lead out of the root: followed files at the source, linked directories at both sides"},
+    OptionSpec{
+        "follow_outside", OptionType::boolean, "no",
+        "let symbolic links lead out of the root: followed files at the source, linked directories at both sides"},
     OptionSpec{"sparse", OptionType::boolean, "yes", "write runs of zeros as holes"},
 };
 

@@ -54,7 +54,7 @@ struct OpenDirectory {
         refuse(std::move(usable.error()));
         continue;
       }
-      struct stat status {};
+      struct stat status{};
       if (::fstatat(::dirfd(dir.get()), item->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
         entries.push_back(entry_from(status, std::move(full)));
       else if (errno != ENOENT) // gone since: as if never seen
@@ -114,7 +114,7 @@ Capabilities local_capabilities(const RootDirectory* root) {
   out.mtime_precision_ns = 1;
   out.files_in_flight = 64; // each holds a descriptor and works on a worker thread: more get no faster
   out.window_bytes = 4 << 20;
-  struct statfs system {};
+  struct statfs system{};
   if (root && ::statfs(root->path().c_str(), &system) == 0 && system.f_type == MSDOS_SUPER_MAGIC)
     out.mtime_precision_ns = 2'000'000'000;
   return out;

@@ -8,7 +8,8 @@ namespace checkvalve {
 namespace {
 
 // Fewer bytes than asked for only at the end of the file.
-Result<Chunk> read_at(const RootHolder& holder, const std::string& path, int fd, std::uint64_t offset, std::uint32_t size) {
+Result<Chunk> read_at(const RootHolder& holder, const std::string& path, int fd, std::uint64_t offset,
+                      std::uint32_t size) {
   Chunk chunk = Chunk::allocate(size);
   std::size_t done = 0;
   while (done < size) {
@@ -25,7 +26,8 @@ Result<Chunk> read_at(const RootHolder& holder, const std::string& path, int fd,
 class LocalReader : public Reader {
 public:
   LocalReader(ThreadPool& workers, SharedHolder holder, std::string path, UniqueFd fd)
-      : workers_(workers), holder_(std::move(holder)), path_(std::move(path)), fd_(std::make_shared<UniqueFd>(std::move(fd))) {}
+      : workers_(workers), holder_(std::move(holder)), path_(std::move(path)),
+        fd_(std::make_shared<UniqueFd>(std::move(fd))) {}
   ~LocalReader() override { close_on_worker(workers_, std::move(fd_)); }
 
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override {
@@ -46,7 +48,7 @@ Result<UniqueFd> open_file(RootHolder& holder, const std::string& path) {
   CV_TRY(const SharedRoot root, holder.open());
   // O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
   CV_TRY(UniqueFd fd, root->open_at(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, "open"));
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return Failure(errno_error(errno, "open", root->shown(path)));
   if (S_ISDIR(status.st_mode))
     return Failure(make_error(ErrorKind::is_a_directory, "open", root->shown(path), "is a directory"));
@@ -80,11 +82,13 @@ Task<Result<std::unique_ptr<Reader>>> LocalSource::open(Entry entry) {
 }
 
 Task<Result<std::string>> LocalSource::real_path(std::string path) {
-  co_return co_await workers_.run([holder = holder_, path = std::move(path)] { return real_path_beneath(*holder, path); });
+  co_return co_await workers_.run(
+      [holder = holder_, path = std::move(path)] { return real_path_beneath(*holder, path); });
 }
 
 Task<Result<std::string>> LocalSource::read_link(std::string path) {
-  co_return co_await workers_.run([holder = holder_, path = std::move(path)] { return read_link_beneath(*holder, path); });
+  co_return co_await workers_.run(
+      [holder = holder_, path = std::move(path)] { return read_link_beneath(*holder, path); });
 }
 
 Task<void> LocalSource::disconnect() { co_return; }

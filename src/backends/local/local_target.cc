@@ -69,7 +69,7 @@ Result<SharedRoot> LocalTree::made_root() {
 Result<void> LocalTree::check_way_to_root() {
   for (std::string path = holder_.path();; path = parent_path(path)) {
     if (path.empty()) path = "/";
-    struct stat status {};
+    struct stat status{};
     if (::stat(path.c_str(), &status) == 0) {
       if (S_ISDIR(status.st_mode)) return {};
       return Failure(make_error(ErrorKind::not_a_directory, "open directory", escape_bytes(path), "is no directory"));
@@ -93,7 +93,8 @@ Result<bool> LocalTree::make_one(const RootDirectory& root, const std::string& p
   if (errno != EEXIST) return Failure(errno_error(errno, "make directory", root.shown(path)));
   CV_TRY(const struct stat status, root.stat_at(path, true));
   if (S_ISDIR(status.st_mode)) return false;
-  return Failure(make_error(ErrorKind::not_a_directory, "make directory", root.shown(path), "exists and is no directory"));
+  return Failure(
+      make_error(ErrorKind::not_a_directory, "make directory", root.shown(path), "exists and is no directory"));
 }
 
 Result<void> LocalTree::make_directory(const std::string& path, std::optional<mode_t> mode) {
@@ -153,10 +154,12 @@ Result<void> LocalTarget::accepts(std::string_view path) const {
 
 Task<Result<void>> LocalTarget::make_directory(std::string path, std::optional<std::uint32_t> mode) {
   if (!path.empty()) CV_CO_CHECK(accepts(path));
-  co_return co_await workers_.run([tree = tree_, path = std::move(path), mode] { return tree->make_directory(path, mode); });
+  co_return co_await workers_.run(
+      [tree = tree_, path = std::move(path), mode] { return tree->make_directory(path, mode); });
 }
 
-Task<Result<void>> LocalTarget::make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) {
+Task<Result<void>> LocalTarget::make_link(std::string path, std::string text, TemporaryName temporary,
+                                          Replace replace) {
   CV_CO_CHECK(accepts(path));
   co_return co_await workers_.run([tree = tree_, path = std::move(path), text = std::move(text), temporary, replace] {
     return link_and_publish(*tree, path, text, temporary.beside(path), replace);
@@ -165,16 +168,14 @@ Task<Result<void>> LocalTarget::make_link(std::string path, std::string text, Te
 
 Task<Result<std::unique_ptr<Upload>>> LocalTarget::begin(std::string path, UploadHints hints) {
   CV_CO_CHECK(accepts(path));
-  co_return co_await workers_.run([this, &path, &hints] {
-    return begin_upload(workers_, tree_, path, hints.temporary.beside(path), sparse_);
-  });
+  co_return co_await workers_.run(
+      [this, &path, &hints] { return begin_upload(workers_, tree_, path, hints.temporary.beside(path), sparse_); });
 }
 
 Task<Result<void>> LocalTarget::discard(std::string path, TemporaryName temporary) {
   CV_CO_CHECK(accepts(path));
-  co_return co_await workers_.run([tree = tree_, name = temporary.beside(path)] {
-    return remove_temporary(*tree, name, "discard");
-  });
+  co_return co_await workers_.run(
+      [tree = tree_, name = temporary.beside(path)] { return remove_temporary(*tree, name, "discard"); });
 }
 
 Task<Result<std::vector<Leftover>>> LocalTarget::leftovers(std::string directory, std::size_t limit) {
@@ -183,9 +184,8 @@ Task<Result<std::vector<Leftover>>> LocalTarget::leftovers(std::string directory
 
 Task<Result<void>> LocalTarget::remove_leftover(Leftover leftover) {
   CV_CO_CHECK(check_leftover(leftover));
-  co_return co_await workers_.run([tree = tree_, path = std::move(leftover.path)] {
-    return remove_temporary(*tree, path, "remove leftover");
-  });
+  co_return co_await workers_.run(
+      [tree = tree_, path = std::move(leftover.path)] { return remove_temporary(*tree, path, "remove leftover"); });
 }
 
 Task<void> LocalTarget::disconnect() { co_return; }

@@ -15,7 +15,8 @@ namespace {
 constexpr std::size_t smallest_hole = 4096; // a block of common file systems
 
 bool all_zero(std::span<const std::byte> bytes) {
-  return bytes.empty() || (bytes.front() == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+  return bytes.empty() ||
+         (bytes.front() == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
 // What workers need of an upload. Lives as long as any call of it is under way.
@@ -46,7 +47,7 @@ struct OpenUpload {
 
   // A hole at the end is no write: the size is set for it.
   Result<void> check_size(std::uint64_t size_bytes) const {
-    struct stat status {};
+    struct stat status{};
     if (::fstat(fd.get(), &status) != 0) return failure("stat");
     if (sparse && static_cast<std::uint64_t>(status.st_size) < size_bytes) {
       if (::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) return failure("truncate");
@@ -104,8 +105,9 @@ public:
 
   Task<Result<Published>> commit(CommitOptions options) override {
     if (written_bytes_ != options.size_bytes)
-      co_return Failure(make_error(ErrorKind::integrity, "commit", file_->root->shown(file_->path),
-                                   fmt::format("{} bytes were announced, {} were written", options.size_bytes, written_bytes_)));
+      co_return Failure(
+          make_error(ErrorKind::integrity, "commit", file_->root->shown(file_->path),
+                     fmt::format("{} bytes were announced, {} were written", options.size_bytes, written_bytes_)));
     co_return co_await workers_.run([file = file_, options] { return file->commit(options); });
   }
 
@@ -130,7 +132,8 @@ private:
 
 Result<void> remove_name(const RootDirectory& root, const std::string& path, std::string_view operation) {
   auto parent = root.open_parent(path, operation);
-  if (!parent && (parent.error().kind == ErrorKind::not_found || parent.error().kind == ErrorKind::not_a_directory)) return {};
+  if (!parent && (parent.error().kind == ErrorKind::not_found || parent.error().kind == ErrorKind::not_a_directory))
+    return {};
   if (!parent) return Failure(std::move(parent.error()));
   const std::string name(base_name(path));
   if (::unlinkat(parent->get(), name.c_str(), 0) == 0 || errno == ENOENT) return {};
@@ -161,7 +164,7 @@ Result<std::string> publish_name(const RootDirectory& root, const std::string& t
       if (status == 0 && ::unlinkat(directory, from.c_str(), 0) != 0)
         return Failure(errno_error(errno, "remove temporary", root.shown(temporary)));
     }
-    struct stat there {};
+    struct stat there{};
     if (status != 0 && errno == EEXIST && link_gives_way &&
         ::fstatat(directory, to.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(there.st_mode)) {
       method = "rename";

@@ -8,8 +8,8 @@ namespace checkvalve {
 // Removes a temporary; succeeds if it does not exist. Blocking.
 Result<void> remove_name(const RootDirectory& root, const std::string& path, std::string_view operation);
 
-// Renames the temporary to `path`, both in one directory, in one atomic step. Gives the method. A symbolic link at `path` is
-// replaced even for if_absent where `link_gives_way` says so. Blocking.
+// Renames the temporary to `path`, both in one directory, in one atomic step. Gives the method. A symbolic link at
+// `path` is replaced even for if_absent where `link_gives_way` says so. Blocking.
 Result<std::string> publish_name(const RootDirectory& root, const std::string& temporary, const std::string& path,
                                  Replace replace, bool link_gives_way);
 

@@ -25,8 +25,8 @@ public:
   // Opens an existing directory. Kind not_found, not_a_directory, permission.
   static Result<RootDirectory> open(const std::string& path, Links links);
 
-  // As openat(2) with O_CLOEXEC; "" is the root itself. Never follows a symbolic link at the end with O_NOFOLLOW. Errors
-  // carry `operation` and the path; a link that leads out is kind permission.
+  // As openat(2) with O_CLOEXEC; "" is the root itself. Never follows a symbolic link at the end with O_NOFOLLOW.
+  // Errors carry `operation` and the path; a link that leads out is kind permission.
   Result<UniqueFd> open_at(std::string_view path, int flags, mode_t mode, std::string_view operation) const;
   // The directory that holds `path`, for calls with its last component. With O_PATH: needs no right to read it.
   Result<UniqueFd> open_parent(std::string_view path, std::string_view operation) const;
@@ -39,7 +39,8 @@ public:
   void use_walk() { kernel_resolves_ = false; }
 
 private:
-  RootDirectory(std::string path, UniqueFd fd, Links links) : path_(std::move(path)), fd_(std::move(fd)), links_(links) {}
+  RootDirectory(std::string path, UniqueFd fd, Links links)
+      : path_(std::move(path)), fd_(std::move(fd)), links_(links) {}
 
   std::string path_;
   UniqueFd fd_;

@@ -56,7 +56,7 @@ Result<std::unique_ptr<Target>> make_target_side(BackendContext&, const Endpoint
 
 } // namespace
 
-constinit const BackendDescriptor memory_backend = {"memory", "a store in this process, for tests and examples", options,
-                                                    make_source_side, make_target_side};
+constinit const BackendDescriptor memory_backend = {"memory", "a store in this process, for tests and examples",
+                                                    options, make_source_side, make_target_side};
 
 } // namespace checkvalve

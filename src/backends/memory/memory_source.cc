@@ -83,7 +83,8 @@ public:
   Task<Result<std::string>> real_path(std::string path) override {
     co_await next_turn();
     const auto resolved = tree_->store->resolve(tree_->full(path));
-    if (!resolved) co_return tree_->failure(ErrorKind::io, "resolve", path, "the link goes in circles or out of the store");
+    if (!resolved)
+      co_return tree_->failure(ErrorKind::io, "resolve", path, "the link goes in circles or out of the store");
     co_return "/" + *resolved;
   }
   Task<void> disconnect() override { co_return; }
@@ -94,6 +95,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<Source> make_memory_source(SharedMemoryTree tree) { return std::make_unique<MemorySource>(std::move(tree)); }
+std::unique_ptr<Source> make_memory_source(SharedMemoryTree tree) {
+  return std::make_unique<MemorySource>(std::move(tree));
+}
 
 } // namespace checkvalve

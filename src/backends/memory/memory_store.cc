@@ -94,7 +94,8 @@ std::vector<std::string> MemoryStore::temporaries() const {
   return out;
 }
 
-void MemoryStore::change_at_read(const std::string& path, std::uint32_t reads, std::string content, std::int64_t mtime_ns) {
+void MemoryStore::change_at_read(const std::string& path, std::uint32_t reads, std::string content,
+                                 std::int64_t mtime_ns) {
   changes_[path] = {reads, std::move(content), mtime_ns};
 }
 

@@ -42,8 +42,8 @@ public:
   // Gives the node another name, over whatever had it.
   void rename(const std::string& from, const std::string& to);
   const std::map<std::string, MemoryNode, std::less<>>& nodes() const { return nodes_; }
-  // The path without symbolic links in it; a link at its end stays unless follow_last. Nothing if links go in circles or
-  // out of the store.
+  // The path without symbolic links in it; a link at its end stays unless follow_last. Nothing if links go in circles
+  // or out of the store.
   std::optional<std::string> resolve(std::string path, bool follow_last = true) const;
 
   // The temporaries that are there now.

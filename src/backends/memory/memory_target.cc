@@ -83,15 +83,17 @@ public:
   Task<Result<Published>> commit(CommitOptions options) override {
     co_await next_turn();
     if (acknowledged_ != options.size_bytes)
-      co_return tree_.tree->failure(ErrorKind::integrity, "commit", path_,
-                                    fmt::format("{} bytes were announced, {} were written", options.size_bytes, acknowledged_));
+      co_return tree_.tree->failure(
+          ErrorKind::integrity, "commit", path_,
+          fmt::format("{} bytes were announced, {} were written", options.size_bytes, acknowledged_));
     if (!tree_.store().find(temporary_))
       co_return tree_.tree->failure(ErrorKind::not_found, "commit", path_, "the temporary is gone");
     CV_CO_CHECK(tree_.check_publish(path_, options.replace, false));
     const std::string final_name = tree_.tree->full(path_);
     if (!tree_.capabilities().atomic_replace && tree_.store().remove(final_name)) co_await next_turn(); // the gap
-    const std::int64_t mtime_ns =
-        options.mtime_ns && tree_.capabilities().keeps_mtime ? tree_.tree->kept_mtime(*options.mtime_ns) : now_ms() * ns_per_ms;
+    const std::int64_t mtime_ns = options.mtime_ns && tree_.capabilities().keeps_mtime
+                                      ? tree_.tree->kept_mtime(*options.mtime_ns)
+                                      : now_ms() * ns_per_ms;
     const std::uint32_t mode = options.mode && tree_.capabilities().keeps_mode ? *options.mode & 07777 : 0644;
     tree_.store().put_node(temporary_, {EntryType::file, std::move(content_), mtime_ns, mode});
     tree_.store().rename(temporary_, final_name);
@@ -188,6 +190,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<Target> make_memory_target(SharedMemoryTree tree) { return std::make_unique<MemoryTarget>(std::move(tree)); }
+std::unique_ptr<Target> make_memory_target(SharedMemoryTree tree) {
+  return std::make_unique<MemoryTarget>(std::move(tree));
+}
 
 } // namespace checkvalve

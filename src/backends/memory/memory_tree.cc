@@ -31,7 +31,8 @@ public:
       } else {
         // Without directories, what names have in common up to a '/' is told as one.
         if (!tree_->capabilities.directories)
-          page.push_back({join_path(directory_, below.substr(0, slash)), EntryType::directory, 0, std::nullopt, std::nullopt, ""});
+          page.push_back(
+              {join_path(directory_, below.substr(0, slash)), EntryType::directory, 0, std::nullopt, std::nullopt, ""});
         position_ = prefix_ + std::string(below.substr(0, slash)) + static_cast<char>('/' + 1);
       }
       node = nodes.lower_bound(position_);
@@ -59,7 +60,8 @@ std::string MemoryTree::shown(std::string_view path) const {
   return escape_bytes("memory://" + join_path(join_path(name, root), path));
 }
 
-Failure MemoryTree::failure(ErrorKind kind, std::string_view operation, std::string_view path, std::string message) const {
+Failure MemoryTree::failure(ErrorKind kind, std::string_view operation, std::string_view path,
+                            std::string message) const {
   return Failure(make_error(kind, std::string(operation), shown(path), std::move(message)));
 }
 
@@ -84,7 +86,8 @@ Result<void> MemoryTree::connect(bool root_may_be_missing) const {
   const MemoryNode* node = store->find(root);
   if (!node && root_may_be_missing) return {};
   if (!node) return failure(ErrorKind::not_found, "open directory", "", "no such directory");
-  if (node->type != EntryType::directory) return failure(ErrorKind::not_a_directory, "open directory", "", "is no directory");
+  if (node->type != EntryType::directory)
+    return failure(ErrorKind::not_a_directory, "open directory", "", "is no directory");
   return {};
 }
 

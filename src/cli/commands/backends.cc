@@ -43,8 +43,9 @@ std::string backends_text() {
     out += fmt::format("{}{}://  {}\n", out.empty() ? "" : "\n", backend->scheme, backend->summary);
     for (const OptionSpec& spec : backend->options) {
       const std::string name = fmt::format("{}={}", spec.name, option_type_word(spec.type));
-      out += fmt::format("  {:<34}  {}{}\n", spec.type == OptionType::secret ? std::string(spec.name) + " (secret)" : name,
-                         spec.help, spec.default_value.empty() ? "" : fmt::format(" [{}]", spec.default_value));
+      out +=
+          fmt::format("  {:<34}  {}{}\n", spec.type == OptionType::secret ? std::string(spec.name) + " (secret)" : name,
+                      spec.help, spec.default_value.empty() ? "" : fmt::format(" [{}]", spec.default_value));
     }
   }
   return out;
@@ -53,7 +54,8 @@ std::string backends_text() {
 } // namespace
 
 void add_backends_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("backends", "List what URLs may begin with, and the options and secrets of each");
+  CLI::App* command =
+      app.add_subcommand("backends", "List what URLs may begin with, and the options and secrets of each");
   auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "print one JSON object");
   command->footer("Examples:\n  checkvalve backends\n  checkvalve backends --json\n");

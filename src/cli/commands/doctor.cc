@@ -43,13 +43,17 @@ public:
     note_capabilities(source->capabilities());
     const auto listed_at = Clock::now();
     auto page = co_await first_page(*source);
-    if (page) note("list the root", fmt::format("{} names at once, {}", page->size(), milliseconds_since(listed_at)));
-    else fail("list the root", page.error());
+    if (page)
+      note("list the root", fmt::format("{} names at once, {}", page->size(), milliseconds_since(listed_at)));
+    else
+      fail("list the root", page.error());
     usable_ = page.has_value();
     const auto asked_at = Clock::now();
     auto root = co_await source->stat("", true);
-    if (root) note("stat the root", milliseconds_since(asked_at));
-    else fail("stat the root", root.error());
+    if (root)
+      note("stat the root", milliseconds_since(asked_at));
+    else
+      fail("stat the root", root.error());
     if (page) co_await read_largest(*source, *page);
     co_await source->disconnect();
     co_return Result<void>();
@@ -65,8 +69,10 @@ public:
     CV_CO_TRY(std::unique_ptr<Target> target, make_target(context_, job_.target));
     CV_CO_CHECK(co_await target->connect());
     auto written = co_await write_temporary(*target);
-    if (written) note("writable", "yes");
-    else note("writable", "no: " + written.error().text(), false);
+    if (written)
+      note("writable", "yes");
+    else
+      note("writable", "no: " + written.error().text(), false);
     co_await target->disconnect();
     co_return Result<void>();
   }
@@ -75,7 +81,9 @@ private:
   static std::string milliseconds_since(Clock::time_point start) {
     return fmt::format("{:.1f} ms", std::chrono::duration<double, std::milli>(Clock::now() - start).count());
   }
-  void note(std::string name, std::string value, bool ok = true) { checks_.push_back({std::move(name), std::move(value), ok}); }
+  void note(std::string name, std::string value, bool ok = true) {
+    checks_.push_back({std::move(name), std::move(value), ok});
+  }
   void fail(std::string name, const Error& error) { note(std::move(name), error.text(), false); }
 
   void note_capabilities(const Capabilities& can) {
@@ -117,8 +125,9 @@ private:
       co_return;
     }
     const double seconds = std::max(1e-6, std::chrono::duration<double>(Clock::now() - start).count());
-    note("throughput of reading", fmt::format("{}/s ({} of {})", format_size(static_cast<std::uint64_t>(static_cast<double>(*bytes) / seconds)),
-                                              format_size(*bytes), escape_bytes(largest->path)));
+    note("throughput of reading",
+         fmt::format("{}/s ({} of {})", format_size(static_cast<std::uint64_t>(static_cast<double>(*bytes) / seconds)),
+                     format_size(*bytes), escape_bytes(largest->path)));
   }
 
   static constexpr std::uint64_t most_read_bytes = 64 << 20;
@@ -166,16 +175,13 @@ private:
   bool usable_ = false;
 };
 
-Json doctor_json(const std::string& url, const std::vector<DoctorCheck>& checks, bool ok, const std::optional<Error>& error) {
+Json doctor_json(const std::string& url, const std::vector<DoctorCheck>& checks, bool ok,
+                 const std::optional<Error>& error) {
   Json list = Json::array();
   for (const DoctorCheck& each : checks)
     list.push_back({{"name", printable(each.name)}, {"value", printable(each.value)}, {"ok", each.ok}});
-  return {{"version", 1},
-          {"command", "doctor"},
-          {"url", printable(url)},
-          {"ok", ok},
-          {"checks", std::move(list)},
-          {"error", error ? error_json(*error) : Json(nullptr)}};
+  return {{"version", 1}, {"command", "doctor"},       {"url", printable(url)},
+          {"ok", ok},     {"checks", std::move(list)}, {"error", error ? error_json(*error) : Json(nullptr)}};
 }
 
 std::string doctor_text(const std::string& url, const std::vector<DoctorCheck>& checks) {
@@ -212,7 +218,8 @@ int doctor_command(const CLI::App& app, const Arguments& arguments) {
 void add_doctor_command(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand("doctor", "Connect and report what an endpoint can do");
   auto arguments = std::make_shared<Arguments>();
-  command->add_flag("--read-only", arguments->read_only, "only look: else temporaries are made below the root and removed again");
+  command->add_flag("--read-only", arguments->read_only,
+                    "only look: else temporaries are made below the root and removed again");
   add_one_end(*command, arguments->end);
   command->footer("Examples:\n"
                   "  checkvalve doctor sftp://me@source.example/data\n"

@@ -57,7 +57,8 @@ std::string entry_line(const Entry& entry) {
 }
 
 // Entries of one directory, by name. Those of a recursive listing come in one stream.
-Task<Result<std::vector<Entry>>> read_directory(Source& source, const std::string& directory, bool recursive, Session& session) {
+Task<Result<std::vector<Entry>>> read_directory(Source& source, const std::string& directory, bool recursive,
+                                                Session& session) {
   CV_CO_TRY(std::unique_ptr<Listing> listing, co_await source.list(directory, recursive));
   std::vector<Entry> entries;
   for (;;) {

@@ -45,7 +45,8 @@ struct Prepared {
   PlanRecord plan;
   Job job;
 };
-Task<Result<Prepared>> prepare(Session& session, const CLI::App& app, const Arguments& arguments, const Inputs& inputs) {
+Task<Result<Prepared>> prepare(Session& session, const CLI::App& app, const Arguments& arguments,
+                               const Inputs& inputs) {
   StateStore& store = session.store();
   Prepared prepared;
   CV_CO_TRY(prepared.plan, co_await session.state_thread().run([&] { return find_plan(store, arguments.plan); }));
@@ -86,14 +87,16 @@ int run_command(const CLI::App& app, const Arguments& arguments) {
 } // namespace
 
 void add_run_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("run", "Run all or some batches of a plan, from any process that shares the state");
+  CLI::App* command =
+      app.add_subcommand("run", "Run all or some batches of a plan, from any process that shares the state");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("PLAN", arguments->plan, "the plan's id, or the beginning of it")->type_name("")->required();
   command->add_option("--batch", arguments->batches, "run this batch only (repeatable)")
       ->type_name("N")
       ->allow_extra_args(false)
       ->group("Batches");
-  command->add_flag("--no-wait", arguments->no_wait, "end with code 1 if another worker holds a batch, instead of waiting")
+  command
+      ->add_flag("--no-wait", arguments->no_wait, "end with code 1 if another worker holds a batch, instead of waiting")
       ->group("Batches");
   add_settings(*command, [](const Setting& setting) { return setting.for_run; });
   add_process_options(*command, arguments->process, true);

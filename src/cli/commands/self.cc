@@ -34,7 +34,9 @@ void add_completions_command(CLI::App& app, Action& chosen) {
                   "  checkvalve completions fish > ~/.config/fish/completions/checkvalve.fish\n");
   command->callback([=, &app, &chosen] {
     chosen = [=, &app] {
-      std::cout << (*shell == "bash" ? bash_completions(app) : *shell == "zsh" ? zsh_completions(app) : fish_completions(app));
+      std::cout << (*shell == "bash"  ? bash_completions(app)
+                    : *shell == "zsh" ? zsh_completions(app)
+                                      : fish_completions(app));
       return exit_code::success;
     };
   });

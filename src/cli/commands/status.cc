@@ -114,11 +114,12 @@ Json status_json(const PlanStatus& status) {
 
 std::string batch_line(const BatchRecord& batch) {
   std::string out = fmt::format("  {:>5}  {:<8} {:>9}/{:<9} {:>10} of {:<10}", batch.number, word(batch),
-                                format_count(batch.files_done), format_count(batch.files), format_size(batch.bytes_done),
-                                format_size(batch.bytes));
+                                format_count(batch.files_done), format_count(batch.files),
+                                format_size(batch.bytes_done), format_size(batch.bytes));
   if (batch.files_failed > 0) out += fmt::format("  {} failed", format_count(batch.files_failed));
   if (batch.state == BatchState::leased)
-    out += fmt::format("  held by {} until {}", printable(shown_holder(batch.holder)), format_time(batch.lease_until_ms));
+    out +=
+        fmt::format("  held by {} until {}", printable(shown_holder(batch.holder)), format_time(batch.lease_until_ms));
   while (out.ends_with(' ')) out.pop_back();
   return out + "\n";
 }
@@ -143,16 +144,17 @@ std::string next_step(const PlanStatus& status) {
   if (status.plan.state == PlanState::planning) return "It is being made, or was cut off: if so, plan again.\n";
   if (open == 0 && status.failures.empty()) return "All that was planned is at the target.\n";
   if (open == 0) return "What could not be planned is tried again by a new plan or sync.\n";
-  return fmt::format("{} left: {}checkvalve run {}\n", open == 1 ? std::string("1 file is") : format_count(open) + " files are",
+  return fmt::format("{} left: {}checkvalve run {}\n",
+                     open == 1 ? std::string("1 file is") : format_count(open) + " files are",
                      held ? "a worker is at it; when it is done, go on with " : "go on with ", status.plan.id);
 }
 
 std::string status_text(const PlanStatus& status) {
   const PlanRecord& plan = status.plan;
-  std::string out = fmt::format("plan {}  {}  made {}\n  {}\n  → {}\n  {} files to copy ({}), {} were up to date\n", plan.id,
-                                word(plan.state), format_time(plan.created_ms), printable(plan.source),
-                                printable(plan.target), format_count(plan.files), format_size(plan.bytes),
-                                format_count(plan.skipped));
+  std::string out =
+      fmt::format("plan {}  {}  made {}\n  {}\n  → {}\n  {} files to copy ({}), {} were up to date\n", plan.id,
+                  word(plan.state), format_time(plan.created_ms), printable(plan.source), printable(plan.target),
+                  format_count(plan.files), format_size(plan.bytes), format_count(plan.skipped));
   if (!status.batches.empty()) out += "batches:\n";
   for (const BatchRecord& batch : status.batches) out += batch_line(batch);
   if (!status.runs.empty()) out += "runs:\n";
@@ -197,7 +199,8 @@ int show_status(const CLI::App& app, const Arguments& arguments) {
 void add_status_command(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand("status", "Show plans and runs: what is done, left, failed and why");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("PLAN", arguments->plan, "the plan's id, or the beginning of it; without one, all plans are listed")
+  command
+      ->add_option("PLAN", arguments->plan, "the plan's id, or the beginning of it; without one, all plans are listed")
       ->type_name("");
   command->add_option("--limit", arguments->limit, "list this many plans, newest first [20]")->type_name("N");
   add_settings(*command, [](const Setting& setting) { return setting.key == "state"; });

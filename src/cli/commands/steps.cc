@@ -39,7 +39,8 @@ RunRecord new_run(const std::string& plan) {
 }
 
 // run_plan, with its place in the state's list of runs.
-Task<Result<Summary>> recorded_run(Session& session, const Job& job, const std::string& plan, Ends& ends, RunOptions options) {
+Task<Result<Summary>> recorded_run(Session& session, const Job& job, const std::string& plan, Ends& ends,
+                                   RunOptions options) {
   StateStore& store = session.store();
   const RunRecord record = new_run(plan);
   CV_CO_CHECK(co_await session.state_thread().run([&] { return store.begin_run(record); }));
@@ -59,13 +60,16 @@ Task<Result<Summary>> plan_with(Session& session, const Job& job, Ends& ends, bo
   Engine engine = session.engine();
   CV_CO_TRY(Summary summary, co_await make_plan(engine, job, ends, dry_run));
   if (!dry_run) {
-    CV_CO_TRY(report.batches, co_await session.state_thread().run([&] { return session.store().batches(summary.plan); }));
+    CV_CO_TRY(report.batches,
+              co_await session.state_thread().run([&] { return session.store().batches(summary.plan); }));
   }
   co_return summary;
 }
 
 // A date that fails for its own sake (a folder that is not there) does not keep the others from being done.
-bool ends_range(const Error& error) { return error.kind != ErrorKind::not_found && error.kind != ErrorKind::permission; }
+bool ends_range(const Error& error) {
+  return error.kind != ErrorKind::not_found && error.kind != ErrorKind::permission;
+}
 
 } // namespace
 
@@ -79,12 +83,16 @@ Task<Report> plan_and_run(Session& session, const DatedJob& dated, bool then_run
     set_error(report, ends.error());
   } else {
     auto planned = co_await plan_with(session, job, *ends, dry_run, report);
-    if (planned) report.summary = std::move(*planned);
-    else set_error(report, planned.error());
+    if (planned)
+      report.summary = std::move(*planned);
+    else
+      set_error(report, planned.error());
     if (planned && then_run && !dry_run && report.summary.files_planned > 0) {
       auto done = co_await recorded_run(session, job, report.summary.plan, *ends, {});
-      if (!done) set_error(report, done.error());
-      else if (done->ended_by) set_error(report, *done->ended_by);
+      if (!done)
+        set_error(report, done.error());
+      else if (done->ended_by)
+        set_error(report, *done->ended_by);
       if (done) add_run(report.summary, std::move(*done));
     }
     if (dry_run) report.summary.plan.clear(); // it is not kept
@@ -104,8 +112,10 @@ Task<Report> run_batches(Session& session, const Job& job, const PlanRecord& pla
     set_error(report, ends.error());
   } else {
     auto done = co_await recorded_run(session, job, plan.id, *ends, std::move(options));
-    if (done) report.summary = std::move(*done);
-    else set_error(report, done.error());
+    if (done)
+      report.summary = std::move(*done);
+    else
+      set_error(report, done.error());
     if (report.summary.ended_by) set_error(report, *report.summary.ended_by);
     co_await close_ends(*ends);
   }
@@ -140,13 +150,15 @@ void print_report(Session& session, const Report& report) {
   const bool nothing_to_say = report.error && report.summary.plan.empty();
   session.report(report_json(report), nothing_to_say ? "" : report_text(report), report.error);
   if (report.summary.failures.empty()) return;
-  session.tell(fmt::format("checkvalve: {} not copied:", report.summary.files_failed == 1
-                                                             ? std::string("1 file was")
-                                                             : format_count(report.summary.files_failed) + " files were"));
+  session.tell(
+      fmt::format("checkvalve: {} not copied:", report.summary.files_failed == 1
+                                                    ? std::string("1 file was")
+                                                    : format_count(report.summary.files_failed) + " files were"));
   for (const FailureRecord& failure : report.summary.failures) session.tell(failure_line(failure));
   if (report.summary.files_failed > report.summary.failures.size() && !report.summary.plan.empty())
     session.tell(fmt::format("  and {} more: checkvalve status {}",
-                             format_count(report.summary.files_failed - report.summary.failures.size()), report.summary.plan));
+                             format_count(report.summary.files_failed - report.summary.failures.size()),
+                             report.summary.plan));
 }
 
 int exit_code_of(const Report& report) {

@@ -25,10 +25,11 @@ struct Arguments {
 Json sweep_json(const SweepReport& report, const std::optional<Error>& error) {
   Json out = {{"version", 1}, {"command", "sweep"}, {"found", Json::array()}};
   for (const Leftover& each : report.found)
-    out["found"].push_back({{"path", escape_bytes(each.path)},
-                            {"plan", each.name.plan},
-                            {"size_bytes", each.size_bytes},
-                            {"modified", each.mtime_ns ? Json(format_time(*each.mtime_ns / 1'000'000)) : Json(nullptr)}});
+    out["found"].push_back(
+        {{"path", escape_bytes(each.path)},
+         {"plan", each.name.plan},
+         {"size_bytes", each.size_bytes},
+         {"modified", each.mtime_ns ? Json(format_time(*each.mtime_ns / 1'000'000)) : Json(nullptr)}});
   out["removed"] = report.removed;
   out["failures"] = Json::array();
   for (const Error& each : report.failures) out["failures"].push_back(error_json(each));
@@ -39,10 +40,12 @@ Json sweep_json(const SweepReport& report, const std::optional<Error>& error) {
 std::string sweep_text(const SweepReport& report, bool dry_run) {
   std::string out;
   for (const Leftover& each : report.found)
-    out += fmt::format("  {}  {:>10}  {}\n", each.mtime_ns ? format_time(*each.mtime_ns / 1'000'000) : "no time known       ",
+    out += fmt::format("  {}  {:>10}  {}\n",
+                       each.mtime_ns ? format_time(*each.mtime_ns / 1'000'000) : "no time known       ",
                        format_size(each.size_bytes), escape_bytes(each.path));
   return out + (dry_run ? fmt::format("{} found\n", format_count(report.found.size()))
-                        : fmt::format("{} found, {} removed\n", format_count(report.found.size()), format_count(report.removed)));
+                        : fmt::format("{} found, {} removed\n", format_count(report.found.size()),
+                                      format_count(report.removed)));
 }
 
 // The target with the layers of a job: made through open_ends, it would need a source.
@@ -91,7 +94,8 @@ void add_sweep_command(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand("sweep", "Remove our own leftovers (temporary names, partials) at a target");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("TARGET", arguments->target, "a URL, a path or NAME:path")->type_name("")->required();
-  command->add_option("--older-than", arguments->older_than, "leave what was modified more recently [24h]")->type_name("DURATION");
+  command->add_option("--older-than", arguments->older_than, "leave what was modified more recently [24h]")
+      ->type_name("DURATION");
   command->add_flag("--dry-run", arguments->dry_run, "list only");
   add_settings(*command, [](const Setting& setting) {
     return setting.key.starts_with("target_") || setting.key == "identity" || setting.key == "known_hosts" ||

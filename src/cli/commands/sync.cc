@@ -46,7 +46,8 @@ void add(CLI::App& app, Action& chosen, bool then_run, CLI::App* command) {
 } // namespace
 
 void add_sync_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("sync", "Copy what is missing or changed at the target: plan, then run every batch");
+  CLI::App* command =
+      app.add_subcommand("sync", "Copy what is missing or changed at the target: plan, then run every batch");
   command->footer("Examples:\n"
                   "  checkvalve sync sftp://me@source.example/data sftp://me@target.example/backup\n"
                   "  checkvalve sync --include '*.txt' --min-age 5m /data/out sftp://target.example/~/in\n"

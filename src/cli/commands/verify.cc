@@ -43,9 +43,10 @@ std::string verify_text(const std::string& date, const VerifyReport& report, boo
   if (report.difference_count > report.differences.size())
     out += fmt::format("  and {} more\n", format_count(report.difference_count - report.differences.size()));
   out += date.empty() ? "" : date + ": ";
-  out += fmt::format("{} files compared{}, {} different", format_count(report.files_compared),
-                     content ? fmt::format(" ({} of content)", format_size(report.bytes_compared)) : " by size and time",
-                     format_count(report.difference_count));
+  out +=
+      fmt::format("{} files compared{}, {} different", format_count(report.files_compared),
+                  content ? fmt::format(" ({} of content)", format_size(report.bytes_compared)) : " by size and time",
+                  format_count(report.difference_count));
   if (report.files_extra > 0) out += fmt::format(", {} at the target only", format_count(report.files_extra));
   return out + "\n";
 }
@@ -68,7 +69,8 @@ Task<int> verify_dates(Session& session, const std::vector<DatedJob>& jobs) {
       session.report(verify_json(dated.date, {}, report.error()), "", report.error());
       co_return exit_code::of(report.error());
     }
-    session.report(verify_json(dated.date, *report, std::nullopt), verify_text(dated.date, *report, dated.job.checksum));
+    session.report(verify_json(dated.date, *report, std::nullopt),
+                   verify_text(dated.date, *report, dated.job.checksum));
     if (report->difference_count > 0) code = exit_code::incomplete;
   }
   co_return code;
@@ -93,7 +95,8 @@ int verify_command(const CLI::App& app, const Arguments& arguments) {
 } // namespace
 
 void add_verify_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("verify", "Compare both sides; changes nothing. Code 1 if there is a difference");
+  CLI::App* command =
+      app.add_subcommand("verify", "Compare both sides; changes nothing. Code 1 if there is a difference");
   auto arguments = std::make_shared<Arguments>();
   add_sync_arguments(*command, arguments->sync);
   add_settings(*command, [](const Setting& setting) { return setting.group != "Batches"; });

@@ -35,11 +35,11 @@ public:
       close();
       any_stream_ = true;
     } else if (code != BZ_OK) {
-      return transform_failure(fmt::format("{} near byte {}",
-                                           code == BZ_DATA_ERROR_MAGIC
-                                               ? (any_stream_ ? "garbage after the end of the bzip2 data" : "no bzip2 data")
-                                               : "damaged bzip2 data",
-                                           taken_));
+      return transform_failure(fmt::format(
+          "{} near byte {}",
+          code == BZ_DATA_ERROR_MAGIC ? (any_stream_ ? "garbage after the end of the bzip2 data" : "no bzip2 data")
+                                      : "damaged bzip2 data",
+          taken_));
     } else if (last && done.made < out.size()) {
       return transform_failure(fmt::format("the bzip2 data breaks off at byte {}", taken_));
     }
@@ -65,7 +65,9 @@ public:
     constexpr SuffixRule rules[] = {{".tbz2", ".tar"}, {".tbz", ".tar"}, {".bz2", ""}};
     return strip_suffix(name, rules);
   }
-  std::uint64_t memory_bytes(std::optional<std::uint64_t>) const override { return 4 << 20; } // bzip2(1), MEMORY MANAGEMENT
+  std::uint64_t memory_bytes(std::optional<std::uint64_t>) const override {
+    return 4 << 20;
+  } // bzip2(1), MEMORY MANAGEMENT
   Result<std::unique_ptr<Stage>> start(const FileContext&) const override {
     return std::make_unique<CodecStage>(std::make_unique<Bzip2Decompressor>(), limits_);
   }

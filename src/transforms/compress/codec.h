@@ -38,8 +38,8 @@ struct ExpansionLimits {
 inline constexpr OptionSpec max_ratio_option = {
     "max_ratio", OptionType::integer, "500",
     "refuse a file that grows more than this many times over (beyond its first 16 MiB of output); 0: no limit"};
-inline constexpr OptionSpec max_size_option = {
-    "max_size", OptionType::size, "0", "refuse a file that becomes larger than this; 0: no limit"};
+inline constexpr OptionSpec max_size_option = {"max_size", OptionType::size, "0",
+                                               "refuse a file that becomes larger than this; 0: no limit"};
 
 class CodecStage : public Stage {
 public:

@@ -5,9 +5,9 @@
 
 namespace checkvalve {
 
-extern const TransformDescriptor gzip_transform;    // RFC 1952
+extern const TransformDescriptor gzip_transform; // RFC 1952
 extern const TransformDescriptor gunzip_transform;
-extern const TransformDescriptor zstd_transform;    // RFC 8878
+extern const TransformDescriptor zstd_transform; // RFC 8878
 extern const TransformDescriptor unzstd_transform;
 extern const TransformDescriptor bunzip2_transform;
 extern const TransformDescriptor unxz_transform;

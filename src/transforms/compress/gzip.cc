@@ -75,9 +75,10 @@ public:
     } else if (code == Z_MEM_ERROR) {
       throw std::bad_alloc();
     } else if (code != Z_OK && code != Z_BUF_ERROR) {
-      return transform_failure(fmt::format("{} at byte {}: {}",
-                                           any_member_ && stream_.total_out == 0 ? "garbage after the end of the gzip data" : "no valid gzip data",
-                                           taken_, stream_.msg ? stream_.msg : "a preset dictionary is needed"));
+      return transform_failure(fmt::format(
+          "{} at byte {}: {}",
+          any_member_ && stream_.total_out == 0 ? "garbage after the end of the gzip data" : "no valid gzip data",
+          taken_, stream_.msg ? stream_.msg : "a preset dictionary is needed"));
     } else if (last && done.made < out.size()) {
       return transform_failure(fmt::format("the gzip data breaks off at byte {}", taken_));
     }
@@ -96,7 +97,9 @@ class Gzip : public Transform {
 public:
   explicit Gzip(int level) : level_(level) {}
   std::string rename(std::string_view name) const override { return std::string(name) + ".gz"; }
-  std::uint64_t memory_bytes(std::optional<std::uint64_t>) const override { return 300 << 10; } // zconf.h: 256 KiB and a little
+  std::uint64_t memory_bytes(std::optional<std::uint64_t>) const override {
+    return 300 << 10;
+  } // zconf.h: 256 KiB and a little
   Result<std::unique_ptr<Stage>> start(const FileContext&) const override {
     return std::make_unique<CodecStage>(std::make_unique<Deflater>(level_), ExpansionLimits{});
   }

@@ -30,7 +30,8 @@ public:
     case LZMA_OK:
     case LZMA_STREAM_END: return done;
     case LZMA_BUF_ERROR:
-      if (last && done.made < out.size()) return transform_failure(fmt::format("the xz data breaks off at byte {}", at));
+      if (last && done.made < out.size())
+        return transform_failure(fmt::format("the xz data breaks off at byte {}", at));
       return done;
     case LZMA_MEM_ERROR: throw std::bad_alloc();
     case LZMA_MEMLIMIT_ERROR:

@@ -44,7 +44,8 @@ private:
 
 class ZstdDecompressor : public Codec {
 public:
-  explicit ZstdDecompressor(std::uint64_t max_window_bytes) : context_(ZSTD_createDCtx()), max_window_bytes_(max_window_bytes) {
+  explicit ZstdDecompressor(std::uint64_t max_window_bytes)
+      : context_(ZSTD_createDCtx()), max_window_bytes_(max_window_bytes) {
     if (!context_) throw std::bad_alloc();
     ZSTD_DCtx_setParameter(context_, ZSTD_d_windowLogMax, std::bit_width(max_window_bytes) - 1);
   }
@@ -67,9 +68,10 @@ public:
 private:
   Failure refusal(std::size_t code) const {
     if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge)
-      return transform_failure(fmt::format("the frame near byte {} needs a window of more than max_window={}: allow it with "
-                                           "max_window=128MiB, at the cost of as much memory a file",
-                                           taken_, format_size(max_window_bytes_)));
+      return transform_failure(
+          fmt::format("the frame near byte {} needs a window of more than max_window={}: allow it with "
+                      "max_window=128MiB, at the cost of as much memory a file",
+                      taken_, format_size(max_window_bytes_)));
     return transform_failure(fmt::format("no valid zstd data near byte {}: {}", taken_, ZSTD_getErrorName(code)));
   }
 
@@ -92,7 +94,8 @@ public:
     return one + static_cast<std::uint64_t>(settings_.threads) * (one + 2 * job);
   }
   Result<std::unique_ptr<Stage>> start(const FileContext& file) const override {
-    return std::make_unique<CodecStage>(std::make_unique<ZstdCompressor>(settings_, file.size_bytes), ExpansionLimits{});
+    return std::make_unique<CodecStage>(std::make_unique<ZstdCompressor>(settings_, file.size_bytes),
+                                        ExpansionLimits{});
   }
 
 private:
@@ -101,7 +104,8 @@ private:
 
 class Unzstd : public Transform {
 public:
-  Unzstd(ExpansionLimits limits, std::uint64_t max_window_bytes) : limits_(limits), max_window_bytes_(max_window_bytes) {}
+  Unzstd(ExpansionLimits limits, std::uint64_t max_window_bytes)
+      : limits_(limits), max_window_bytes_(max_window_bytes) {}
   std::string rename(std::string_view name) const override {
     constexpr SuffixRule rules[] = {{".tzst", ".tar"}, {".zst", ""}};
     return strip_suffix(name, rules);
@@ -125,7 +129,8 @@ constexpr OptionSpec zstd_options[] = {
 constexpr OptionSpec unzstd_options[] = {
     max_ratio_option,
     max_size_option,
-    {"max_window", OptionType::size, "8MiB", "largest window, a power of two; as much memory is used for each file in flight"},
+    {"max_window", OptionType::size, "8MiB",
+     "largest window, a power of two; as much memory is used for each file in flight"},
 };
 
 } // namespace

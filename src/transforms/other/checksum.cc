@@ -94,7 +94,8 @@ const TransformDescriptor checksum_transform = {
       const EVP_MD* kind = nullptr;
       for (const char* known : {"sha256", "sha512", "sha1", "md5"})
         if (algorithm == known) kind = EVP_get_digestbyname(known);
-      if (!kind) return option_failure(fmt::format("algorithm is '{}', but must be sha256, sha512, sha1 or md5", algorithm));
+      if (!kind)
+        return option_failure(fmt::format("algorithm is '{}', but must be sha256, sha512, sha1 or md5", algorithm));
       const std::string suffix = options.has("suffix") ? options.text("suffix") : "." + algorithm;
       if (suffix.empty() || suffix.find('/') != suffix.npos) return option_failure("suffix must be text without '/'");
       return std::make_shared<Checksum>(kind, suffix);

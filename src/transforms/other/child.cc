@@ -51,8 +51,8 @@ void limit(int resource, std::uint64_t value) {
 }
 
 // After fork, before exec: only calls that are safe in a forked thread (signal-safety(7)).
-[[noreturn]] void become(const ChildSettings& settings, char* const* argv, char* const* environment, int in, int out, int err,
-                         int report) {
+[[noreturn]] void become(const ChildSettings& settings, char* const* argv, char* const* environment, int in, int out,
+                         int err, int report) {
   ::setpgid(0, 0);
   ::dup2(in, 0);
   ::dup2(out, 1);
@@ -214,7 +214,8 @@ Result<void> Child::wait_for_end() {
   }
   ::kill(-process_, SIGKILL); // what it started and left behind
   process_ = -1;
-  if (WIFSIGNALED(status)) return failure(fmt::format("was ended by signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status))));
+  if (WIFSIGNALED(status))
+    return failure(fmt::format("was ended by signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status))));
   if (WEXITSTATUS(status) != 0) return failure(fmt::format("ended with exit code {}", WEXITSTATUS(status)));
   return {};
 }
@@ -234,7 +235,8 @@ Failure Child::failure(std::string what) {
   std::string_view said = stderr_tail_;
   if (said.size() > kept_errors_bytes) said.remove_prefix(said.size() - kept_errors_bytes);
   while (said.ends_with('\n')) said.remove_suffix(1);
-  return transform_failure(fmt::format("{} {}{}{}", name_, what, said.empty() ? "" : "; it said: ", escape_bytes(said)));
+  return transform_failure(
+      fmt::format("{} {}{}{}", name_, what, said.empty() ? "" : "; it said: ", escape_bytes(said)));
 }
 
 } // namespace checkvalve

@@ -21,7 +21,9 @@ private:
 class Exec : public Transform {
 public:
   explicit Exec(ChildSettings settings) : settings_(std::move(settings)) {}
-  std::uint64_t memory_bytes(std::optional<std::uint64_t>) const override { return 16 << 10; } // the program's own is not counted
+  std::uint64_t memory_bytes(std::optional<std::uint64_t>) const override {
+    return 16 << 10;
+  } // the program's own is not counted
   Result<std::unique_ptr<Stage>> start(const FileContext& file) const override {
     ChildSettings settings = settings_;
     settings.environment.push_back("CHECKVALVE_PATH=" + file.path);
@@ -35,8 +37,10 @@ private:
 };
 
 constexpr OptionSpec exec_options[] = {
-    {"command", OptionType::list, "", "the program, or a JSON array of it and its arguments: '[\"tr\", \"a-z\", \"A-Z\"]'; required"},
-    {"environment", OptionType::list, "", "JSON array of NAME=value, or of NAME to pass on, beside PATH, HOME, LANG and TZ"},
+    {"command", OptionType::list, "",
+     "the program, or a JSON array of it and its arguments: '[\"tr\", \"a-z\", \"A-Z\"]'; required"},
+    {"environment", OptionType::list, "",
+     "JSON array of NAME=value, or of NAME to pass on, beside PATH, HOME, LANG and TZ"},
     {"timeout", OptionType::duration, "1m", "the file fails if the program takes and gives nothing for this long"},
     {"memory", OptionType::size, "0", "most address space of the program; 0: no limit"},
     {"cpu", OptionType::duration, "0", "most processor time of the program; 0: no limit"},
@@ -52,7 +56,8 @@ const TransformDescriptor exec_transform = {
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       ChildSettings settings;
       settings.argv = options.list("command");
-      if (settings.argv.empty() || settings.argv[0].empty()) return option_failure("exec needs a command, e.g. exec command=rev");
+      if (settings.argv.empty() || settings.argv[0].empty())
+        return option_failure("exec needs a command, e.g. exec command=rev");
       std::vector<std::string> wanted = options.list("environment");
       for (const char* usual : {"PATH", "HOME", "LANG", "TZ"}) wanted.emplace_back(usual);
       for (const std::string& item : wanted) {

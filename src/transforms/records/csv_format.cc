@@ -52,7 +52,8 @@ Result<bool> CsvParser::take(std::string_view& text) {
       at_ = At::quoted;
       ++i;
     } else if (at_ == At::after_quote && c != '\r') {
-      return transform_failure(fmt::format("line {}: text after the closing quote of column {}", line_, row_.count + 1));
+      return transform_failure(
+          fmt::format("line {}: text after the closing quote of column {}", line_, row_.count + 1));
     } else {
       // Plain text up to what may end it; a quote inside of it is itself, a CR belongs to the newline if one follows.
       std::size_t end = i + 1;
@@ -62,8 +63,9 @@ Result<bool> CsvParser::take(std::string_view& text) {
       i = end;
     }
     if (row_.raw.size() + i > max_record_bytes_)
-      return transform_failure(fmt::format("line {}: the record is longer than max_record={} bytes (a quote that is not closed?)",
-                                           row_.line, max_record_bytes_));
+      return transform_failure(
+          fmt::format("line {}: the record is longer than max_record={} bytes (a quote that is not closed?)", row_.line,
+                      max_record_bytes_));
   }
   row_.raw += text.substr(0, i);
   text.remove_prefix(i);
@@ -83,12 +85,14 @@ bool CsvParser::end_row() {
 Result<bool> CsvParser::finish() {
   if (done_) return false;
   if (at_ == At::quoted)
-    return transform_failure(fmt::format("line {}: the file ends inside of a quoted field of the record that begins there", row_.line));
+    return transform_failure(
+        fmt::format("line {}: the file ends inside of a quoted field of the record that begins there", row_.line));
   return end_row();
 }
 
 void write_csv_field(std::string_view value, const CsvDialect& dialect, Emit& out) {
-  const bool quoted = dialect.quote != 0 && value.find_first_of(std::string{dialect.delimiter, dialect.quote, '\n', '\r'}) != value.npos;
+  const bool quoted = dialect.quote != 0 &&
+                      value.find_first_of(std::string{dialect.delimiter, dialect.quote, '\n', '\r'}) != value.npos;
   if (!quoted) return out.write(value);
   out.write(dialect.quote);
   while (true) {

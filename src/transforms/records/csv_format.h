@@ -13,23 +13,24 @@ namespace checkvalve {
 
 struct CsvDialect {
   char delimiter = ',';
-  char quote = '"'; // 0: none; a quote in a quoted field is doubled
+  char quote = '"';           // 0: none; a quote in a quoted field is doubled
   std::string newline = "\n"; // of what is written; read are LF, CRLF and both mixed
 };
 
 struct CsvRow {
   std::vector<std::string> fields; // may hold more than `count`: their memory is used again
   std::size_t count = 0;
-  std::string raw;                 // as it stood in the input, with its newline
-  std::uint64_t line = 1;          // at which it begins
+  std::string raw;        // as it stood in the input, with its newline
+  std::uint64_t line = 1; // at which it begins
 };
 
 class CsvParser {
 public:
-  CsvParser(const CsvDialect& dialect, std::uint64_t max_record_bytes) : dialect_(dialect), max_record_bytes_(max_record_bytes) {}
+  CsvParser(const CsvDialect& dialect, std::uint64_t max_record_bytes)
+      : dialect_(dialect), max_record_bytes_(max_record_bytes) {}
 
-  // Takes from the front of `text` up to the end of one row. True: row() is whole; false: all was taken, more is needed.
-  // An empty line is no row. Error kind transform, with the line.
+  // Takes from the front of `text` up to the end of one row. True: row() is whole; false: all was taken, more is
+  // needed. An empty line is no row. Error kind transform, with the line.
   Result<bool> take(std::string_view& text);
   // At the end of the input: true if there is a last row without a newline.
   Result<bool> finish();

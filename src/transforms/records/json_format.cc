@@ -20,8 +20,10 @@ void append_json_text(std::string_view text, std::string& out) {
     case '\r': out += "\\r"; break;
     case '\t': out += "\\t"; break;
     default:
-      if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-      else out += c;
+      if (static_cast<unsigned char>(c) < 0x20)
+        out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+      else
+        out += c;
     }
   }
   out += '"';
@@ -92,8 +94,10 @@ private:
   }
   bool open(char bracket) {
     if (++depth_ == 1) return true;
-    if (depth_ == 2) record_.fields.back().kind = FieldKind::json;
-    else separate();
+    if (depth_ == 2)
+      record_.fields.back().kind = FieldKind::json;
+    else
+      separate();
     nested() += bracket;
     return true;
   }
@@ -121,11 +125,14 @@ Result<void> append_json_record(const Record& record, std::string& out) {
   for (const Field& field : record.fields) {
     if (&field != &record.fields.front()) out += ',';
     if (!is_valid_utf8(field.name) || (field.kind == FieldKind::text && !is_valid_utf8(field.value)))
-      return transform_failure(fmt::format("column {} is no UTF-8: put the transform charset before", escape_bytes(field.name)));
+      return transform_failure(
+          fmt::format("column {} is no UTF-8: put the transform charset before", escape_bytes(field.name)));
     append_json_text(field.name, out);
     out += ':';
-    if (field.kind == FieldKind::text) append_json_text(field.value, out);
-    else out += field.value;
+    if (field.kind == FieldKind::text)
+      append_json_text(field.value, out);
+    else
+      out += field.value;
   }
   out += '}';
   return {};

@@ -8,7 +8,9 @@
 namespace checkvalve {
 namespace {
 
-Failure at_line(std::uint64_t line, const Error& error) { return transform_failure(fmt::format("line {}: {}", line, error.message)); }
+Failure at_line(std::uint64_t line, const Error& error) {
+  return transform_failure(fmt::format("line {}: {}", line, error.message));
+}
 
 // What both formats share: steps, and what becomes of records that don't fit.
 class RecordPath {
@@ -76,7 +78,8 @@ private:
     }
     if (row.count != columns_.size())
       return sink_.reject(row.line, row.raw,
-                          transform_failure(fmt::format("{} columns, not {}", row.count, columns_.size())).error(), out);
+                          transform_failure(fmt::format("{} columns, not {}", row.count, columns_.size())).error(),
+                          out);
     record_.line = row.line;
     record_.fields.resize(columns_.size());
     for (std::size_t i = 0; i < columns_.size(); ++i) {
@@ -99,13 +102,15 @@ private:
 class JsonlStage : public LineStage {
 public:
   JsonlStage(const FormatSettings& settings, const FileContext& file, std::unique_ptr<RecordConsumer> consumer)
-      : LineStage(settings.max_record_bytes), sink_(settings, file.path, std::move(consumer)), columns_(settings.steps.selected) {}
+      : LineStage(settings.max_record_bytes), sink_(settings, file.path, std::move(consumer)),
+        columns_(settings.steps.selected) {}
 
 protected:
   Result<void> line(std::string_view text, std::string_view, Emit& out) override {
     if (text.find_first_not_of(" \t") == text.npos) return {};
     record_.line = line_number();
-    if (auto parsed = parse_json_record(text, record_); !parsed) return sink_.reject(record_.line, text, parsed.error(), out);
+    if (auto parsed = parse_json_record(text, record_); !parsed)
+      return sink_.reject(record_.line, text, parsed.error(), out);
     return sink_.take(record_, text, out);
   }
   Result<bool> end(Emit& out) override { return sink_.end(columns_, out); }
@@ -128,7 +133,8 @@ Result<char> read_character(const OptionValues& options, std::string_view name) 
   const std::string text = options.text(name);
   if (text == "tab") return '\t';
   if (text == "none" && name == "quote") return '\0';
-  if (text.size() != 1 || text[0] == '\n' || text[0] == '\r') return option_failure(fmt::format("{} must be one character", name));
+  if (text.size() != 1 || text[0] == '\n' || text[0] == '\r')
+    return option_failure(fmt::format("{} must be one character", name));
   return text[0];
 }
 

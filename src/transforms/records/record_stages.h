@@ -16,7 +16,7 @@ struct FormatSettings {
   Format to = Format::csv;
   CsvDialect read;
   CsvDialect written;
-  bool header = true;       // the first row of CSV names the columns; written CSV has one too
+  bool header = true;               // the first row of CSV names the columns; written CSV has one too
   std::vector<std::string> columns; // without a header: names
   std::uint64_t max_record_bytes = 0;
   RecordSettings steps;

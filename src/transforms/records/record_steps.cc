@@ -83,7 +83,8 @@ Result<RecordSettings> RecordSettings::read(const OptionValues& options) {
     const std::size_t colon = std::min(text.rfind(':'), text.size());
     const auto type = std::ranges::find(types, std::string_view(text).substr(std::min(colon + 1, text.size())));
     if (colon == 0 || type == std::end(types))
-      return option_failure(fmt::format("cast: '{}' is no column:type; types are text, integer, number and boolean", text));
+      return option_failure(
+          fmt::format("cast: '{}' is no column:type; types are text, integer, number and boolean", text));
     s.casts.push_back({text.substr(0, colon), static_cast<CastType>(type - std::begin(types))});
   }
   s.required = options.list("required");
@@ -143,7 +144,8 @@ Result<void> RecordSteps::cast(Record& record) const {
                  : type == CastType::number ? as_number(field->value)
                                             : as_boolean(field->value);
     if (!value)
-      return transform_failure(fmt::format("column '{}' is '{}', which is no {}", name, escape_bytes(field->value.substr(0, 40)),
+      return transform_failure(fmt::format("column '{}' is '{}', which is no {}", name,
+                                           escape_bytes(field->value.substr(0, 40)),
                                            type == CastType::integer  ? "whole number"
                                            : type == CastType::number ? "number"
                                                                       : "boolean"));
@@ -162,14 +164,17 @@ Result<bool> RecordSteps::passes_filter(const Record& record) {
     std::string columns;
     filter_names_.clear();
     for (const Field& field : record.fields) {
-      columns += fmt::format("{}?{} AS {}", columns.empty() ? "" : ", ", filter_names_.size() + 1, quote_sqlite_name(field.name));
+      columns += fmt::format("{}?{} AS {}", columns.empty() ? "" : ", ", filter_names_.size() + 1,
+                             quote_sqlite_name(field.name));
       filter_names_.push_back(field.name);
     }
-    auto prepared = prepare_sqlite(database_.get(), fmt::format("SELECT ({}) FROM (SELECT {})", settings_.filter, columns));
+    auto prepared =
+        prepare_sqlite(database_.get(), fmt::format("SELECT ({}) FROM (SELECT {})", settings_.filter, columns));
     if (!prepared) return transform_failure("filter: " + prepared.error().message);
     filter_ = std::move(*prepared);
   }
-  for (std::size_t i = 0; i < record.fields.size(); ++i) bind_sqlite(filter_.get(), static_cast<int>(i + 1), record.fields[i]);
+  for (std::size_t i = 0; i < record.fields.size(); ++i)
+    bind_sqlite(filter_.get(), static_cast<int>(i + 1), record.fields[i]);
   const int code = sqlite3_step(filter_.get());
   const bool passes = code == SQLITE_ROW && sqlite3_column_int(filter_.get(), 0) != 0;
   const std::string problem = code == SQLITE_ROW ? "" : sqlite3_errmsg(database_.get());
@@ -186,8 +191,10 @@ Result<void> RecordSteps::hide(Record& record) const {
     field->kind = FieldKind::text;
     for (char& c : field->value) {
       const auto byte = static_cast<unsigned char>(c);
-      if (byte >= '0' && byte <= '9') c = '0';
-      else if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte >= 0x80) c = 'x';
+      if (byte >= '0' && byte <= '9')
+        c = '0';
+      else if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte >= 0x80)
+        c = 'x';
     }
   }
   for (const std::string& name : settings_.hashed) {
@@ -203,10 +210,14 @@ Result<void> RecordSteps::hide(Record& record) const {
 void RecordSteps::add(Record& record) const {
   for (const auto& [name, pattern] : settings_.added) {
     std::string value = pattern;
-    for (const auto& [word, text] : {std::pair<std::string, std::string>{"{line}", std::to_string(record.line)}, {"{path}", path_}})
-      for (std::size_t at = 0; (at = value.find(word, at)) != value.npos; at += text.size()) value.replace(at, word.size(), text);
-    if (Field* there = record.find(name)) *there = {name, std::move(value), FieldKind::text};
-    else record.fields.push_back({name, std::move(value), FieldKind::text});
+    for (const auto& [word, text] :
+         {std::pair<std::string, std::string>{"{line}", std::to_string(record.line)}, {"{path}", path_}})
+      for (std::size_t at = 0; (at = value.find(word, at)) != value.npos; at += text.size())
+        value.replace(at, word.size(), text);
+    if (Field* there = record.find(name))
+      *there = {name, std::move(value), FieldKind::text};
+    else
+      record.fields.push_back({name, std::move(value), FieldKind::text});
   }
 }
 

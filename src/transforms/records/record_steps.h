@@ -39,19 +39,22 @@ struct RecordSettings {
 
 // For the descriptors of csv and jsonl.
 #define CHECKVALVE_RECORD_OPTIONS                                                                                      \
-  {"cast", OptionType::list, "", "JSON array of 'column:type', type integer, number, boolean or text; an empty one becomes null"},    \
+  {"cast", OptionType::list, "",                                                                                       \
+   "JSON array of 'column:type', type integer, number, boolean or text; an empty one becomes null"},                   \
       {"required", OptionType::list, "", "columns that must be there and not empty"},                                  \
       {"filter", OptionType::text, "", "SQL expression over the columns (SQLite); records for which it is true pass"}, \
       {"mask", OptionType::list, "", "columns whose letters become x and whose digits become 0"},                      \
       {"hash", OptionType::list, "", "columns that become HMAC-SHA-256 of themselves, with the key; empty ones stay"}, \
       {"key_file", OptionType::path, "", "file that holds the key for `hash`, at least 16 bytes"},                     \
       {"key_env", OptionType::text, "", "environment variable that holds it instead"},                                 \
-      {"add", OptionType::list, "", "JSON array of 'column=value'; {path} and {line} in a value stand for those of the record, "   \
-                                    "{date} for --date"},                                                              \
+      {"add", OptionType::list, "",                                                                                    \
+       "JSON array of 'column=value'; {path} and {line} in a value stand for those of the record, "                    \
+       "{date} for --date"},                                                                                           \
       {"rename_columns", OptionType::list, "", "JSON array of 'old=new'"},                                             \
       {"select", OptionType::list, "", "columns that are written, in this order; after all of the above"},             \
       {"drop", OptionType::list, "", "columns that are not written"},                                                  \
-      {"rejects", OptionType::boolean, "no", "records that don't fit go to a file beside the target's (.rejects) instead of failing it"}
+      {"rejects", OptionType::boolean, "no",                                                                           \
+       "records that don't fit go to a file beside the target's (.rejects) instead of failing it"}
 
 class RecordSteps {
 public:

@@ -25,15 +25,17 @@ public:
     }
     if (!header_written_) write_header(record, out);
     if (!std::ranges::equal(record.fields, header_, {}, &Field::name))
-      return transform_failure(fmt::format("the record has other columns than the first one; CSV needs the same in each: name them "
-                                           "with select ({} here, {} there)",
-                                           record.fields.size(), header_.size()));
+      return transform_failure(
+          fmt::format("the record has other columns than the first one; CSV needs the same in each: name them "
+                      "with select ({} here, {} there)",
+                      record.fields.size(), header_.size()));
     for (const Field& field : record.fields) {
       if (&field != &record.fields.front()) out.write(settings_.written.delimiter);
       if (field.kind != FieldKind::null) write_csv_field(field.value, settings_.written, out);
     }
     // A row of one empty field would read as an empty line.
-    if (record.fields.size() == 1 && (record.fields[0].value.empty() || record.fields[0].kind == FieldKind::null)) out.write("\"\"");
+    if (record.fields.size() == 1 && (record.fields[0].value.empty() || record.fields[0].kind == FieldKind::null))
+      out.write("\"\"");
     out.write(settings_.written.newline);
     return {};
   }
@@ -86,14 +88,16 @@ public:
   }
   // The record as it stood, its fields, and what is written of it, with room for escapes.
   std::uint64_t memory_bytes(std::optional<std::uint64_t> size_bytes) const override {
-    return 6 * std::min(settings_.max_record_bytes, size_bytes.value_or(settings_.max_record_bytes)) + (settings_.steps.filter.empty() ? 0 : 512 << 10);
+    return 6 * std::min(settings_.max_record_bytes, size_bytes.value_or(settings_.max_record_bytes)) +
+           (settings_.steps.filter.empty() ? 0 : 512 << 10);
   }
   // The key itself must not be found out: a few bits of it tell a change.
   std::string fingerprint() const override {
     if (settings_.steps.key.empty()) return "";
     unsigned char digest[EVP_MAX_MD_SIZE];
     const std::string& key = settings_.steps.key.reveal();
-    HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>("checkvalve chain"), 16, digest, nullptr);
+    HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+         reinterpret_cast<const unsigned char*>("checkvalve chain"), 16, digest, nullptr);
     return fmt::format("{:02x}{:02x}", digest[0], digest[1]);
   }
   Result<std::unique_ptr<Stage>> start(const FileContext& file) const override {
@@ -104,8 +108,9 @@ private:
   const FormatSettings settings_;
 };
 
-constexpr OptionSpec max_record_option = {"max_record", OptionType::size, "1MiB",
-                                          "a longer record is refused; six times as much memory is used for each file in flight"};
+constexpr OptionSpec max_record_option = {
+    "max_record", OptionType::size, "1MiB",
+    "a longer record is refused; six times as much memory is used for each file in flight"};
 constexpr OptionSpec csv_options[] = {
     {"to", OptionType::text, "csv", "what is written: csv or jsonl"},
     {"delimiter", OptionType::text, ",", "one character, or tab"},
@@ -142,7 +147,8 @@ Result<std::shared_ptr<const Transform>> make_records(Format from, const OptionV
     CV_TRY(s.written.delimiter, read_character(options, "write_delimiter"));
   }
   const std::string newline = options.text("newline");
-  if (newline != "lf" && newline != "crlf") return option_failure(fmt::format("newline is '{}', but must be lf or crlf", newline));
+  if (newline != "lf" && newline != "crlf")
+    return option_failure(fmt::format("newline is '{}', but must be lf or crlf", newline));
   s.written.newline = newline == "lf" ? "\n" : "\r\n";
   s.header = options.boolean("header");
   if (s.header && !s.columns.empty()) return option_failure("columns are for files without a header: add header=no");

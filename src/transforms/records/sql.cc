@@ -21,9 +21,10 @@ struct SqlSettings {
 // ends. It is never read again, so nothing is journaled or synced.
 Result<SqliteDatabase> open_scratch(const SqlSettings& settings) {
   CV_TRY(SqliteDatabase database, open_sqlite(""));
-  const std::string pragmas = fmt::format("PRAGMA page_size={}; PRAGMA cache_size=-{}; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
-                                          "PRAGMA temp_store=FILE; PRAGMA max_page_count={}; PRAGMA threads=0",
-                                          page_bytes, settings.cache_bytes / 1024, std::max<std::uint64_t>(settings.max_disk_bytes / page_bytes, 16));
+  const std::string pragmas = fmt::format(
+      "PRAGMA page_size={}; PRAGMA cache_size=-{}; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
+      "PRAGMA temp_store=FILE; PRAGMA max_page_count={}; PRAGMA threads=0",
+      page_bytes, settings.cache_bytes / 1024, std::max<std::uint64_t>(settings.max_disk_bytes / page_bytes, 16));
   if (sqlite3_exec(database.get(), pragmas.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
     return transform_failure(fmt::format("the temporary database: {}", sqlite3_errmsg(database.get())));
   return database;
@@ -31,7 +32,8 @@ Result<SqliteDatabase> open_scratch(const SqlSettings& settings) {
 
 class SqlConsumer : public RecordConsumer {
 public:
-  SqlConsumer(const SqlSettings& settings, SqliteDatabase database) : settings_(settings), database_(std::move(database)) {}
+  SqlConsumer(const SqlSettings& settings, SqliteDatabase database)
+      : settings_(settings), database_(std::move(database)) {}
 
   Result<void> take(const Record& record, Emit&) override {
     if (!insert_) {
@@ -41,7 +43,8 @@ public:
     }
     if (!std::ranges::equal(record.fields, columns_, {}, &Field::name))
       return transform_failure("the record has other columns than the first one: name them with select");
-    for (std::size_t i = 0; i < record.fields.size(); ++i) bind_sqlite(insert_.get(), static_cast<int>(i + 1), record.fields[i]);
+    for (std::size_t i = 0; i < record.fields.size(); ++i)
+      bind_sqlite(insert_.get(), static_cast<int>(i + 1), record.fields[i]);
     const int code = sqlite3_step(insert_.get());
     sqlite3_reset(insert_.get());
     if (code != SQLITE_DONE) return failure(code);
@@ -79,7 +82,8 @@ private:
       places += places.empty() ? "?" : ", ?";
     }
     columns_ = names;
-    if (sqlite3_exec(database_.get(), ("CREATE TABLE input (" + list + "); BEGIN").c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+    if (sqlite3_exec(database_.get(), ("CREATE TABLE input (" + list + "); BEGIN").c_str(), nullptr, nullptr,
+                     nullptr) != SQLITE_OK)
       return transform_failure(fmt::format("the table input: {}", sqlite3_errmsg(database_.get())));
     CV_TRY(insert_, prepare_sqlite(database_.get(), "INSERT INTO input VALUES (" + places + ")"));
     return {};
@@ -88,7 +92,8 @@ private:
   Failure failure(int code) const {
     if (code == SQLITE_FULL)
       return Failure(make_error(ErrorKind::transform, "", "",
-                                fmt::format("the temporary database is full: max_disk={} bytes, or the disk of $TMPDIR", settings_.max_disk_bytes)));
+                                fmt::format("the temporary database is full: max_disk={} bytes, or the disk of $TMPDIR",
+                                            settings_.max_disk_bytes)));
     return transform_failure(fmt::format("query: {}", sqlite3_errmsg(database_.get())));
   }
 
@@ -124,7 +129,8 @@ private:
 
   std::string_view column_text(int i) const {
     const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(query_.get(), i));
-    return text ? std::string_view(text, static_cast<std::size_t>(sqlite3_column_bytes(query_.get(), i))) : std::string_view();
+    return text ? std::string_view(text, static_cast<std::size_t>(sqlite3_column_bytes(query_.get(), i)))
+                : std::string_view();
   }
 
   Field field(int i) const {
@@ -172,14 +178,19 @@ private:
 };
 
 constexpr OptionSpec sql_options[] = {
-    {"query", OptionType::text, "", "a SELECT (SQLite) over the table `input`; required. Columns are text unless cast: sum(amount) is a number all the same"},
+    {"query", OptionType::text, "",
+     "a SELECT (SQLite) over the table `input`; required. Columns are text unless cast: sum(amount) is a number all "
+     "the same"},
     {"from", OptionType::text, "csv", "what is read: csv or jsonl"},
     {"to", OptionType::text, "csv", "what is written: csv or jsonl"},
     {"delimiter", OptionType::text, ",", "of CSV, read and written: one character, or tab"},
-    {"header", OptionType::boolean, "yes", "CSV, read and written, begins with the names of the columns; else they are c1, c2, …"},
-    {"cast", OptionType::list, "", "JSON array of 'column:type', type integer, number, boolean or text; an empty one becomes null"},
+    {"header", OptionType::boolean, "yes",
+     "CSV, read and written, begins with the names of the columns; else they are c1, c2, …"},
+    {"cast", OptionType::list, "",
+     "JSON array of 'column:type', type integer, number, boolean or text; an empty one becomes null"},
     {"select", OptionType::list, "", "columns that the table gets; else all of the first record"},
-    {"rejects", OptionType::boolean, "no", "records that don't fit go to a file beside the target's (.rejects) instead of failing it"},
+    {"rejects", OptionType::boolean, "no",
+     "records that don't fit go to a file beside the target's (.rejects) instead of failing it"},
     {"cache", OptionType::size, "4MiB", "memory for the database of each file in flight; sorting takes as much again"},
     {"max_disk", OptionType::size, "10GiB", "the file is refused if its table needs more space than this in $TMPDIR"},
     {"max_record", OptionType::size, "1MiB", "a longer record is refused"},
@@ -195,10 +206,13 @@ const TransformDescriptor sql_transform = {
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       SqlSettings s;
       s.query = options.text("query");
-      if (s.query.empty()) return option_failure("sql needs a query, e.g. sql query='SELECT country, sum(amount) FROM input GROUP BY country'");
+      if (s.query.empty())
+        return option_failure(
+            "sql needs a query, e.g. sql query='SELECT country, sum(amount) FROM input GROUP BY country'");
       for (const auto& [name, format] : {std::pair{"from", &s.format.from}, std::pair{"to", &s.format.to}}) {
         const std::string word = options.text(name);
-        if (word != "csv" && word != "jsonl") return option_failure(fmt::format("{} is '{}', but must be csv or jsonl", name, word));
+        if (word != "csv" && word != "jsonl")
+          return option_failure(fmt::format("{} is '{}', but must be csv or jsonl", name, word));
         *format = word == "csv" ? Format::csv : Format::jsonl;
       }
       CV_TRY(s.format.read.delimiter, read_character(options, "delimiter"));

@@ -49,8 +49,10 @@ protected:
         return transform_failure(fmt::format("line 1 is not the header '{}'", settings_.check_header));
       if (settings_.drop_header || !settings_.check_header.empty()) {
         header_seen_ = true;
-        if (!settings_.drop_header) write_header(text, ending, out);
-        else write_added_header(out);
+        if (!settings_.drop_header)
+          write_header(text, ending, out);
+        else
+          write_added_header(out);
         return {};
       }
       write_added_header(out);
@@ -63,9 +65,10 @@ protected:
     held_bytes_ += text.size();
     if (held_.size() <= held_back) {
       if (held_bytes_ > max_line_bytes())
-        return transform_failure(fmt::format("the lines up to {} are held back for skip_tail and check_trailer and exceed "
-                                             "max_line={} bytes",
-                                             line_number(), max_line_bytes()));
+        return transform_failure(
+            fmt::format("the lines up to {} are held back for skip_tail and check_trailer and exceed "
+                        "max_line={} bytes",
+                        line_number(), max_line_bytes()));
       return {};
     }
     const Held next = std::move(held_.front());
@@ -139,15 +142,15 @@ private:
     const std::string wanted = filled(settings_.check_trailer, counted_);
     const std::string& found = held_.front().text;
     if (found == wanted) return {};
-    return transform_failure(fmt::format("line {} is '{}', but the trailer must be '{}'", line_number() - held_.size() + 1,
-                                         escape_bytes(found.substr(0, 80)), wanted));
+    return transform_failure(fmt::format("line {} is '{}', but the trailer must be '{}'",
+                                         line_number() - held_.size() + 1, escape_bytes(found.substr(0, 80)), wanted));
   }
 
   const LineSettings& settings_;
   std::string newline_ = "\n"; // as the file's first line has it
   bool header_seen_ = false;
-  bool unended_ = false;       // the last line written has no newline
-  std::uint64_t counted_ = 0;  // lines between header and trailer
+  bool unended_ = false;      // the last line written has no newline
+  std::uint64_t counted_ = 0; // lines between header and trailer
   std::uint64_t passed_ = 0;
   std::deque<Held> held_;
   std::size_t held_bytes_ = 0;
@@ -158,7 +161,8 @@ public:
   explicit Lines(LineSettings settings) : settings_(std::move(settings)) {}
   // A line begun, the lines held back, and one that grows by replacement.
   std::uint64_t memory_bytes(std::optional<std::uint64_t> size_bytes) const override {
-    return std::min(settings_.max_line_bytes, size_bytes.value_or(settings_.max_line_bytes)) * (settings_.replace ? 6 : 3);
+    return std::min(settings_.max_line_bytes, size_bytes.value_or(settings_.max_line_bytes)) *
+           (settings_.replace ? 6 : 3);
   }
   RestartPoint restart_point() const override {
     const LineSettings& s = settings_;
@@ -166,7 +170,9 @@ public:
                         !s.check_header.empty() || !s.add_trailer.empty() || !s.check_trailer.empty();
     return counts ? RestartPoint::beginning : RestartPoint::line;
   }
-  Result<std::unique_ptr<Stage>> start(const FileContext&) const override { return std::make_unique<LinesStage>(settings_); }
+  Result<std::unique_ptr<Stage>> start(const FileContext&) const override {
+    return std::make_unique<LinesStage>(settings_);
+  }
 
 private:
   const LineSettings settings_;
@@ -185,9 +191,11 @@ constexpr OptionSpec lines_options[] = {
     {"add_header", OptionType::text, "", "a line to put first"},
     {"check_header", OptionType::text, "", "the file is refused unless this is its first line, which passes"},
     {"drop_header", OptionType::boolean, "no", "the first line does not pass"},
-    {"add_trailer", OptionType::text, "", "a line to put last; {count} is the number of lines that passed: 'TRAILER|{count}'"},
+    {"add_trailer", OptionType::text, "",
+     "a line to put last; {count} is the number of lines that passed: 'TRAILER|{count}'"},
     {"check_trailer", OptionType::text, "",
-     "the file is refused unless this is its last line, which does not pass; {count} is the number of lines between header "
+     "the file is refused unless this is its last line, which does not pass; {count} is the number of lines between "
+     "header "
      "and trailer"},
     max_line_option,
 };

@@ -24,7 +24,8 @@ protected:
     std::size_t at = 0;   // up to which text is written
     std::size_t from = 0; // from which the next match is looked for
     re2::StringPiece match;
-    while (from <= text.size() && settings_.pattern->Match(piece(text), from, text.size(), RE2::UNANCHORED, &match, 1)) {
+    while (from <= text.size() &&
+           settings_.pattern->Match(piece(text), from, text.size(), RE2::UNANCHORED, &match, 1)) {
       const auto begin = static_cast<std::size_t>(match.data() - text.data());
       out.write(text.substr(at, begin - at));
       write_replacement(match.size(), out);
@@ -56,7 +57,9 @@ public:
     const std::uint64_t line = std::min(settings_.max_line_bytes, size_bytes.value_or(settings_.max_line_bytes));
     return line * (2 + settings_.with.size());
   }
-  Result<std::unique_ptr<Stage>> start(const FileContext&) const override { return std::make_unique<RedactStage>(settings_); }
+  Result<std::unique_ptr<Stage>> start(const FileContext&) const override {
+    return std::make_unique<RedactStage>(settings_);
+  }
 
 private:
   const RedactSettings settings_;
@@ -81,7 +84,8 @@ const TransformDescriptor redact_transform = {
       if (!settings.pattern) return option_failure("redact needs a pattern, e.g. redact pattern='[0-9]{16}'");
       settings.keep_length = options.boolean("keep_length");
       settings.with = settings.keep_length && !options.has("with") ? "*" : options.text("with");
-      if (settings.keep_length && settings.with.size() != 1) return option_failure("with keep_length, `with` must be one byte");
+      if (settings.keep_length && settings.with.size() != 1)
+        return option_failure("with keep_length, `with` must be one byte");
       settings.max_line_bytes = options.number("max_line");
       return std::make_shared<Redact>(std::move(settings));
     },

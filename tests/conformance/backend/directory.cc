@@ -30,7 +30,8 @@ DirectoryFixture::~DirectoryFixture() {
   // Write-protected directories of a test are opened up first, so that they can be removed.
   std::error_code ignored;
   std::filesystem::permissions(root_, std::filesystem::perms::owner_all, ignored);
-  for (std::filesystem::recursive_directory_iterator it(root_, ignored), end; !ignored && it != end; it.increment(ignored))
+  for (std::filesystem::recursive_directory_iterator it(root_, ignored), end; !ignored && it != end;
+       it.increment(ignored))
     if (it->is_directory(ignored) && !it->is_symlink(ignored))
       std::filesystem::permissions(it->path(), std::filesystem::perms::owner_all, ignored);
   std::filesystem::remove_all(root_, ignored);
@@ -67,7 +68,8 @@ Task<Result<std::string>> DirectoryFixture::read_back(std::string path) {
 Task<Result<std::vector<std::string>>> DirectoryFixture::raw_names(std::string directory) {
   std::vector<std::string> names;
   std::error_code error;
-  for (std::filesystem::directory_iterator it(join_path(root_, directory), error), end; !error && it != end; it.increment(error))
+  for (std::filesystem::directory_iterator it(join_path(root_, directory), error), end; !error && it != end;
+       it.increment(error))
     names.push_back(it->path().filename().string());
   if (error && error.value() != ENOENT) co_return Failure(errno_error(error.value(), "list", directory));
   std::sort(names.begin(), names.end());
@@ -77,7 +79,7 @@ Task<Result<std::vector<std::string>>> DirectoryFixture::raw_names(std::string d
 bool DirectoryFixture::deny(const std::string& path) {
   if (::geteuid() == 0) return false;
   const std::string name = join_path(root_, path);
-  struct stat status {};
+  struct stat status{};
   if (::stat(name.c_str(), &status) != 0) return false;
   return ::chmod(name.c_str(), S_ISDIR(status.st_mode) ? 0555 : 0) == 0;
 }

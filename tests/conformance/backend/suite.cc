@@ -131,8 +131,8 @@ Task<Result<void>> write_all(Upload& upload, std::string content, std::size_t pi
   Result<void> outcome;
   for (std::size_t offset = 0; offset < content.size() && outcome; offset += piece_bytes) {
     co_await slots.acquire();
-    group.start(write_piece(upload, offset, Chunk::copy_of(std::string_view(content).substr(offset, piece_bytes)), slots,
-                            outcome));
+    group.start(write_piece(upload, offset, Chunk::copy_of(std::string_view(content).substr(offset, piece_bytes)),
+                            slots, outcome));
   }
   co_await group.join();
   co_return outcome;
@@ -158,7 +158,8 @@ Task<Result<std::string>> get(Source& source, std::string path) {
 }
 
 template <class Side>
-Task<Result<std::vector<Entry>>> list_all(Side& side, std::string directory, bool recursive, std::vector<Error>* refused) {
+Task<Result<std::vector<Entry>>> list_all(Side& side, std::string directory, bool recursive,
+                                          std::vector<Error>* refused) {
   CV_CO_TRY(auto listing, co_await side.list(std::move(directory), recursive));
   std::vector<Entry> all;
   for (;;) {

@@ -1,6 +1,7 @@
 // What every backend must do, as tests. A backend joins with a fixture and one line:
 //
-//     INSTANTIATE_TEST_SUITE_P(Local, BackendSuite, testing::Values(BackendCase{"local", make_local_fixture}), case_name);
+//     INSTANTIATE_TEST_SUITE_P(Local, BackendSuite, testing::Values(BackendCase{"local", make_local_fixture}),
+//     case_name);
 //
 // A test reads Capabilities to know what to expect; it knows no backend by name.
 #pragma once
@@ -41,7 +42,8 @@ public:
   virtual Task<Result<void>> plant_directory(std::string path);
   virtual Task<Result<void>> plant_link(std::string path, std::string text);
   virtual Task<Result<std::string>> read_back(std::string path);
-  // All names in a directory, hidden ones and temporaries too, sorted; "" is the root. A root that does not exist is empty.
+  // All names in a directory, hidden ones and temporaries too, sorted; "" is the root. A root that does not exist is
+  // empty.
   virtual Task<Result<std::vector<std::string>>> raw_names(std::string directory);
   // Makes a file unreadable, or a directory unwritable, for the user that the backend works as. False: can't be done
   // here (e.g. root may read everything); the test is then skipped.
@@ -77,7 +79,9 @@ public:
   const std::optional<std::string>& skip_reason() const { return skip_reason_; }
 
   // A temporary's name of this test's plan and attempt: one a file number.
-  TemporaryName temporary(std::uint64_t file, std::uint32_t attempt = 1) const { return {plan_, attempt, nonce_, file}; }
+  TemporaryName temporary(std::uint64_t file, std::uint32_t attempt = 1) const {
+    return {plan_, attempt, nonce_, file};
+  }
 
 private:
   Task<void> connect();

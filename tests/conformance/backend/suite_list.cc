@@ -10,11 +10,42 @@ namespace checkvalve::conformance {
 
 // Names as users have them, and as they hurt. Those that the target refuses are left out.
 std::vector<std::string> odd_names(const Target& target) {
-  std::vector<std::string> names = {
-      "plain.txt", "with space", " leading", "trailing ", "it's \"quoted\"", "back\\slash", "new\nline", "tab\there",
-      "carriage\rreturn", "-rf", "--help", "*", "[a]?", "~", "#hash", "%41", "a&b;c|d", "$(echo x)", "`id`", "...", ".hidden",
-      "Case", "case", "\xC3\xA9 composed", "e\xCC\x81 decomposed", "\xE6\x97\xA5\xE6\x9C\xAC", "\xF0\x9F\x9A\xB0", "\xFF\xFE not UTF-8",
-      "\x01\x1B[31m", "\x7F", std::string(255, 'n'), "a:b", "a<b>", "NUL", "x.", "\xC3"};
+  std::vector<std::string> names = {"plain.txt",
+                                    "with space",
+                                    " leading",
+                                    "trailing ",
+                                    "it's \"quoted\"",
+                                    "back\\slash",
+                                    "new\nline",
+                                    "tab\there",
+                                    "carriage\rreturn",
+                                    "-rf",
+                                    "--help",
+                                    "*",
+                                    "[a]?",
+                                    "~",
+                                    "#hash",
+                                    "%41",
+                                    "a&b;c|d",
+                                    "$(echo x)",
+                                    "`id`",
+                                    "...",
+                                    ".hidden",
+                                    "Case",
+                                    "case",
+                                    "\xC3\xA9 composed",
+                                    "e\xCC\x81 decomposed",
+                                    "\xE6\x97\xA5\xE6\x9C\xAC",
+                                    "\xF0\x9F\x9A\xB0",
+                                    "\xFF\xFE not UTF-8",
+                                    "\x01\x1B[31m",
+                                    "\x7F",
+                                    std::string(255, 'n'),
+                                    "a:b",
+                                    "a<b>",
+                                    "NUL",
+                                    "x.",
+                                    "\xC3"};
   std::erase_if(names, [&](const std::string& name) { return !target.accepts(name); });
   return names;
 }
@@ -157,7 +188,8 @@ BACKEND_TEST(StatTellsWhatIsThere) {
     EXPECT_EQ(directory.type, EntryType::directory);
     EXPECT_FAILS(co_await t.source().stat("a/missing", follow), ErrorKind::not_found);
     EXPECT_FAILS(co_await t.target().stat("missing/deeper", follow), ErrorKind::not_found);
-    EXPECT_FAILS_ONE_OF(co_await t.source().stat("top.txt/below", follow), {ErrorKind::not_a_directory, ErrorKind::not_found});
+    EXPECT_FAILS_ONE_OF(co_await t.source().stat("top.txt/below", follow),
+                        {ErrorKind::not_a_directory, ErrorKind::not_found});
   }
   CO_ASSERT_VALUE(const Entry root, co_await t.source().stat("", true));
   EXPECT_EQ(root.type, EntryType::directory);

@@ -23,14 +23,17 @@ BACKEND_TEST(MakesDirectoriesWithTheirParents) {
 BACKEND_TEST(MakesNoDirectoryOverAFile) {
   if (!t.capabilities().directories) CO_SKIP("has no directories");
   CO_ASSERT_OK(co_await t.fixture().plant_file("file", "x"));
-  EXPECT_FAILS_ONE_OF(co_await t.target().make_directory("file", std::nullopt), {ErrorKind::not_a_directory, ErrorKind::exists});
+  EXPECT_FAILS_ONE_OF(co_await t.target().make_directory("file", std::nullopt),
+                      {ErrorKind::not_a_directory, ErrorKind::exists});
   EXPECT_FAILS_ONE_OF(co_await t.target().make_directory("file/below", std::nullopt),
                       {ErrorKind::not_a_directory, ErrorKind::exists, ErrorKind::not_found});
   CO_ASSERT_VALUE(const std::string content, co_await t.fixture().read_back("file"));
   EXPECT_EQ(content, "x");
 }
 
-Task<void> make_one(Target& target, std::string path) { EXPECT_OK(co_await target.make_directory(std::move(path), 0755)); }
+Task<void> make_one(Target& target, std::string path) {
+  EXPECT_OK(co_await target.make_directory(std::move(path), 0755));
+}
 
 BACKEND_TEST(MakesDirectoriesConcurrently) {
   if (!t.capabilities().directories) CO_SKIP("has no directories");
@@ -45,12 +48,25 @@ BACKEND_TEST(MakesDirectoriesConcurrently) {
 }
 
 BACKEND_TEST(RefusesNamesThatNoTreeHolds) {
-  const std::vector<std::string> bad = {"", "/", "/absolute", "a/", "a//b", ".", "..", "a/../b", "../up", "a/..", "./a",
-                                        std::string("nul\0byte", 8), std::string(256, 'n'), "a/" + std::string(300, 'n')};
+  const std::vector<std::string> bad = {"",
+                                        "/",
+                                        "/absolute",
+                                        "a/",
+                                        "a//b",
+                                        ".",
+                                        "..",
+                                        "a/../b",
+                                        "../up",
+                                        "a/..",
+                                        "./a",
+                                        std::string("nul\0byte", 8),
+                                        std::string(256, 'n'),
+                                        "a/" + std::string(300, 'n')};
   for (const std::string& path : bad) {
     EXPECT_FAILS(t.target().accepts(path), ErrorKind::invalid_name) << path;
     EXPECT_FAILS(co_await t.target().begin(path, {t.temporary(1), 1}), ErrorKind::invalid_name) << path;
-    if (!path.empty()) EXPECT_FAILS(co_await t.target().make_directory(path, std::nullopt), ErrorKind::invalid_name) << path;
+    if (!path.empty())
+      EXPECT_FAILS(co_await t.target().make_directory(path, std::nullopt), ErrorKind::invalid_name) << path;
   }
   EXPECT_OK(t.target().accepts("plain/file.txt"));
   CO_ASSERT_VALUE(const auto names, co_await t.fixture().raw_names(""));
@@ -100,9 +116,12 @@ BACKEND_TEST(FindsAndRemovesItsLeftovers) {
 }
 
 BACKEND_TEST(LeavesLookAlikesAlone) {
-  const std::vector<std::string> users = {".cv-7k3m9q2x5t-1-9f02ab17-42.part.bak", ".cv-7k3m9q2x5t-1-9f02ab1-42.part",
-                                          ".cv-7k3m9q2x5t-1-9f02ab17-4x.part",    ".cv-notes.part",
-                                          "cv-7k3m9q2x5t-1-9f02ab17-42.part",     ".cv-7K3M9Q2X5T-1-9f02ab17-42.part",
+  const std::vector<std::string> users = {".cv-7k3m9q2x5t-1-9f02ab17-42.part.bak",
+                                          ".cv-7k3m9q2x5t-1-9f02ab1-42.part",
+                                          ".cv-7k3m9q2x5t-1-9f02ab17-4x.part",
+                                          ".cv-notes.part",
+                                          "cv-7k3m9q2x5t-1-9f02ab17-42.part",
+                                          ".cv-7K3M9Q2X5T-1-9f02ab17-42.part",
                                           "file.part"};
   for (const std::string& name : users) CO_ASSERT_OK(co_await t.fixture().plant_file(name, "the user's"));
   CO_ASSERT_VALUE(const auto found, co_await t.target().leftovers("", 100));

@@ -21,9 +21,11 @@ BACKEND_TEST(ReadsRanges) {
     std::uint64_t offset;
     std::uint32_t size;
   };
-  for (const Range& range : {Range{0, 10}, {50'000, 1'000}, {99'999, 1}, {99'000, 5'000}, {100'000, 10}, {5'000'000'000, 10}, {7, 1}}) {
+  for (const Range& range :
+       {Range{0, 10}, {50'000, 1'000}, {99'999, 1}, {99'000, 5'000}, {100'000, 10}, {5'000'000'000, 10}, {7, 1}}) {
     CO_ASSERT_VALUE(const Chunk chunk, co_await reader->read(range.offset, range.size));
-    EXPECT_EQ(chunk.text(), std::string_view(content).substr(std::min<std::uint64_t>(range.offset, content.size()), range.size))
+    EXPECT_EQ(chunk.text(),
+              std::string_view(content).substr(std::min<std::uint64_t>(range.offset, content.size()), range.size))
         << "at " << range.offset;
   }
 }
@@ -151,7 +153,8 @@ BACKEND_TEST(SourceChangesNothing) {
   CO_ASSERT_OK(co_await t.target().make_directory("a", std::nullopt));
   CO_ASSERT_OK(co_await put(t.target(), "a/file", "content", t.temporary(1)));
   CO_ASSERT_OK(co_await put(t.target(), t.temporary(7).text(), "looks like a leftover", t.temporary(2)));
-  if (t.capabilities().symlinks) CO_ASSERT_OK(co_await t.target().make_link("link", "a/file", t.temporary(3), Replace::atomic));
+  if (t.capabilities().symlinks)
+    CO_ASSERT_OK(co_await t.target().make_link("link", "a/file", t.temporary(3), Replace::atomic));
   CO_ASSERT_VALUE(const std::string before, co_await picture(t.target(), ""));
 
   CO_ASSERT_OK(co_await list_all(t.source(), ""));

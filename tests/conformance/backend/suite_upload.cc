@@ -191,7 +191,8 @@ Task<void> race_for(BackendSuite& t, std::uint64_t number, Race& race) {
 }
 
 BACKEND_TEST(LetsOneOfManyCreateAName) {
-  if (!t.capabilities().create_if_absent || t.capabilities().files_in_flight < 10) CO_SKIP("no atomic create-if-absent");
+  if (!t.capabilities().create_if_absent || t.capabilities().files_in_flight < 10)
+    CO_SKIP("no atomic create-if-absent");
   Race race;
   TaskGroup group;
   for (std::uint64_t i = 1; i <= 10; ++i) group.start(race_for(t, i, race));
@@ -206,7 +207,8 @@ BACKEND_TEST(KeepsTheMtime) {
   if (!t.capabilities().keeps_mtime) CO_SKIP("keeps no mtimes");
   const std::int64_t precision = t.capabilities().mtime_precision_ns;
   std::uint64_t number = 0;
-  for (std::int64_t mtime_ns : {std::int64_t{1'234'567'890'123'456'789}, std::int64_t{1'000'000'000'000'000'000}, std::int64_t{2'000'000'000}}) {
+  for (std::int64_t mtime_ns : {std::int64_t{1'234'567'890'123'456'789}, std::int64_t{1'000'000'000'000'000'000},
+                                std::int64_t{2'000'000'000}}) {
     CommitOptions options = with(Replace::allow_gap);
     options.mtime_ns = mtime_ns;
     CO_ASSERT_OK(co_await put(t.target(), "file", "content", t.temporary(++number), options));
@@ -242,8 +244,8 @@ BACKEND_TEST(PublishesWithoutDurabilityToo) {
 
 Task<void> put_one(BackendSuite& t, std::uint64_t number, Semaphore& slots) {
   co_await slots.acquire();
-  EXPECT_OK(co_await put(t.target(), fmt::format("files/{:03}", number), pattern(10'000, static_cast<std::uint32_t>(number)),
-                         t.temporary(number)));
+  EXPECT_OK(co_await put(t.target(), fmt::format("files/{:03}", number),
+                         pattern(10'000, static_cast<std::uint32_t>(number)), t.temporary(number)));
   slots.release();
 }
 

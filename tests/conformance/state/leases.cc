@@ -48,6 +48,20 @@ TEST_P(StateStoreSuite, ALeaseKeepsOthersOut) {
   EXPECT_EQ(batch.holder, "worker one\xff");
 }
 
+TEST_P(StateStoreSuite, AnAbandonedLeaseIsFreeAtOnceForItsHolderOnly) {
+  make_plan("p", 1, 3);
+  const auto gone = store_->take_lease("p", 1, "gone", long_ttl_ms)->lease;
+  ASSERT_TRUE(gone);
+  ASSERT_TRUE(ok(store_->abandon_lease("p", 1, "somebody else")));
+  EXPECT_FALSE(store_->take_lease("p", 1, "next", long_ttl_ms)->lease);
+  ASSERT_TRUE(ok(store_->abandon_lease("p", 1, "gone")));
+  const auto next = store_->take_lease("p", 1, "next", long_ttl_ms)->lease;
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->previous_generation, gone->generation);
+  EXPECT_EQ(next->previous_nonce, gone->nonce);
+  EXPECT_TRUE(fails(store_->checkpoint(*gone, std::vector{outcome(1, FileState::committed)}, {}), ErrorKind::lease));
+}
+
 TEST_P(StateStoreSuite, AnExpiredLeaseIsTakenOverAndTheOldOneRecordsNothing) {
   make_plan("p", 1, 3);
   const auto other = open();

@@ -76,7 +76,8 @@ TEST(EndpointUrl, KeepsObjectPathsByteForByte) {
 }
 
 TEST(EndpointUrl, RefusesAPasswordAndDoesNotRepeatIt) {
-  for (const char* url : {"sftp://me:hunter2@host/x", "sftp://me:hunt/er2@host/x", "sftp://me:@host/x", "sftp://me:hunter2@host:99999/x"}) {
+  for (const char* url : {"sftp://me:hunter2@host/x", "sftp://me:hunt/er2@host/x", "sftp://me:@host/x",
+                          "sftp://me:hunter2@host:99999/x"}) {
     const auto endpoint = parse_endpoint_url(url);
     EXPECT_FAILS(endpoint, ErrorKind::config) << url;
     EXPECT_EQ(endpoint.error().text().find("hunt"), std::string::npos) << endpoint.error().text();
@@ -86,11 +87,27 @@ TEST(EndpointUrl, RefusesAPasswordAndDoesNotRepeatIt) {
 }
 
 TEST(EndpointUrl, RefusesWhatItCannotRead) {
-  for (const char* url :
-       {"", "sftp:///path", "sftp://host:0/x", "sftp://host:65536/x", "sftp://host:22x/x", "sftp://host:1:2/x", "sftp://[::1/x",
-        "sftp://[nonsense]/x", "sftp://[::1]x/x", "sftp://[::1%]/x", "sftp://host/%zz", "sftp://host/%4", "sftp://host/a%00b",
-        "sftp://ho st/x", "sftp://-oProxyCommand=id/x", "sftp://-l@host/x", "sftp://@host/x", "file://host/x", "file://", "memory:///x",
-        "sftp://ho;st/x"}) {
+  for (const char* url : {"",
+                          "sftp:///path",
+                          "sftp://host:0/x",
+                          "sftp://host:65536/x",
+                          "sftp://host:22x/x",
+                          "sftp://host:1:2/x",
+                          "sftp://[::1/x",
+                          "sftp://[nonsense]/x",
+                          "sftp://[::1]x/x",
+                          "sftp://[::1%]/x",
+                          "sftp://host/%zz",
+                          "sftp://host/%4",
+                          "sftp://host/a%00b",
+                          "sftp://ho st/x",
+                          "sftp://-oProxyCommand=id/x",
+                          "sftp://-l@host/x",
+                          "sftp://@host/x",
+                          "file://host/x",
+                          "file://",
+                          "memory:///x",
+                          "sftp://ho;st/x"}) {
     const auto endpoint = parse_endpoint_url(url);
     EXPECT_FAILS(endpoint, ErrorKind::config) << url;
     if (!endpoint) EXPECT_FALSE(endpoint.error().message.empty());
@@ -98,9 +115,10 @@ TEST(EndpointUrl, RefusesWhatItCannotRead) {
 }
 
 TEST(EndpointDisplay, ReadsBackAsTheSameEndpoint) {
-  for (const char* url : {"sftp://host/~", "sftp://host/~/a b", "sftp://host/%7E", "sftp://host/%7E/x", "sftp://me%40work@host:22/a%25b%3Fc%23d",
-                          "sftp://host/", "file:///a%0Ab", "/a b", "memory://store", "memory://store/x", "s3://bucket//lead//x/",
-                          "sftp://host/%FF%FE", "sftp://[::1]:22/x", "/100%", "sftp://h\xC3\xB6st/\xC3\xA9"}) {
+  for (const char* url : {"sftp://host/~", "sftp://host/~/a b", "sftp://host/%7E", "sftp://host/%7E/x",
+                          "sftp://me%40work@host:22/a%25b%3Fc%23d", "sftp://host/", "file:///a%0Ab", "/a b",
+                          "memory://store", "memory://store/x", "s3://bucket//lead//x/", "sftp://host/%FF%FE",
+                          "sftp://[::1]:22/x", "/100%", "sftp://h\xC3\xB6st/\xC3\xA9"}) {
     const Endpoint first = parsed(url);
     expect_same(first, parsed(first.display()));
     EXPECT_EQ(first.display(), parsed(first.display()).display()) << url;

@@ -33,7 +33,9 @@ protected:
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
   }
-  void link(const std::string& name, const std::string& text) { std::filesystem::create_symlink(text, base_ / "root" / name); }
+  void link(const std::string& name, const std::string& text) {
+    std::filesystem::create_symlink(text, base_ / "root" / name);
+  }
 
   Endpoint endpoint() const {
     Endpoint endpoint;
@@ -125,7 +127,8 @@ TEST_F(LocalTest, LinksLeadOutOnlyOnRequest) {
 }
 
 Task<Result<Published>> put(Target& target, std::string path, std::string content, CommitOptions options) {
-  CV_CO_TRY(auto upload, co_await target.begin(std::move(path), {{random_plan_id(), 1, random_nonce(), 1}, content.size()}));
+  CV_CO_TRY(auto upload,
+            co_await target.begin(std::move(path), {{random_plan_id(), 1, random_nonce(), 1}, content.size()}));
   const std::size_t piece = target.capabilities().chunk_bytes;
   for (std::size_t at = 0; at < content.size(); at += piece)
     CV_CO_CHECK(co_await upload->write(at, Chunk::copy_of(std::string_view(content).substr(at, piece))));
@@ -159,8 +162,8 @@ TEST_F(LocalTest, KeepsHoles) {
   EXPECT_OK(engine_.run(put(**dense_target, "dense", content, {})));
   EXPECT_TRUE(read(base_ / "root/sparse") == content);
   EXPECT_TRUE(read(base_ / "root/dense") == content);
-  struct stat sparse_stat {};
-  struct stat dense_stat {};
+  struct stat sparse_stat{};
+  struct stat dense_stat{};
   ASSERT_EQ(::stat((base_ / "root/sparse").c_str(), &sparse_stat), 0);
   ASSERT_EQ(::stat((base_ / "root/dense").c_str(), &dense_stat), 0);
   EXPECT_LT(sparse_stat.st_blocks, dense_stat.st_blocks / 4);
@@ -171,7 +174,7 @@ TEST_F(LocalTest, KeepsMtimesBefore1970) {
   CommitOptions options;
   options.mtime_ns = -1'500'000'001;
   ASSERT_OK(engine_.run(put(**target, "old", "x", options)));
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat((base_ / "root/old").c_str(), &status), 0);
   EXPECT_EQ(status.st_mtim.tv_sec, -2);
   EXPECT_EQ(status.st_mtim.tv_nsec, 499'999'999);

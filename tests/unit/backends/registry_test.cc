@@ -10,10 +10,10 @@ namespace checkvalve {
 namespace {
 
 constexpr OptionSpec specs[] = {
-    {"word", OptionType::text, "default word", "a word"},   {"count", OptionType::integer, "7", "a number"},
-    {"buffer", OptionType::size, "64KiB", "a size"},        {"patience", OptionType::duration, "30s", "a duration"},
-    {"brave", OptionType::boolean, "no", "yes or no"},      {"file", OptionType::path, "", "a path"},
-    {"command", OptionType::list, "", "words"},             {"password", OptionType::secret, "", "a secret"},
+    {"word", OptionType::text, "default word", "a word"}, {"count", OptionType::integer, "7", "a number"},
+    {"buffer", OptionType::size, "64KiB", "a size"},      {"patience", OptionType::duration, "30s", "a duration"},
+    {"brave", OptionType::boolean, "no", "yes or no"},    {"file", OptionType::path, "", "a path"},
+    {"command", OptionType::list, "", "words"},           {"password", OptionType::secret, "", "a secret"},
 };
 const BackendDescriptor descriptor = {"test", "for tests", specs, nullptr, nullptr};
 
@@ -32,8 +32,8 @@ TEST(OptionReader, GivesDefaults) {
 
 TEST(OptionReader, GivesWhatTheEndpointSays) {
   Endpoint endpoint;
-  endpoint.options = {{"word", "given"}, {"count", "12"}, {"buffer", "1.5MiB"}, {"patience", "1m30s"}, {"brave", "on"},
-                      {"command", R"(["rclone", "serve sftp", "--stdio"])"}};
+  endpoint.options = {{"word", "given"},     {"count", "12"}, {"buffer", "1.5MiB"},
+                      {"patience", "1m30s"}, {"brave", "on"}, {"command", R"(["rclone", "serve sftp", "--stdio"])"}};
   endpoint.secrets["password"] = Secret("hunter2");
   const OptionReader reader(descriptor, endpoint);
   EXPECT_EQ(reader.text("word"), "given");

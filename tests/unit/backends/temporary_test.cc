@@ -21,11 +21,13 @@ TEST(TemporaryName, IsWrittenAndReadBack) {
 
 TEST(TemporaryName, IsNoOtherName) {
   for (const char* text :
-       {"", ".cv-", ".part", ".cv-.part", ".cv-7k3m9q2x5t-1-9f02ab17-42", ".cv-7k3m9q2x5t-1-9f02ab17.part", "cv-7k3m9q2x5t-1-9f02ab17-42.part",
-        ".cv-7k3m9q2x5t-1-9f02ab17-42.part.bak", ".cv-7K3M9Q2X5T-1-9f02ab17-42.part", ".cv-7k3m9q2x5-1-9f02ab17-42.part",
-        ".cv-7k3m9q2x5t--9f02ab17-42.part", ".cv-7k3m9q2x5t-1-9F02AB17-42.part", ".cv-7k3m9q2x5t-1-9f02ab1g-42.part",
-        ".cv-7k3m9q2x5t-1-9f02ab17-.part", ".cv-7k3m9q2x5t-1-9f02ab17--2.part", ".cv-7k3m9q2x5t-4294967296-9f02ab17-42.part",
-        ".cv-7k3m9q2x5t-1-9f02ab17-42-7.part", ".cv-7k3m9q2x5t-+1-9f02ab17-42.part", "a/.cv-7k3m9q2x5t-1-9f02ab17-42.part"})
+       {"", ".cv-", ".part", ".cv-.part", ".cv-7k3m9q2x5t-1-9f02ab17-42", ".cv-7k3m9q2x5t-1-9f02ab17.part",
+        "cv-7k3m9q2x5t-1-9f02ab17-42.part", ".cv-7k3m9q2x5t-1-9f02ab17-42.part.bak",
+        ".cv-7K3M9Q2X5T-1-9f02ab17-42.part", ".cv-7k3m9q2x5-1-9f02ab17-42.part", ".cv-7k3m9q2x5t--9f02ab17-42.part",
+        ".cv-7k3m9q2x5t-1-9F02AB17-42.part", ".cv-7k3m9q2x5t-1-9f02ab1g-42.part", ".cv-7k3m9q2x5t-1-9f02ab17-.part",
+        ".cv-7k3m9q2x5t-1-9f02ab17--2.part", ".cv-7k3m9q2x5t-4294967296-9f02ab17-42.part",
+        ".cv-7k3m9q2x5t-1-9f02ab17-42-7.part", ".cv-7k3m9q2x5t-+1-9f02ab17-42.part",
+        "a/.cv-7k3m9q2x5t-1-9f02ab17-42.part"})
     EXPECT_FALSE(parse_temporary(text).has_value()) << text;
 }
 

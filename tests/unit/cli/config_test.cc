@@ -19,10 +19,11 @@ std::string config_error_of(std::string_view text) {
 }
 
 TEST(Config, ReadsJobsEndpointsAndDefaults) {
-  const Config config = config_of("[defaults]\nretries = 6\n"
-                                  "[endpoint.in]\nurl = \"file:///data/in\"\n"
-                                  "[job.daily]\nsource = \"in:{date}\"\ntarget = \"/out\"\nmin_age = \"5m\"\nchecksum = true\n"
-                                  "include = [\"*.txt\"]\nexclude = \"tmp/**\"\n");
+  const Config config =
+      config_of("[defaults]\nretries = 6\n"
+                "[endpoint.in]\nurl = \"file:///data/in\"\n"
+                "[job.daily]\nsource = \"in:{date}\"\ntarget = \"/out\"\nmin_age = \"5m\"\nchecksum = true\n"
+                "include = [\"*.txt\"]\nexclude = \"tmp/**\"\n");
   EXPECT_EQ(config.endpoints.at("in").endpoint.root, "/data/in");
   Settings settings;
   ASSERT_TRUE(apply_settings(settings, config.defaults).has_value());
@@ -55,10 +56,13 @@ TEST(Config, RefusesWrongTypesAndValues) {
   EXPECT_EQ(config_error_of("[job.a]\nchecksum = \"yes\"\n"), "cv.toml:2: checksum: must be true or false");
   EXPECT_EQ(config_error_of("[job.a]\ninclude = [1.5]\n"), "cv.toml:2: include: each element must be a text in quotes");
   EXPECT_NE(config_error_of("[job.a\n").find("cv.toml:1:"), std::string::npos);
-  EXPECT_NE(config_error_of("[endpoint.a]\nscheme = \"gopher\"\n").find("no backend is named 'gopher'"), std::string::npos);
-  EXPECT_NE(config_error_of("[endpoint.a]\nport = 99999\nscheme = \"file\"\n").find("from 1 to 65535"), std::string::npos);
+  EXPECT_NE(config_error_of("[endpoint.a]\nscheme = \"gopher\"\n").find("no backend is named 'gopher'"),
+            std::string::npos);
+  EXPECT_NE(config_error_of("[endpoint.a]\nport = 99999\nscheme = \"file\"\n").find("from 1 to 65535"),
+            std::string::npos);
   EXPECT_NE(config_error_of("[endpoint.a]\nhost = \"h\"\n").find("has no address"), std::string::npos);
-  EXPECT_NE(config_error_of("[endpoint.a]\nurl = \"file:///x\"\nhost = \"h\"\n").find("both 'url' and 'host'"), std::string::npos);
+  EXPECT_NE(config_error_of("[endpoint.a]\nurl = \"file:///x\"\nhost = \"h\"\n").find("both 'url' and 'host'"),
+            std::string::npos);
 
   const Config config = config_of("[job.a]\nmin_age = \"soon\"\n");
   Settings settings;
@@ -73,7 +77,8 @@ TEST(Config, KeepsSecretsOut) {
   EXPECT_EQ(error.find("hunter2"), std::string::npos);
   const Config config = config_of("[endpoint.a]\nurl = \"sftp://h/x\"\npassword_file = \"pw\"\n");
   EXPECT_EQ(config.endpoints.at("a").secrets.at("password").file, "dir/pw") << "relative to the config";
-  EXPECT_NE(config_error_of("[endpoint.a]\nurl = \"sftp://h/x\"\npassword_file = \"a\"\npassword_env = \"B\"\n").find("named twice"),
+  EXPECT_NE(config_error_of("[endpoint.a]\nurl = \"sftp://h/x\"\npassword_file = \"a\"\npassword_env = \"B\"\n")
+                .find("named twice"),
             std::string::npos);
 }
 

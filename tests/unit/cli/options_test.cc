@@ -41,10 +41,36 @@ TEST(Options, KeepTheOrderOfRules) {
 }
 
 TEST(Options, BecomeAJob) {
-  const Job job = job_of({"--min-age", "5m", "--min-size=1k", "--max-size", "2M", "--memory", "32MiB", "--bwlimit", "10MiB/s",
-                          "--verify", "readback", "--on-conflict", "skip", "--overwrite", "non-atomic", "--preserve", "mtime,mode",
-                          "--links", "copy", "--checksum", "--empty-dirs", "--no-durable", "--retries", "7", "--batch-files", "10",
-                          "--batch-bytes", "1G", "--max-batches", "16"});
+  const Job job = job_of({"--min-age",
+                          "5m",
+                          "--min-size=1k",
+                          "--max-size",
+                          "2M",
+                          "--memory",
+                          "32MiB",
+                          "--bwlimit",
+                          "10MiB/s",
+                          "--verify",
+                          "readback",
+                          "--on-conflict",
+                          "skip",
+                          "--overwrite",
+                          "non-atomic",
+                          "--preserve",
+                          "mtime,mode",
+                          "--links",
+                          "copy",
+                          "--checksum",
+                          "--empty-dirs",
+                          "--no-durable",
+                          "--retries",
+                          "7",
+                          "--batch-files",
+                          "10",
+                          "--batch-bytes",
+                          "1G",
+                          "--max-batches",
+                          "16"});
   EXPECT_EQ(job.selection.min_age, std::chrono::minutes(5));
   EXPECT_EQ(job.selection.min_size_bytes, 1024u);
   EXPECT_EQ(job.selection.max_size_bytes, 2u << 20);
@@ -67,18 +93,24 @@ TEST(Options, BecomeAJob) {
 
 TEST(Options, TakeListsOfFiles) {
   const Job job = job_of({"--file", "./a b.txt", "--file", "c\\xffd", "--escaped"});
-  EXPECT_EQ(*job.selection.files, (std::vector<std::string>{"a b.txt", "c\xff" "d"}));
+  EXPECT_EQ(*job.selection.files, (std::vector<std::string>{"a b.txt", "c\xff"
+                                                                       "d"}));
   EXPECT_EQ(*parse_file_list("a\n\nb c\r\nd", false, false), (std::vector<std::string>{"a", "b c\r", "d"}));
   EXPECT_EQ(*parse_file_list(std::string_view("a\nb\0c\0", 6), true, false), (std::vector<std::string>{"a\nb", "c"}));
   EXPECT_EQ(parse_file_list("ok\n\\q", false, true).error().path, "--files-from, name 2");
 }
 
 TEST(Options, SayWhatDoesNotFitTogether) {
-  EXPECT_NE(error_of({"/s", "/t", "--file", "a", "--files-from", "b"}).find("can't stand with --files-from"), std::string::npos);
-  EXPECT_NE(error_of({"/s", "/t", "--from0", "--file", "a"}).find("--from0: says how --files-from is written"), std::string::npos);
-  EXPECT_NE(error_of({"/s", "/t", "--file", "../a"}).find("'../a' is no path below the source root"), std::string::npos);
-  EXPECT_NE(error_of({"/s", "/t", "--date", "today"}).find("neither SOURCE nor TARGET has a {date}"), std::string::npos);
-  EXPECT_NE(error_of({"/s/{date}", "/t", "--date", "2024-03-01..2024-03-02"}).find("in both SOURCE and TARGET"), std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--file", "a", "--files-from", "b"}).find("can't stand with --files-from"),
+            std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--from0", "--file", "a"}).find("--from0: says how --files-from is written"),
+            std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--file", "../a"}).find("'../a' is no path below the source root"),
+            std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--date", "today"}).find("neither SOURCE nor TARGET has a {date}"),
+            std::string::npos);
+  EXPECT_NE(error_of({"/s/{date}", "/t", "--date", "2024-03-01..2024-03-02"}).find("in both SOURCE and TARGET"),
+            std::string::npos);
   EXPECT_NE(error_of({"/s/{date}", "/t"}).find("give --date"), std::string::npos);
   EXPECT_NE(error_of({"/s"}).find("TARGET: is missing"), std::string::npos);
   EXPECT_NE(error_of({"/s", "/t", "--identity", "k"}).find("neither file:// nor file:// takes it"), std::string::npos);

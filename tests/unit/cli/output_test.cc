@@ -38,12 +38,14 @@ void expect_fits(const Json& schema, const Json& rule, const Json& value, const 
     return expect_fits(schema, schema["$defs"][name], value, where);
   }
   if (rule.contains("const")) EXPECT_EQ(rule["const"], value) << where;
-  if (rule.contains("enum")) EXPECT_NE(std::find(rule["enum"].begin(), rule["enum"].end(), value), rule["enum"].end()) << where;
+  if (rule.contains("enum"))
+    EXPECT_NE(std::find(rule["enum"].begin(), rule["enum"].end(), value), rule["enum"].end()) << where;
   const std::string type = rule.contains("type") && rule["type"].is_string() ? rule["type"].get<std::string>() : "";
   if (type == "integer") EXPECT_TRUE(value.is_number_integer()) << where;
   if (type == "string") EXPECT_TRUE(value.is_string()) << where;
   if (type != "object") return;
-  for (const auto& name : rule["required"]) EXPECT_TRUE(value.contains(name.get<std::string>())) << where << " lacks " << name;
+  for (const auto& name : rule["required"])
+    EXPECT_TRUE(value.contains(name.get<std::string>())) << where << " lacks " << name;
   for (const auto& [key, unused] : value.items())
     if (rule["properties"].contains(key)) expect_fits(schema, rule["properties"][key], value[key], where + "." + key);
 }
@@ -59,11 +61,13 @@ TEST(Events, FitTheSchemaWhateverTheNames) {
     const std::string type = read["type"].get<std::string>();
     ASSERT_TRUE(schema["$defs"].contains(type)) << type;
     types.insert(type);
-    expect_fits(schema, {{"type", "object"}, {"required", schema["required"]}, {"properties", schema["properties"]}}, read, type);
+    expect_fits(schema, {{"type", "object"}, {"required", schema["required"]}, {"properties", schema["properties"]}},
+                read, type);
     expect_fits(schema, schema["$defs"][type], read, type);
     // A field that the schema does not know is one that the reference does not tell of.
     for (const auto& [key, unused] : read.items())
-      EXPECT_TRUE(schema["properties"].contains(key) || schema["$defs"][type]["properties"].contains(key)) << type << "." << key;
+      EXPECT_TRUE(schema["properties"].contains(key) || schema["$defs"][type]["properties"].contains(key))
+          << type << "." << key;
     if (read.contains("path")) EXPECT_EQ(*unescape_bytes(read["path"].get<std::string>()), odd_name);
   }
   EXPECT_EQ(types.size(), std::variant_size_v<EngineEvent>);
@@ -93,10 +97,12 @@ TEST(Summary, HasTheFieldsOfTheContract) {
   Report report{.command = "sync", .seconds = 0.41};
   report.summary.plan = "7k3m9q2x5t";
   report.summary.files_failed = 1;
-  report.summary.failures.push_back({1, odd_name, make_error(ErrorKind::permission, "open", odd_name, "permission denied")});
+  report.summary.failures.push_back(
+      {1, odd_name, make_error(ErrorKind::permission, "open", odd_name, "permission denied")});
   const Json json = Json::parse(to_line(report_json(report)));
-  for (const char* key : {"version", "command", "plan", "files_planned", "files_copied", "files_skipped", "files_failed",
-                          "bytes_planned", "bytes_copied", "batches", "seconds", "peak_rss_bytes", "interrupted", "failures", "error"})
+  for (const char* key :
+       {"version", "command", "plan", "files_planned", "files_copied", "files_skipped", "files_failed", "bytes_planned",
+        "bytes_copied", "batches", "seconds", "peak_rss_bytes", "interrupted", "failures", "error"})
     EXPECT_TRUE(json.contains(key)) << key;
   EXPECT_TRUE(json["error"].is_null());
   EXPECT_GT(json["peak_rss_bytes"].get<std::uint64_t>(), 1u << 20);
@@ -131,23 +137,27 @@ TEST(Progress, FitsEveryWidth) {
       for (const std::string& line : render_progress(some_view(), {width, utf8, false})) {
         EXPECT_LE(display_columns(line), width) << line;
         if (!utf8)
-          EXPECT_TRUE(std::all_of(line.begin(), line.end(), [](unsigned char c) { return c >= 0x20 && c < 0x7F; })) << line;
+          EXPECT_TRUE(std::all_of(line.begin(), line.end(), [](unsigned char c) { return c >= 0x20 && c < 0x7F; }))
+              << line;
       }
 }
 
 TEST(Progress, TellsWhatMatters) {
   const auto lines = render_progress(some_view(), {100, false, false});
   ASSERT_EQ(lines.size(), 3u);
-  EXPECT_EQ(lines[0], "[###############..........]  62% 6,214/10,000 files | 62.0 MiB of 100.0 MiB | 10.0 MiB/s | 4.0s left");
+  EXPECT_EQ(lines[0],
+            "[###############..........]  62% 6,214/10,000 files | 62.0 MiB of 100.0 MiB | 10.0 MiB/s | 4.0s left");
   EXPECT_EQ(lines[1], "  a/very/long/way/down/to/the/file/that/is/large.bin  48% of 100 B");
   EXPECT_EQ(lines[2], "  failed: a.txt: permission denied");
-  EXPECT_EQ(render_progress_line(some_view()), "6,214/10,000 files, 62.0 MiB of 100.0 MiB, 10.0 MiB/s, 4.0s left, 1 failed");
+  EXPECT_EQ(render_progress_line(some_view()),
+            "6,214/10,000 files, 62.0 MiB of 100.0 MiB, 10.0 MiB/s, 4.0s left, 1 failed");
   EXPECT_EQ(fit("abcdefghij", 7, false), "ab~ghij");
   EXPECT_EQ(fit("äöü", 3, true), "äöü");
 }
 
 TEST(Progress, NoColorMeansNoEscapes) {
-  for (const std::string& line : render_progress(some_view(), {100, true, false})) EXPECT_EQ(line.find('\x1b'), std::string::npos);
+  for (const std::string& line : render_progress(some_view(), {100, true, false}))
+    EXPECT_EQ(line.find('\x1b'), std::string::npos);
   EXPECT_NE(render_progress(some_view(), {100, true, true})[0].find('\x1b'), std::string::npos);
 }
 

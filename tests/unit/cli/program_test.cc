@@ -45,7 +45,8 @@ TEST_F(Program, EveryCommandIsEverywhere) {
     for (const OptionGroup& group : option_groups(*command))
       for (const CLI::Option* option : group.options) {
         EXPECT_FALSE(option->get_description().empty()) << name << " " << option->get_name();
-        EXPECT_NE(bash_completions(*app).find("--" + option->get_lnames().front()), std::string::npos) << option->get_name();
+        EXPECT_NE(bash_completions(*app).find("--" + option->get_lnames().front()), std::string::npos)
+            << option->get_name();
       }
   }
 }

@@ -24,10 +24,10 @@ TEST(Secrets, ReadsTheDocument) {
 
 TEST(Secrets, ErrorsHoldNoPartOfThem) {
   for (const std::string document : {
-           R"({"source": {"password": "s3cr3t-value")",         // cut off
-           R"({"source": "s3cr3t-value"})",                      // no object
-           R"({"source": {"password": ["s3cr3t-value"]}})",      // no string
-           R"({"sourc": {"password": "s3cr3t-value"}})",         // unknown key
+           R"({"source": {"password": "s3cr3t-value")",     // cut off
+           R"({"source": "s3cr3t-value"})",                 // no object
+           R"({"source": {"password": ["s3cr3t-value"]}})", // no string
+           R"({"sourc": {"password": "s3cr3t-value"}})",    // unknown key
            R"(s3cr3t-value)",
        }) {
     Secrets secrets;

@@ -21,7 +21,8 @@ TEST(Chunk, HoldsItsBytes) {
 
 TEST(Chunk, IsWritableOverItsWholeSize) {
   // Sizes on, below and above each shelf of recycled buffers; a sanitizer build checks the bounds.
-  for (std::size_t size : {1, 1'000, 16'383, 16'384, 32'768, 33'792, 33'793, 66'560, 262'144, 263'168, 1'048'576, 1'049'600, 1'049'601, 5'000'000}) {
+  for (std::size_t size : {1, 1'000, 16'383, 16'384, 32'768, 33'792, 33'793, 66'560, 262'144, 263'168, 1'048'576,
+                           1'049'600, 1'049'601, 5'000'000}) {
     Chunk chunk = Chunk::allocate(size);
     ASSERT_EQ(chunk.size(), size);
     std::memset(chunk.data(), 0x5A, size);

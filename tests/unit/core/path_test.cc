@@ -8,15 +8,17 @@ namespace checkvalve {
 namespace {
 
 TEST(TreePath, AcceptsWhatATreeHolds) {
-  for (const std::string path : {"a", "a/b c.txt", "...", ".hidden", "a/...", "-rf", "new\nline", "\xFF\xFE", "a/b/c/d/e"})
+  for (const std::string path :
+       {"a", "a/b c.txt", "...", ".hidden", "a/...", "-rf", "new\nline", "\xFF\xFE", "a/b/c/d/e"})
     EXPECT_TRUE(check_tree_path(path).has_value()) << path;
   EXPECT_TRUE(check_tree_path(std::string(255, 'n') + "/" + std::string(255, 'm')).has_value());
 }
 
 TEST(TreePath, RefusesWhatLeavesTheTreeOrFitsNone) {
-  for (const std::string& path : {std::string(""), std::string("/"), std::string("/a"), std::string("a/"), std::string("a//b"), std::string("."),
-                                  std::string(".."), std::string("a/../b"), std::string("a/."), std::string("../a"), std::string("a\0b", 3),
-                                  std::string(256, 'n'), "a/" + std::string(256, 'n')}) {
+  for (const std::string& path :
+       {std::string(""), std::string("/"), std::string("/a"), std::string("a/"), std::string("a//b"), std::string("."),
+        std::string(".."), std::string("a/../b"), std::string("a/."), std::string("../a"), std::string("a\0b", 3),
+        std::string(256, 'n'), "a/" + std::string(256, 'n')}) {
     const auto checked = check_tree_path(path);
     ASSERT_FALSE(checked.has_value()) << path;
     EXPECT_EQ(checked.error().kind, ErrorKind::invalid_name);
@@ -42,14 +44,15 @@ TEST(TreePath, JoinsAndSplits) {
 }
 
 TEST(EscapeBytes, LeavesReadableNamesAsTheyAre) {
-  for (const char* text : {"plain", "with space", "\xC3\xA9", "\xE6\x97\xA5", "\xF0\x9F\x9A\xB0", "quote\"'"}) EXPECT_EQ(escape_bytes(text), text);
+  for (const char* text : {"plain", "with space", "\xC3\xA9", "\xE6\x97\xA5", "\xF0\x9F\x9A\xB0", "quote\"'"})
+    EXPECT_EQ(escape_bytes(text), text);
   EXPECT_EQ(escape_bytes("a\nb"), "a\\x0ab");
   EXPECT_EQ(escape_bytes("back\\slash"), "back\\\\slash");
   EXPECT_EQ(escape_bytes("\xFF"), "\\xff");
   EXPECT_EQ(escape_bytes("\x7F"), "\\x7f");
-  EXPECT_EQ(escape_bytes("\xC3"), "\\xc3");                 // cut short
-  EXPECT_EQ(escape_bytes("\xC0\xAF"), "\\xc0\\xaf");        // not the shortest form
-  EXPECT_EQ(escape_bytes("\xED\xA0\x80"), "\\xed\\xa0\\x80"); // a surrogate
+  EXPECT_EQ(escape_bytes("\xC3"), "\\xc3");                            // cut short
+  EXPECT_EQ(escape_bytes("\xC0\xAF"), "\\xc0\\xaf");                   // not the shortest form
+  EXPECT_EQ(escape_bytes("\xED\xA0\x80"), "\\xed\\xa0\\x80");          // a surrogate
   EXPECT_EQ(escape_bytes("\xF4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80"); // beyond U+10FFFF
 }
 
@@ -72,7 +75,8 @@ TEST(EscapeBytes, ComesBackForAnyBytes) {
 }
 
 TEST(EscapeBytes, RefusesABackslashThatMeansNothing) {
-  for (const char* text : {"\\", "\\n", "\\x", "\\x1", "\\xg0", "a\\"}) EXPECT_FALSE(unescape_bytes(text).has_value()) << text;
+  for (const char* text : {"\\", "\\n", "\\x", "\\x1", "\\xg0", "a\\"})
+    EXPECT_FALSE(unescape_bytes(text).has_value()) << text;
 }
 
 } // namespace

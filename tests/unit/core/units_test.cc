@@ -8,9 +8,16 @@ namespace {
 using std::chrono::milliseconds;
 
 TEST(Units, ReadsSizes) {
-  const std::pair<const char*, std::uint64_t> cases[] = {
-      {"0", 0},           {"4096", 4096},          {"64MiB", 64 << 20}, {"64M", 64 << 20}, {"1.5 GiB", 1'610'612'736},
-      {"500kB", 500'000}, {"2TB", 2'000'000'000'000}, {" 7 B ", 7},      {"1k", 1024},      {"0.5K", 512}};
+  const std::pair<const char*, std::uint64_t> cases[] = {{"0", 0},
+                                                         {"4096", 4096},
+                                                         {"64MiB", 64 << 20},
+                                                         {"64M", 64 << 20},
+                                                         {"1.5 GiB", 1'610'612'736},
+                                                         {"500kB", 500'000},
+                                                         {"2TB", 2'000'000'000'000},
+                                                         {" 7 B ", 7},
+                                                         {"1k", 1024},
+                                                         {"0.5K", 512}};
   for (const auto& [text, bytes] : cases) {
     const auto read = parse_size(text);
     ASSERT_TRUE(read.has_value()) << text;
@@ -24,15 +31,16 @@ TEST(Units, ReadsSizes) {
 }
 
 TEST(Units, ReadsDurations) {
-  const std::pair<const char*, std::int64_t> cases[] = {{"30s", 30'000},      {"5m", 300'000}, {"1h30m", 5'400'000}, {"2d", 172'800'000},
-                                                        {"250ms", 250},       {"10", 10'000},  {"1.5s", 1'500},      {"1h 2m 3s", 3'723'000},
-                                                        {"1w", 604'800'000}};
+  const std::pair<const char*, std::int64_t> cases[] = {
+      {"30s", 30'000}, {"5m", 300'000}, {"1h30m", 5'400'000},    {"2d", 172'800'000}, {"250ms", 250},
+      {"10", 10'000},  {"1.5s", 1'500}, {"1h 2m 3s", 3'723'000}, {"1w", 604'800'000}};
   for (const auto& [text, ms] : cases) {
     const auto read = parse_duration(text);
     ASSERT_TRUE(read.has_value()) << text;
     EXPECT_EQ(read->count(), ms) << text;
   }
-  for (const char* text : {"", "s", "-5s", "5 parsecs", "1h30", "1s2", "99999999999999w"}) EXPECT_FALSE(parse_duration(text).has_value()) << text;
+  for (const char* text : {"", "s", "-5s", "5 parsecs", "1h30", "1s2", "99999999999999w"})
+    EXPECT_FALSE(parse_duration(text).has_value()) << text;
 }
 
 TEST(Units, ReadsRates) {

@@ -36,8 +36,12 @@ protected:
     endpoint.host = name_;
     return endpoint;
   }
-  std::unique_ptr<Source> source() { return with_layers(std::move(*make_source(engine_.context, endpoint())), options_); }
-  std::unique_ptr<Target> target() { return with_layers(std::move(*make_target(engine_.context, endpoint())), options_); }
+  std::unique_ptr<Source> source() {
+    return with_layers(std::move(*make_source(engine_.context, endpoint())), options_);
+  }
+  std::unique_ptr<Target> target() {
+    return with_layers(std::move(*make_target(engine_.context, endpoint())), options_);
+  }
   std::vector<RetryEvent> retries() const { return engine_.events.of<RetryEvent>(); }
 
   testing_support::TestEngine engine_;
@@ -218,7 +222,8 @@ TEST_F(LayersTest, DropsALateAnswerAndClosesItsFile) {
   options_.retries = 0;
   options_.stall_timeout = milliseconds(20);
   Event answer;
-  auto from = with_layers(std::make_unique<SlowSource>(std::move(*make_source(engine_.context, endpoint())), answer), options_);
+  auto from =
+      with_layers(std::make_unique<SlowSource>(std::move(*make_source(engine_.context, endpoint())), answer), options_);
   EXPECT_FAILS(engine_.run(read_all(*from, "file")), ErrorKind::timeout);
   const auto store = MemoryStore::named(name_);
   EXPECT_EQ(store->files_open, 1U);
@@ -226,7 +231,8 @@ TEST_F(LayersTest, DropsALateAnswerAndClosesItsFile) {
   struct Body {
     static Task<void> run(Event& answer, MemoryStore& store) {
       answer.set();
-      for (int turns = 0; turns < 1'000 && store.files_open != 0; ++turns) co_await Loop::current()->sleep(milliseconds(1));
+      for (int turns = 0; turns < 1'000 && store.files_open != 0; ++turns)
+        co_await Loop::current()->sleep(milliseconds(1));
     }
   };
   engine_.run(Body::run(answer, *store));

@@ -154,7 +154,7 @@ TEST_F(Sync, WithoutAtomicReplaceOverwritingNeedsConsent) {
 TEST_F(Sync, ListsOfFiles) {
   fill();
   job.selection.files = std::vector<std::string>{"a.txt", "deep/er/b.txt", "missing", "deep",
-                                                  TemporaryName{"aaaaaaaaaa", 1, "0123abcd", 1}.text()};
+                                                 TemporaryName{"aaaaaaaaaa", 1, "0123abcd", 1}.text()};
   auto done = sync();
   ASSERT_OK(done);
   EXPECT_EQ(done->files_copied, 2U);

@@ -26,7 +26,8 @@ std::vector<std::string> sorted_keys(std::size_t memory_bytes, const std::vector
 TEST(Spool, SortsInMemoryAndThroughFilesAlike) {
   std::mt19937_64 random(3);
   std::vector<std::string> keys;
-  for (int i = 0; i < 5'000; ++i) keys.push_back(fmt::format("{:x}/{}", random() % 4'096, std::string(random() % 40, '\xff')));
+  for (int i = 0; i < 5'000; ++i)
+    keys.push_back(fmt::format("{:x}/{}", random() % 4'096, std::string(random() % 40, '\xff')));
   std::vector<std::string> wanted = keys;
   std::ranges::sort(wanted);
   EXPECT_EQ(sorted_keys(8 << 20, keys), wanted);

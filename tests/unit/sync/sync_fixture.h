@@ -78,7 +78,8 @@ public:
   static std::map<std::string, std::string> files(const MemoryStore& of, const std::string& root) {
     std::map<std::string, std::string> out;
     for (const auto& [path, node] : of.nodes())
-      if (node.type == EntryType::file && path.starts_with(root + "/")) out[path.substr(root.size() + 1)] = *node.content;
+      if (node.type == EntryType::file && path.starts_with(root + "/"))
+        out[path.substr(root.size() + 1)] = *node.content;
     return out;
   }
   void expect_same_trees() {

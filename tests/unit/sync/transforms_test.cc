@@ -88,7 +88,8 @@ TEST_F(TransformedSync, AChangedSourceOrChainOrTargetMakesTheFileAgain) {
 TEST_F(TransformedSync, AFileThatATransformRefusesFailsAlone) {
   put(*source, "in/bad.csv.gz", "this is no gzip", 1'000 * second);
   put(*source, "in/good.csv.gz", run_chain(chain_of({"gzip"}).value(), "good").value().bytes, 1'000 * second);
-  put(*source, "in/cut.csv.gz", run_chain(chain_of({"gzip"}).value(), "cut").value().bytes.substr(0, 15), 1'000 * second);
+  put(*source, "in/cut.csv.gz", run_chain(chain_of({"gzip"}).value(), "cut").value().bytes.substr(0, 15),
+      1'000 * second);
   use({"gunzip"});
   auto done = sync();
   ASSERT_OK(done);
@@ -140,8 +141,8 @@ TEST_F(TransformedSync, PublishesChecksumsOfWhatIsPublished) {
 
 TEST_F(TransformedSync, ManyFilesOfAnOrderThatRenamingChanges) {
   for (int i = 0; i < 300; ++i)
-    put(*source, fmt::format("in/{}{}.gz", i % 3 == 0 ? "a" : "a.b", i), run_chain(chain_of({"gzip"}).value(), fmt::format("{}", i)).value().bytes,
-        1'000 * second);
+    put(*source, fmt::format("in/{}{}.gz", i % 3 == 0 ? "a" : "a.b", i),
+        run_chain(chain_of({"gzip"}).value(), fmt::format("{}", i)).value().bytes, 1'000 * second);
   put(*source, "in/a.gz", run_chain(chain_of({"gzip"}).value(), "x").value().bytes, 1'000 * second);
   put(*source, "in/a.b.gz", run_chain(chain_of({"gzip"}).value(), "y").value().bytes, 1'000 * second);
   use({"gunzip"});

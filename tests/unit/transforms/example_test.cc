@@ -18,7 +18,7 @@ char rotated(char c) {
 class Rot13Stage : public Stage {
 public:
   Result<void> push(Chunk& in, Emit& out) override {
-    while (!in.empty() && !out.full()) {                       // back-pressure: stop when there is no room
+    while (!in.empty() && !out.full()) { // back-pressure: stop when there is no room
       const std::size_t n = std::min(in.size(), out.room().size());
       for (std::size_t i = 0; i < n; ++i) out.room()[i] = std::byte(rotated(static_cast<char>(in.data()[i])));
       out.advance(n);

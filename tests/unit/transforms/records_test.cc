@@ -19,7 +19,9 @@ TEST(Csv, KeepsWhatItHasNothingToDoWith) {
   EXPECT_EQ(transformed({"csv"}, ""), "");
   EXPECT_EQ(transformed({"csv"}, "a,b"), "a,b\n");
   EXPECT_EQ(transformed({"csv"}, "a\n\"\"\n"), "a\n\"\"\n");
-  EXPECT_EQ(transformed({"csv"}, "\xEF\xBB\xBF" "a\n1\n"), "a\n1\n");
+  EXPECT_EQ(transformed({"csv"}, "\xEF\xBB\xBF"
+                                 "a\n1\n"),
+            "a\n1\n");
   EXPECT_EQ(transformed({"csv"}, "a\nx\"y\n"), "a\n\"x\"\"y\"\n");
 }
 
@@ -35,7 +37,8 @@ TEST(Csv, WorksOnColumns) {
   EXPECT_EQ(transformed({"csv drop=b rename_columns='a=first'"}, "a,b,c\n1,2,3\n"), "first,c\n1,3\n");
   EXPECT_EQ(transformed({R"(csv add='["from={path}","n={line}"]')"}, "a\nx\n"), "a,from,n\nx,folder/file.csv,2\n");
   EXPECT_EQ(transformed({"csv mask=a"}, "a,b\nJo-42,Jo-42\n"), "a,b\nxx-00,Jo-42\n");
-  EXPECT_EQ(transformed({"csv filter='CAST(a AS REAL) > 9.5 AND b LIKE \"x%\"' "}, "a,b\n10,xy\n9,xy\n100,y\n"), "a,b\n10,xy\n");
+  EXPECT_EQ(transformed({"csv filter='CAST(a AS REAL) > 9.5 AND b LIKE \"x%\"' "}, "a,b\n10,xy\n9,xy\n100,y\n"),
+            "a,b\n10,xy\n");
   EXPECT_EQ(transformed({"csv cast=a:integer filter='a > 9'"}, "a\n007\n10\n"), "a\n10\n");
   EXPECT_EQ(transformed({"csv select=a drop=b"}, "a,b\n"), "a\n"); // a header alone
 }
@@ -59,7 +62,8 @@ TEST(Csv, RefusesOrRejectsWhatDoesNotFit) {
   EXPECT_TRUE(contains(transformed({"csv required=a"}, "a,b\n,1\n"), "line 2: column 'a' is empty"));
   EXPECT_TRUE(contains(transformed({"csv"}, "a\n\"x\n"), "line 2: the file ends inside of a quoted field"));
   EXPECT_TRUE(contains(transformed({"csv"}, "a\n\"x\"y\n"), "line 2: text after the closing quote"));
-  EXPECT_TRUE(contains(transformed({"csv max_record=100"}, "a\n\"" + std::string(200, 'x')), "line 2: the record is longer"));
+  EXPECT_TRUE(
+      contains(transformed({"csv max_record=100"}, "a\n\"" + std::string(200, 'x')), "line 2: the record is longer"));
   const auto output = run_chain(chain_of({"csv cast=a:integer rejects=yes"}).value(), "a,b\n1,2\nx,3\n4\n5,\"6\n\"\n");
   ASSERT_OK(output);
   EXPECT_EQ(output->bytes, "a,b\n1,2\n5,\"6\n\"\n");
@@ -67,7 +71,8 @@ TEST(Csv, RefusesOrRejectsWhatDoesNotFit) {
 }
 
 TEST(Csv, BecomesJsonLinesAndBack) {
-  EXPECT_EQ(transformed({R"(csv to=jsonl cast='["n:number","i:integer","b:boolean"]')"}, "n,i,b,t\n1.50,+07,yes,\"é\"\"\n\"\n,,,\n"),
+  EXPECT_EQ(transformed({R"(csv to=jsonl cast='["n:number","i:integer","b:boolean"]')"},
+                        "n,i,b,t\n1.50,+07,yes,\"é\"\"\n\"\n,,,\n"),
             "{\"n\":1.50,\"i\":7,\"b\":true,\"t\":\"é\\\"\\n\"}\n{\"n\":null,\"i\":null,\"b\":null,\"t\":\"\"}\n");
   EXPECT_EQ(transformed({"csv to=jsonl", "jsonl to=csv"}, "a,b\n1,\"x,\ny\"\n"), "a,b\n1,\"x,\ny\"\n");
   EXPECT_EQ(chain_of({"csv to=jsonl"})->renamed("d/a.csv").value(), "d/a.jsonl");
@@ -75,7 +80,8 @@ TEST(Csv, BecomesJsonLinesAndBack) {
 }
 
 TEST(Jsonl, KeepsNumbersAndNestedValuesAsTheyAre) {
-  const std::string line = R"({"a":123456789012345678901234567890,"b":1.500,"c":[1,{"d":[null,true,"\"é"]},[]],"e":{}})" "\n";
+  const std::string line = R"({"a":123456789012345678901234567890,"b":1.500,"c":[1,{"d":[null,true,"\"é"]},[]],"e":{}})"
+                           "\n";
   EXPECT_EQ(transformed({"jsonl"}, line), line);
   EXPECT_EQ(transformed({"jsonl select=b"}, line), "{\"b\":1.500}\n");
   EXPECT_EQ(transformed({"jsonl"}, "\n {\"a\": 1}\r\n"), "{\"a\":1}\n");
@@ -85,15 +91,20 @@ TEST(Jsonl, NamesTheLineThatItCannotRead) {
   EXPECT_TRUE(contains(transformed({"jsonl"}, "{\"a\":1}\n{\"a\":\n"), "line 2: no JSON"));
   EXPECT_TRUE(contains(transformed({"jsonl"}, "[1]\n"), "line 1: the line is no JSON object"));
   EXPECT_TRUE(contains(transformed({"jsonl"}, "{\"a\":1} x\n"), "line 1: no JSON"));
-  EXPECT_TRUE(contains(transformed({"jsonl to=csv"}, "{\"a\":1}\n{\"b\":1}\n"), "line 2: the record has other columns"));
+  EXPECT_TRUE(
+      contains(transformed({"jsonl to=csv"}, "{\"a\":1}\n{\"b\":1}\n"), "line 2: the record has other columns"));
 }
 
 TEST(Sql, AggregatesSortsAndJoins) {
   const std::string sales = "country,amount\nde,1.5\nfr,2\nde,3\n";
-  EXPECT_EQ(transformed({"sql query='SELECT country, sum(amount) AS total FROM input GROUP BY country ORDER BY total DESC'"}, sales),
-            "country,total\nde,4.5\nfr,2\n");
-  EXPECT_EQ(transformed({"sql to=jsonl cast=amount:number query='SELECT * FROM input WHERE amount > 1.9 ORDER BY amount'"}, sales),
-            "{\"country\":\"fr\",\"amount\":2}\n{\"country\":\"de\",\"amount\":3}\n");
+  EXPECT_EQ(
+      transformed({"sql query='SELECT country, sum(amount) AS total FROM input GROUP BY country ORDER BY total DESC'"},
+                  sales),
+      "country,total\nde,4.5\nfr,2\n");
+  EXPECT_EQ(
+      transformed({"sql to=jsonl cast=amount:number query='SELECT * FROM input WHERE amount > 1.9 ORDER BY amount'"},
+                  sales),
+      "{\"country\":\"fr\",\"amount\":2}\n{\"country\":\"de\",\"amount\":3}\n");
   EXPECT_EQ(transformed({"sql query='SELECT count(*) AS n FROM input'"}, "a,b\n"), "n\n0\n");
   EXPECT_EQ(transformed({"sql from=jsonl query='SELECT DISTINCT a FROM input'"}, "{\"a\":1}\n{\"a\":1}\n"), "a\n1\n");
 }
@@ -106,11 +117,15 @@ TEST(Sql, RefusesWhatItCannotOrMustNotDo) {
   EXPECT_FAILS(chain_of({"sql query='SELECT 1; SELECT 2'"}), ErrorKind::config);
   EXPECT_OK(chain_of({"sql query='WITH t AS (SELECT a FROM input) SELECT * FROM t;'"}));
   EXPECT_TRUE(contains(transformed({"sql query='SELECT x FROM input'"}, "a\n1\n"), "no such column"));
-  EXPECT_TRUE(contains(transformed({"sql max_disk=1MiB query='SELECT * FROM input'"}, "a\n" + [] {
-                         std::string rows;
-                         for (int i = 0; i < 200'000; ++i) rows += "0123456789\n";
-                         return rows;
-                       }()), "max_disk"));
+  EXPECT_TRUE(contains(transformed(
+                           {"sql max_disk=1MiB query='SELECT * FROM input'"}, "a\n" +
+                                                                                  [] {
+                                                                                    std::string rows;
+                                                                                    for (int i = 0; i < 200'000; ++i)
+                                                                                      rows += "0123456789\n";
+                                                                                    return rows;
+                                                                                  }()),
+                       "max_disk"));
   EXPECT_FAILS(chain_of({"sql query=\"ATTACH 'x' AS y\""}), ErrorKind::config);
 }
 

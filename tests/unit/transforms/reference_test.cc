@@ -16,7 +16,8 @@ TEST(Reference, ThePageIsThatOfTheDescriptors) {
   if (std::getenv("CHECKVALVE_WRITE_REFERENCE")) std::ofstream(path, std::ios::binary) << transforms_page();
   std::ifstream file(path, std::ios::binary);
   const std::string page{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(page, transforms_page()) << "run this test with CHECKVALVE_WRITE_REFERENCE=1 and commit docs/reference/transforms.md";
+  EXPECT_EQ(page, transforms_page())
+      << "run this test with CHECKVALVE_WRITE_REFERENCE=1 and commit docs/reference/transforms.md";
 }
 
 } // namespace

@@ -1,5 +1,5 @@
-// What every transform must keep to, whatever it does: one line of `cases` runs all of it over one transform. And chains
-// of several, drawn at random.
+// What every transform must keep to, whatever it does: one line of `cases` runs all of it over one transform. And
+// chains of several, drawn at random.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -19,22 +19,28 @@ using testing_support::run_chain;
 struct Case {
   std::string call;
   std::function<std::string(std::size_t bytes)> input; // about so many bytes that the transform takes
-  std::function<void(std::string& block, std::size_t number)> big; // the number-th block of a very large input; null: skipped
+  std::function<void(std::string& block, std::size_t number)>
+      big; // the number-th block of a very large input; null: skipped
 };
 
 std::string csv_text(std::size_t bytes) {
   std::string text = "id,name,card,amount\n";
   for (std::size_t i = 0; text.size() < bytes; ++i)
-    text += fmt::format("{},\"O\"\"Neil, {}\nof line two\",4111-1111-{:04},{}.{:02}\n", i, i * 7, i % 10'000, i % 977, i % 100);
+    text += fmt::format("{},\"O\"\"Neil, {}\nof line two\",4111-1111-{:04},{}.{:02}\n", i, i * 7, i % 10'000, i % 977,
+                        i % 100);
   return text;
 }
 std::string jsonl_text(std::size_t bytes) {
   std::string text;
   for (std::size_t i = 0; text.size() < bytes; ++i)
-    text += fmt::format("{{\"id\": {}, \"name\": \"caf\\u00e9 \\\"{}\\\"\", \"tags\": [1, {{\"a\": null}}], \"amount\": {}.50}}\n", i, i * 7, i % 977);
+    text += fmt::format(
+        "{{\"id\": {}, \"name\": \"caf\\u00e9 \\\"{}\\\"\", \"tags\": [1, {{\"a\": null}}], \"amount\": {}.50}}\n", i,
+        i * 7, i % 977);
   return text;
 }
-std::string compressed_by(const std::string& call, std::string_view text) { return run_chain(chain_of({call}).value(), text).value().bytes; }
+std::string compressed_by(const std::string& call, std::string_view text) {
+  return run_chain(chain_of({call}).value(), text).value().bytes;
+}
 
 // Files that peers' tools have written: bzip2 and xz have no compressor here.
 std::string piped_through(const std::string& command, const std::string& text) {
@@ -53,7 +59,8 @@ std::string piped_through(const std::string& command, const std::string& text) {
 void big_text(std::string& block, std::size_t number) {
   block.clear();
   for (std::size_t i = 0; block.size() < (1 << 20); ++i)
-    block += fmt::format("{},name {},4111-1111-{:04},{}.25\n", number * 20'000 + i, i * 7919 % 10'007, i % 10'000, i % 977);
+    block +=
+        fmt::format("{},name {},4111-1111-{:04},{}.25\n", number * 20'000 + i, i * 7919 % 10'007, i % 10'000, i % 977);
 }
 void big_jsonl(std::string& block, std::size_t number) {
   block.clear();
@@ -64,26 +71,42 @@ void big_jsonl(std::string& block, std::size_t number) {
 const std::vector<Case>& cases() {
   static const std::vector<Case> all = {
       {"gzip level=1", csv_text, big_text},
-      {"gunzip", [](std::size_t n) { return compressed_by("gzip", csv_text(n)) + compressed_by("gzip", "more") + std::string(100, '\0'); }, nullptr},
+      {"gunzip",
+       [](std::size_t n) {
+         return compressed_by("gzip", csv_text(n)) + compressed_by("gzip", "more") + std::string(100, '\0');
+       },
+       nullptr},
       {"zstd", csv_text, big_text},
       {"zstd level=1 threads=2", csv_text, nullptr},
-      {"unzstd", [](std::size_t n) { return compressed_by("zstd", csv_text(n)) + compressed_by("zstd", "more"); }, nullptr},
-      {"bunzip2", [](std::size_t n) { return piped_through("bzip2", csv_text(n)) + piped_through("bzip2", "more"); }, nullptr},
-      {"unxz", [](std::size_t n) { return piped_through("xz -1", csv_text(n)) + piped_through("xz -1", "more"); }, nullptr},
-      {"lines keep='[02468],' replace='(\\d+)-(\\d+)' with='\\2-\\1' add_header=first add_trailer='TRAILER|{count}'", csv_text, big_text},
+      {"unzstd", [](std::size_t n) { return compressed_by("zstd", csv_text(n)) + compressed_by("zstd", "more"); },
+       nullptr},
+      {"bunzip2", [](std::size_t n) { return piped_through("bzip2", csv_text(n)) + piped_through("bzip2", "more"); },
+       nullptr},
+      {"unxz", [](std::size_t n) { return piped_through("xz -1", csv_text(n)) + piped_through("xz -1", "more"); },
+       nullptr},
+      {"lines keep='[02468],' replace='(\\d+)-(\\d+)' with='\\2-\\1' add_header=first add_trailer='TRAILER|{count}'",
+       csv_text, big_text},
       {"lines skip_head=2 skip_tail=3 limit=100000 must_not_match=xyzzy", csv_text, big_text},
       {"redact pattern='\\d{4}-\\d{4}-\\d{4}'", csv_text, big_text},
       {"redact pattern='[0-9]' keep_length=yes", csv_text, big_text},
       {"charset to=UTF-16LE bom=add newline=crlf", csv_text, big_text},
-      {"charset from=CP1252 newline=lf", [](std::size_t n) { std::string t; while (t.size() < n) t += "caf\xe9 \x80 \r\nx\ry"; return t; }, big_text},
+      {"charset from=CP1252 newline=lf",
+       [](std::size_t n) {
+         std::string t;
+         while (t.size() < n) t += "caf\xe9 \x80 \r\nx\ry";
+         return t;
+       },
+       big_text},
       {"checksum", csv_text, big_text},
       {"exec command=cat", csv_text, big_text},
-      {"csv mask=card add='[\"from={path}:{line}\"]' rejects=yes filter='id % 3 > 0' cast=id:integer", csv_text, nullptr},
+      {"csv mask=card add='[\"from={path}:{line}\"]' rejects=yes filter='id % 3 > 0' cast=id:integer", csv_text,
+       nullptr},
       {"csv header=no mask=c2 newline=crlf write_delimiter=';'", csv_text, big_text},
       {"csv to=jsonl cast='[\"id:integer\",\"amount:number\"]'", csv_text, nullptr},
       {"jsonl drop=tags", jsonl_text, big_jsonl},
       {"jsonl to=csv select='[\"id\",\"name\"]'", jsonl_text, big_jsonl},
-      {"sql query='SELECT name, count(*) AS n, sum(amount) AS total FROM input GROUP BY name ORDER BY n DESC, name'", csv_text, nullptr},
+      {"sql query='SELECT name, count(*) AS n, sum(amount) AS total FROM input GROUP BY name ORDER BY n DESC, name'",
+       csv_text, nullptr},
       {"sql from=jsonl to=jsonl cast=amount:number query='SELECT * FROM input ORDER BY id DESC'", jsonl_text, nullptr},
   };
   return all;
@@ -109,7 +132,8 @@ TEST_P(EveryTransform, AnySplitOfTheInputGivesTheSameOutput) {
   expect_same("odd", input, whole->bytes, [](std::size_t) { return 4'099; });
   expect_same("chunks", input, whole->bytes, [](std::size_t) { return 65'536; });
   std::mt19937 random(20240301);
-  expect_same("random", input, whole->bytes, [&](std::size_t) { return std::uniform_int_distribution<std::size_t>(1, 20'000)(random); });
+  expect_same("random", input, whole->bytes,
+              [&](std::size_t) { return std::uniform_int_distribution<std::size_t>(1, 20'000)(random); });
   const std::string small = GetParam().input(3'000);
   const auto small_whole = run_chain(chain, small, [](std::size_t left) { return left; });
   ASSERT_OK(small_whole);
@@ -163,8 +187,10 @@ TEST_P(EveryTransform, MemoryIsBoundedHoweverMuchPasses) {
   std::uint64_t before = 0;
   std::uint64_t most = 0;
   for (std::size_t fed = 0; fed <= blocks; ++fed) {
-    if (fed < blocks) (*run)->feed(Chunk::copy_of(pool[fed % pool.size()]));
-    else (*run)->end_input();
+    if (fed < blocks)
+      (*run)->feed(Chunk::copy_of(pool[fed % pool.size()]));
+    else
+      (*run)->end_input();
     auto state = ChainRun::State::output_full;
     while (state == ChainRun::State::output_full) {
       auto worked = (*run)->work();
@@ -197,14 +223,19 @@ INSTANTIATE_TEST_SUITE_P(All, EveryTransform, ::testing::ValuesIn(cases()), test
 TEST(Suite, CoversEveryTransform) {
   std::set<std::string> covered;
   for (const Case& one : cases()) covered.insert(parse_transform_call(one.call)->name);
-  for (const TransformDescriptor* known : transforms()) EXPECT_TRUE(covered.contains(std::string(known->name))) << known->name;
+  for (const TransformDescriptor* known : transforms())
+    EXPECT_TRUE(covered.contains(std::string(known->name))) << known->name;
 }
 
 // Chains drawn at random, undone by their reverse where they have one; any split gives the same.
 TEST(RandomChains, GiveTheSameForAnySplitAndAreUndone) {
   const std::vector<std::pair<std::string, std::string>> pairs = {
-      {"gzip level=1", "gunzip max_ratio=0"}, {"zstd level=1", "unzstd max_ratio=0"}, {"gzip", "gunzip"},
-      {"charset to=UTF-16LE", "charset from=UTF-16LE"}, {"checksum suffix=.{}", ""}, {"exec command=cat", ""},
+      {"gzip level=1", "gunzip max_ratio=0"},
+      {"zstd level=1", "unzstd max_ratio=0"},
+      {"gzip", "gunzip"},
+      {"charset to=UTF-16LE", "charset from=UTF-16LE"},
+      {"checksum suffix=.{}", ""},
+      {"exec command=cat", ""},
   };
   std::mt19937 random(7);
   const auto draw = [&](std::size_t below) { return std::uniform_int_distribution<std::size_t>(0, below - 1)(random); };

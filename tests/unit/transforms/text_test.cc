@@ -97,16 +97,22 @@ TEST(Charset, ConvertsSetsMarksAndNewlines) {
   EXPECT_EQ(transformed({"charset from=CP1252"}, "caf\xe9 \x80"), "café €");
   EXPECT_EQ(transformed({"charset to=ISO-8859-1"}, "café"), "caf\xe9");
   EXPECT_EQ(transformed({"charset from=UTF-16LE"}, std::string_view("a\0\n\0", 4)), "a\n");
-  EXPECT_EQ(transformed({"charset bom=add"}, "a"), "\xEF\xBB\xBF" "a");
+  EXPECT_EQ(transformed({"charset bom=add"}, "a"), "\xEF\xBB\xBF"
+                                                   "a");
   EXPECT_EQ(transformed({"charset bom=add"}, ""), "\xEF\xBB\xBF");
-  EXPECT_EQ(transformed({"charset bom=strip"}, "\xEF\xBB\xBF" "a"), "a");
+  EXPECT_EQ(transformed({"charset bom=strip"}, "\xEF\xBB\xBF"
+                                               "a"),
+            "a");
   EXPECT_EQ(transformed({"charset newline=crlf"}, "a\nb\r\nc\rd"), "a\r\nb\r\nc\rd");
   EXPECT_EQ(transformed({"charset newline=lf"}, "a\nb\r\nc\rd\r"), "a\nb\nc\rd\r");
 }
 
 TEST(Charset, NamesTheByteThatItCannotRead) {
   EXPECT_TRUE(contains(transformed({"charset"}, "ok\n\xe9t\xe9"), "byte 3 (0xe9)"));
-  EXPECT_EQ(transformed({"charset unknown=replace"}, "a\xff" "b"), "a\xEF\xBF\xBD" "b");
+  EXPECT_EQ(transformed({"charset unknown=replace"}, "a\xff"
+                                                     "b"),
+            "a\xEF\xBF\xBD"
+            "b");
   EXPECT_TRUE(contains(transformed({"charset to=ISO-8859-1"}, "a €"), "ISO-8859-1 does not have"));
   EXPECT_EQ(transformed({"charset to=ISO-8859-1 unknown=replace"}, "a €b"), "a ?b");
   EXPECT_TRUE(contains(transformed({"charset"}, "a\xe2\x82"), "in the middle of a character"));
@@ -123,11 +129,13 @@ TEST(Checksum, WritesWhatSha256sumReads) {
 TEST(Exec, RunsAProgramAsAFilter) {
   EXPECT_EQ(transformed({R"(exec command='["tr", "a-z", "A-Z"]')"}, "abc\n"), "ABC\n");
   EXPECT_EQ(transformed({R"(exec command='["head", "-n", "1"]')"}, "1\n" + std::string(1 << 20, 'x')), "1\n");
-  EXPECT_EQ(transformed({R"(exec command='["sh", "-c", "cat >/dev/null; echo $CHECKVALVE_PATH $SECRET"]')"}, ""), "folder/file.csv\n");
+  EXPECT_EQ(transformed({R"(exec command='["sh", "-c", "cat >/dev/null; echo $CHECKVALVE_PATH $SECRET"]')"}, ""),
+            "folder/file.csv\n");
 }
 
 TEST(Exec, AFailureCarriesWhatTheProgramSaid) {
-  const std::string failed = transformed({R"(exec command='["sh", "-c", "cat >/dev/null; echo no such luck >&2; exit 3"]')"}, "x");
+  const std::string failed =
+      transformed({R"(exec command='["sh", "-c", "cat >/dev/null; echo no such luck >&2; exit 3"]')"}, "x");
   EXPECT_TRUE(contains(failed, "exit code 3"));
   EXPECT_TRUE(contains(failed, "no such luck"));
   EXPECT_TRUE(contains(transformed({"exec command=there-is-no-such-program"}, "x"), "can't start"));
