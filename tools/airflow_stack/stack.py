@@ -20,7 +20,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from servers.keys import public_key  # noqa: E402
 from servers.openssh import SshServer  # noqa: E402
-from servers.process import Child, ServerError, free_port, wait_until  # noqa: E402
+from servers.process import Child, free_port, wait_until  # noqa: E402
+from servers.process import ServerError as ServerError  # noqa: E402
 
 from .client import AirflowClient  # noqa: E402
 
