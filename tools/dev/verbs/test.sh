@@ -1,7 +1,7 @@
-# run every test: layers, unit, conformance, the same under sanitizers, end to end; says what failed
+# run every test: layers, unit, conformance, the same under sanitizers, the provider, end to end; says what failed
 source tools/dev/common.sh
 
-bash tools/dev/verbs/setup.sh build test
+bash tools/dev/verbs/setup.sh build test airflow
 bash tools/dev/verbs/build.sh all || fail "the build failed: no test was run"
 
 failed=()
@@ -15,6 +15,7 @@ step() {
 step "layers: who includes whom" "$(test_python)" tools/check_layers.py
 step "unit and conformance tests" ctest --test-dir build --output-on-failure
 step "sanitizers (./dev asan)" bash tools/dev/verbs/asan.sh
+step "Airflow provider: unit tests (tests/airflow/run.sh)" bash tests/airflow/run.sh unit
 step "end-to-end tests (./dev e2e)" "$(test_python)" -m pytest -c tests/pytest.ini --rootdir . tests/e2e
 
 if ((${#failed[@]})); then
