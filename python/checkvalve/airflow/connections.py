@@ -240,11 +240,12 @@ class S3Builder(EndpointBuilder):
     scheme = "s3"
 
     def endpoint(self, path: str) -> Endpoint:
-        self.add_secret("access_key_id", self.connection.login)
+        self.add_option("access_key_id", self.connection.login)
         self.add_secret("secret_access_key", self.connection.password)
         self.add_secret("session_token", self.text("aws_session_token"))
         self.add_option("region", self.text("region_name"))
-        self.add_option("endpoint", self.text("endpoint_url"))
+        self.add_option("endpoint_url", self.text("endpoint_url"))
+        self.add_option("profile", self.text("profile_name"))
         return Endpoint(f"s3://{quote(path.lstrip('/'), safe='/')}", self.options, self.secrets)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +100,15 @@ def test_a_key_that_lost_its_line_breaks_is_mended(tmp_path: Path) -> None:
     key = make_key(tmp_path / "key", kind="rsa").read_text()
     for damaged in (key, key.replace("\n", ""), key.replace("\n", " "), key.replace("\n", "\\n")):
         assert key_text(damaged) == key
+
+
+def test_aws_uses_only_what_the_engine_declares() -> None:
+    extra = {"aws_session_token": "t", "region_name": "eu-1", "endpoint_url": "http://h:1", "profile_name": "p"}
+    end = endpoint_of(connection("aws", extra, login="AK", password="SK"), "bucket/out put/")
+    assert end.url == "s3://bucket/out%20put/"
+    assert end.secrets == {"secret_access_key": "SK", "session_token": "t"}
+    program = os.environ["CHECKVALVE_PROGRAM"]
+    said = json.loads(subprocess.run([program, "backends", "--json"], capture_output=True, check=True).stdout)
+    s3 = next(backend for backend in said["backends"] if backend["scheme"] == "s3")
+    assert set(end.secrets) <= {secret["name"] for secret in s3["secrets"]}
+    assert set(end.options) <= {option["name"] for option in s3["options"]}
