@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,8 @@ UNPRIVILEGED = "games"  # on every Debian; see SshServer.run_as
 def pytest_configure(config: pytest.Config) -> None:
     if not PROGRAM.exists():
         raise pytest.UsageError(f"{PROGRAM} is missing: run ./dev build first, or set CHECKVALVE_PROGRAM")
+    # Ends as by Ctrl-C: servers are stopped and scratch files removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A login agent, or its keys, must not help a test to pass.
     os.environ.pop("SSH_AUTH_SOCK", None)
 
