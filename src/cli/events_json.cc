@@ -1,7 +1,9 @@
 #include "cli/events_json.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -18,6 +20,9 @@ namespace checkvalve {
 namespace {
 
 constexpr std::size_t largest_wait_bytes = 64 * 1024;
+constexpr std::size_t most_queued_bytes = 8 * 1024 * 1024;
+constexpr int poll_ms = 100;
+constexpr int longest_idle_ms = 2'000;
 
 void put(Json& out, const PlannedEvent& e) {
   out["type"] = "planned";
@@ -145,32 +150,80 @@ Result<std::unique_ptr<EventWriter>> EventWriter::open(const std::string& place)
   return std::unique_ptr<EventWriter>(new EventWriter(own));
 }
 
+EventWriter::EventWriter(int fd) : fd_(fd) {
+  // Signals belong to the engine thread: this one is started with all of them blocked.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { work(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
 EventWriter::~EventWriter() {
-  flush();
+  finish();
   ::close(fd_);
 }
 
 void EventWriter::write(const Json& event) {
-  if (failed_) return;
+  if (failed_ || finishing_) return;
   buffer_ += to_line(event);
   buffer_ += '\n';
   if (buffer_.size() >= largest_wait_bytes) flush();
 }
 
 void EventWriter::flush() {
-  std::string_view rest = buffer_;
-  while (!rest.empty() && !failed_) {
-    const ssize_t written = ::write(fd_, rest.data(), rest.size());
-    if (written >= 0) {
-      rest.remove_prefix(static_cast<std::size_t>(written));
-    } else if (errno == EAGAIN) { // the descriptor came with O_NONBLOCK
-      pollfd wait{fd_, POLLOUT, 0};
-      ::poll(&wait, 1, -1);
-    } else if (errno != EINTR) {
-      failed_ = true; // EPIPE, a full disk: the run is worth more than its report
+  if (buffer_.empty()) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (queued_bytes_ + buffer_.size() > most_queued_bytes) failed_ = true;
+    if (!failed_) {
+      queued_bytes_ += buffer_.size();
+      queue_.push_back(std::move(buffer_));
     }
   }
   buffer_.clear();
+  wake_.notify_one();
+}
+
+void EventWriter::finish() {
+  flush();
+  finishing_ = true;
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void EventWriter::work() {
+  for (;;) {
+    std::string text;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return finishing_ || !queue_.empty(); });
+      if (queue_.empty()) return;
+      text = std::move(queue_.front());
+      queue_.pop_front();
+      queued_bytes_ -= text.size();
+    }
+    std::string_view rest = text;
+    for (int idle_ms = 0; !rest.empty() && !failed_;) {
+      pollfd ready{fd_, POLLOUT, 0};
+      if (::poll(&ready, 1, poll_ms) > 0) {
+        failed_ = !write_some(rest);
+        idle_ms = 0;
+      } else if (finishing_ && (idle_ms += poll_ms) >= longest_idle_ms) {
+        failed_ = true;
+      }
+    }
+  }
+}
+
+// At most PIPE_BUF bytes: after POLLOUT a pipe takes those without blocking (pipe(7)). False at an error: EPIPE, a full
+// disk; the run is worth more than its report.
+bool EventWriter::write_some(std::string_view& rest) {
+  const ssize_t written = ::write(fd_, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF));
+  if (written < 0) return errno == EAGAIN || errno == EINTR;
+  rest.remove_prefix(static_cast<std::size_t>(written));
+  return true;
 }
 
 } // namespace checkvalve

@@ -1,10 +1,15 @@
 // Events and errors as JSON (docs/reference/machine.md, schema/events.schema.json).
 #pragma once
 
+#include <atomic>
+#include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 
 #include "core/event.h"
 #include "core/result.h"
@@ -24,8 +29,8 @@ Json failure_json(const FailureRecord& failure);
 Json event_json(const EngineEvent& event, std::int64_t time_ms);
 Json event_json(std::string_view type, std::int64_t time_ms); // an empty one, for types that the engine does not emit
 
-// Writes events to a file or a descriptor, many in one write. A write error ends the writing, never the run. A reader
-// that does not read holds up the run, as with any pipe. Engine thread only.
+// Writes events to a file or a descriptor, from a thread of its own. A write error ends the writing, never the run, and
+// so does a reader that falls 8 MiB behind. Engine thread only.
 class EventWriter {
 public:
   // "FILE" (truncated) or "fd:N". Error kind config.
@@ -35,14 +40,25 @@ public:
   EventWriter& operator=(const EventWriter&) = delete;
 
   void write(const Json& event); // kept until flush(), or until 64 KiB wait
-  void flush();
+  void flush();                  // hands what is kept to the thread
+  // Waits until all is written, or the reader has taken nothing for two seconds. Nothing can be written afterwards.
+  void finish();
   bool failed() const { return failed_; }
 
 private:
-  explicit EventWriter(int fd) : fd_(fd) {}
-  int fd_;
-  bool failed_ = false;
+  explicit EventWriter(int fd);
+  void work();
+  bool write_some(std::string_view& rest);
+
+  const int fd_;
   std::string buffer_;
+  std::atomic<bool> failed_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::string> queue_; // guarded by mutex_
+  std::size_t queued_bytes_ = 0;  // guarded by mutex_
+  std::atomic<bool> finishing_ = false;
+  std::thread thread_;
 };
 
 } // namespace checkvalve

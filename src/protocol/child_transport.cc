@@ -310,6 +310,22 @@ std::unique_ptr<SftpTransport> make_child_transport(Loop& loop, std::vector<std:
   return std::make_unique<ChildTransport>(loop, std::move(argv), std::move(peer));
 }
 
+namespace {
+
+// An option whose value is a file's name, as ssh_config(5) reads it: quoted, since it splits at spaces, with '%'
+// doubled, since it expands tokens.
+std::string ssh_file_option(std::string_view name, std::string_view path) {
+  std::string out = fmt::format("-o{}=\"", name);
+  for (const char c : path) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (c == '%') out += '%';
+    out += c;
+  }
+  return out += '"';
+}
+
+} // namespace
+
 Result<std::unique_ptr<SftpTransport>> make_ssh_command_transport(Loop& loop, const SshOptions& o) {
   const auto refuse = [&](std::string_view what) {
     return Failure(
@@ -338,16 +354,16 @@ Result<std::unique_ptr<SftpTransport>> make_ssh_command_transport(Loop& loop, co
   if (!o.ssh_config.empty()) argv.insert(argv.end(), {"-F", o.ssh_config});
   if (!o.host_key.empty()) {
     CV_TRY(pinned, PinnedKeyFile::make("checkvalve " + o.host_key + "\n"));
-    argv.insert(argv.end(), {"-oUserKnownHostsFile=" + pinned->path(), "-oGlobalKnownHostsFile=/dev/null",
+    argv.insert(argv.end(), {ssh_file_option("UserKnownHostsFile", pinned->path()), "-oGlobalKnownHostsFile=/dev/null",
                              "-oHostKeyAlias=checkvalve", "-oStrictHostKeyChecking=yes"});
   } else if (!o.check_host_key) {
     argv.insert(argv.end(), {"-oUserKnownHostsFile=/dev/null", "-oStrictHostKeyChecking=no", "-oLogLevel=ERROR"});
   } else {
-    if (!o.known_hosts.empty()) argv.push_back("-oUserKnownHostsFile=" + o.known_hosts);
+    if (!o.known_hosts.empty()) argv.push_back(ssh_file_option("UserKnownHostsFile", o.known_hosts));
     argv.push_back("-oStrictHostKeyChecking=yes");
   }
   if (!o.identity.empty()) argv.insert(argv.end(), {"-i", o.identity});
-  if (!o.certificate.empty()) argv.push_back("-oCertificateFile=" + o.certificate);
+  if (!o.certificate.empty()) argv.push_back(ssh_file_option("CertificateFile", o.certificate));
   if (!o.agent) argv.push_back("-oIdentityAgent=none");
   if (!o.ciphers.empty()) argv.push_back("-oCiphers=" + o.ciphers);
   if (o.port != 0) argv.insert(argv.end(), {"-p", std::to_string(o.port)});

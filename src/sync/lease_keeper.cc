@@ -9,7 +9,7 @@ constexpr milliseconds group_interval{50}; // a crash loses the checkpoints of t
 
 } // namespace
 
-LeaseKeeper::LeaseKeeper(Engine& engine, Lease lease, milliseconds ttl, std::optional<StateStore::Remember> remember)
+LeaseKeeper::LeaseKeeper(Engine& engine, Lease lease, milliseconds ttl, Remembering remember)
     : engine_(engine), lease_(std::move(lease)), ttl_(ttl), remember_(std::move(remember)),
       valid_until_(std::chrono::steady_clock::now() + ttl), renewing_(engine.loop), grouping_(engine.loop) {}
 
@@ -54,7 +54,7 @@ Task<Result<void>> LeaseKeeper::write_queued() {
   StateStore& store = engine_.store;
   const std::vector<FileOutcome> group = std::exchange(queued_, {});
   co_return co_await engine_.state_thread.run(
-      [&store, this, &group] { return store.checkpoint(lease_, group, remember_); });
+      [&store, this, &group, remember = remember_()] { return store.checkpoint(lease_, group, remember); });
 }
 
 Task<Result<void>> LeaseKeeper::finish() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -14,7 +15,9 @@ namespace checkvalve {
 // Engine thread only. Start it, record(), then finish() exactly once.
 class LeaseKeeper {
 public:
-  LeaseKeeper(Engine& engine, Lease lease, std::chrono::milliseconds ttl, std::optional<StateStore::Remember> remember);
+  // remember: asked before each checkpoint, since a target may turn out to keep no times only while it is written to.
+  using Remembering = std::function<std::optional<StateStore::Remember>()>;
+  LeaseKeeper(Engine& engine, Lease lease, std::chrono::milliseconds ttl, Remembering remember);
 
   const Lease& lease() const { return lease_; }
   void start();
@@ -35,7 +38,7 @@ private:
   Engine& engine_;
   const Lease lease_;
   const std::chrono::milliseconds ttl_;
-  const std::optional<StateStore::Remember> remember_;
+  const Remembering remember_;
   std::chrono::steady_clock::time_point valid_until_;
   std::vector<FileOutcome> queued_;
   Signal work_;

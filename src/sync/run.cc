@@ -121,9 +121,7 @@ private:
   }
 
   Task<void> work_on(const BatchRecord& batch, Lease lease) {
-    std::optional<StateStore::Remember> remember;
-    if (remembers_) remember.emplace(pair_of(job_), chain_.digest());
-    LeaseKeeper keeper(engine_, std::move(lease), job_.lease_ttl, std::move(remember));
+    LeaseKeeper keeper(engine_, std::move(lease), job_.lease_ttl, [this] { return remember(); });
     keeper.start();
     engine_.events.emit(BatchEvent{batch.number, "started", "", batch.files, batch.bytes});
     auto done = co_await run_files(batch, keeper);
@@ -153,6 +151,11 @@ private:
     }
     co_await group.join();
     co_return outcome;
+  }
+
+  std::optional<StateStore::Remember> remember() const {
+    if (!remembers_ && !needs_memory(job_, ends_.target->capabilities())) return std::nullopt;
+    return StateStore::Remember{pair_of(job_), chain_.digest()};
   }
 
   bool going_on(const LeaseKeeper& keeper) const { return !engine_.stop.requested() && keeper.holds(); }

@@ -208,8 +208,9 @@ private:
 
   Replace replace() const {
     if (scope_.job.on_conflict != OnConflict::overwrite) return Replace::if_absent;
-    if (scope_.ends.target->capabilities().atomic_replace) return Replace::atomic;
-    return file_.replaces && scope_.job.overwrite_non_atomic ? Replace::allow_gap : Replace::if_absent;
+    // With consent to a gap, a target that turns out to refuse the atomic step does it the other way.
+    if (file_.replaces && scope_.job.overwrite_non_atomic) return Replace::allow_gap;
+    return scope_.ends.target->capabilities().atomic_replace ? Replace::atomic : Replace::if_absent;
   }
 
   // The name was free when planned and is taken now.

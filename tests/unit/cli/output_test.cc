@@ -81,10 +81,20 @@ TEST(Events, WriteErrorsEndTheWritingOnly) {
   ASSERT_TRUE(writer.has_value());
   ::close(ends[0]);
   (*writer)->write({{"v", 1}});
-  (*writer)->flush();
+  (*writer)->finish();
   EXPECT_TRUE((*writer)->failed());
-  (*writer)->write({{"v", 1}});
-  (*writer)->flush();
+}
+
+TEST(Events, AReaderThatSleepsHoldsNothingUp) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  auto writer = EventWriter::open("fd:" + std::to_string(ends[1]));
+  ASSERT_TRUE(writer.has_value());
+  const std::string text(1000, 'x');
+  for (int i = 0; i < 10'000 && !(*writer)->failed(); ++i) (*writer)->write({{"v", text}});
+  EXPECT_TRUE((*writer)->failed()); // it fell too far behind, and every write came back
+  (*writer)->finish();
+  ::close(ends[0]);
 }
 
 TEST(Events, RefusePlacesThatCanNotBeWritten) {

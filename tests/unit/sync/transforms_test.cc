@@ -30,7 +30,8 @@ TEST_F(TransformedSync, PublishesUnderTheChainsNamesAndThenMovesNothing) {
   put(*source, "in/a.txt", "alpha", 1'000 * second);
   put(*source, "in/deep/empty", "", 2'000 * second);
   std::string large;
-  for (int i = 0; large.size() < (9U << 20); ++i) large += fmt::format("{} line {}\n", i * 7919 % 1'000'003, i);
+  for (std::uint64_t i = 0; large.size() < (9U << 20); ++i)
+    large += fmt::format("{} line {}\n", i * 7919 % 1'000'003, i);
   put(*source, "in/large.csv", large, 3'000 * second);
   use({"gzip"});
   auto first = sync();
