@@ -10,7 +10,7 @@ namespace checkvalve {
 namespace {
 
 constexpr std::array options = {
-    OptionSpec{"connections", OptionType::integer, "4",
+    OptionSpec{"connections", OptionType::integer, "6",
                "most connections; more than one is opened only for large files over a long way"},
     OptionSpec{"transport", OptionType::text, "libssh",
                "libssh (in this process) or ssh (the ssh program: jump hosts, FIDO keys, GSSAPI)"},
