@@ -18,7 +18,7 @@ public:
   static constexpr std::size_t default_chunk_bytes = 128 * 1024;
   explicit Emit(std::size_t chunk_bytes = default_chunk_bytes) : chunk_bytes_(chunk_bytes) {}
 
-  // Stop emitting and return: there is no more room for now.
+  // Stop emitting and return: no room is left until the runner has drained it.
   bool full() const { return queued_bytes_ >= 2 * chunk_bytes_ || side_bytes() >= 2 * chunk_bytes_; }
 
   // Copies.

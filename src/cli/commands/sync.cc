@@ -32,7 +32,7 @@ int plan_or_sync(const CLI::App& app, const Arguments& arguments, bool then_run)
   return session.run(do_dates(session, *jobs, then_run, arguments.dry_run));
 }
 
-void add(CLI::App& app, Action& chosen, bool then_run, CLI::App* command) {
+void add(CLI::App* command, Action& chosen, bool then_run) {
   auto arguments = std::make_shared<Arguments>();
   add_sync_arguments(*command, arguments->sync);
   add_settings(*command, [](const Setting&) { return true; });
@@ -40,7 +40,6 @@ void add(CLI::App& app, Action& chosen, bool then_run, CLI::App* command) {
       ->group("What is done with them");
   add_process_options(*command, arguments->process, true);
   command->callback([=, &chosen] { chosen = [=] { return plan_or_sync(*command, *arguments, then_run); }; });
-  (void)app;
 }
 
 } // namespace
@@ -52,7 +51,7 @@ void add_sync_command(CLI::App& app, Action& chosen) {
                   "  checkvalve sync sftp://me@source.example/data sftp://me@target.example/backup\n"
                   "  checkvalve sync --include '*.txt' --min-age 5m /data/out sftp://target.example/~/in\n"
                   "  checkvalve sync --job daily --date 2024-03-01..2024-03-03\n");
-  add(app, chosen, true, command);
+  add(command, chosen, true);
 }
 
 void add_plan_command(CLI::App& app, Action& chosen) {
@@ -61,7 +60,7 @@ void add_plan_command(CLI::App& app, Action& chosen) {
                   "  checkvalve plan sftp://me@source.example/data sftp://me@target.example/backup\n"
                   "  checkvalve plan --max-batches 16 --json --job daily --date yesterday\n"
                   "  checkvalve plan --dry-run prod:2024-03-01 archive:2024-03-01\n");
-  add(app, chosen, false, command);
+  add(command, chosen, false);
 }
 
 } // namespace checkvalve
