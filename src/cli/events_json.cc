@@ -188,7 +188,10 @@ void EventWriter::flush() {
 
 void EventWriter::finish() {
   flush();
-  finishing_ = true;
+  {
+    std::lock_guard lock(mutex_); // or the word could fall between the thread's look and its sleep
+    finishing_ = true;
+  }
   wake_.notify_one();
   if (thread_.joinable()) thread_.join();
 }
