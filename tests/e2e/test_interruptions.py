@@ -242,6 +242,24 @@ def test_high_latency(place: Path, servers: Servers, user_key: Path) -> None:
         assert summary["seconds"] < 400 * 6 * 0.040 / 4  # type: ignore[operator]
 
 
+def test_large_file_spreads_over_connections_where_the_way_is_long(
+    place: Path, servers: Servers, user_key: Path
+) -> None:
+    """One SSH channel's window is 2 MiB a round trip: a large file takes several, and arrives whole all the same."""
+    sides = (servers.source, servers.target)
+    before = [server.log_text().count("Accepted publickey") for server in sides]
+    with (
+        DelayProxy(servers.source.port, place / "s.log", delay_ms=10) as source,
+        DelayProxy(servers.target.port, place / "t.log", delay_ms=10) as target,
+    ):
+        pair = make_pair(place, servers, user_key, source_port=source.port, target_port=target.port)
+        large_file(pair.source / "large.bin", 96 << 20)
+        pair.synced("--source-connections", "3", "--target-connections", "3")
+        assert_same(pair.source, pair.target)
+    logins = [server.log_text().count("Accepted publickey") - count for server, count in zip(sides, before, strict=True)]
+    assert logins == ([6, 6] if servers.source is servers.target else [3, 3])
+
+
 def test_sigterm_while_nobody_reads_the_events(plain_pair: Pair) -> None:
     """A pipe holds 64 KiB: a run whose reader sleeps must still stop."""
     many_small(plain_pair.source, 3000)

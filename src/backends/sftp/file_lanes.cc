@@ -1,6 +1,7 @@
 #include "backends/sftp/file_lanes.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace checkvalve {
 namespace {
@@ -8,8 +9,14 @@ namespace {
 // Further connections pay off where the way is long (one channel's window is a few megabytes) and the file is large.
 constexpr std::uint64_t spread_from_bytes = 16 * 1024 * 1024;
 constexpr std::chrono::milliseconds spread_from_round_trip{5};
+// OpenSSH's channel window is 2 MiB, and some wait here for it to open.
+constexpr std::uint64_t lane_bytes = 3 * 1024 * 1024;
 
 } // namespace
+
+FileLanes::FileLanes(std::shared_ptr<ConnectionPool> pool, std::string path, std::uint32_t extra_flags, bool spread)
+    : pool_(std::move(pool)), path_(std::move(path)), extra_flags_(extra_flags), spread_(spread),
+      room_(spread ? lane_bytes : std::numeric_limits<std::uint64_t>::max()) {}
 
 Lane::~Lane() {
   if (!handle.empty()) session->close_later(std::move(handle));
@@ -51,20 +58,23 @@ void FileLanes::add_lanes() {
     // Never waits for a handle while it holds one.
     if (known || session->handles().available() == 0) continue;
     lanes_.push_back(std::make_shared<Lane>(session, std::string()));
-    detach(open_lane(lanes_.back(), path_, extra_flags_));
+    detach(open_lane(this, lanes_.back(), path_, extra_flags_));
   }
 }
 
-Task<void> FileLanes::open_lane(std::shared_ptr<Lane> lane, std::string path, std::uint32_t flags) {
+// `lanes` is there as long as the lane is not dropped.
+Task<void> FileLanes::open_lane(FileLanes* lanes, std::shared_ptr<Lane> lane, std::string path, std::uint32_t flags) {
   auto session = lane->session;
   co_await session->handles().acquire();
   auto handle = co_await session->open_file(std::move(path), flags, {});
-  if (!handle)
+  if (!handle) {
     session->handles().release();
-  else if (lane->dropped)
+  } else if (lane->dropped) {
     session->close_later(std::move(*handle));
-  else
+  } else {
     lane->handle = std::move(*handle);
+    lanes->leave(lane_bytes);
+  }
 }
 
 std::vector<std::shared_ptr<Lane>> FileLanes::take_extra() {

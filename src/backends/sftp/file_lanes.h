@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backends/sftp/connection_pool.h"
+#include "core/async.h"
 
 namespace checkvalve {
 
@@ -32,6 +33,10 @@ public:
                                                        std::uint64_t size_bytes);
   ~FileLanes();
 
+  // Awaited before pick(), and given back when the answer is there: bytes of one request. On several lanes it waits
+  // while all have as much under way as their connections take, so that a lane that comes up later finds work left.
+  auto room(std::uint64_t bytes) { return room_.acquire(bytes); }
+  void leave(std::uint64_t bytes) { room_.release(bytes); }
   // The lane with the least to do.
   std::shared_ptr<Lane> pick();
   const std::shared_ptr<Lane>& first() const { return lanes_.front(); }
@@ -41,15 +46,15 @@ public:
   void drop(const std::shared_ptr<Lane>& lane);
 
 private:
-  FileLanes(std::shared_ptr<ConnectionPool> pool, std::string path, std::uint32_t extra_flags, bool spread)
-      : pool_(std::move(pool)), path_(std::move(path)), extra_flags_(extra_flags), spread_(spread) {}
+  FileLanes(std::shared_ptr<ConnectionPool> pool, std::string path, std::uint32_t extra_flags, bool spread);
   void add_lanes();
-  static Task<void> open_lane(std::shared_ptr<Lane> lane, std::string path, std::uint32_t flags);
+  static Task<void> open_lane(FileLanes* lanes, std::shared_ptr<Lane> lane, std::string path, std::uint32_t flags);
 
   std::shared_ptr<ConnectionPool> pool_;
   std::string path_;
   std::uint32_t extra_flags_;
   bool spread_;
+  Semaphore room_; // bytes
   std::vector<std::shared_ptr<Lane>> lanes_; // the first is open; others may not be yet
 };
 

@@ -15,7 +15,7 @@ constexpr std::size_t most_reads_ahead = 16;       // READDIRs in flight on one 
 constexpr std::uint64_t most_entries = 50'000'000; // of one directory: beyond this a listing is taken for endless
 constexpr std::uint32_t most_files_in_flight = 256;
 constexpr std::uint64_t near_window_bytes = 8ull << 20; // for one connection
-constexpr std::uint64_t far_window_bytes = 16ull << 20; // for several
+constexpr std::uint64_t far_window_bytes = 32ull << 20; // for several
 constexpr std::chrono::milliseconds far_round_trip{5};
 
 // Holds the session for as long as the reply is due, also when the listing is dropped.

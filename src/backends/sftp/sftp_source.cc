@@ -14,12 +14,14 @@ public:
       : pool_(std::move(pool)), lanes_(std::move(lanes)), entry_(std::move(entry)), path_(std::move(path)) {}
 
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override {
+    co_await lanes_->room(size);
     auto lane = lanes_->pick();
     auto chunk = co_await read_on(lane, offset, size);
     if (!chunk && lane != lanes_->first()) {
       lanes_->drop(lane);
       chunk = co_await read_on(lanes_->first(), offset, size);
     }
+    lanes_->leave(size);
     if (!chunk && chunk.error().path.empty()) chunk.error().path = escape_bytes(path_);
     co_return chunk;
   }

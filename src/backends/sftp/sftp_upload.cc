@@ -47,7 +47,7 @@ public:
   Task<Result<void>> abort() override;
 
 private:
-  static Task<Result<void>> write_part(std::shared_ptr<Lane> lane, std::uint64_t offset, Chunk part);
+  Task<Result<void>> write_part(std::uint64_t offset, Chunk part);
   Task<Result<void>> write_parts(std::uint64_t offset, Chunk chunk, std::size_t part_bytes);
   Task<void> writes_done();
   Task<Result<void>> finish_content(CommitOptions options);
@@ -70,7 +70,7 @@ Task<Result<void>> SftpUpload::write(std::uint64_t offset, Chunk chunk) {
   const std::size_t limit = lanes_->first()->session->limits().write_bytes;
   Result<void> written;
   if (chunk.size() <= limit)
-    written = co_await write_part(lanes_->pick(), offset, std::move(chunk));
+    written = co_await write_part(offset, std::move(chunk));
   else
     written = co_await write_parts(offset, std::move(chunk), limit);
   if (!written) written = Failure(co_await explain(std::move(written.error())));
@@ -78,10 +78,14 @@ Task<Result<void>> SftpUpload::write(std::uint64_t offset, Chunk chunk) {
   co_return written;
 }
 
-Task<Result<void>> SftpUpload::write_part(std::shared_ptr<Lane> lane, std::uint64_t offset, Chunk part) {
+Task<Result<void>> SftpUpload::write_part(std::uint64_t offset, Chunk part) {
+  const std::size_t size = part.size();
+  co_await lanes_->room(size);
+  auto lane = lanes_->pick();
   ++lane->under_way;
   auto written = co_await lane->session->write(lane->handle, offset, std::move(part));
   --lane->under_way;
+  lanes_->leave(size);
   co_return written;
 }
 
@@ -89,7 +93,7 @@ Task<Result<void>> SftpUpload::write_parts(std::uint64_t offset, Chunk chunk, st
   std::vector<Started<Result<void>>> parts;
   for (std::size_t done = 0; done < chunk.size(); done += part_bytes) {
     const auto part = chunk.bytes().subspan(done, std::min(part_bytes, chunk.size() - done));
-    parts.push_back(start(write_part(lanes_->pick(), offset + done, Chunk::copy_of(part))));
+    parts.push_back(start(write_part(offset + done, Chunk::copy_of(part))));
   }
   Result<void> all;
   for (auto& part : parts)
