@@ -31,6 +31,9 @@ public:
     co_return making->outcome;
   }
 
+  // For a file that found its directory missing: someone removed one, so none is trusted any more.
+  void forget() { std::erase_if(made_, [](const auto& entry) { return entry.second->done.is_set(); }); }
+
 private:
   struct Making {
     Event done;

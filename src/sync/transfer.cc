@@ -118,10 +118,11 @@ private:
     case FileAction::copy: break;
     }
     auto opening = start(source().open(expected_));
-    const CommitOptions later = commit_options();
-    std::optional<std::uint64_t> upload_size;
-    if (scope_.chain.keeps_size()) upload_size = expected_.size_bytes;
-    auto upload = co_await target().begin(name_, {temporary_, upload_size, later.mtime_ns, later.mode});
+    auto upload = co_await begin();
+    if (!upload && upload.error().kind == ErrorKind::not_found) {
+      scope_.directories.forget();
+      if (auto made = co_await scope_.directories.ensure(std::string(parent_path(name_)))) upload = co_await begin();
+    }
     auto reader = co_await opening.get();
     if (!reader || !upload) {
       if (upload) (void)co_await (*upload)->abort();
@@ -131,6 +132,13 @@ private:
     auto copied = co_await copy(**reader, **upload);
     if (!copied) (void)co_await (*upload)->abort(); // what it can't remove now, the next run or a sweep will
     co_return copied;
+  }
+
+  Task<Result<std::unique_ptr<Upload>>> begin() {
+    const CommitOptions later = commit_options();
+    std::optional<std::uint64_t> size_bytes;
+    if (scope_.chain.keeps_size()) size_bytes = expected_.size_bytes;
+    co_return co_await target().begin(name_, {temporary_, size_bytes, later.mtime_ns, later.mode});
   }
 
   Task<Result<void>> copy(Reader& reader, Upload& upload) {

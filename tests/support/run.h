@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -26,7 +27,10 @@ namespace testing_support {
 
 class RecordingSink : public EventSink {
 public:
-  void emit(const EngineEvent& event) override { events.push_back(event); }
+  void emit(const EngineEvent& event) override {
+    events.push_back(event);
+    if (on_event) on_event(event);
+  }
   // All events of one type, in order.
   template <class T> std::vector<T> of() const {
     std::vector<T> out;
@@ -35,6 +39,7 @@ public:
     return out;
   }
   std::vector<EngineEvent> events;
+  std::function<void(const EngineEvent&)> on_event; // for what is to happen in the middle
 };
 
 // One engine for one test. Whatever coroutines use (backends, readers) must be dropped before it.

@@ -8,7 +8,6 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t most_known_directories = 100'000;
 constexpr std::uint32_t create_new = open_flag::write | open_flag::create | open_flag::exclusive;
 
 // OpenSSH's errors for an existing name are plain FAILURE.
@@ -45,7 +44,6 @@ Task<Result<void>> SftpTarget::make_directory(std::string path, std::optional<st
 
 // Calls for one directory wait for the first of them.
 Task<Result<void>> SftpTarget::make_absolute(std::string path, std::optional<std::uint32_t> mode) {
-  if (made_.contains(path)) co_return Result<void>();
   if (const auto running = making_.find(path); running != making_.end()) {
     auto other = running->second;
     co_await other->done;
@@ -53,10 +51,6 @@ Task<Result<void>> SftpTarget::make_absolute(std::string path, std::optional<std
   }
   auto mine = making_[path] = std::make_shared<Making>();
   mine->result = co_await make_with_parents(path, mode);
-  if (mine->result) {
-    if (made_.size() >= most_known_directories) made_.clear();
-    made_.insert(path);
-  }
   making_.erase(path);
   mine->done.set();
   co_return mine->result;
@@ -102,7 +96,6 @@ Task<Result<std::unique_ptr<Upload>>> SftpTarget::begin(std::string path, Upload
       lanes = co_await FileLanes::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
   }
   if (!lanes) {
-    if (lanes.error().kind == ErrorKind::not_found) made_.clear(); // someone removed a directory: trust none of them
     auto error = co_await session->diagnose(std::move(lanes.error()), std::string(parent_path(final_path)));
     error.path = escape_bytes(final_path);
     co_return Failure(std::move(error));

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <map>
-#include <set>
 
 #include "backends/sftp/sftp_side.h"
 #include "backends/target.h"
@@ -41,7 +40,6 @@ private:
   SftpSide side_;
   std::shared_ptr<Shared> shared_;
   std::map<std::string, std::shared_ptr<Making>> making_;
-  std::set<std::string> made_; // directories that are known to exist: at most most_known_directories
 };
 
 } // namespace checkvalve

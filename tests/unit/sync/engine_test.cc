@@ -117,6 +117,22 @@ TEST_F(Sync, UnreadableAndUnwritableFilesFailAlone) {
   EXPECT_EQ(again->files_failed, 2U);
 }
 
+TEST_F(Sync, ADirectoryThatIsRemovedAtTheTargetIsMadeAgain) {
+  for (int i = 0; i < 5; ++i) put(*source, fmt::format("in/a/b/{}", i), "x", second);
+  job.target.options["files_in_flight"] = "1";
+  engine.events.on_event = [&, published = 0](const EngineEvent& event) mutable {
+    if (!std::holds_alternative<FilePublishedEvent>(event) || ++published != 2) return;
+    const auto nodes = target->nodes();
+    for (const auto& [path, node] : nodes)
+      if (path.starts_with("out/a")) target->remove(path);
+  };
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_copied, 5U);
+  EXPECT_EQ(done->files_failed, 0U);
+  EXPECT_EQ(files(*target, "out").size(), 3U);
+}
+
 TEST_F(Sync, ConflictPolicies) {
   put(*source, "in/a", "new", 2 * second);
   put(*target, "out/a", "older", second);
