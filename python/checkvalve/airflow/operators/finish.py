@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from ...summary import PlanStatus
+    from ...transform import Transform
 
 COMPARE = ("none", "size", "checksum")
 _MOST_NAMED = 50
@@ -30,10 +31,11 @@ class CheckvalveFinishOperator(CheckvalveOperator):
     :param compare: afterwards compare both sides: none (default), size, checksum (reads both sides)
     :param include: globs as of the plan, for ``compare``
     :param exclude: globs as of the plan, for ``compare``
+    :param transforms: the chain as of the plan, for ``compare``, which then can't be ``checksum``
     :param on_empty: as of the plan: success (default), skip, fail
     """
 
-    template_fields: Sequence[str] = (*CheckvalveOperator.template_fields, "include", "exclude")
+    template_fields: Sequence[str] = (*CheckvalveOperator.template_fields, "include", "exclude", "transforms")
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         compare: str = "none",
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        transforms: Sequence[Transform] = (),
         on_empty: str = "success",
         **kwargs: Any,
     ) -> None:
@@ -49,10 +52,16 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         super().__init__(**kwargs)
         check_choice(self.task_id, "compare", compare, COMPARE)
         check_choice(self.task_id, "on_empty", on_empty, ON_EMPTY)
+        if compare == "checksum" and transforms:
+            raise ValueError(
+                f"compare of task '{self.task_id}' can't be 'checksum', since transforms change what is published: with"
+                " 'size' the state's record of what was made of which source tells"
+            )
         self.plan_task_id = plan_task_id
         self.compare = compare
         self.include = include
         self.exclude = exclude
+        self.transforms = transforms
         self.on_empty = on_empty
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -111,7 +120,12 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         source, target = self.source(), self.target()
         if source is None or target is None:
             raise AirflowFailException(f"task '{self.task_id}': compare needs source and target connections and paths")
-        options = JobOptions(include=self.include, exclude=self.exclude, checksum=self.compare == "checksum")
+        options = JobOptions(
+            include=self.include,
+            exclude=self.exclude,
+            transforms=self.transforms,
+            checksum=self.compare == "checksum",
+        )
         try:
             report = api.verify(source, target, options, state=self.sync_state(), program=self.hook.program)
         except EngineError as error:

@@ -10,6 +10,7 @@ from .base import ON_EMPTY, CheckvalveOperator, check_choice, end_empty
 if TYPE_CHECKING:
     from ...options import JobOptions
     from ...summary import Summary
+    from ...transform import Transform
 
 
 class SelectingOperator(CheckvalveOperator):
@@ -21,7 +22,8 @@ class SelectingOperator(CheckvalveOperator):
     :param min_age: leave files that were modified more recently
     :param min_size: leave smaller files
     :param max_size: leave larger files
-    :param transforms: a chain of transforms, each as ``NAME key=value`` (templated)
+    :param transforms: a chain of transforms: texts as on the command line (``"gzip level=9"``), mappings as in a config
+        (``{"name": "gzip", "level": 9}``), or what ``checkvalve.python_transform`` returns (templated)
     :param on_conflict: a name that the target has with other content: overwrite (default), skip, fail
     :param overwrite: ``non-atomic`` allows overwriting on servers that can't replace in one step
     :param verify: how each file is checked before it counts: size (default), hash, readback
@@ -77,7 +79,7 @@ class SelectingOperator(CheckvalveOperator):
         min_age: str | None = None,
         min_size: str | int | None = None,
         max_size: str | int | None = None,
-        transforms: Sequence[str] = (),
+        transforms: Sequence[Transform] = (),
         on_conflict: str | None = None,
         overwrite: str | None = None,
         verify: str | None = None,
