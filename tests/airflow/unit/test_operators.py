@@ -126,6 +126,20 @@ class TestFailures:
         with pytest.raises(AirflowFailException, match="host"):
             self.run(place, execution)
 
+    def test_the_connect_timeout_of_the_connections_counts(
+        self, place: Path, execution: Execution, sftp: SshServer, connect: Any
+    ) -> None:
+        connect("source", "sftp", **sftp_fields(sftp, conn_timeout=3))
+        connect("target", "sftp", **sftp_fields(sftp, conn_timeout="4.5"))
+        sync = CheckvalveSyncOperator(task_id="sync", **ends(place))
+        execution.run(sync)
+        assert sync.job_options().connect_timeout == "5s"
+        batch = CheckvalveBatchOperator(task_id="copy", source_conn_id="source", batch={}, connect_timeout="9s")
+        batch.source()
+        assert batch.job_options().connect_timeout == "9s"
+        batch.connect_timeout = None
+        assert batch.job_options().connect_timeout == "3s"
+
     def test_the_check_is_off_only_if_the_connection_says_so(
         self, place: Path, execution: Execution, sftp: SshServer, connect: Any
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -105,6 +106,11 @@ class CheckvalveOperator(BaseOperator):
         endpoint = self.hook.endpoint(path, conn_id)
         self._urls[conn_id] = endpoint.url
         return endpoint
+
+    def connect_timeout_or(self, given: str | None) -> str | None:
+        """The operator's own, else what its connections say; once the endpoints are made."""
+        seconds = self.hook.connect_timeout_seconds
+        return given or (None if seconds is None else f"{math.ceil(seconds)}s")
 
     def failure(self, error: EngineError) -> Exception:
         """The exception of the task for the engine's."""

@@ -38,7 +38,8 @@ class SelectingOperator(CheckvalveOperator):
     :param bwlimit: bytes a second at most, of this task: "10MiB/s"
     :param engine_retries: tries after the first of a file and a connection, within one try of the task
     :param stall_timeout: give up an operation that hears nothing for this long (default 1m)
-    :param connect_timeout: give up a connection that is not ready after this long (default 20s)
+    :param connect_timeout: give up a connection that is not ready after this long (default: what the connections say,
+        or 20s)
     :param lease_ttl: how long a worker that fell silent keeps its batch (default 1m)
     :param extra_arguments: further arguments of the engine, as on its command line
     :param on_empty: no file at the source: success (default), skip, fail
@@ -131,7 +132,12 @@ class SelectingOperator(CheckvalveOperator):
     def job_options(self) -> JobOptions:
         from dataclasses import replace
 
-        return replace(super().job_options(), retries=self.engine_retries, extra=self.extra_arguments)
+        return replace(
+            super().job_options(),
+            retries=self.engine_retries,
+            connect_timeout=self.connect_timeout_or(self.connect_timeout),
+            extra=self.extra_arguments,
+        )
 
     def handle_empty(self, summary: Summary) -> None:
         """Acts on ``on_empty`` if the source holds no file of the selection."""
