@@ -13,7 +13,17 @@ from airflow_stack.sample import fill_source
 from airflow_stack.stack import Stack
 
 HERE = Path(__file__).resolve().parent
-DAG_IDS = {"dates", "slow", "large", "single", "per_file"}
+DAG_IDS = {"dates", "slow", "large", "single", "per_file", "checkvalve_sftp_to_s3", "checkvalve_s3_to_sftp"}
+
+
+def gather_dags(folder: Path) -> Path:
+    """The scenarios and, as they are shipped, the DAGs to and from S3."""
+    shutil.copytree(HERE / "dags", folder)
+    for dag_id in DAG_IDS:
+        shipped = HERE.parents[2] / "dags" / f"{dag_id}.py"
+        if shipped.exists():
+            shutil.copy(shipped, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +35,7 @@ def stack() -> Iterator[Stack]:
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     }
-    stack = Stack(place, dags=HERE / "dags", environment=environment)
+    stack = Stack(place, dags=gather_dags(place / "dags"), environment=environment, s3=True)
     fill_source(stack.source_root, files=60)
     try:
         with stack:
