@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from ...options import JobOptions
 from .base import ON_EMPTY, REPORT_KEY, CheckvalveOperator, check_choice, emit_asset_events, end_empty
-from .plan import PLAN_KEY
+from .plan import NO_SOURCE, PLAN_KEY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -95,6 +95,8 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         from ...errors import EngineError
 
         plan = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY)
+        if plan == NO_SOURCE:
+            raise AirflowSkipException(f"task '{self.plan_task_id}' found no source folder")
         if not plan:
             raise AirflowFailException(f"task '{self.plan_task_id}' made no plan: see its log")
         try:

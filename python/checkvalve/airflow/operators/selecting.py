@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+
 from .base import ON_EMPTY, CheckvalveOperator, check_choice, end_empty
 
 if TYPE_CHECKING:
+    from ...errors import EngineError
     from ...options import JobOptions
     from ...summary import Summary
     from ...transform import Transform
+
+
+_LOOKS_AT_A_ROOT = ("open directory", "stat")
+"""The engine's operations before it lists: another one that finds nothing means a key, a bucket or the state."""
 
 
 class SelectingOperator(CheckvalveOperator):
@@ -42,7 +49,8 @@ class SelectingOperator(CheckvalveOperator):
         or 20s)
     :param lease_ttl: how long a worker that fell silent keeps its batch (default 1m)
     :param extra_arguments: further arguments of the engine, as on its command line
-    :param on_empty: no file at the source: success (default), skip, fail
+    :param on_empty: no file at the source: success (default), skip, fail. A source folder that does not exist is
+        skipped with skip, fails at once with fail, and else fails and is looked for again by the retries
     """
 
     template_fields: Sequence[str] = (*CheckvalveOperator.template_fields, "files", "include", "exclude", "transforms")
@@ -138,6 +146,18 @@ class SelectingOperator(CheckvalveOperator):
             connect_timeout=self.connect_timeout_or(self.connect_timeout),
             extra=self.extra_arguments,
         )
+
+    def missing_source(self, error: EngineError) -> Exception | None:
+        """What the task raises, by ``on_empty``, if the engine failed because there is no source folder; else None."""
+        failure = error.failure
+        if failure is None or failure.kind != "not_found" or failure.operation not in _LOOKS_AT_A_ROOT:
+            return None
+        missing = f"the source folder {failure.path} does not exist"
+        if self.on_empty == "skip":
+            return AirflowSkipException(missing)
+        if self.on_empty == "fail":
+            return AirflowFailException(f"{missing}, and on_empty is 'fail'")
+        return AirflowException(f"{missing}; retries look again (on_empty='skip' would skip, 'fail' fail at once)")
 
     def handle_empty(self, summary: Summary) -> None:
         """Acts on ``on_empty`` if the source holds no file of the selection."""
