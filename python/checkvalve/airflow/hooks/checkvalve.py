@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from ... import api
 from ...engine import Operation
 from ...errors import EngineError, Failure, PermanentError
+from ...events import Started
 from ...summary import Summary
 from ..connections import ConnectionConfigError, builder_of, endpoint_of
 from ..progress import ProgressLog
@@ -41,6 +42,9 @@ class CheckvalveHook(BaseHook):
         self.program = program or conf.get("checkvalve", "program", fallback=None) or None
         self.connect_timeout_seconds: float | None = None
         """The longest that the connections of ``endpoint`` so far say; None if none says one."""
+        self.source_url = ""
+        """Both sides as the engine names them, without secrets; known once ``run`` has started it."""
+        self.target_url = ""
         self._operation: Operation | None = None
         self._stopped = False
 
@@ -74,6 +78,8 @@ class CheckvalveHook(BaseHook):
             try:
                 for event in operation:
                     progress.write(event)
+                    if isinstance(event, Started):
+                        self.source_url, self.target_url = event.source, event.target
                 return operation.result()
             finally:
                 self._operation = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from ...options import JobOptions
-from .base import ON_EMPTY, REPORT_KEY, CheckvalveOperator, check_choice, emit_asset_events, end_empty
+from .base import ON_EMPTY, CheckvalveOperator, check_choice, emit_asset_events, end_empty
 from .plan import NO_SOURCE, PLAN_KEY
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         failures = [
             {"path": item.path, "kind": item.kind, "message": item.message} for item in status.failures[:_MOST_NAMED]
         ]
-        context["ti"].xcom_push(key=REPORT_KEY, value={**counts, "failures": failures})
+        self.push_report(context, {**counts, "failures": failures, "source": status.source, "target": status.target})
         self.log.info("%(files_copied)d of %(files)d file(s) are at the target; %(files_skipped)d were before", counts)
         if status.files_missing:
             self._name_missing(status)
