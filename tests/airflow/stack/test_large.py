@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from statistics import mean
 
 from airflow_stack.client import AirflowClient
 from airflow_stack.stack import Stack
@@ -14,11 +14,22 @@ LARGE = os.environ.get("CHECKVALVE_LARGE") == "1"
 COUNT = 10_000 if LARGE else 1_000
 FILE_BYTES = 13_700
 ONE_BYTES = 1 << 30 if LARGE else 64 << 20
-MEMORY_BYTES = 128 << 20
+MEMORY_BYTES = 96 << 20
+MOST_TASKS = 16
+FILE_COST_BYTES = 64 << 10  # what the planner counts for a file beside its bytes
+UNEVEN = 1.2
 
 
-def seconds(task: dict[str, str]) -> float:
-    return (datetime.fromisoformat(task["end_date"]) - datetime.fromisoformat(task["start_date"])).total_seconds()
+def cost(files: int, size_bytes: int) -> int:
+    return size_bytes + files * FILE_COST_BYTES
+
+
+def over_two_workers(costs: list[int]) -> tuple[int, int]:
+    """What each of two workers gets if the free one takes the largest batch that is left: the smaller sum first."""
+    loads = [0, 0]
+    for item in sorted(costs, reverse=True):
+        loads[loads.index(min(loads))] += item
+    return min(loads), max(loads)
 
 
 def tasks_started(stack: Stack) -> list[int]:
@@ -41,7 +52,7 @@ def test_a_folder_over_two_workers(stack: Stack, client: AirflowClient) -> None:
     assert client.wait_for_run("large", run_id, 280) == "success"
     assert tree(stack.target_root / "large") == tree(source)
     copies = [item for item in client.tasks("large", run_id) if item["task_id"] == "copy.copy"]
-    assert 2 <= len(copies) <= 16
+    assert 2 <= len(copies) <= MOST_TASKS
     assert all(after > before for before, after in zip(started, tasks_started(stack), strict=True))
     reports = [item for item in client.xcoms("large", run_id) if item["key"] == "checkvalve_report"]
     copied = [item["value"] for item in reports if item["task_id"] == "copy.copy"]
@@ -49,4 +60,11 @@ def test_a_folder_over_two_workers(stack: Stack, client: AirflowClient) -> None:
     assert max(item["peak_rss_bytes"] for item in copied) < MEMORY_BYTES
     references = client.xcom("large", run_id, "copy.plan", "return_value")["value"]
     assert len(str(references)) < 120 * len(references)
-    print([(item["rendered_map_index"], seconds(item)) for item in copies])
+
+    one_file = cost(1, ONE_BYTES)  # can't be cut
+    costs = [cost(item["files"], item["bytes"]) for item in references]
+    assert max(costs) <= max(UNEVEN * mean(costs), one_file)
+    without_it = [item for item in costs if item < one_file]
+    assert not without_it or max(without_it) <= UNEVEN * min(without_it)
+    least, most = over_two_workers(costs)
+    assert most <= max(UNEVEN * least, one_file)

@@ -1,4 +1,4 @@
-# install what is missing: Debian packages of tools/packages.txt by group (build test …), Python tools in .venv
+# install what is missing: Debian packages of tools/packages.txt by group (build test …), Python tools in .venv, Airflow
 source tools/dev/common.sh
 
 groups=("$@")
@@ -88,6 +88,13 @@ build_test_servers() {
   PYTHONPATH=tests .venv/bin/python -m servers.s3_versitygw --build
 }
 
+# In an environment of its own, .venv-airflow.
+install_airflow() {
+  [[ " ${groups[*]} " == *" airflow "* ]] || return 0
+  bash tools/airflow_stack/environment.sh >/dev/null || fail "pip could not install Airflow; the messages above say why"
+}
+
 install_packages
 if needs_python_tools; then install_python_tools; fi
 build_test_servers
+install_airflow
