@@ -1,0 +1,169 @@
+"""The scenarios that must hold on any Airflow with Celery workers and two SFTP servers, as processes or in containers.
+
+A Site starts and looks at the real parts; the scenarios are the same for all sites.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import datetime
+from typing import Any
+
+from airflow_stack.client import AirflowClient, wait_for
+
+COPY = "copy.copy"
+PASSWORD = "not-the-Passw0rd-at-all"
+SLOW_FILES = 30
+SLOW_FILE_BYTES = 300_000
+
+Engine = tuple[str | int, int]
+
+
+class Site(ABC):
+    """Folders are below the home of the `source` and the `target` server. Files under temporary names don't count."""
+
+    client: AirflowClient
+
+    @abstractmethod
+    def fill(self, folder: str, count: int, size_bytes: int) -> None:
+        """`count` .txt files of random bytes at the source, in two folders."""
+
+    @abstractmethod
+    def digests(self, side: str, folder: str) -> dict[str, str]:
+        """SHA-256 of all files by path."""
+
+    @abstractmethod
+    def published(self, folder: str) -> dict[str, int]:
+        """Inodes of the target's files: a file that is published again gets another one."""
+
+    @abstractmethod
+    def partials(self, folder: str) -> list[str]:
+        """The target's files under temporary names."""
+
+    @abstractmethod
+    def engines(self) -> set[Engine]:
+        """The engine processes that the site's tasks run now."""
+
+    @abstractmethod
+    def connection(self, conn_id: str, side: str, **extra: str) -> dict[str, Any]:
+        """A connection that works, but for the extras given; an empty one is left out."""
+
+    @abstractmethod
+    def new_key(self) -> str:
+        """A private key that no server knows."""
+
+    @abstractmethod
+    def take_target_down(self) -> None: ...
+
+    @abstractmethod
+    def bring_target_up(self) -> None: ...
+
+    def same(self, folder: str) -> bool:
+        return self.digests("target", folder) == self.digests("source", folder)
+
+
+def tries(site: Site, dag_id: str, run_id: str, task_id: str) -> int:
+    """Of the mapped task that was tried most often."""
+    return max(item["try_number"] for item in site.client.tasks(dag_id, run_id) if item["task_id"] == task_id)
+
+
+def seconds(task: dict[str, Any]) -> float:
+    return (datetime.fromisoformat(task["end_date"]) - datetime.fromisoformat(task["start_date"])).total_seconds()
+
+
+def start_slow(site: Site, folder: str) -> str:
+    """Starts a slow copy in two batches and waits until some files have arrived; the run's id."""
+    site.fill(folder, SLOW_FILES, SLOW_FILE_BYTES)
+    run_id = site.client.trigger("slow", conf={"folder": folder})
+    wait_for(lambda: site.engines() and len(site.published(folder)) >= 2, 120, "files to arrive")
+    return run_id
+
+
+def check_done(site: Site, folder: str, run_id: str, before: dict[str, int]) -> None:
+    """The run succeeds, both sides are the same, and nothing of `before` was copied again."""
+    assert site.client.wait_for_run("slow", run_id, 240) == "success"
+    assert site.same(folder)
+    after = site.published(folder)
+    assert {path: after[path] for path in before} == before, "files that had arrived were copied again"
+    assert site.partials(folder) == []
+
+
+def mark_failed_and_clear(site: Site) -> None:
+    """Both stop the engines; what is cleared goes on with what is missing."""
+    folder, client = "marked-failed", site.client
+    run_id = start_slow(site, folder)
+    mapped = [item for item in client.tasks("slow", run_id) if item["task_id"] == COPY and item["state"] == "running"]
+    assert mapped
+    running = site.engines()
+    for item in mapped:
+        client.set_state("slow", run_id, COPY, "failed", item["map_index"])
+    wait_for(lambda: not running & site.engines(), 10, "the engines of failed tasks to end")
+    before = site.published(folder)
+    assert client.wait_for_run("slow", run_id, 60) == "failed"
+    assert "file(s) are missing at the target" in client.log("slow", run_id, "copy.finish")
+
+    client.clear("slow", run_id, only_failed=True)
+    wait_for(site.engines, 60, "the cleared tasks to run")
+    again = site.engines()
+    wait_for(lambda: len(site.published(folder)) > len(before), 60, "more files to arrive")
+    before = site.published(folder)
+    client.clear("slow", run_id)
+    wait_for(lambda: not again & site.engines(), 10, "the engines of cleared tasks to end")
+    check_done(site, folder, run_id, before)
+
+
+def failed_at_once(site: Site, run_id: str) -> str:
+    """The log of a task that failed in its first try."""
+    assert site.client.wait_for_run("single", run_id, 90) == "failed"
+    task = site.client.task("single", run_id, "sync")
+    assert task
+    assert (task["state"], task["try_number"]) == ("failed", 1)
+    return site.client.log("single", run_id, "sync")
+
+
+def wrong_login(site: Site) -> None:
+    connection = site.connection("wrong_login", "source", private_key=site.new_key())
+    site.client.create_connection({**connection, "password": PASSWORD})
+    run_id = site.client.trigger("single", conf={"folder": "wrong-login", "source_conn_id": "wrong_login"})
+    log = failed_at_once(site, run_id)
+    assert "Check login, password and key of connection 'wrong_login'" in log
+    assert PASSWORD not in log
+
+
+def unknown_host_key(site: Site) -> None:
+    site.client.create_connection(site.connection("unknown_host", "target", host_key=""))
+    site.fill("unknown-host", 1, 10)
+    run_id = site.client.trigger("single", conf={"folder": "unknown-host", "target_conn_id": "unknown_host"})
+    assert "extra 'host_key' of connection" in failed_at_once(site, run_id)
+
+
+def target_down(site: Site) -> None:
+    """For longer than the engine itself tries."""
+    site.fill("down", 3, 10)
+    site.take_target_down()
+    try:
+        run_id = site.client.trigger("single", conf={"folder": "down"})
+        wait_for(lambda: (site.client.task("single", run_id, "sync") or {}).get("try_number", 0) >= 2, 90, "a retry")
+    finally:
+        site.bring_target_up()
+    assert site.client.wait_for_run("single", run_id, 120) == "success"
+    assert site.same("down")
+
+
+def large(site: Site, files: int) -> list[dict[str, Any]]:
+    """Copies the folder "large" in at most 16 batches; the mapped tasks."""
+    client = site.client
+    run_id = client.trigger("large", conf={"folder": "large"})
+    assert client.wait_for_run("large", run_id, 280) == "success"
+    assert site.same("large")
+    copies = [item for item in client.tasks("large", run_id) if item["task_id"] == COPY]
+    assert 2 <= len(copies) <= 16
+    reports = [item for item in client.xcoms("large", run_id) if item["key"] == "checkvalve_report"]
+    copied = [item["value"] for item in reports if item["task_id"] == COPY]
+    assert sum(item["files_copied"] for item in copied) == files
+    # Buffers are 64 MiB; the program itself takes little.
+    assert max(item["peak_rss_bytes"] for item in copied) < 128 << 20
+    references = client.xcom("large", run_id, "copy.plan", "return_value")["value"]
+    assert len(str(references)) < 120 * len(references)
+    print([(item["rendered_map_index"], item["hostname"], seconds(item)) for item in copies])
+    return copies

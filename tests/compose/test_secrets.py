@@ -1,0 +1,68 @@
+"""Nobody runs as root or holds what it does not need, and no secret shows anywhere."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow_stack.client import wait_for
+
+from airflow_scenarios import PASSWORD
+
+from .containers import SERVICES, Containers, containers, docker, processes, within, within_container
+
+OF_DATABASE = ("jwt-secret", "fernet-key", "admin-password", "postgres-password")
+
+
+def secrets() -> list[str]:
+    """One line of each: of the private key, its middle one."""
+    texts = [within("api-server", f"cat /var/lib/checkvalve/database/{name}").strip() for name in OF_DATABASE]
+    key = within("api-server", "sed -n 3p /var/lib/checkvalve/database/client_key").strip()
+    return [*texts, key, within("worker", "cat /var/lib/checkvalve/worker/api-secret-key").strip()]
+
+
+@pytest.mark.short
+def test_nobody_runs_as_root_or_sees_more_than_it_needs(site: Containers) -> None:
+    for service in SERVICES:
+        assert within(service, "id -u").strip() != "0", service
+        host = json.loads(docker("inspect", containers(service)[0]))[0]["HostConfig"]
+        assert host["CapDrop"] == ["ALL"]
+        assert "no-new-privileges:true" in host["SecurityOpt"]
+        assert host["Memory"] > 0
+        assert host["NanoCpus"] > 0
+        assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert within("worker", "ls -A /var/lib/checkvalve/database /var/lib/checkvalve/metadata").split() == [
+        "/var/lib/checkvalve/database:",
+        "/var/lib/checkvalve/metadata:",
+    ]
+
+
+@pytest.mark.short
+def test_no_secret_shows_anywhere(site: Containers) -> None:
+    """In arguments, environments, containers' settings and logs, task logs, the state, and what the API tells."""
+    hidden = [*secrets(), PASSWORD]
+    assert all(len(secret) > 20 for secret in hidden)
+    site.fill("secrets", 10, 300_000)
+    run_id = site.client.trigger("slow", conf={"folder": "secrets"})
+    wait_for(site.engines, 60, "an engine to run")
+    for service in SERVICES:
+        for name in containers(service):
+            shown = docker("inspect", name) + "\n".join(args for _, args in processes(name))
+            shown += within_container(name, "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' || true")
+            assert "PATH=" in shown
+            assert not [secret for secret in hidden if secret in shown], service
+    assert site.client.wait_for_run("slow", run_id, 120) == "success"
+
+    told = json.dumps(site.client.tasks("slow", run_id)) + json.dumps(site.client.xcoms("slow", run_id))
+    told += "".join(docker("logs", name) for service in SERVICES for name in containers(service))
+    assert not [secret for secret in hidden if secret in told]
+
+    places = {
+        "worker": "/opt/airflow/logs /var/lib/checkvalve/state",
+        "scheduler": "/opt/airflow/logs /var/lib/checkvalve/metadata/airflow.db*",
+    }
+    for service, paths in places.items():
+        # The patterns come by standard input: arguments would show.
+        found = within(service, f"grep -raolF -f - {paths} || true", given="\n".join(hidden) + "\n")
+        assert found == "", service
+        assert int(within(service, f"find {paths} -type f | wc -l")) > 0
