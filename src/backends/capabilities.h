@@ -16,6 +16,7 @@ struct Capabilities {
   bool keeps_mtime = true;      // a published file can be given its source's mtime
   bool keeps_mode = true;       // and its mode
   bool durable = false;         // commit makes the content survive power loss (fsync or the like)
+  bool resumes_uploads = false; // begin() can go on with what an earlier attempt left (UploadHints::continues)
   bool ranged_reads = true;     // reads at any offset; false: one ascending stream
   std::int64_t mtime_precision_ns = 1'000'000'000; // mtimes are whole multiples of this
   std::uint32_t chunk_bytes = 256 * 1024;          // the best size of one read or write

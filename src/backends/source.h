@@ -40,6 +40,13 @@ public:
   virtual std::vector<Error> take_refused() { return {}; }
 };
 
+// Where a source's files are, for a Target that can take them from there by itself (Target::begin_direct_copy). What it
+// holds is the business of the backend that made it.
+class Origin {
+public:
+  virtual ~Origin() = default;
+};
+
 class Source {
 public:
   virtual ~Source() = default;
@@ -57,6 +64,8 @@ public:
   // One name for a directory however many symbolic links lead to it: absolute, as the endpoint has it. Tells loops.
   // unsupported without Capabilities::symlinks.
   virtual Task<Result<std::string>> real_path(std::string path) = 0;
+  // Null: the content comes by open() only. Valid after connect().
+  virtual std::shared_ptr<const Origin> origin() const { return nullptr; }
   // Closes connections; waits for goodbyes at most a second.
   virtual Task<void> disconnect() = 0;
 };

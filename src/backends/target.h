@@ -13,6 +13,7 @@
 #include "backends/source.h"
 #include "backends/temporary.h"
 #include "core/chunk.h"
+#include "core/path.h"
 #include "core/result.h"
 #include "core/task.h"
 
@@ -24,6 +25,11 @@ struct UploadHints {
   // What CommitOptions will say, as far as it is known: some stores take it with the first byte.
   std::optional<std::int64_t> mtime_ns;
   std::optional<std::uint32_t> mode;
+  // With Capabilities::resumes_uploads. `version`: the source's version, as text that is the same for no other one.
+  // `continues`: temporaries that attempts that have ended may have left of this file. The upload goes on with the
+  // first one that holds bytes of this version, and all others are removed.
+  std::string version;
+  std::vector<TemporaryName> continues;
 };
 
 enum class Replace : std::uint8_t {
@@ -50,6 +56,8 @@ class Upload {
 public:
   // Dropping an upload that was neither committed nor aborted leaves its temporary behind, as a crash does.
   virtual ~Upload() = default;
+  // Where writes begin: the bytes before are there from an earlier attempt (UploadHints::continues).
+  virtual std::uint64_t resumed_bytes() const { return 0; }
   // Writes at an offset. Calls are made with ascending offsets without gaps; many may be under way at once. Done when
   // the target has acknowledged the bytes.
   virtual Task<Result<void>> write(std::uint64_t offset, Chunk chunk) = 0;
@@ -57,6 +65,20 @@ public:
   // untouched, or (connection lost in the last step) holds the whole new file.
   virtual Task<Result<Published>> commit(CommitOptions options) = 0;
   // Removes the temporary. Waits for writes under way. Succeeds if there is nothing to remove.
+  virtual Task<Result<void>> abort() = 0;
+};
+
+// One file that the target takes from its source by itself, so that the bytes never come through this program: inside a
+// service that holds both sides, or in the kernel. As with an Upload, nothing shows under the final name before
+// commit() has done its last step, and one that is dropped leaves its temporary behind.
+class DirectCopy {
+public:
+  virtual ~DirectCopy() = default;
+  // Takes some more, and gives how many bytes of the file are there; once these are all, commit() may be called. A step
+  // takes seconds at most, so that it can be watched and the copy be stopped. One call at a time.
+  virtual Task<Result<std::uint64_t>> advance() = 0;
+  // As Upload::commit; unsupported: nothing was done, and the file has to be sent.
+  virtual Task<Result<Published>> commit(CommitOptions options) = 0;
   virtual Task<Result<void>> abort() = 0;
 };
 
@@ -86,12 +108,28 @@ public:
                                        Replace replace) = 0;
   // Starts a file: creates its temporary, exclusively, after removing one of exactly this name. The directory exists.
   virtual Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) = 0;
+  // Starts to take the entry of a source with this origin. The copy is of the version that entry.etag names, another
+  // one is ErrorKind::changed; without an etag the caller looks at the source again before it commits. unsupported:
+  // this target can't, or not this file, and left nothing behind.
+  virtual Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
+                                                                      std::string path, UploadHints hints);
   // Removes what an earlier attempt of ours left of this path under this temporary name; succeeds if there is nothing.
   virtual Task<Result<void>> discard(std::string path, TemporaryName temporary) = 0;
   // All of checkvalve's own temporaries in `directory` (and below it), at most `limit`.
   virtual Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) = 0;
   virtual Task<Result<void>> remove_leftover(Leftover leftover) = 0;
+  // With Capabilities::resumes_uploads: the path of the file of which the leftover holds a part that begin() may go on
+  // with; nothing if there is no such part.
+  virtual Task<Result<std::optional<std::string>>> unfinished(Leftover leftover);
   virtual Task<void> disconnect() = 0;
 };
+
+inline Task<Result<std::unique_ptr<DirectCopy>>> Target::begin_direct_copy(std::shared_ptr<const Origin>, Entry,
+                                                                           std::string path, UploadHints) {
+  co_return Failure(
+      make_error(ErrorKind::unsupported, "copy", escape_bytes(path), "this target takes no files by itself"));
+}
+
+inline Task<Result<std::optional<std::string>>> Target::unfinished(Leftover) { co_return std::nullopt; }
 
 } // namespace checkvalve

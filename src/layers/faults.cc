@@ -106,6 +106,23 @@ private:
   std::uint64_t connection_;
 };
 
+class FaultyDirectCopy : public DirectCopyWrapper {
+public:
+  FaultyDirectCopy(std::shared_ptr<DirectCopy> inner, std::shared_ptr<FaultPlan> plan)
+      : DirectCopyWrapper(std::move(inner)), plan_(std::move(plan)), connection_(plan_->connection()) {}
+  Task<Result<std::uint64_t>> advance() override {
+    return tampered(plan_, Operation::advance, connection_, inner_->advance());
+  }
+  Task<Result<Published>> commit(CommitOptions options) override {
+    return tampered(plan_, Operation::commit, connection_, inner_->commit(options));
+  }
+  Task<Result<void>> abort() override { return tampered(plan_, Operation::abort, connection_, inner_->abort()); }
+
+private:
+  std::shared_ptr<FaultPlan> plan_;
+  std::uint64_t connection_;
+};
+
 template <class Side>
 Task<Result<std::unique_ptr<Listing>>> tampered_list(std::shared_ptr<FaultPlan> plan, std::shared_ptr<Side> inner,
                                                      std::string directory, bool recursive) {
@@ -160,6 +177,14 @@ public:
     CV_CO_TRY(auto upload,
               co_await tampered(plan, Operation::begin, {}, inner_->begin(std::move(path), std::move(hints))));
     co_return std::make_unique<FaultyUpload>(std::move(upload), plan);
+  }
+  Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
+                                                              std::string path, UploadHints hints) override {
+    const auto plan = plan_;
+    CV_CO_TRY(auto copy, co_await tampered(plan, Operation::begin_direct_copy, {},
+                                           inner_->begin_direct_copy(std::move(origin), std::move(entry),
+                                                                     std::move(path), std::move(hints))));
+    co_return std::make_unique<FaultyDirectCopy>(std::move(copy), plan);
   }
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return tampered(plan_, Operation::discard, {}, inner_->discard(std::move(path), std::move(temporary)));

@@ -22,10 +22,12 @@ enum class Operation : std::uint8_t {
   open,
   read,
   reader_stat,
-  read_link, // next: Listing::next; reader_stat: Reader::stat
+  read_link, // next: Listing::next; reader_stat: Reader::stat; advance: DirectCopy::advance
   make_directory,
   make_link,
   begin,
+  begin_direct_copy,
+  advance,
   write,
   commit,
   abort,

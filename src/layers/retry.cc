@@ -99,6 +99,12 @@ public:
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override {
     return repeat(retrier_, path, [inner = inner_, path, hints] { return inner->begin(path, hints); });
   }
+  Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
+                                                              std::string path, UploadHints hints) override {
+    return repeat(retrier_, path, [inner = inner_, origin, entry, path, hints] {
+      return inner->begin_direct_copy(origin, entry, path, hints);
+    });
+  }
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return repeat(retrier_, path, [inner = inner_, path, temporary] { return inner->discard(path, temporary); });
   }
@@ -108,6 +114,9 @@ public:
   }
   Task<Result<void>> remove_leftover(Leftover leftover) override {
     return repeat(retrier_, leftover.path, [inner = inner_, leftover] { return inner->remove_leftover(leftover); });
+  }
+  Task<Result<std::optional<std::string>>> unfinished(Leftover leftover) override {
+    return repeat(retrier_, leftover.path, [inner = inner_, leftover] { return inner->unfinished(leftover); });
   }
 
 private:

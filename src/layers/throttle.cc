@@ -66,6 +66,8 @@ public:
     CV_CO_TRY(auto reader, co_await inner_->open(std::move(entry)));
     co_return std::make_unique<ThrottledReader>(std::move(reader), loop_, bucket_);
   }
+  // Bytes that a target takes by itself could not be held back.
+  std::shared_ptr<const Origin> origin() const override { return nullptr; }
 
 private:
   Loop& loop_;
@@ -79,6 +81,10 @@ public:
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override {
     CV_CO_TRY(auto upload, co_await inner_->begin(std::move(path), std::move(hints)));
     co_return std::make_unique<ThrottledUpload>(std::move(upload), loop_, bucket_);
+  }
+  Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
+                                                              std::string path, UploadHints hints) override {
+    return Target::begin_direct_copy(std::move(origin), std::move(entry), std::move(path), std::move(hints));
   }
 
 private:

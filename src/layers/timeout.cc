@@ -136,6 +136,21 @@ private:
   std::string path_;
 };
 
+class TimeoutDirectCopy : public DirectCopyWrapper {
+public:
+  TimeoutDirectCopy(std::shared_ptr<DirectCopy> inner, std::shared_ptr<Watchdog> dog, std::string path)
+      : DirectCopyWrapper(std::move(inner)), dog_(std::move(dog)), path_(std::move(path)) {}
+  Task<Result<std::uint64_t>> advance() override { return watched(dog_, "copy", path_, inner_->advance(), inner_); }
+  Task<Result<Published>> commit(CommitOptions options) override {
+    return watched(dog_, "commit", path_, inner_->commit(options), inner_);
+  }
+  Task<Result<void>> abort() override { return watched(dog_, "abort", path_, inner_->abort(), inner_); }
+
+private:
+  std::shared_ptr<Watchdog> dog_;
+  std::string path_;
+};
+
 // list, for both sides.
 template <class Side>
 Task<Result<std::unique_ptr<Listing>>> watched_list(std::shared_ptr<Watchdog> dog, std::shared_ptr<Side> inner,
@@ -192,11 +207,21 @@ public:
     CV_CO_TRY(auto upload, co_await watched(dog, "begin", path, inner_->begin(path, std::move(hints)), inner_));
     co_return std::make_unique<TimeoutUpload>(std::move(upload), dog, std::move(path));
   }
+  Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
+                                                              std::string path, UploadHints hints) override {
+    const auto dog = dog_;
+    auto begun = inner_->begin_direct_copy(std::move(origin), std::move(entry), path, std::move(hints));
+    CV_CO_TRY(auto copy, co_await watched(dog, "begin copy", path, std::move(begun), inner_));
+    co_return std::make_unique<TimeoutDirectCopy>(std::move(copy), dog, std::move(path));
+  }
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return watched(dog_, "discard", path, inner_->discard(path, std::move(temporary)), inner_);
   }
   Task<Result<void>> remove_leftover(Leftover leftover) override {
     return watched(dog_, "remove leftover", leftover.path, inner_->remove_leftover(leftover), inner_);
+  }
+  Task<Result<std::optional<std::string>>> unfinished(Leftover leftover) override {
+    return watched(dog_, "read leftover", leftover.path, inner_->unfinished(leftover), inner_);
   }
 
 private:

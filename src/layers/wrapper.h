@@ -39,9 +39,21 @@ public:
   }
   Task<Result<Published>> commit(CommitOptions options) override { return inner_->commit(options); }
   Task<Result<void>> abort() override { return inner_->abort(); }
+  std::uint64_t resumed_bytes() const override { return inner_->resumed_bytes(); }
 
 protected:
   std::shared_ptr<Upload> inner_;
+};
+
+class DirectCopyWrapper : public DirectCopy {
+public:
+  explicit DirectCopyWrapper(std::shared_ptr<DirectCopy> inner) : inner_(std::move(inner)) {}
+  Task<Result<std::uint64_t>> advance() override { return inner_->advance(); }
+  Task<Result<Published>> commit(CommitOptions options) override { return inner_->commit(options); }
+  Task<Result<void>> abort() override { return inner_->abort(); }
+
+protected:
+  std::shared_ptr<DirectCopy> inner_;
 };
 
 class SourceWrapper : public Source {
@@ -56,6 +68,7 @@ public:
   Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override { return inner_->open(std::move(entry)); }
   Task<Result<std::string>> read_link(std::string path) override { return inner_->read_link(std::move(path)); }
   Task<Result<std::string>> real_path(std::string path) override { return inner_->real_path(std::move(path)); }
+  std::shared_ptr<const Origin> origin() const override { return inner_->origin(); }
   Task<void> disconnect() override { return inner_->disconnect(); }
 
 protected:
@@ -81,6 +94,10 @@ public:
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override {
     return inner_->begin(std::move(path), std::move(hints));
   }
+  Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
+                                                              std::string path, UploadHints hints) override {
+    return inner_->begin_direct_copy(std::move(origin), std::move(entry), std::move(path), std::move(hints));
+  }
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return inner_->discard(std::move(path), std::move(temporary));
   }
@@ -89,6 +106,9 @@ public:
   }
   Task<Result<void>> remove_leftover(Leftover leftover) override {
     return inner_->remove_leftover(std::move(leftover));
+  }
+  Task<Result<std::optional<std::string>>> unfinished(Leftover leftover) override {
+    return inner_->unfinished(std::move(leftover));
   }
   Task<void> disconnect() override { return inner_->disconnect(); }
 

@@ -8,7 +8,7 @@ namespace checkvalve {
 namespace {
 
 // A migration: statements, each ended by ";\n".
-constexpr std::array<std::string_view, 1> migrations = {
+constexpr std::array<std::string_view, 2> migrations = {
     // 1: plans, batches, files, failures, published, runs
     R"(CREATE TABLE cv_plans (
   id TEXT NOT NULL PRIMARY KEY,
@@ -98,6 +98,9 @@ CREATE TABLE cv_runs (
   summary_json TEXT NOT NULL
 );
 CREATE INDEX cv_runs_by_plan ON cv_runs (plan, started_ms);
+)",
+    // 2: what an earlier plan left of a file, to go on with
+    R"(ALTER TABLE cv_files ADD COLUMN leftover TEXT;
 )",
 };
 

@@ -66,7 +66,9 @@ Result<void> SqlStore::add_files(const std::string& plan, std::span<const Planne
   return transact(Repeat::no, [&]() -> Result<void> {
     CV_CHECK(require_plan(plan, PlanState::planning, "add files"));
     return database_->append(
-        "cv_files", "plan, batch, number, state, action, path, target_path, size_bytes, mtime_ns, mode, etag, replaces",
+        "cv_files",
+        "plan, batch, number, state, action, path, target_path, size_bytes, mtime_ns, mode, etag, replaces, "
+        "leftover",
         files.size(), [&](std::size_t index, std::span<SqlValue> values) {
           const PlannedFile& file = files[index];
           values[0] = SqlText{plan};
@@ -81,6 +83,7 @@ Result<void> SqlStore::add_files(const std::string& plan, std::span<const Planne
           if (file.mode) values[9] = std::int64_t{*file.mode};
           values[10] = SqlBytes{file.etag};
           values[11] = std::int64_t{file.replaces};
+          if (!file.leftover.empty()) values[12] = SqlText{file.leftover};
         });
   });
 }
@@ -239,10 +242,10 @@ Result<std::vector<PlannedFile>> SqlStore::open_files(const std::string& plan, s
           if (!row.is_null(6)) file.mode = static_cast<std::uint32_t>(row.integer(6));
           file.etag = row.text(7);
           file.replaces = row.integer(8) != 0;
+          if (!row.is_null(9)) file.leftover = row.text(9);
         },
-        "SELECT number, action, path, target_path, size_bytes, mtime_ns, mode, etag, replaces FROM cv_files WHERE plan "
-        "= $1 "
-        "AND batch = $2 AND number > $3 AND state IN ($4, $5) ORDER BY number LIMIT $6",
+        "SELECT number, action, path, target_path, size_bytes, mtime_ns, mode, etag, replaces, leftover FROM "
+        "cv_files WHERE plan = $1 AND batch = $2 AND number > $3 AND state IN ($4, $5) ORDER BY number LIMIT $6",
         SqlText{plan}, std::int64_t{batch}, sql_value(after), sql_value(FileState::planned),
         sql_value(FileState::failed), sql_value(std::uint64_t{limit})));
     return found;

@@ -58,6 +58,7 @@ struct PlannedFile {
   std::optional<std::uint32_t> mode;
   std::string etag;
   bool replaces = false; // the target had a file of this name when planned
+  std::string leftover;  // the name of a temporary that holds a part of it, from an earlier plan; may be empty
 };
 
 // A file that the plan could not take in, or that failed while it ran.

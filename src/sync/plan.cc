@@ -2,14 +2,13 @@
 #include <fmt/format.h>
 
 #include <cstring>
-#include <map>
 
 #include "core/units.h"
 #include "sync/batch.h"
 #include "sync/compare.h"
 #include "sync/engine.h"
-#include "sync/holder.h"
 #include "sync/spool.h"
+#include "sync/unfinished.h"
 #include "sync/walk.h"
 
 namespace checkvalve {
@@ -60,6 +59,8 @@ public:
   static std::uint64_t bytes_of(FileAction action, std::uint64_t size) { return action == FileAction::copy ? size : 0; }
   const std::vector<FailureRecord>& failures() const { return failures_; }
 
+  void continue_with(Unfinished* unfinished) { unfinished_ = unfinished; }
+
   // The planned files in order, numbered, with their batches.
   Result<void> begin_reading(const Batching& batching) {
     balancer_.emplace(batching, summary_.files_planned, summary_.bytes_planned);
@@ -86,6 +87,8 @@ public:
       row.mtime_ns = entry.mtime_ns;
       row.mode = entry.mode;
       row.etag = entry.etag;
+      if (row.action == FileAction::copy)
+        row.leftover = unfinished_->claim(row.target_path.empty() ? row.path : row.target_path);
       rows.push_back(std::move(row));
     }
     return rows;
@@ -95,6 +98,7 @@ public:
 private:
   Engine& engine_;
   Summary& summary_;
+  Unfinished* unfinished_ = nullptr;
   Spool spool_;
   std::vector<FailureRecord> failures_;
   std::optional<Balancer> balancer_;
@@ -111,25 +115,6 @@ Result<void> check_job(const Job& job, const Ends& ends) {
     return Failure(make_error(ErrorKind::config, "copy links to", job.target.display(),
                               "this target has no symbolic links: use --links follow or skip"));
   return check_comparable(job);
-}
-
-// Temporaries of plans that this state knows and on which nobody works are removed; others are left to `sweep`.
-Task<Result<void>> remove_dead_leftovers(Engine& engine, Ends& ends, const std::vector<Leftover>& leftovers) {
-  std::map<std::string, bool> dead; // by plan
-  for (const Leftover& leftover : leftovers) {
-    auto known = dead.find(leftover.name.plan);
-    if (known == dead.end()) {
-      StateStore& store = engine.store;
-      auto batches =
-          co_await engine.state_thread.run([&store, plan = leftover.name.plan] { return store.batches(plan); });
-      if (!batches) co_return Failure(batches.error());
-      known = dead.emplace(leftover.name.plan, !batches->empty() && !any_live_lease(*batches)).first;
-    }
-    if (!known->second) continue;
-    if (auto removed = co_await ends.target->remove_leftover(leftover); !removed)
-      engine.events.emit(WarningEvent{"could not remove a leftover: " + removed.error().text()});
-  }
-  co_return Result<void>();
 }
 
 Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draft) {
@@ -163,7 +148,9 @@ Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool
   if (walk.skipped_links != 0)
     engine.events.emit(WarningEvent{
         fmt::format("{} symbolic links are skipped (--links follow or copy takes them)", walk.skipped_links)});
-  if (!dry_run) CV_CO_CHECK(co_await remove_dead_leftovers(engine, ends, walk.leftovers));
+  CV_CO_TRY(Unfinished unfinished,
+            co_await find_unfinished(engine, job, *ends.target, dry_run ? std::vector<Leftover>() : walk.leftovers));
+  draft.continue_with(&unfinished);
   CV_CO_CHECK(co_await compare_sides(engine, job, chain, ends, walk, draft));
   CV_CO_CHECK(draft.begin_reading(job.batching));
 
@@ -185,6 +172,7 @@ Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool
     record.bytes = summary.bytes_planned;
     record.skipped = summary.files_skipped;
     CV_CO_CHECK(co_await write_plan(engine, std::move(record), draft));
+    co_await unfinished.remove_rest(engine, *ends.target);
   }
   summary.batches = draft.batches();
   engine.events.emit(PlannedEvent{dry_run ? "" : summary.plan, summary.files_planned, summary.bytes_planned,

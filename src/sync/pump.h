@@ -18,12 +18,14 @@ struct PumpLimits {
   std::uint64_t size_bytes = 0;   // of the file, as planned
   std::uint64_t window_bytes = 0; // read or being written, not yet acknowledged
   std::uint32_t chunk_bytes = 0;
+  std::uint64_t resumed_bytes = 0; // that are at the target already
 };
 
 class Pump {
 public:
   Pump(Reader& reader, Upload& upload, PumpLimits limits, Stop& stop)
-      : reader_(reader), upload_(upload), limits_(limits), stop_(stop) {}
+      : reader_(reader), upload_(upload), limits_(limits), stop_(stop), asked_bytes_(limits.resumed_bytes),
+        acknowledged_bytes_(limits.resumed_bytes) {}
 
   // Called with the acknowledged bytes as they grow.
   void on_progress(std::function<void(std::uint64_t)> fn) { on_progress_ = std::move(fn); }
@@ -32,6 +34,7 @@ public:
   Task<Result<void>> run();
   // The source as it was after the last byte had been read.
   Result<Entry>& source_after() { return *source_after_; }
+  // Of the bytes that were moved.
   std::string digest() const { return hasher_.digest(); }
 
 private:
@@ -59,8 +62,8 @@ private:
   Hasher hasher_;
   std::deque<Piece> pieces_;    // from the first one that is not acknowledged
   std::size_t handed_over_ = 0; // of pieces_, that are being written
-  std::uint64_t asked_bytes_ = 0;
-  std::uint64_t acknowledged_bytes_ = 0;
+  std::uint64_t asked_bytes_;
+  std::uint64_t acknowledged_bytes_;
   std::optional<Result<Entry>> source_after_;
   std::optional<Error> failed_;
   Signal changed_;

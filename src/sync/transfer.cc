@@ -1,5 +1,7 @@
 #include "sync/transfer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <random>
 
@@ -8,6 +10,7 @@
 #include "sync/compare.h"
 #include "sync/pump.h"
 #include "sync/transformed_upload.h"
+#include "sync/unfinished.h"
 
 namespace checkvalve {
 namespace {
@@ -74,6 +77,7 @@ public:
       scope_.engine.events.emit(RetryEvent{file_.path, error, outcome_.attempts + 1, delay.count()});
       co_await scope_.engine.stop.sleep(delay);
       if (auto renewed = co_await expect_anew(); !renewed) {
+        if (may_resume()) (void)co_await target().discard(name_, temporary_);
         give_up(renewed.error());
         co_return outcome_;
       }
@@ -84,13 +88,30 @@ private:
   Target& target() { return *scope_.ends.target; }
   Source& source() { return *scope_.ends.source; }
 
-  // After a lost attempt: its temporary goes, and a file that it had published already is not copied again.
-  Task<bool> finished_before() {
+  TemporaryName previous_temporary() const {
     const Lease& lease = keeper_.lease();
-    (void)co_await target().discard(name_, {lease.plan, lease.previous_generation, lease.previous_nonce, file_.number});
+    return {lease.plan, lease.previous_generation, lease.previous_nonce, file_.number};
+  }
+
+  bool may_resume() const {
+    return file_.action == FileAction::copy && checkvalve::may_resume(scope_.job, scope_.ends.target->capabilities());
+  }
+
+  // What attempts before may have left of this file: of the lost lease, and of an earlier plan.
+  std::vector<TemporaryName> earlier_temporaries() const {
+    std::vector<TemporaryName> names;
+    if (outcome_.attempts > 1) return {temporary_}; // the first attempt of this lease took or removed the others
+    if (keeper_.lease().previous_generation != 0) names.push_back(previous_temporary());
+    if (const auto left = parse_temporary(file_.leftover)) names.push_back(*left);
+    return names;
+  }
+
+  // After a lost attempt: its temporary goes if it can't be gone on with, and a file that it had published already is
+  // not copied again.
+  Task<bool> finished_before() {
+    if (!may_resume()) (void)co_await target().discard(name_, previous_temporary());
     for (std::size_t i = 0; i < scope_.chain.side_suffixes().size(); ++i)
-      (void)co_await target().discard(
-          name_, side_temporary({lease.plan, lease.previous_generation, lease.previous_nonce, file_.number}, i));
+      (void)co_await target().discard(name_, side_temporary(previous_temporary(), i));
     // With checksum, equal size and mtime prove nothing.
     if (file_.action != FileAction::copy || scope_.job.checksum) co_return false;
     co_return co_await already_published();
@@ -117,12 +138,12 @@ private:
     case FileAction::link: co_return co_await copy_link();
     case FileAction::copy: break;
     }
+    if (const auto origin = direct_origin()) {
+      auto copied = co_await copy_directly(origin);
+      if (copied || copied.error().kind != ErrorKind::unsupported) co_return copied;
+    }
     auto opening = start(source().open(expected_));
     auto upload = co_await begin();
-    if (!upload && upload.error().kind == ErrorKind::not_found) {
-      scope_.directories.forget();
-      if (auto made = co_await scope_.directories.ensure(std::string(parent_path(name_)))) upload = co_await begin();
-    }
     auto reader = co_await opening.get();
     if (!reader || !upload) {
       if (upload) (void)co_await (*upload)->abort();
@@ -130,25 +151,73 @@ private:
     }
     if (!scope_.chain.empty()) co_return co_await copy_transformed(**reader, std::move(*upload));
     auto copied = co_await copy(**reader, **upload);
-    if (!copied) (void)co_await (*upload)->abort(); // what it can't remove now, the next run or a sweep will
+    if (!copied && !goes_on_after(copied.error()))
+      (void)co_await (*upload)->abort(); // what it can't remove now, the next run or a sweep will
     co_return copied;
   }
 
+  // Once more where the directory, which was made or met before, is gone.
   Task<Result<std::unique_ptr<Upload>>> begin() {
+    auto upload = co_await target().begin(name_, upload_hints());
+    if (upload || upload.error().kind != ErrorKind::not_found) co_return upload;
+    scope_.directories.forget();
+    CV_CO_CHECK(co_await scope_.directories.ensure(std::string(parent_path(name_))));
+    co_return co_await target().begin(name_, upload_hints());
+  }
+
+  // Whether the next attempt takes up what this one has left.
+  bool goes_on_after(const Error& error) const {
+    return may_resume() && error.temporary() && outcome_.attempts <= scope_.job.retries && keeper_.holds() &&
+           !scope_.engine.stop.requested();
+  }
+
+  UploadHints upload_hints() const {
     const CommitOptions later = commit_options();
-    std::optional<std::uint64_t> size_bytes;
-    if (scope_.chain.keeps_size()) size_bytes = expected_.size_bytes;
-    co_return co_await target().begin(name_, {temporary_, size_bytes, later.mtime_ns, later.mode});
+    UploadHints hints{.temporary = temporary_, .mtime_ns = later.mtime_ns, .mode = later.mode};
+    if (scope_.chain.keeps_size()) hints.size_bytes = expected_.size_bytes;
+    if (!may_resume()) return hints;
+    hints.version = fmt::format("{} {} {}", expected_.size_bytes, expected_.mtime_ns.value_or(0), expected_.etag);
+    hints.continues = earlier_temporaries();
+    return hints;
+  }
+
+  // Null if the bytes have to come through here: to be changed, digested or held back.
+  std::shared_ptr<const Origin> direct_origin() {
+    if (!scope_.chain.empty() || scope_.job.verify != VerifyMode::size || scope_.job.checksum) return nullptr;
+    return source().origin();
+  }
+
+  Task<Result<void>> copy_directly(std::shared_ptr<const Origin> origin) {
+    CV_CO_TRY(auto taken, co_await target().begin_direct_copy(std::move(origin), expected_, name_, upload_hints()));
+    auto copied = co_await take_directly(*taken);
+    if (!copied) (void)co_await taken->abort();
+    co_return copied;
+  }
+
+  Task<Result<void>> take_directly(DirectCopy& taken) {
+    for (std::uint64_t done = 0; done < expected_.size_bytes;) {
+      if (scope_.engine.stop.requested()) co_return Failure(scope_.engine.stop.reason());
+      CV_CO_TRY(done, co_await taken.advance());
+      tell_progress(done);
+    }
+    if (expected_.etag.empty()) CV_CO_CHECK(unchanged(co_await source().stat(file_.path, true)));
+    CV_CO_CHECK(still_ours());
+    auto published = co_await taken.commit(commit_options());
+    if (!published && published.error().kind == ErrorKind::exists) co_return co_await existing_name();
+    if (!published) co_return Failure(published.error());
+    co_return co_await conclude("", "", expected_.size_bytes, *published);
   }
 
   Task<Result<void>> copy(Reader& reader, Upload& upload) {
     const std::uint32_t chunk = std::min(source().capabilities().chunk_bytes, target().capabilities().chunk_bytes);
-    Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk}, scope_.engine.stop);
+    const std::uint64_t resumed = upload.resumed_bytes();
+    Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk, resumed}, scope_.engine.stop);
     CV_CO_CHECK(co_await pump_through(pump));
     auto published = co_await upload.commit(commit_options());
     if (!published && published.error().kind == ErrorKind::exists) co_return co_await existing_name();
     if (!published) co_return Failure(published.error());
-    co_return co_await conclude(pump.digest(), pump.digest(), expected_.size_bytes, *published);
+    const std::string digest = resumed == 0 ? pump.digest() : ""; // of a part of the file it would mislead
+    co_return co_await conclude(digest, digest, expected_.size_bytes, *published);
   }
 
   Task<Result<void>> copy_transformed(Reader& reader, std::unique_ptr<Upload> inner) {
@@ -174,14 +243,16 @@ private:
   }
 
   Task<Result<void>> pump_through(Pump& pump) {
-    if (expected_.size_bytes >= progress_from_bytes)
-      pump.on_progress([this](std::uint64_t done) { tell_progress(done); });
+    pump.on_progress([this](std::uint64_t done) { tell_progress(done); });
     CV_CO_CHECK(co_await pump.run());
     CV_CO_CHECK(unchanged(pump.source_after()));
-    if (!keeper_.holds())
-      co_return Failure(
-          make_error(ErrorKind::lease, "publish", escape_bytes(name_), "another worker has taken the batch over"));
-    co_return Result<void>();
+    co_return still_ours();
+  }
+
+  Result<void> still_ours() const {
+    if (keeper_.holds()) return {};
+    return Failure(
+        make_error(ErrorKind::lease, "publish", escape_bytes(name_), "another worker has taken the batch over"));
   }
 
   Task<Result<void>> conclude(std::string digest, std::string target_digest, std::uint64_t bytes, Published published) {
@@ -294,6 +365,7 @@ private:
   }
 
   void tell_progress(std::uint64_t done) {
+    if (expected_.size_bytes < progress_from_bytes) return;
     const std::int64_t now = now_ms();
     if (now - told_ms_ < progress_interval_ms) return;
     told_ms_ = now;

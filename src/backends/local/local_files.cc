@@ -153,6 +153,20 @@ Result<std::string> real_path_beneath(RootHolder& holder, const std::string& pat
   return text;
 }
 
+Result<UniqueFd> open_for_reading(RootHolder& holder, const std::string& path) {
+  CV_TRY(const SharedRoot root, holder.open());
+  // O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
+  CV_TRY(UniqueFd fd, root->open_at(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, "open"));
+  struct stat status{};
+  if (::fstat(fd.get(), &status) != 0) return Failure(errno_error(errno, "open", root->shown(path)));
+  if (S_ISDIR(status.st_mode))
+    return Failure(make_error(ErrorKind::is_a_directory, "open", root->shown(path), "is a directory"));
+  if (!S_ISREG(status.st_mode))
+    return Failure(make_error(ErrorKind::unsupported, "open", root->shown(path), "is no regular file"));
+  ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+  return fd;
+}
+
 Task<Result<std::unique_ptr<Listing>>> list_local(ThreadPool& workers, SharedHolder holder, std::string directory) {
   CV_CO_TRY(auto opened, co_await workers.run([&holder, &directory] { return open_directory(*holder, directory); }));
   co_return std::make_unique<LocalListing>(workers, std::move(opened));

@@ -36,10 +36,19 @@ private:
 
 using SharedHolder = std::shared_ptr<RootHolder>;
 
+// For targets on this machine.
+struct LocalOrigin : Origin {
+  explicit LocalOrigin(SharedHolder held) : holder(std::move(held)) {}
+  const SharedHolder holder;
+};
+
 // Those of the file system that holds the root; null: a root that does not exist yet.
 Capabilities local_capabilities(const RootDirectory* root);
 
 Entry entry_from(const struct stat& status, std::string path);
+
+// Blocking. A regular file; anything else is is_a_directory or unsupported.
+Result<UniqueFd> open_for_reading(RootHolder& holder, const std::string& path);
 
 // Blocking.
 Result<std::string> read_link_beneath(RootHolder& holder, const std::string& path);

@@ -1,6 +1,6 @@
 #include "backends/local/local_source.h"
 
-#include <fcntl.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -44,20 +44,6 @@ private:
   std::shared_ptr<UniqueFd> fd_;
 };
 
-Result<UniqueFd> open_file(RootHolder& holder, const std::string& path) {
-  CV_TRY(const SharedRoot root, holder.open());
-  // O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
-  CV_TRY(UniqueFd fd, root->open_at(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, "open"));
-  struct stat status{};
-  if (::fstat(fd.get(), &status) != 0) return Failure(errno_error(errno, "open", root->shown(path)));
-  if (S_ISDIR(status.st_mode))
-    return Failure(make_error(ErrorKind::is_a_directory, "open", root->shown(path), "is a directory"));
-  if (!S_ISREG(status.st_mode))
-    return Failure(make_error(ErrorKind::unsupported, "open", root->shown(path), "is no regular file"));
-  ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
-  return fd;
-}
-
 } // namespace
 
 Task<Result<void>> LocalSource::connect() {
@@ -77,7 +63,7 @@ Task<Result<Entry>> LocalSource::stat(std::string path, bool follow) {
 Task<Result<std::unique_ptr<Reader>>> LocalSource::open(Entry entry) {
   ThreadPool& workers = workers_;
   const SharedHolder holder = holder_;
-  CV_CO_TRY(UniqueFd fd, co_await workers.run([&holder, &entry] { return open_file(*holder, entry.path); }));
+  CV_CO_TRY(UniqueFd fd, co_await workers.run([&holder, &entry] { return open_for_reading(*holder, entry.path); }));
   co_return std::make_unique<LocalReader>(workers, holder, std::move(entry.path), std::move(fd));
 }
 
@@ -90,6 +76,8 @@ Task<Result<std::string>> LocalSource::read_link(std::string path) {
   co_return co_await workers_.run(
       [holder = holder_, path = std::move(path)] { return read_link_beneath(*holder, path); });
 }
+
+std::shared_ptr<const Origin> LocalSource::origin() const { return std::make_shared<LocalOrigin>(holder_); }
 
 Task<void> LocalSource::disconnect() { co_return; }
 

@@ -17,6 +17,7 @@ public:
   Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override;
   Task<Result<std::string>> read_link(std::string path) override;
   Task<Result<std::string>> real_path(std::string path) override;
+  std::shared_ptr<const Origin> origin() const override;
   Task<void> disconnect() override;
 
 private:

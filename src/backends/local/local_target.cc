@@ -6,6 +6,8 @@
 #include <filesystem>
 
 #include "backends/leftovers.h"
+#include "backends/local/local_copy.h"
+#include "backends/local/local_publish.h"
 #include "backends/local/local_upload.h"
 #include "core/path.h"
 
@@ -37,9 +39,8 @@ Result<void> link_and_publish(LocalTree& tree, const std::string& path, const st
 
 Result<std::unique_ptr<Upload>> begin_upload(ThreadPool& workers, const std::shared_ptr<LocalTree>& tree,
                                              const std::string& path, const std::string& temporary, bool sparse) {
-  CV_TRY(SharedRoot root, tree->made_root());
-  CV_TRY(UniqueFd fd, create_temporary(*root, temporary));
-  return make_local_upload(workers, tree, std::move(root), path, temporary, std::move(fd), sparse);
+  CV_TRY(auto file, NewFile::create(tree, path, temporary, sparse));
+  return make_local_upload(workers, std::move(file));
 }
 
 // Makes a root that was just created survive power loss: its name and those of the directories above it, as far as the
@@ -127,6 +128,16 @@ Result<void> LocalTree::sync_names(const RootDirectory& root, const std::string&
   }
 }
 
+bool LocalTree::makes_nameless_files() {
+  std::lock_guard lock(mutex_);
+  return makes_nameless_files_;
+}
+
+void LocalTree::make_no_nameless_files() {
+  std::lock_guard lock(mutex_);
+  makes_nameless_files_ = false;
+}
+
 // --- LocalTarget ----------------------------------------------------------------------------------------------------
 
 Task<Result<void>> LocalTarget::connect() {
@@ -170,6 +181,18 @@ Task<Result<std::unique_ptr<Upload>>> LocalTarget::begin(std::string path, Uploa
   CV_CO_CHECK(accepts(path));
   co_return co_await workers_.run(
       [this, &path, &hints] { return begin_upload(workers_, tree_, path, hints.temporary.beside(path), sparse_); });
+}
+
+Task<Result<std::unique_ptr<DirectCopy>>>
+LocalTarget::begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry, std::string path, UploadHints hints) {
+  CV_CO_CHECK(accepts(path));
+  const auto local = std::dynamic_pointer_cast<const LocalOrigin>(origin);
+  if (!local || !sparse_) // a copy by the kernel keeps the source's holes
+    co_return co_await Target::begin_direct_copy(std::move(origin), std::move(entry), std::move(path),
+                                                 std::move(hints));
+  co_return co_await workers_.run([this, &local, &entry, &path, &hints] {
+    return begin_local_copy(workers_, *local, entry, tree_, path, hints.temporary.beside(path));
+  });
 }
 
 Task<Result<void>> LocalTarget::discard(std::string path, TemporaryName temporary) {

@@ -1,6 +1,8 @@
 // The writing side of the local backend.
 #pragma once
 
+#include <unistd.h>
+
 #include <mutex>
 #include <set>
 
@@ -25,11 +27,16 @@ public:
   // Makes the names in `directory` survive power loss, and that of each directory on the way that we created.
   Result<void> sync_names(const RootDirectory& root, const std::string& directory);
 
+  // Whether files are made without a name (O_TMPFILE) until they are published; until one call finds out otherwise.
+  bool makes_nameless_files();
+  void make_no_nameless_files();
+
 private:
   Result<bool> make_one(const RootDirectory& root, const std::string& path, std::optional<mode_t> mode);
 
   RootHolder holder_;
   std::mutex mutex_;
+  bool makes_nameless_files_ = ::access("/proc/self/fd", X_OK) == 0; // guarded by mutex_
   std::set<std::string> unsynced_; // guarded by mutex_: directories that hold names of directories we created
 };
 
@@ -45,6 +52,8 @@ public:
   Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t> mode) override;
   Task<Result<void>> make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) override;
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override;
+  Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
+                                                              std::string path, UploadHints hints) override;
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override;
   Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override;
   Task<Result<void>> remove_leftover(Leftover leftover) override;

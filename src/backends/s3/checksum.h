@@ -3,8 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace checkvalve {
 
@@ -24,5 +27,7 @@ private:
 };
 
 std::string base64(std::span<const std::byte> bytes);
+// Nothing if the text is no base64.
+std::optional<std::vector<std::byte>> from_base64(std::string_view text);
 
 } // namespace checkvalve

@@ -3,6 +3,7 @@
 
 #include "backends/leftovers.h"
 #include "backends/s3/s3_client.h"
+#include "backends/s3/s3_copy.h"
 #include "backends/s3/s3_listing.h"
 #include "backends/s3/s3_reader.h"
 #include "backends/s3/s3_settings.h"
@@ -20,10 +21,11 @@ Capabilities capabilities_of(const S3Settings& settings) {
   out.recursive_list = true;
   out.symlinks = false;
   out.atomic_replace = true;
-  out.create_if_absent = settings.conditional_writes;
+  out.create_if_absent = settings.conditional_writes != ConditionalWrites::no;
   out.keeps_mtime = false; // it goes into the metadata, which listings do not show
   out.keeps_mode = false;
   out.durable = true;
+  out.resumes_uploads = true;
   out.ranged_reads = true;
   out.mtime_precision_ns = 1'000'000'000;
   out.chunk_bytes = 256 * 1024;
@@ -53,6 +55,7 @@ public:
   }
   Task<Result<std::string>> read_link(std::string path) override { co_return Failure(no_links(path)); }
   Task<Result<std::string>> real_path(std::string path) override { co_return Failure(no_links(path)); }
+  std::shared_ptr<const Origin> origin() const override { return std::make_shared<S3Origin>(client_); }
   Task<void> disconnect() override { co_return; }
 
 private:
@@ -63,7 +66,8 @@ private:
 class S3Target : public Target {
 public:
   explicit S3Target(std::shared_ptr<S3Client> client)
-      : client_(std::move(client)), capabilities_(capabilities_of(client_->settings())) {}
+      : client_(std::move(client)), conditions_(std::make_shared<S3Conditions>(client_)),
+        capabilities_(capabilities_of(client_->settings())) {}
   Task<Result<void>> connect() override { return client_->connect(); }
   const Capabilities& capabilities() const override { return capabilities_; }
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
@@ -79,15 +83,20 @@ public:
     co_return Failure(no_links(path));
   }
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override;
+  Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
+                                                              std::string path, UploadHints hints) override;
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return remove_upload(*client_, client_->key_of(temporary.beside(path)));
   }
   Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override;
   Task<Result<void>> remove_leftover(Leftover leftover) override;
+  Task<Result<std::optional<std::string>>> unfinished(Leftover leftover) override;
   Task<void> disconnect() override { co_return; }
 
 private:
   std::shared_ptr<S3Client> client_;
+  std::shared_ptr<S3Conditions> conditions_;
+  std::shared_ptr<S3CopyExperience> copies_ = std::make_shared<S3CopyExperience>();
   const Capabilities capabilities_;
 };
 
@@ -111,9 +120,25 @@ Result<void> S3Target::accepts(std::string_view path) const {
 
 Task<Result<std::unique_ptr<Upload>>> S3Target::begin(std::string path, UploadHints hints) {
   CV_CO_CHECK(accepts(path));
-  auto upload = std::make_unique<S3Upload>(client_, std::move(path), std::move(hints));
+  auto upload = std::make_unique<S3Upload>(client_, conditions_, std::move(path), std::move(hints));
   CV_CO_CHECK(co_await upload->begin());
   co_return upload;
+}
+
+Task<Result<std::unique_ptr<DirectCopy>>> S3Target::begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
+                                                                      std::string path, UploadHints hints) {
+  CV_CO_CHECK(accepts(path));
+  const auto there = std::dynamic_pointer_cast<const S3Origin>(origin);
+  if (!there || there->client->settings().service_url != client_->settings().service_url ||
+      client_->settings().anonymous)
+    co_return co_await Target::begin_direct_copy(std::move(origin), std::move(entry), std::move(path),
+                                                 std::move(hints));
+  for (const TemporaryName& left : hints.continues)
+    CV_CO_CHECK(co_await remove_upload(*client_, client_->key_of(left.beside(path))));
+  auto copy = std::make_unique<S3Copy>(client_, conditions_, copies_, *there, std::move(entry), std::move(path),
+                                       std::move(hints));
+  CV_CO_CHECK(co_await copy->begin());
+  co_return copy;
 }
 
 Task<Result<std::vector<Leftover>>> S3Target::leftovers(std::string directory, std::size_t limit) {
@@ -134,6 +159,16 @@ Task<Result<std::vector<Leftover>>> S3Target::leftovers(std::string directory, s
 Task<Result<void>> S3Target::remove_leftover(Leftover leftover) {
   CV_CO_CHECK(check_leftover(leftover));
   co_return co_await remove_upload(*client_, client_->key_of(leftover.path));
+}
+
+Task<Result<std::optional<std::string>>> S3Target::unfinished(Leftover leftover) {
+  CV_CO_CHECK(check_leftover(leftover));
+  CV_CO_TRY(const std::optional<UploadRecord> record, co_await fetch_record(*client_, client_->key_of(leftover.path)));
+  const std::string& prefix = client_->settings().prefix;
+  if (!record || record->version.empty() || !record->key.starts_with(prefix)) co_return std::nullopt;
+  std::string path = record->key.substr(prefix.size());
+  if (leftover.name.beside(path) != leftover.path) co_return std::nullopt;
+  co_return path;
 }
 
 } // namespace

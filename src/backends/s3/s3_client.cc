@@ -50,6 +50,7 @@ ErrorKind kind_of(int status, std::string_view code) {
   case 404: return ErrorKind::not_found;
   case 412:
   case 416: return ErrorKind::changed;
+  case 405:
   case 501: return ErrorKind::unsupported;
   case 507: return ErrorKind::no_space;
   default: return ErrorKind::io;
@@ -159,7 +160,7 @@ Error S3Client::error_of(const S3Request& request, const HttpHead& head, const S
   return error;
 }
 
-Task<Result<HttpResponse>> S3Client::call(S3Request request) {
+Task<Result<HttpResponse>> S3Client::call(S3Request request, int* tries) {
   co_await slots_.acquire();
   Result<HttpResponse> outcome = HttpResponse{};
   for (int attempt = 0; attempt < most_tries; ++attempt) {
@@ -168,15 +169,16 @@ Task<Result<HttpResponse>> S3Client::call(S3Request request) {
       outcome = Failure(prepared.error());
       break;
     }
+    if (tries) *tries = attempt + 1;
     outcome = co_await http_.fetch(std::move(*prepared));
     bool again = false;
     if (!outcome) {
       again = outcome.error().kind == ErrorKind::connection && outcome.error().temporary();
     } else {
-      // CompleteMultipartUpload sends its status before it knows the outcome: a 200 may hold an error.
+      // CompleteMultipartUpload and the copies send their status before they know the outcome: a 200 may hold an error.
       const HttpHead head = outcome->head;
       const bool may_hold_error =
-          !head.ok() || (request.method == "POST" && outcome->body.find("<Error") != std::string::npos);
+          !head.ok() || (request.method != "GET" && outcome->body.find("<Error") != std::string::npos);
       if (!may_hold_error) break;
       const S3Fault fault = read_fault(outcome->body);
       if (head.ok() && fault.code.empty()) break;
@@ -188,6 +190,27 @@ Task<Result<HttpResponse>> S3Client::call(S3Request request) {
   }
   slots_.release();
   co_return outcome;
+}
+
+Task<std::string> S3Client::published_etag(std::string key, std::string crc32c) {
+  S3Request request;
+  request.operation = "look at";
+  request.method = "HEAD";
+  request.key = std::move(key);
+  request.headers = {{"x-amz-checksum-mode", "ENABLED"}};
+  const auto there = co_await call(std::move(request));
+  if (!there || crc32c.empty() || there->head.header("x-amz-checksum-crc32c") != crc32c) co_return "";
+  co_return unquoted_etag(there->head);
+}
+
+void S3Client::warn_once(std::string message) {
+  if (warned_.insert(message).second) context_.events.emit(WarningEvent{std::move(message)});
+}
+
+std::string unquoted_etag(const HttpHead& head) {
+  std::string_view etag = head.header("etag");
+  if (etag.size() >= 2 && etag.front() == '"') etag = etag.substr(1, etag.size() - 2);
+  return std::string(etag);
 }
 
 Task<Result<void>> S3Client::connect() {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,12 +39,18 @@ public:
   // Sends, and collects the answer; the caller's part of the connections' limit is held meanwhile. Tries again what
   // the service asks to be tried again (throttling, 5xx, a clock that differs, credentials that expired). Any status
   // but 2xx, and a 200 that holds an error, is an Error: not_found, permission, auth, changed (412), …
-  Task<Result<HttpResponse>> call(S3Request request);
+  // `tries`, if given, receives how often it was sent: after a lost answer, the first time may have done it already.
+  Task<Result<HttpResponse>> call(S3Request request, int* tries = nullptr);
 
   // Sends a request whose body or answer is streamed. Nothing is tried again.
   Task<Result<std::unique_ptr<HttpExchange>>> open(S3Request request);
   // The answer to it. The rest of an answer that is no success is read, and told as an Error.
   Task<Result<HttpHead>> answer(HttpExchange& exchange, S3Request request);
+
+  // The ETag of the object if it has this CRC-32C (as base64), else "": tells what a request did whose answer was lost.
+  Task<std::string> published_etag(std::string key, std::string crc32c);
+  // Tells the user once of what this service leaves out.
+  void warn_once(std::string message);
 
   // One request that tells whether the service, the credentials and the bucket are there, and whether it encodes keys.
   Task<Result<void>> connect();
@@ -69,7 +76,11 @@ private:
   std::string region_;  // the bucket's, once an answer told it
   bool encodes_keys_ = true;
   std::int64_t clock_offset_ms_ = 0; // the service's clock minus ours, once it complained
+  std::set<std::string> warned_;
   Semaphore slots_;
 };
+
+// The ETag of an answer's object.
+std::string unquoted_etag(const HttpHead& head);
 
 } // namespace checkvalve

@@ -107,9 +107,7 @@ Entry entry_of(std::string path, const HttpHead& head) {
   std::from_chars(size.data(), size.data() + size.size(), entry.size_bytes);
   if (const std::int64_t modified_s = read_time(head.header("last-modified")); modified_s != 0)
     entry.mtime_ns = modified_s * ns_per_s;
-  std::string_view etag = head.header("etag");
-  if (etag.size() >= 2 && etag.front() == '"') etag = etag.substr(1, etag.size() - 2);
-  entry.etag = etag;
+  entry.etag = unquoted_etag(head);
   return entry;
 }
 

@@ -34,11 +34,15 @@ constexpr OptionSpec options[] = {
     {"request_payer", OptionType::boolean, "no", "agree to pay for requests to a requester-pays bucket"},
     {"part_size", OptionType::size, "8MiB",
      "of multipart uploads, and from which on there is one; grows with files over max_parts parts"},
+    {"copy_part_size", OptionType::size, "512MiB",
+     "of copies inside the service, and from which on they are made in parts: 5MiB to 5GiB"},
     {"max_parts", OptionType::integer, "10000", "parts of an upload that the service allows"},
     {"connections", OptionType::integer, "64", "files and requests in flight at most"},
     {"checksum", OptionType::text, "crc32c",
      "sent with all that is written, and checked by the server: crc32c or none"},
-    {"conditional_writes", OptionType::boolean, "yes", "the service honours If-None-Match: * when objects are created"},
+    {"conditional_writes", OptionType::text, "auto",
+     "the service honours If-None-Match: * when objects are created: yes, no, or auto (tried with a temporary object "
+     "before it is relied upon)"},
     {"verbatim_keys", OptionType::text, "auto",
      "the service keeps keys with empty, '.' and '..' components as they are: yes, no, or auto (only AWS is known to)"},
     {"ca_bundle", OptionType::path, "",
@@ -104,13 +108,18 @@ Result<void> read_writing_options(const Endpoint& endpoint, const OptionReader& 
   if (checksum != "crc32c" && checksum != "none")
     return bad(endpoint, fmt::format("option 'checksum' is '{}', but must be crc32c or none", checksum));
   settings.checksums = checksum == "crc32c";
-  settings.conditional_writes = reader.boolean("conditional_writes");
+  CV_TRY(const bool conditional, yes_no_auto(endpoint, reader, "conditional_writes", true));
+  settings.conditional_writes = conditional ? ConditionalWrites::yes : ConditionalWrites::no;
+  if (reader.text("conditional_writes") == "auto") settings.conditional_writes = ConditionalWrites::unknown;
+  settings.copy_part_bytes = reader.number("copy_part_size");
   settings.part_bytes = reader.number("part_size");
   settings.max_parts = static_cast<std::uint32_t>(reader.number("max_parts"));
   settings.connections = static_cast<std::uint32_t>(reader.number("connections"));
   constexpr std::uint64_t mib = 1 << 20;
   if (settings.part_bytes < 5 * mib || settings.part_bytes > 5120 * mib)
     return bad(endpoint, "option 'part_size' must be from 5MiB to 5GiB");
+  if (settings.copy_part_bytes < 5 * mib || settings.copy_part_bytes > 5120 * mib)
+    return bad(endpoint, "option 'copy_part_size' must be from 5MiB to 5GiB");
   settings.part_bytes = (settings.part_bytes + mib - 1) / mib * mib;
   if (settings.max_parts < 1 || settings.max_parts > 10'000)
     return bad(endpoint, "option 'max_parts' must be from 1 to 10000");
@@ -146,6 +155,7 @@ Result<S3Settings> read_s3_settings(const BackendContext& context, const Endpoin
   const bool dotted = settings.bucket.find('.') != std::string::npos;
   CV_TRY(settings.path_style, yes_no_auto(endpoint, reader, "path_style", !is_aws || dotted));
   CV_TRY(settings.verbatim_keys, yes_no_auto(endpoint, reader, "verbatim_keys", is_aws));
+  settings.service_url = url;
   const std::size_t host = url.find("://") + 3;
   if (!settings.path_style) url.insert(host, settings.bucket + ".");
   settings.signed_host = url.substr(host);

@@ -12,18 +12,23 @@
 
 namespace checkvalve {
 
+// Whether the service honours If-None-Match: * on what creates objects.
+enum class ConditionalWrites : std::uint8_t { no, yes, unknown };
+
 struct S3Settings {
   std::string bucket;
   std::string prefix;      // of every key; empty, or with a '/' at its end
   std::string base_url;    // scheme, host and port: "https://BUCKET.s3.eu-west-1.amazonaws.com"
+  std::string service_url; // the same without a bucket: one for all buckets that the service can copy between
   std::string signed_host; // as the Host header has it
   bool path_style = false;
   std::string region;
   bool anonymous = false;
-  bool verbatim_keys = false;     // the server keeps "a//b", "/a", "." and ".." as they are
-  bool conditional_writes = true; // the server honours If-None-Match on what creates objects
-  bool checksums = true;          // CRC-32C goes with all that is written, and what is read is checked
+  bool verbatim_keys = false; // the server keeps "a//b", "/a", "." and ".." as they are
+  ConditionalWrites conditional_writes = ConditionalWrites::unknown;
+  bool checksums = true; // CRC-32C goes with all that is written, and what is read is checked
   std::uint64_t part_bytes = 0;
+  std::uint64_t copy_part_bytes = 0; // of copies inside the service
   std::uint32_t max_parts = 0;
   std::uint32_t connections = 0;
   NameValues create_headers;  // of PUT and CreateMultipartUpload: storage class, encryption, ACL

@@ -14,7 +14,6 @@ namespace {
 constexpr std::uint64_t mib = 1 << 20;
 // Of "aws-chunked" bodies; the service wants at least 8 KiB in all but the last chunk.
 constexpr std::uint64_t frame_bytes = 256 * 1024;
-constexpr std::string_view record_title = "checkvalve multipart upload";
 constexpr std::string_view trailer_name = "x-amz-checksum-crc32c:";
 constexpr std::size_t crc32c_base64_bytes = 8;
 
@@ -46,57 +45,7 @@ std::string mtime_text(std::int64_t mtime_ns) {
   return fmt::format("{}.{:09}", seconds, rest);
 }
 
-std::string unquoted_etag(const HttpHead& head) {
-  std::string_view etag = head.header("etag");
-  if (etag.size() >= 2 && etag.front() == '"') etag = etag.substr(1, etag.size() - 2);
-  return std::string(etag);
-}
-
 } // namespace
-
-// --- the record ------------------------------------------------------------------------------------------------------
-
-std::string write_record(const UploadRecord& record) {
-  return fmt::format("{}\n{}\n{}\n", record_title, record.upload_id, escape_bytes(record.key));
-}
-
-std::optional<UploadRecord> read_record(std::string_view text) {
-  std::array<std::string_view, 3> lines;
-  for (std::string_view& line : lines) {
-    const std::size_t end = text.find('\n');
-    if (end == text.npos) return std::nullopt;
-    line = text.substr(0, end);
-    text.remove_prefix(end + 1);
-  }
-  const auto key = unescape_bytes(lines[2]);
-  if (lines[0] != record_title || lines[1].empty() || !key) return std::nullopt;
-  return UploadRecord{*key, std::string(lines[1])};
-}
-
-Task<Result<void>> remove_upload(S3Client& client, std::string record_key) {
-  S3Request request;
-  request.operation = "read upload record";
-  request.key = record_key;
-  const auto text = co_await client.call(request);
-  if (!text && text.error().kind == ErrorKind::not_found) co_return Result<void>();
-  if (!text) co_return Failure(text.error());
-  if (const auto record = read_record(text->body)) {
-    S3Request abort;
-    abort.operation = "abort upload";
-    abort.method = "DELETE";
-    abort.key = record->key;
-    abort.query = {{"uploadId", record->upload_id}};
-    if (auto done = co_await client.call(abort); !done && done.error().kind != ErrorKind::not_found)
-      co_return Failure(done.error());
-  }
-  S3Request remove;
-  remove.operation = "remove upload record";
-  remove.method = "DELETE";
-  remove.key = record_key;
-  if (auto done = co_await client.call(remove); !done && done.error().kind != ErrorKind::not_found)
-    co_return Failure(done.error());
-  co_return Result<void>();
-}
 
 // --- parts -----------------------------------------------------------------------------------------------------------
 
@@ -137,10 +86,14 @@ template <class Part> Task<Result<S3Part>> finish_part(std::shared_ptr<S3Client>
 
 } // namespace
 
-S3Upload::S3Upload(std::shared_ptr<S3Client> client, std::string path, UploadHints hints)
-    : client_(std::move(client)), path_(std::move(path)), hints_(std::move(hints)),
-      record_key_(client_->key_of(hints_.temporary.beside(path_))),
-      part_bytes_(part_size_for(client_->settings(), hints_.size_bytes)) {}
+S3Upload::S3Upload(std::shared_ptr<S3Client> client, std::shared_ptr<S3Conditions> conditions, std::string path,
+                   UploadHints hints)
+    : client_(std::move(client)), conditions_(std::move(conditions)), path_(std::move(path)), hints_(std::move(hints)),
+      record_key_(client_->key_of(hints_.temporary.beside(path_))) {
+  record_.key = client_->key_of(path_);
+  record_.part_bytes = part_size_for(client_->settings(), hints_.size_bytes);
+  record_.version = hints_.version;
+}
 
 S3Upload::~S3Upload() = default;
 
@@ -157,39 +110,56 @@ NameValues S3Upload::metadata(std::optional<std::int64_t> mtime_ns, std::optiona
 }
 
 Task<Result<void>> S3Upload::begin() {
-  if (!hints_.size_bytes || *hints_.size_bytes <= part_bytes_) co_return Result<void>();
-  co_return co_await begin_multipart();
+  const bool in_parts = hints_.size_bytes && *hints_.size_bytes > record_.part_bytes;
+  bool continued = false;
+  for (const TemporaryName& left : hints_.continues) {
+    const std::string left_key = client_->key_of(left.beside(path_));
+    if (in_parts && !continued) {
+      CV_CO_TRY(continued, co_await go_on_with(left_key));
+    }
+    if (record_.upload_id.empty() || left_key != record_key_) CV_CO_CHECK(co_await remove_upload(*client_, left_key));
+  }
+  if (!in_parts || continued) co_return Result<void>();
+  co_return co_await begin_anew();
 }
 
-Task<Result<void>> S3Upload::begin_multipart() {
-  CV_CO_CHECK(co_await remove_upload(*client_, record_key_));
-  S3Request create;
-  create.operation = "begin upload of";
-  create.method = "POST";
-  create.key = client_->key_of(path_);
-  create.query = {{"uploads", ""}};
-  create.headers = metadata(hints_.mtime_ns, hints_.mode);
-  if (client_->settings().checksums) create.headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
-  CV_CO_TRY(const HttpResponse response, co_await client_->call(create));
-  upload_id_ = read_element(response.body, "UploadId");
-  if (upload_id_.empty())
-    co_return Failure(error(ErrorKind::protocol, "the service began an upload without an UploadId"));
+// Takes over the parts from the first one on that follow each other, under a record of this upload's own. The one at
+// `left_key`, if it is another one, is left without an upload, and is the caller's to remove.
+Task<Result<bool>> S3Upload::go_on_with(std::string left_key) {
+  CV_CO_TRY(const std::optional<UploadRecord> left, co_await fetch_record(*client_, left_key));
+  const bool usable = left && left->key == record_.key && !left->version.empty() && left->version == record_.version &&
+                      left->part_bytes >= record_.part_bytes;
+  if (!usable) co_return false;
+  auto parts = co_await list_parts(*client_, *left);
+  if (!parts) co_return false;
+  for (S3Part& part : *parts) {
+    const std::uint64_t size = std::min(left->part_bytes, *hints_.size_bytes - resumed_bytes_);
+    // Without its checksum a part can't be completed where others have theirs.
+    const bool complete = part.number == next_part_number() && part.size_bytes == size && size != 0 &&
+                          part.crc32c.empty() != client_->settings().checksums;
+    if (!complete) break;
+    resumed_bytes_ += size;
+    done_parts_.push_back(std::move(part));
+  }
+  if (done_parts_.empty()) co_return false;
+  record_ = *left;
+  taken_bytes_ = fed_bytes_ = resumed_bytes_;
+  if (left_key == record_key_) co_return true;
+  // First the new record, so that the upload is never without one; the caller must not find the old one's upload.
+  CV_CO_CHECK(co_await put_record(*client_, record_key_, record_));
+  CV_CO_CHECK(co_await remove_record(*client_, std::move(left_key)));
+  co_return true;
+}
 
-  S3Request record;
-  record.operation = "record upload of";
-  record.method = "PUT";
-  record.key = record_key_;
-  auto body = std::make_shared<std::vector<Chunk>>();
-  body->push_back(Chunk::copy_of(write_record({create.key, upload_id_})));
-  record.body = body;
-  auto recorded = co_await client_->call(record);
-  if (!recorded) co_return Failure(recorded.error());
-  co_return Result<void>();
+Task<Result<void>> S3Upload::begin_anew() {
+  NameValues headers = metadata(hints_.mtime_ns, hints_.mode);
+  if (client_->settings().checksums) headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
+  return begin_multipart(*client_, record_key_, record_, std::move(headers));
 }
 
 Task<Result<void>> S3Upload::begin_part(std::uint64_t size) {
   auto part = std::make_shared<Part>();
-  part->number = static_cast<std::uint32_t>(parts_.size() + 1);
+  part->number = next_part_number();
   part->size = size;
   if (part->number > client_->settings().max_parts)
     co_return Failure(error(ErrorKind::unsupported, "has more parts than the service allows: raise part_size"));
@@ -197,7 +167,7 @@ Task<Result<void>> S3Upload::begin_part(std::uint64_t size) {
   request.operation = "upload part of";
   request.method = "PUT";
   request.key = client_->key_of(path_);
-  request.query = {{"partNumber", std::to_string(part->number)}, {"uploadId", upload_id_}};
+  request.query = {{"partNumber", std::to_string(part->number)}, {"uploadId", record_.upload_id}};
   if (client_->settings().checksums) {
     part->checksum.emplace(ChecksumKind::crc32c);
     request.payload_hash = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
@@ -219,8 +189,8 @@ Task<Result<void>> S3Upload::feed(Chunk chunk, std::vector<Started<Result<void>>
   while (!chunk.empty()) {
     if (!part_) {
       // The last part's size is known by the hint, or (without one) is what flush_rest() has left over.
-      const std::uint64_t left = hints_.size_bytes ? *hints_.size_bytes - fed_bytes_ : part_bytes_;
-      CV_CO_CHECK(co_await begin_part(std::min(part_bytes_, left)));
+      const std::uint64_t left = hints_.size_bytes ? *hints_.size_bytes - fed_bytes_ : record_.part_bytes;
+      CV_CO_CHECK(co_await begin_part(std::min(record_.part_bytes, left)));
     }
     Part& part = *part_;
     std::uint64_t piece = std::min<std::uint64_t>(chunk.size(), part.size - part.fed);
@@ -258,16 +228,16 @@ Task<Result<void>> S3Upload::take(Chunk chunk, std::vector<Started<Result<void>>
   taken_bytes_ += chunk.size();
   if (hints_.size_bytes && taken_bytes_ > *hints_.size_bytes)
     co_return Failure(error(ErrorKind::changed, "is longer than its size was said to be"));
-  const bool streams = !upload_id_.empty() && hints_.size_bytes;
+  const bool streams = !record_.upload_id.empty() && hints_.size_bytes;
   if (streams) co_return co_await feed(std::move(chunk), sent);
   buffered_bytes_ += chunk.size();
   buffered_.push_back(std::move(chunk));
-  if (hints_.size_bytes || buffered_bytes_ <= part_bytes_) co_return Result<void>();
+  if (hints_.size_bytes || buffered_bytes_ <= record_.part_bytes) co_return Result<void>();
   // Of unknown size: a part begins once it is known to be a whole one with more behind it.
-  if (upload_id_.empty()) CV_CO_CHECK(co_await begin_multipart());
+  if (record_.upload_id.empty()) CV_CO_CHECK(co_await begin_anew());
   std::vector<Chunk> ready = std::exchange(buffered_, {});
   Chunk& last = ready.back();
-  const std::uint64_t surplus = buffered_bytes_ - part_bytes_;
+  const std::uint64_t surplus = buffered_bytes_ - record_.part_bytes;
   Chunk rest = Chunk::copy_of(last.bytes().subspan(last.size() - surplus));
   last.narrow(0, last.size() - surplus);
   for (Chunk& piece : ready) CV_CO_CHECK(co_await feed(std::move(piece), sent));
@@ -323,70 +293,67 @@ Task<Result<Published>> S3Upload::commit(CommitOptions options) {
   if (taken_bytes_ != options.size_bytes || (hints_.size_bytes && *hints_.size_bytes != taken_bytes_))
     co_return Failure(error(ErrorKind::integrity, fmt::format("{} bytes were written, but {} were expected",
                                                               taken_bytes_, options.size_bytes)));
-  if (options.replace == Replace::if_absent && !client_->settings().conditional_writes) {
-    S3Request look;
-    look.operation = "publish";
-    look.method = "HEAD";
-    look.key = client_->key_of(path_);
-    auto there = co_await client_->call(look);
-    if (there) co_return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(path_), "exists already"));
-    if (there.error().kind != ErrorKind::not_found) co_return Failure(there.error());
-  }
-  auto published = upload_id_.empty() ? co_await put(options) : co_await complete(options);
-  if (published || published.error().kind != ErrorKind::changed || options.replace != Replace::if_absent)
-    co_return published;
-  co_return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(path_), "exists already"));
+  CV_CO_TRY(const bool only_new, co_await claims_new_name(options.replace));
+  auto published = record_.upload_id.empty() ? co_await put(options, only_new) : co_await complete(only_new);
+  if (published || published.error().kind != ErrorKind::changed || !only_new) co_return published;
+  co_return Failure(exists_already(path_));
 }
 
-Task<Result<Published>> S3Upload::put(CommitOptions options) {
+// Whether the request that publishes is to carry If-None-Match. Where the service does not honour it, a look comes
+// first.
+Task<Result<bool>> S3Upload::claims_new_name(Replace replace) {
+  if (replace != Replace::if_absent) co_return false;
+  if (co_await conditions_->hold_for_writes(path_)) co_return true;
+  S3Request look;
+  look.operation = "publish";
+  look.method = "HEAD";
+  look.key = record_.key;
+  auto there = co_await client_->call(look);
+  if (there) co_return Failure(exists_already(path_));
+  if (there.error().kind != ErrorKind::not_found) co_return Failure(there.error());
+  co_return false;
+}
+
+Task<Result<Published>> S3Upload::put(CommitOptions options, bool only_new) {
   S3Request request;
   request.operation = "publish";
   request.method = "PUT";
-  request.key = client_->key_of(path_);
+  request.key = record_.key;
   request.headers = metadata(options.mtime_ns, options.mode);
-  if (options.replace == Replace::if_absent && client_->settings().conditional_writes)
-    request.headers.emplace_back("if-none-match", "*");
+  if (only_new) request.headers.emplace_back("if-none-match", "*");
+  std::string crc32c;
   if (client_->settings().checksums) {
     Checksum checksum(ChecksumKind::crc32c);
     for (const Chunk& chunk : buffered_) checksum.update(chunk.bytes());
-    request.headers.emplace_back("x-amz-checksum-crc32c", checksum.base64());
+    crc32c = checksum.base64();
+    request.headers.emplace_back("x-amz-checksum-crc32c", crc32c);
   }
   request.body = std::make_shared<const std::vector<Chunk>>(std::exchange(buffered_, {}));
-  CV_CO_TRY(const HttpResponse response, co_await client_->call(std::move(request)));
-  co_return Published{"put", unquoted_etag(response.head)};
+  int tries = 0;
+  const auto response = co_await client_->call(std::move(request), &tries);
+  if (response) {
+    if (!crc32c.empty() && response->head.header("x-amz-checksum-crc32c").empty())
+      client_->warn_once("the service does not confirm the checksums of what is written: it may not check them");
+    co_return Published{"put", unquoted_etag(response->head)};
+  }
+  if (tries > 1 && response.error().kind == ErrorKind::changed) // by the first try, perhaps
+    if (std::string etag = co_await client_->published_etag(record_.key, crc32c); !etag.empty())
+      co_return Published{"put", std::move(etag)};
+  co_return Failure(response.error());
 }
 
-Task<Result<Published>> S3Upload::complete(CommitOptions options) {
+Task<Result<Published>> S3Upload::complete(bool only_new) {
   CV_CO_CHECK(co_await flush_rest());
-  std::vector<S3Part> parts;
+  std::vector<S3Part> parts = done_parts_;
   for (auto& part : parts_) {
     auto done = co_await part.get();
     if (!done && !failed_) failed_ = done.error();
     if (done) parts.push_back(std::move(*done));
   }
   if (failed_) co_return Failure(*failed_);
-  S3Request request;
-  request.operation = "publish";
-  request.method = "POST";
-  request.key = client_->key_of(path_);
-  request.query = {{"uploadId", upload_id_}};
-  if (options.replace == Replace::if_absent && client_->settings().conditional_writes)
-    request.headers.emplace_back("if-none-match", "*");
-  auto body = std::make_shared<std::vector<Chunk>>();
-  body->push_back(Chunk::copy_of(write_parts(parts)));
-  request.body = body;
-  CV_CO_TRY(const HttpResponse response, co_await client_->call(std::move(request)));
-  const std::string etag = read_element(response.body, "ETag");
-  upload_id_.clear();
-  S3Request remove;
-  remove.operation = "remove upload record";
-  remove.method = "DELETE";
-  remove.key = record_key_;
-  if (auto removed = co_await client_->call(std::move(remove));
-      !removed && removed.error().kind != ErrorKind::not_found)
-    client_->context().events.emit(
-        WarningEvent{"the record of a finished upload is left behind, sweep removes it: " + removed.error().text()});
-  co_return Published{"multipart", etag};
+  CV_CO_TRY(std::string etag, co_await complete_multipart(client_, record_key_, record_, std::move(parts), only_new));
+  record_.upload_id.clear();
+  co_return Published{"multipart", std::move(etag)};
 }
 
 Task<Result<void>> S3Upload::abort() {
@@ -394,9 +361,9 @@ Task<Result<void>> S3Upload::abort() {
   part_.reset();
   for (auto& part : parts_) (void)co_await part.get();
   buffered_.clear();
-  if (upload_id_.empty()) co_return Result<void>();
+  if (record_.upload_id.empty()) co_return Result<void>();
   CV_CO_CHECK(co_await remove_upload(*client_, record_key_));
-  upload_id_.clear();
+  record_.upload_id.clear();
   co_return Result<void>();
 }
 

@@ -67,6 +67,25 @@ Result<S3Page> read_page(std::string_view xml) {
   return page;
 }
 
+Result<S3PartPage> read_part_page(std::string_view xml) {
+  pugi::xml_document document;
+  const bool readable = load(document, xml);
+  const pugi::xml_node root = document.child("ListPartsResult");
+  if (!readable || !root)
+    return Failure(make_error(ErrorKind::protocol, "list parts", "", "the server's answer is no ListPartsResult"));
+  S3PartPage page;
+  for (const pugi::xml_node& node : root.children("Part")) {
+    S3Part& part = page.parts.emplace_back();
+    part.number = node.child("PartNumber").text().as_uint();
+    part.etag = unquoted(node.child_value("ETag"));
+    part.crc32c = node.child_value("ChecksumCRC32C");
+    part.size_bytes = node.child("Size").text().as_ullong();
+  }
+  if (std::string_view(root.child_value("IsTruncated")) == "true")
+    page.next_marker = root.child_value("NextPartNumberMarker");
+  return page;
+}
+
 S3Fault read_fault(std::string_view xml) {
   pugi::xml_document document;
   if (!load(document, xml)) return {};

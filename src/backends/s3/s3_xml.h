@@ -40,8 +40,16 @@ struct S3Part {
   std::uint32_t number = 0;
   std::string etag;
   std::string crc32c;
+  std::uint64_t size_bytes = 0; // as ListParts tells it
 };
 std::string write_parts(const std::vector<S3Part>& parts);
+
+struct S3PartPage { // of ListParts
+  std::vector<S3Part> parts;
+  std::string next_marker; // empty: the last page
+};
+// Error kind protocol.
+Result<S3PartPage> read_part_page(std::string_view xml);
 
 // "2024-03-01T12:34:56.789Z" or "Fri, 01 Mar 2024 12:34:56 GMT" → seconds since 1970 UTC; 0 if it can't be read.
 std::int64_t read_time(std::string_view text);

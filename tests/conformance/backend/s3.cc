@@ -59,7 +59,8 @@ BackendCase versitygw_with(std::string name, std::map<std::string, std::string> 
 
 INSTANTIATE_TEST_SUITE_P(S3, BackendSuite,
                          testing::Values(versitygw_with("s3_versitygw", {}),
-                                         versitygw_with("s3_versitygw_without_checksums", {{"checksum", "none"}})),
+                                         versitygw_with("s3_versitygw_without_checksums", {{"checksum", "none"}}),
+                                         versitygw_with("s3_versitygw_copies_in_parts", {{"copy_part_size", "5MiB"}})),
                          case_name);
 
 } // namespace

@@ -169,6 +169,53 @@ TEST_F(LocalTest, KeepsHoles) {
   EXPECT_LT(sparse_stat.st_blocks, dense_stat.st_blocks / 4);
 }
 
+Task<Result<Published>> take(Source& source, Target& target, std::string from, std::string to) {
+  CV_CO_CHECK(co_await source.connect());
+  CV_CO_CHECK(co_await target.connect());
+  CV_CO_TRY(const Entry entry, co_await source.stat(from, true));
+  CV_CO_TRY(auto copy, co_await target.begin_direct_copy(source.origin(), entry, to, {}));
+  for (std::uint64_t done = 0; done < entry.size_bytes;) {
+    CV_CO_TRY(done, co_await copy->advance());
+  }
+  CommitOptions options;
+  options.size_bytes = entry.size_bytes;
+  co_return co_await copy->commit(options);
+}
+
+TEST_F(LocalTest, CopiesByTheKernelKeepHoles) {
+  // Data, a hole, data across the step of a copy, a hole at the end.
+  const int fd = ::open((base_ / "root/from").c_str(), O_WRONLY | O_CREAT, 0644);
+  ASSERT_EQ(::pwrite(fd, "begin", 5, 0), 5);
+  ASSERT_EQ(::pwrite(fd, "middle", 6, (64 << 20) - 3), 6);
+  ASSERT_EQ(::ftruncate(fd, 200 << 20), 0);
+  ::close(fd);
+  auto source = make_source(engine_.context, endpoint());
+  auto target = make_target(engine_.context, endpoint());
+  EXPECT_OK(engine_.run(take(**source, **target, "from", "to")));
+  EXPECT_TRUE(read(base_ / "root/from") == read(base_ / "root/to"));
+  struct stat status{};
+  ASSERT_EQ(::stat((base_ / "root/to").c_str(), &status), 0);
+  EXPECT_EQ(status.st_size, 200 << 20);
+  EXPECT_LT(status.st_blocks * 512, 4 << 20);
+}
+
+TEST_F(LocalTest, TakesNothingFromAnotherFileSystemByItself) {
+  struct stat here{};
+  struct stat there{};
+  ASSERT_EQ(::stat(base_.c_str(), &here), 0);
+  if (::stat("/dev/shm", &there) != 0 || here.st_dev == there.st_dev) GTEST_SKIP() << "no other file system is known";
+  std::string other = "/dev/shm/checkvalve-test-XXXXXX";
+  ASSERT_NE(mkdtemp(other.data()), nullptr);
+  write(std::filesystem::path(other) / "from", "content");
+  Endpoint from = endpoint();
+  from.root = other;
+  auto source = make_source(engine_.context, from);
+  auto target = make_target(engine_.context, endpoint());
+  EXPECT_FAILS(engine_.run(take(**source, **target, "from", "to")), ErrorKind::unsupported);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(base_ / "root"), {}), 1) << "something was left behind";
+  std::filesystem::remove_all(other);
+}
+
 TEST_F(LocalTest, KeepsMtimesBefore1970) {
   auto target = make_target(engine_.context, endpoint());
   CommitOptions options;

@@ -112,11 +112,13 @@ TEST(AwsProfile, ReadsSections) {
 }
 
 TEST(UploadRecord, ComesBackAsItWas) {
-  const UploadRecord record{"a b\n\\\xff/c", "id-1"};
+  const UploadRecord record{"a b\n\\\xff/c", "id-1", 8 << 20, "12 345 \"etag\"\n"};
   const auto back = read_record(write_record(record));
   ASSERT_TRUE(back.has_value());
   EXPECT_EQ(back->key, record.key);
   EXPECT_EQ(back->upload_id, record.upload_id);
+  EXPECT_EQ(back->part_bytes, record.part_bytes);
+  EXPECT_EQ(back->version, record.version);
   EXPECT_FALSE(read_record("some user's file\nwith lines\nof text\n").has_value());
 }
 

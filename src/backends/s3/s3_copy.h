@@ -1,0 +1,68 @@
+// Copies inside a service: CopyObject, and from copy_part_size on UploadPartCopy.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backends/s3/s3_client.h"
+#include "backends/s3/s3_conditions.h"
+#include "backends/s3/s3_multipart.h"
+#include "backends/target.h"
+
+namespace checkvalve {
+
+// Where a source's objects are, for targets at the same service.
+struct S3Origin : Origin {
+  explicit S3Origin(std::shared_ptr<S3Client> reader) : client(std::move(reader)) {}
+  const std::shared_ptr<S3Client> client;
+};
+
+// Value of x-amz-copy-source for a key of the settings' bucket.
+std::string copy_source(const S3Settings& settings, const std::string& key);
+
+// What the copies of one Target have found out: a service that refused the first one is not asked again.
+struct S3CopyExperience {
+  bool any_made = false;
+  bool any_refused = false;
+};
+
+// The copy keeps the object's own metadata and type; storage class, encryption and ACL are the target's options.
+class S3Copy : public DirectCopy {
+public:
+  S3Copy(std::shared_ptr<S3Client> client, std::shared_ptr<S3Conditions> conditions,
+         std::shared_ptr<S3CopyExperience> experience, const S3Origin& origin, Entry entry, std::string path,
+         UploadHints hints);
+
+  // Begins the multipart upload of a large object.
+  Task<Result<void>> begin();
+  Task<Result<std::uint64_t>> advance() override;
+  Task<Result<Published>> commit(CommitOptions options) override;
+  Task<Result<void>> abort() override;
+
+private:
+  Task<Result<S3Part>> copy_part(std::uint32_t number, std::uint64_t offset, std::uint64_t size);
+  Task<Result<NameValues>> source_headers();
+  Task<Result<Published>> copy_whole(bool only_new);
+  Task<Result<Published>> complete(bool only_new);
+  Task<Result<void>> check_published(const std::string& etag);
+  S3Request copy_request(std::string operation) const;
+  Error refusal(Error error) const;
+
+  std::shared_ptr<S3Client> client_;
+  std::shared_ptr<S3Conditions> conditions_;
+  std::shared_ptr<S3CopyExperience> experience_;
+  const std::shared_ptr<S3Client> source_;
+  const Entry entry_;
+  const std::string path_;
+  const std::string record_key_;
+  UploadRecord record_; // upload_id is empty while no multipart upload is under way
+  std::deque<Started<Result<S3Part>>> coming_;
+  std::vector<S3Part> parts_;
+  std::uint64_t asked_bytes_ = 0;
+  std::uint64_t done_bytes_ = 0;
+};
+
+} // namespace checkvalve

@@ -1,0 +1,153 @@
+#include "backends/s3/s3_multipart.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+
+#include "backends/s3/checksum.h"
+#include "core/path.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::string_view record_title = "checkvalve multipart upload";
+
+S3Request request_for(std::string operation, std::string method, std::string key) {
+  S3Request request;
+  request.operation = std::move(operation);
+  request.method = std::move(method);
+  request.key = std::move(key);
+  return request;
+}
+
+std::shared_ptr<const std::vector<Chunk>> body_of(const std::string& text) {
+  auto body = std::make_shared<std::vector<Chunk>>();
+  body->push_back(Chunk::copy_of(text));
+  return body;
+}
+
+// What the service makes of parts with CRC-32C: the checksum of their checksums, and their number ("composite").
+std::string composite_of(const std::vector<S3Part>& parts) {
+  Checksum all(ChecksumKind::crc32c);
+  for (const S3Part& part : parts) {
+    const auto bytes = from_base64(part.crc32c);
+    if (!bytes) return "";
+    all.update(*bytes);
+  }
+  return fmt::format("{}-{}", all.base64(), parts.size());
+}
+
+} // namespace
+
+std::string write_record(const UploadRecord& record) {
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n", record_title, record.upload_id, escape_bytes(record.key),
+                     record.part_bytes, escape_bytes(record.version));
+}
+
+std::optional<UploadRecord> read_record(std::string_view text) {
+  std::array<std::string_view, 5> lines;
+  for (std::string_view& line : lines) {
+    const std::size_t end = text.find('\n');
+    if (end == text.npos) return std::nullopt;
+    line = text.substr(0, end);
+    text.remove_prefix(end + 1);
+  }
+  const auto key = unescape_bytes(lines[2]);
+  const auto version = unescape_bytes(lines[4]);
+  UploadRecord record;
+  const auto number = std::from_chars(lines[3].data(), lines[3].data() + lines[3].size(), record.part_bytes);
+  if (lines[0] != record_title || lines[1].empty() || !key || !version || number.ec != std::errc()) return std::nullopt;
+  record.key = *key;
+  record.upload_id = lines[1];
+  record.version = *version;
+  return record;
+}
+
+Task<Result<std::optional<UploadRecord>>> fetch_record(S3Client& client, std::string record_key) {
+  const auto text = co_await client.call(request_for("read upload record", "GET", std::move(record_key)));
+  if (!text && text.error().kind == ErrorKind::not_found) co_return std::nullopt;
+  if (!text) co_return Failure(text.error());
+  co_return read_record(text->body);
+}
+
+Task<Result<void>> put_record(S3Client& client, std::string record_key, UploadRecord record) {
+  S3Request request = request_for("record upload of", "PUT", std::move(record_key));
+  request.body = body_of(write_record(record));
+  auto recorded = co_await client.call(std::move(request));
+  if (!recorded) co_return Failure(recorded.error());
+  co_return Result<void>();
+}
+
+Task<Result<void>> remove_record(S3Client& client, std::string record_key) {
+  auto removed = co_await client.call(request_for("remove upload record", "DELETE", std::move(record_key)));
+  if (!removed && removed.error().kind != ErrorKind::not_found) co_return Failure(removed.error());
+  co_return Result<void>();
+}
+
+Task<Result<void>> remove_upload(S3Client& client, std::string record_key) {
+  const auto text = co_await client.call(request_for("read upload record", "GET", record_key));
+  if (!text && text.error().kind == ErrorKind::not_found) co_return Result<void>();
+  if (!text) co_return Failure(text.error());
+  if (const auto record = read_record(text->body)) {
+    S3Request abort = request_for("abort upload", "DELETE", record->key);
+    abort.query = {{"uploadId", record->upload_id}};
+    if (auto done = co_await client.call(std::move(abort)); !done && done.error().kind != ErrorKind::not_found)
+      co_return Failure(done.error());
+  }
+  co_return co_await remove_record(client, std::move(record_key));
+}
+
+Task<Result<void>> begin_multipart(S3Client& client, std::string record_key, UploadRecord& record, NameValues headers) {
+  CV_CO_CHECK(co_await remove_upload(client, record_key));
+  S3Request create = request_for("begin upload of", "POST", record.key);
+  create.query = {{"uploads", ""}};
+  create.headers = std::move(headers);
+  CV_CO_TRY(const HttpResponse response, co_await client.call(std::move(create)));
+  record.upload_id = read_element(response.body, "UploadId");
+  if (record.upload_id.empty())
+    co_return Failure(make_error(ErrorKind::protocol, "begin upload of", escape_bytes(record.key),
+                                 "the service began an upload without an UploadId"));
+  co_return co_await put_record(client, std::move(record_key), record);
+}
+
+Task<Result<std::vector<S3Part>>> list_parts(S3Client& client, UploadRecord record) {
+  std::vector<S3Part> parts;
+  std::string marker;
+  do {
+    S3Request request = request_for("list parts of", "GET", record.key);
+    request.query = {{"uploadId", record.upload_id}};
+    if (!marker.empty()) request.query.emplace_back("part-number-marker", marker);
+    CV_CO_TRY(const HttpResponse response, co_await client.call(std::move(request)));
+    CV_CO_TRY(S3PartPage page, read_part_page(response.body));
+    parts.insert(parts.end(), page.parts.begin(), page.parts.end());
+    if (page.next_marker == marker) break; // a service that goes in circles
+    marker = std::move(page.next_marker);
+  } while (!marker.empty());
+  co_return parts;
+}
+
+Task<Result<std::string>> complete_multipart(std::shared_ptr<S3Client> client, std::string record_key,
+                                             UploadRecord record, std::vector<S3Part> parts, bool only_new) {
+  S3Request request = request_for("publish", "POST", record.key);
+  request.query = {{"uploadId", record.upload_id}};
+  if (only_new) request.headers.emplace_back("if-none-match", "*");
+  request.body = body_of(write_parts(parts));
+  int tries = 0;
+  auto response = co_await client->call(std::move(request), &tries);
+  std::string etag;
+  if (response) {
+    etag = read_element(response->body, "ETag");
+  } else {
+    const ErrorKind kind = response.error().kind;
+    const bool may_be_done = tries > 1 && (kind == ErrorKind::not_found || kind == ErrorKind::changed);
+    if (may_be_done) etag = co_await client->published_etag(record.key, composite_of(parts));
+    if (etag.empty()) co_return Failure(response.error());
+  }
+  if (auto removed = co_await remove_record(*client, std::move(record_key)); !removed)
+    client->context().events.emit(
+        WarningEvent{"the record of a finished upload is left behind, sweep removes it: " + removed.error().text()});
+  co_return etag;
+}
+
+} // namespace checkvalve

@@ -1,0 +1,38 @@
+// Uploads that ended runs left at the target: which ones a new plan goes on with, and the end of the others.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sync/engine.h"
+
+namespace checkvalve {
+
+// Whether an upload of this job can go on with what an earlier one left. Only bytes that all came through one process
+// give a digest, and the output of a chain of transforms can't be taken up in its middle.
+bool may_resume(const Job& job, const Capabilities& target);
+
+// Temporaries of plans that this state knows and on which nobody works; those of other plans are left to `sweep`.
+class Unfinished {
+public:
+  explicit Unfinished(std::vector<Leftover> dead) : rest_(std::move(dead)) {}
+
+  // The text of the temporary that holds a part of the file with this path at the target, or "". It is then the
+  // planned file's.
+  std::string claim(const std::string& target_path);
+  // Removes all that nobody claimed.
+  Task<void> remove_rest(Engine& engine, Target& target);
+
+private:
+  friend Task<Result<Unfinished>> find_unfinished(Engine& engine, const Job& job, Target& target,
+                                                  std::vector<Leftover> leftovers);
+  std::map<std::string, Leftover> parts_; // by the file's path
+  std::vector<Leftover> rest_;
+};
+
+// Looks at the leftovers that the walk met. Error kind state.
+Task<Result<Unfinished>> find_unfinished(Engine& engine, const Job& job, Target& target,
+                                         std::vector<Leftover> leftovers);
+
+} // namespace checkvalve
