@@ -1,6 +1,10 @@
-# measure against rclone, lftp, scp and raw ssh pipes ("./dev bench --help" lists cases and options)
+# measure against rclone, lftp, scp and raw ssh pipes; "./dev bench transforms" or "s3" for those ("--help" after each)
 source tools/dev/common.sh
 
 bash tools/dev/verbs/setup.sh build test bench
 bash tools/dev/verbs/build.sh checkvalve delay_proxy
-exec "$(test_python)" bench/run.py "$@"
+case ${1:-} in
+  transforms | s3) script=$1; shift ;;
+  *) script=run ;;
+esac
+exec "$(test_python)" "bench/$script.py" "$@"
