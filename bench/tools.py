@@ -55,8 +55,13 @@ def _ssh_options(setup: Setup) -> list[str]:
     ]  # fmt: skip
 
 
+def ssh_command(setup: Setup, end: End) -> str:
+    """For a shell; the remote command follows."""
+    return shlex.join(["ssh", *_ssh_options(setup), "-p", str(end.port), end.place])
+
+
 def _ssh(setup: Setup, end: End, command: str) -> str:
-    return shlex.join(["ssh", *_ssh_options(setup), "-p", str(end.port), end.place, command])
+    return f"{ssh_command(setup, end)} {shlex.quote(command)}"
 
 
 def raw(setup: Setup, case: Case, scale: float) -> Command:

@@ -1,5 +1,6 @@
-// gzip and gunzip (RFC 1952) on zlib.
+// gzip (RFC 1952) on libdeflate, gunzip on zlib, which streams.
 #include <fmt/format.h>
+#include <libdeflate.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -26,23 +27,46 @@ void settle(const z_stream& stream, CodecStep& step) {
   step.made -= stream.avail_out;
 }
 
-class Deflater : public Codec {
-public:
-  explicit Deflater(int level) {
-    // Without a name and a time in the header: equal content gives equal bytes.
-    if (deflateInit2(&stream_, level, Z_DEFLATED, gzip_window, 8, Z_DEFAULT_STRATEGY) != Z_OK) throw std::bad_alloc();
-  }
-  ~Deflater() override { deflateEnd(&stream_); }
+// Every member_bytes of input become a gzip member of their own: libdeflate works on whole buffers, at more than twice
+// the speed of zlib. Readers of RFC 1952 take members as one file (section 2.2).
+constexpr std::size_t member_bytes = 1 << 20;
 
-  Result<CodecStep> step(std::span<const std::byte> in, std::span<std::byte> out, bool last) override {
-    CodecStep done = prepare(stream_, in, out);
-    done.ended = deflate(&stream_, last ? Z_FINISH : Z_NO_FLUSH) == Z_STREAM_END;
-    settle(stream_, done);
-    return done;
+class GzipStage : public Stage {
+public:
+  explicit GzipStage(int level) : compressor_(libdeflate_alloc_compressor(level)) {
+    if (!compressor_) throw std::bad_alloc();
+  }
+  ~GzipStage() override { libdeflate_free_compressor(compressor_); }
+
+  Result<void> push(Chunk& in, Emit& out) override {
+    while (!in.empty() && !out.full()) {
+      const std::size_t taken = std::min(in.size(), member_bytes - begun_.size());
+      begun_ += in.text().substr(0, taken);
+      in.narrow(taken, in.size() - taken);
+      if (begun_.size() == member_bytes) write_member(out);
+    }
+    return {};
+  }
+  Result<bool> finish(Emit& out) override {
+    if (!begun_.empty() || !any_member_) write_member(out);
+    return true;
   }
 
 private:
-  z_stream stream_{};
+  void write_member(Emit& out) {
+    member_.resize(libdeflate_gzip_compress_bound(compressor_, begun_.size()));
+    // Its header has neither a name nor a time: equal content gives equal bytes.
+    const std::size_t size =
+        libdeflate_gzip_compress(compressor_, begun_.data(), begun_.size(), member_.data(), member_.size());
+    out.write(std::string_view(member_).substr(0, size));
+    begun_.clear();
+    any_member_ = true;
+  }
+
+  libdeflate_compressor* compressor_;
+  std::string begun_; // input of the next member
+  std::string member_;
+  bool any_member_ = false;
 };
 
 class Inflater : public Codec {
@@ -97,11 +121,12 @@ class Gzip : public Transform {
 public:
   explicit Gzip(int level) : level_(level) {}
   std::string rename(std::string_view name) const override { return std::string(name) + ".gz"; }
-  std::uint64_t memory_bytes(std::optional<std::uint64_t>) const override {
-    return 300 << 10;
-  } // zconf.h: 256 KiB and a little
+  // A member's input, output and what is emitted of it; libdeflate's tables take less than 700 KiB.
+  std::uint64_t memory_bytes(std::optional<std::uint64_t> size_bytes) const override {
+    return 3 * std::min<std::uint64_t>(member_bytes, size_bytes.value_or(member_bytes)) + (700 << 10);
+  }
   Result<std::unique_ptr<Stage>> start(const FileContext&) const override {
-    return std::make_unique<CodecStage>(std::make_unique<Deflater>(level_), ExpansionLimits{});
+    return std::make_unique<GzipStage>(level_);
   }
 
 private:

@@ -4,62 +4,49 @@
 #include "transforms/records/json_format.h"
 #include "transforms/records/record_stages.h"
 #include "transforms/records/records.h"
+#include "transforms/records/sql_table.h"
 
 namespace checkvalve {
 namespace {
 
-constexpr std::uint64_t page_bytes = 4096;
-
 struct SqlSettings {
   FormatSettings format;
   std::string query;
+  std::vector<Lookup> lookups;
   std::uint64_t cache_bytes = 0;
-  std::uint64_t max_disk_bytes = 0;
+  ScratchLimits limits;
 };
 
-// Opened with an empty name, the database is a file without a name: it is gone with its handle, however the process
-// ends. It is never read again, so nothing is journaled or synced.
-Result<SqliteDatabase> open_scratch(const SqlSettings& settings) {
-  CV_TRY(SqliteDatabase database, open_sqlite(""));
-  const std::string pragmas = fmt::format(
-      "PRAGMA page_size={}; PRAGMA cache_size=-{}; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
-      "PRAGMA temp_store=FILE; PRAGMA max_page_count={}; PRAGMA threads=0",
-      page_bytes, settings.cache_bytes / 1024, std::max<std::uint64_t>(settings.max_disk_bytes / page_bytes, 16));
-  if (sqlite3_exec(database.get(), pragmas.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
-    return transform_failure(fmt::format("the temporary database: {}", sqlite3_errmsg(database.get())));
+// Opened with an empty name, the database is a file without a name. It is never read again, so nothing is journaled or
+// synced.
+Result<ScratchDatabase> open_scratch(const SqlSettings& settings, const FileContext& file) {
+  ScratchDatabase database;
+  // Rows take about as much as their text, if all columns are kept.
+  const std::uint64_t expected_bytes = settings.format.steps.selected.empty() ? file.size_bytes.value_or(0) : 0;
+  CV_TRY(database.space, ScratchSpace::make(settings.limits, expected_bytes));
+  CV_TRY(database.handle, open_sqlite("", database.space->vfs_name()));
+  const std::string pragmas =
+      fmt::format("PRAGMA page_size=4096; PRAGMA cache_size=-{}; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
+                  "PRAGMA temp_store=FILE; PRAGMA threads=0",
+                  settings.cache_bytes / 1024);
+  if (const int code = sqlite3_exec(database.handle.get(), pragmas.c_str(), nullptr, nullptr, nullptr);
+      code != SQLITE_OK)
+    return database.failure(code);
+  for (const Lookup& lookup : settings.lookups) CV_CHECK(load_lookup(lookup, database));
   return database;
 }
 
 class SqlConsumer : public RecordConsumer {
 public:
-  SqlConsumer(const SqlSettings& settings, SqliteDatabase database)
-      : settings_(settings), database_(std::move(database)) {}
+  SqlConsumer(const SqlSettings& settings, ScratchDatabase database)
+      : settings_(settings), database_(std::move(database)), input_(database_, "input") {}
 
-  Result<void> take(const Record& record, Emit&) override {
-    if (!insert_) {
-      std::vector<std::string> names;
-      for (const Field& field : record.fields) names.push_back(field.name);
-      CV_CHECK(create(names));
-    }
-    if (!std::ranges::equal(record.fields, columns_, {}, &Field::name))
-      return transform_failure("the record has other columns than the first one: name them with select");
-    for (std::size_t i = 0; i < record.fields.size(); ++i)
-      bind_sqlite(insert_.get(), static_cast<int>(i + 1), record.fields[i]);
-    const int code = sqlite3_step(insert_.get());
-    sqlite3_reset(insert_.get());
-    if (code != SQLITE_DONE) return failure(code);
-    return {};
-  }
+  Result<void> take(const Record& record, Emit&) override { return input_.add(record); }
 
   Result<bool> end(const std::vector<std::string>& columns, Emit& out) override {
     if (!query_) {
-      if (!insert_) {
-        if (columns.empty()) return transform_failure("the file is empty: it has no columns");
-        CV_CHECK(create(columns));
-      }
-      insert_.reset();
-      sqlite3_exec(database_.get(), "COMMIT", nullptr, nullptr, nullptr);
-      auto query = prepare_sqlite(database_.get(), settings_.query);
+      CV_CHECK(input_.end(columns));
+      auto query = prepare_sqlite(database_.handle.get(), settings_.query);
       if (!query) return transform_failure("query: " + query.error().message);
       query_ = std::move(*query);
       write_header(out);
@@ -67,36 +54,13 @@ public:
     while (!out.full()) {
       const int code = sqlite3_step(query_.get());
       if (code == SQLITE_DONE) return true;
-      if (code != SQLITE_ROW) return failure(code);
+      if (code != SQLITE_ROW) return transform_failure("query: " + database_.failure(code).error().message);
       CV_CHECK(write_row(out));
     }
     return false;
   }
 
 private:
-  Result<void> create(const std::vector<std::string>& names) {
-    std::string list;
-    std::string places;
-    for (const std::string& name : names) {
-      list += (list.empty() ? "" : ", ") + quote_sqlite_name(name);
-      places += places.empty() ? "?" : ", ?";
-    }
-    columns_ = names;
-    if (sqlite3_exec(database_.get(), ("CREATE TABLE input (" + list + "); BEGIN").c_str(), nullptr, nullptr,
-                     nullptr) != SQLITE_OK)
-      return transform_failure(fmt::format("the table input: {}", sqlite3_errmsg(database_.get())));
-    CV_TRY(insert_, prepare_sqlite(database_.get(), "INSERT INTO input VALUES (" + places + ")"));
-    return {};
-  }
-
-  Failure failure(int code) const {
-    if (code == SQLITE_FULL)
-      return Failure(make_error(ErrorKind::transform, "", "",
-                                fmt::format("the temporary database is full: max_disk={} bytes, or the disk of $TMPDIR",
-                                            settings_.max_disk_bytes)));
-    return transform_failure(fmt::format("query: {}", sqlite3_errmsg(database_.get())));
-  }
-
   void write_header(Emit& out) const {
     if (settings_.format.to != Format::csv || !settings_.format.header) return;
     for (int i = 0; i < sqlite3_column_count(query_.get()); ++i) {
@@ -144,10 +108,9 @@ private:
   }
 
   const SqlSettings& settings_;
-  SqliteDatabase database_; // outlives the statements
-  SqliteStatement insert_;
+  ScratchDatabase database_; // outlives the statements
+  TableLoader input_;
   SqliteStatement query_;
-  std::vector<std::string> columns_;
   Record row_;
   std::string line_;
 };
@@ -168,8 +131,13 @@ public:
   std::uint64_t memory_bytes(std::optional<std::uint64_t>) const override {
     return 2 * settings_.cache_bytes + 6 * settings_.format.max_record_bytes;
   }
+  std::string fingerprint() const override {
+    std::string digests;
+    for (const Lookup& lookup : settings_.lookups) digests += lookup.digest + " ";
+    return digests;
+  }
   Result<std::unique_ptr<Stage>> start(const FileContext& file) const override {
-    CV_TRY(SqliteDatabase database, open_scratch(settings_));
+    CV_TRY(ScratchDatabase database, open_scratch(settings_, file));
     return make_record_stage(settings_.format, file, std::make_unique<SqlConsumer>(settings_, std::move(database)));
   }
 
@@ -192,7 +160,12 @@ constexpr OptionSpec sql_options[] = {
     {"rejects", OptionType::boolean, "no",
      "records that don't fit go to a file beside the target's (.rejects) instead of failing it"},
     {"cache", OptionType::size, "4MiB", "memory for the database of each file in flight; sorting takes as much again"},
-    {"max_disk", OptionType::size, "10GiB", "the file is refused if its table needs more space than this in $TMPDIR"},
+    {"lookup", OptionType::list, "",
+     "JSON array of 'table=path': further tables for joins, from files on the machine that runs checkvalve: .csv (with "
+     "a header), .tsv, .jsonl; a changed file makes files again"},
+    {"max_disk", OptionType::size, "10GiB",
+     "the file is refused if its tables and what the query sorts need more disk than this in $TMPDIR"},
+    {"min_free", OptionType::size, "256MiB", "the file is refused before less than this is free on that disk"},
     {"max_record", OptionType::size, "1MiB", "a longer record is refused"},
 };
 
@@ -221,7 +194,8 @@ const TransformDescriptor sql_transform = {
       s.format.max_record_bytes = options.number("max_record");
       CV_TRY(s.format.steps, RecordSettings::read(options));
       s.cache_bytes = options.number("cache");
-      s.max_disk_bytes = options.number("max_disk");
+      s.limits = {options.number("max_disk"), options.number("min_free")};
+      CV_TRY(s.lookups, read_lookups(options.list("lookup"), s.format.max_record_bytes));
       CV_TRY(const SqliteDatabase database, open_sqlite(":memory:"));
       while (s.query.ends_with(';') || s.query.ends_with(' ') || s.query.ends_with('\n')) s.query.pop_back();
       // Only a SELECT can stand in parentheses, and only one.

@@ -6,10 +6,9 @@
 
 namespace checkvalve {
 
-Result<SqliteDatabase> open_sqlite(const char* name) {
+Result<SqliteDatabase> open_sqlite(const char* name, const char* vfs) {
   sqlite3* raw = nullptr;
-  const int code =
-      sqlite3_open_v2(name, &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = sqlite3_open_v2(name, &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, vfs);
   SqliteDatabase database(raw);
   if (code != SQLITE_OK) return transform_failure(fmt::format("no temporary database: {}", sqlite3_errmsg(raw)));
   sqlite3_limit(raw, SQLITE_LIMIT_ATTACHED, 0);

@@ -18,8 +18,9 @@ struct SqliteClose {
 using SqliteDatabase = std::unique_ptr<sqlite3, SqliteClose>;
 using SqliteStatement = std::unique_ptr<sqlite3_stmt, SqliteClose>;
 
-// Opens ":memory:", or "" for a temporary file that is gone with the handle. Nothing outside of it can be attached.
-Result<SqliteDatabase> open_sqlite(const char* name);
+// Opens ":memory:", or "" for a temporary file that is gone with the handle, on the named VFS. Nothing outside of it
+// can be attached.
+Result<SqliteDatabase> open_sqlite(const char* name, const char* vfs = nullptr);
 Result<SqliteStatement> prepare_sqlite(sqlite3* database, const std::string& sql);
 std::string quote_sqlite_name(std::string_view name);
 // Binds a field; the bytes must stay until the statement is reset.

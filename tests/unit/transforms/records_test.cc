@@ -1,5 +1,9 @@
 // Records: CSV, JSON lines and SQL.
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 #include "unit/transforms/run_chain.h"
@@ -117,16 +121,100 @@ TEST(Sql, RefusesWhatItCannotOrMustNotDo) {
   EXPECT_FAILS(chain_of({"sql query='SELECT 1; SELECT 2'"}), ErrorKind::config);
   EXPECT_OK(chain_of({"sql query='WITH t AS (SELECT a FROM input) SELECT * FROM t;'"}));
   EXPECT_TRUE(contains(transformed({"sql query='SELECT x FROM input'"}, "a\n1\n"), "no such column"));
-  EXPECT_TRUE(contains(transformed(
-                           {"sql max_disk=1MiB query='SELECT * FROM input'"}, "a\n" +
-                                                                                  [] {
-                                                                                    std::string rows;
-                                                                                    for (int i = 0; i < 200'000; ++i)
-                                                                                      rows += "0123456789\n";
-                                                                                    return rows;
-                                                                                  }()),
-                       "max_disk"));
   EXPECT_FAILS(chain_of({"sql query=\"ATTACH 'x' AS y\""}), ErrorKind::config);
+}
+
+// A file of the test's own, removed with it.
+class LookupFile {
+public:
+  explicit LookupFile(std::string_view suffix, std::string_view text)
+      : path_(::testing::TempDir() + "checkvalve-XXXXXX") {
+    path_ += suffix;
+    ::close(::mkstemps(path_.data(), static_cast<int>(suffix.size())));
+    write(text);
+  }
+  ~LookupFile() { ::unlink(path_.c_str()); }
+  void write(std::string_view text) const { std::ofstream(path_, std::ios::binary) << text; }
+  const std::string& path() const { return path_; }
+
+private:
+  std::string path_;
+};
+
+TEST(Sql, JoinsLookupFiles) {
+  const LookupFile countries(".csv", "code,name\nde,\"Germany, \"\"D\"\"\"\nfr,France\n");
+  const LookupFile rates(".jsonl", "{\"code\":\"de\",\"rate\":2.5}\n");
+  const std::string call =
+      fmt::format("sql lookup='[\"countries={}\",\"rates={}\"]' query='SELECT name, amount * rate AS eur FROM input "
+                  "JOIN countries USING (code) LEFT JOIN rates USING (code) ORDER BY name'",
+                  countries.path(), rates.path());
+  EXPECT_EQ(transformed({call}, "code,amount\nde,2\nfr,4\nxx,1\n"), "name,eur\nFrance,\n\"Germany, \"\"D\"\"\",5.0\n");
+
+  const Chain chain = chain_of({call}).value();
+  countries.write("code,name\nde,Other\n");
+  EXPECT_NE(chain_of({call})->digest(), chain.digest());
+  const auto changed = run_chain(chain, "code,amount\nde,2\n");
+  ASSERT_FALSE(changed.has_value());
+  EXPECT_TRUE(contains(changed.error().message, "has changed since the run began")) << changed.error().message;
+}
+
+TEST(Sql, RefusesLookupsThatCannotBe) {
+  const LookupFile broken(".csv", "a,b\n1\n");
+  const auto problem = [](const std::string& lookup) {
+    const auto chain = chain_of({fmt::format("sql query='SELECT 1' lookup='{}'", lookup)});
+    return chain ? "" : chain.error().message;
+  };
+  EXPECT_TRUE(contains(problem("t=/nonexistent/x.csv"), "can't be read on this machine"));
+  EXPECT_TRUE(contains(problem("t=/nonexistent/x.parquet"), "must end with .csv"));
+  EXPECT_TRUE(contains(problem("input=" + broken.path()), "another table 'input'"));
+  EXPECT_TRUE(contains(problem("a b=" + broken.path()), "no table=path"));
+  EXPECT_TRUE(contains(problem("just-a-word"), "no table=path"));
+  const std::string said = transformed({fmt::format("sql query='SELECT 1' lookup=t={}", broken.path())}, "a\n1\n");
+  EXPECT_TRUE(contains(said, "lookup '" + broken.path() + "': line 2: 1 columns, not 2")) << said;
+}
+
+std::string numbers(int count) {
+  std::string rows = "a\n";
+  for (int i = 0; i < count; ++i) rows += fmt::format("{:010}\n", i * 7919LL % 1'000'003);
+  return rows;
+}
+
+TEST(Sql, CountsTheTableAndWhatTheQuerySorts) {
+  // The table of 200,000 rows takes 3.5 MiB; sorting it takes 2.5 more.
+  const std::string rows = numbers(200'000);
+  EXPECT_TRUE(contains(transformed({"sql cache=64KiB max_disk=1MiB query='SELECT * FROM input'"}, rows), "max_disk=1"));
+  EXPECT_EQ(transformed({"sql cache=64KiB max_disk=5MiB query='SELECT count(*) AS n FROM input'"}, rows),
+            "n\n200000\n");
+  const std::string sort = "query='SELECT a FROM input ORDER BY a DESC'";
+  EXPECT_TRUE(contains(transformed({"sql cache=64KiB max_disk=5MiB " + sort}, rows), "what the query sorts"));
+  EXPECT_EQ(transformed({"sql cache=64KiB max_disk=64MiB " + sort}, rows).size(), rows.size());
+}
+
+TEST(Sql, LeavesTheDiskSomeSpace) {
+  const std::string said = transformed({"sql min_free=1000000GiB query='SELECT * FROM input'"}, "a\n1\n");
+  EXPECT_TRUE(contains(said, "min_free=")) << said;
+  EXPECT_TRUE(contains(said, "$TMPDIR")) << said;
+}
+
+// Names that SQLite's temporary files could have, in the folder where they would be.
+TEST(Sql, LeavesNoFileEvenWhileItRuns) {
+  std::string folder = ::testing::TempDir() + "checkvalve-scratch-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const char* before = std::getenv("SQLITE_TMPDIR");
+  const std::string kept = before ? before : "";
+  ::setenv("SQLITE_TMPDIR", folder.c_str(), 1);
+  const Chain chain = chain_of({"sql cache=64KiB query='SELECT a FROM input ORDER BY a'"}).value();
+  const auto run = chain.start({"a.csv", "a.csv", std::nullopt}, 64 * 1024);
+  ASSERT_OK(run);
+  const std::string rows = numbers(300'000);
+  (*run)->feed(Chunk::copy_of(rows));
+  ASSERT_OK((*run)->work());
+  EXPECT_TRUE(std::filesystem::is_empty(folder)); // the table is on disk by now
+  (*run)->end_input();
+  ASSERT_OK((*run)->work());
+  EXPECT_TRUE(std::filesystem::is_empty(folder)); // so is what is sorted
+  before ? ::setenv("SQLITE_TMPDIR", kept.c_str(), 1) : ::unsetenv("SQLITE_TMPDIR");
+  std::filesystem::remove(folder);
 }
 
 } // namespace

@@ -1,13 +1,20 @@
-# measure against rclone, lftp, scp and raw ssh pipes; "airflow": as tasks, against its operators ("--help" lists more)
+# measure against rclone, lftp, scp and raw ssh pipes; "airflow", "s3" or "transforms" for those ("--help" after each)
 source tools/dev/common.sh
 
-if [[ "${1:-}" == airflow ]]; then
+case ${1:-} in
+airflow)
   shift
   bash tools/dev/verbs/setup.sh build airflow
   bash tools/dev/verbs/build.sh checkvalve
   python="$(bash tools/airflow_stack/environment.sh)"
   exec "$python" bench/airflow_tasks.py "$@"
-fi
+  ;;
+transforms | s3)
+  script=$1
+  shift
+  ;;
+*) script=run ;;
+esac
 bash tools/dev/verbs/setup.sh build test bench
 bash tools/dev/verbs/build.sh checkvalve delay_proxy
-exec "$(test_python)" bench/run.py "$@"
+exec "$(test_python)" "bench/$script.py" "$@"
