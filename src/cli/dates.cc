@@ -60,7 +60,8 @@ Result<std::string> format_with(std::string_view format, year_month_day date) {
   if (format.empty()) return wrong("{date:} has no form: write {date:%Y/%m/%d}");
   for (std::size_t i = 0; i < format.size(); ++i) {
     if (format[i] != '%') continue;
-    if (++i == format.size() || allowed.find(format[i]) == allowed.npos)
+    ++i;
+    if (i == format.size() || allowed.find(format[i]) == allowed.npos)
       return wrong(
           fmt::format("{{date:{}}}: '%{}' is no form of a date: use %Y %m %d %y %j %b %B %a %A %u %w %V %G %U %W "
                       "%e %F or %%",

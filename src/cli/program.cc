@@ -78,7 +78,7 @@ int usage_error(const CLI::App& app, int argc, char** argv, const std::string& p
   for (int i = 1; i < argc; ++i)
     if (std::string_view(argv[i]) == "--json") {
       const Json out = {{"version", 1}, {"command", command}, {"error", error_json(config_error("", message))}};
-      std::cout << to_line(out) << std::endl;
+      std::cout << to_line(out) << '\n' << std::flush;
       break;
     }
   std::cerr << "checkvalve: " << message << "\n  see: checkvalve " << (command.empty() ? "" : command + " ")

@@ -146,7 +146,7 @@ std::size_t display_columns(std::string_view text) {
 }
 
 std::string fit(std::string_view text, std::size_t columns, bool utf8) {
-  const std::string shown = utf8 ? std::string(text) : ascii_only(text);
+  std::string shown = utf8 ? std::string(text) : ascii_only(text);
   if (display_columns(shown) <= columns) return shown;
   const std::string_view gap = utf8 ? "…" : "~";
   if (columns <= 1) return std::string(columns, '~');

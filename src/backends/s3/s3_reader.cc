@@ -107,7 +107,6 @@ Task<Result<Chunk>> S3Reader::take(Segment& segment, std::uint32_t size) {
     if (filled == 0 && segment.rest.size() == size) { // the usual case: no copy
       out = std::move(segment.rest);
       segment.rest = Chunk();
-      filled = size;
       break;
     }
     if (filled == 0) out = Chunk::allocate(size);

@@ -63,7 +63,7 @@ private:
     session_->close_later(std::exchange(handle_, {}));
     return Failure(std::move(error));
   }
-  std::vector<Entry> accept(std::vector<NameEntry> names) {
+  std::vector<Entry> accept(std::vector<NameEntry>&& names) {
     std::vector<Entry> entries;
     entries.reserve(names.size());
     for (auto& name : names) {
