@@ -30,6 +30,10 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t hand_over_bytes = 256 * 1024;
 // libssh keeps what the socket does not take in a buffer whose cost grows with its size: it gets no more than this.
 constexpr std::uint32_t write_slice_bytes = 256 * 1024;
+// Requests are gathered up to what one SSH packet of OpenSSH's holds (RFC 4254, section 5.2): a packet for each would cost
+// both ends more than the request itself. Longer content is written from where it is.
+constexpr std::size_t gathered_bytes = 32 * 1024;
+constexpr std::size_t copied_bytes = 16 * 1024;
 // libssh grows the receive window to 1.28 MB by itself; over a long way that is too little to fill the line.
 constexpr std::uint32_t receive_window_bytes = 4 * 1024 * 1024;
 constexpr std::chrono::milliseconds goodbye{1000};
@@ -103,6 +107,8 @@ private:
   // Moves packets until the connection ends; why it did.
   Error pump();
   bool write_outgoing(); // false: the connection is lost
+  void gather();         // fills gathered_ and tail_ anew
+  bool all_written() const { return queue_.empty() && gathered_.empty() && tail_.empty(); }
   bool write(const char* data, std::size_t size, std::size_t& done);
   void hand_over();
   void grow_receive_window();
@@ -117,7 +123,9 @@ private:
   ssh_event event_ = nullptr;
   ssh_channel_callbacks_struct callbacks_{};
   std::deque<OutSegment> queue_;
-  std::size_t head_sent_ = 0; // of queue_.front()
+  std::string gathered_; // taken from the queue, and written before tail_
+  Chunk tail_;
+  std::size_t gathered_sent_ = 0;
   std::size_t tail_sent_ = 0;
   FrameAssembler assembler_;
   std::vector<Chunk> batch_;
@@ -199,7 +207,7 @@ Error Connection::pump() {
     if (shared_->stop) return lost("the connection was closed");
     grow_receive_window();
     if (!write_outgoing()) return lost(escape_bytes(ssh_get_error(session_.get())));
-    if (shared_->say_goodbye && queue_.empty() && !shared_->has_outgoing &&
+    if (shared_->say_goodbye && all_written() && !shared_->has_outgoing &&
         (ssh_get_status(session_.get()) & SSH_WRITE_PENDING) == 0)
       return lost("the connection was closed");
     if (shared_->inbox_full) { // the engine thread is slow: leave what comes with the kernel
@@ -309,22 +317,36 @@ bool Connection::write_outgoing() {
     for (auto& segment : shared_->outgoing) queue_.push_back(std::move(segment));
     shared_->outgoing.clear();
   }
-  std::size_t slice = 0;
-  while (!queue_.empty() && slice < write_slice_bytes) {
+  for (std::size_t slice = 0; slice < write_slice_bytes;) {
+    if (gathered_.empty() && tail_.empty()) gather();
+    if (gathered_.empty() && tail_.empty()) return true;
     if (ssh_get_status(session_.get()) & SSH_WRITE_PENDING) return true;
-    OutSegment& front = queue_.front();
-    const std::size_t before = head_sent_ + tail_sent_;
-    if (head_sent_ < front.head.size()) {
-      if (!write(front.head.data(), front.head.size(), head_sent_)) return false;
-      if (head_sent_ < front.head.size()) return true;
-    }
-    if (!write(reinterpret_cast<const char*>(front.tail.data()), front.tail.size(), tail_sent_)) return false;
-    if (tail_sent_ < front.tail.size()) return true;
-    slice += head_sent_ + tail_sent_ - before;
-    queue_.pop_front();
-    head_sent_ = tail_sent_ = 0;
+    const std::size_t before = gathered_sent_ + tail_sent_;
+    if (!write(gathered_.data(), gathered_.size(), gathered_sent_)) return false;
+    if (gathered_sent_ < gathered_.size()) return true;
+    if (!write(reinterpret_cast<const char*>(tail_.data()), tail_.size(), tail_sent_)) return false;
+    if (tail_sent_ < tail_.size()) return true;
+    slice += gathered_sent_ + tail_sent_ - before;
+    gathered_.clear();
+    tail_ = Chunk();
+    gathered_sent_ = tail_sent_ = 0;
   }
   return true;
+}
+
+void Connection::gather() {
+  while (!queue_.empty() && tail_.empty()) {
+    OutSegment& front = queue_.front();
+    const bool copied = front.tail.size() <= copied_bytes;
+    const std::size_t size = front.head.size() + (copied ? front.tail.size() : 0);
+    if (!gathered_.empty() && gathered_.size() + size > gathered_bytes) return;
+    gathered_ += front.head;
+    if (copied)
+      gathered_.append(reinterpret_cast<const char*>(front.tail.data()), front.tail.size());
+    else
+      tail_ = std::move(front.tail);
+    queue_.pop_front();
+  }
 }
 
 // Writes from `done` on as much as the channel's window takes now, and counts it in `done`.
