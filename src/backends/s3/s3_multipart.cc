@@ -133,15 +133,18 @@ Task<Result<std::string>> complete_multipart(std::shared_ptr<S3Client> client, s
   request.query = {{"uploadId", record.upload_id}};
   if (only_new) request.headers.emplace_back("if-none-match", "*");
   request.body = body_of(write_parts(parts));
-  int tries = 0;
-  auto response = co_await client->call(std::move(request), &tries);
+  auto response = co_await client->call(std::move(request));
   std::string etag;
   if (response) {
     etag = read_element(response->body, "ETag");
   } else {
     const ErrorKind kind = response.error().kind;
-    const bool may_be_done = tries > 1 && (kind == ErrorKind::not_found || kind == ErrorKind::changed);
-    if (may_be_done) etag = co_await client->published_etag(record.key, composite_of(parts));
+    // An upload that is gone, or a name that is taken: by the same request, perhaps, whose answer was lost on the way.
+    if (kind == ErrorKind::not_found || kind == ErrorKind::changed) {
+      std::uint64_t size = 0;
+      for (const S3Part& part : parts) size += part.size_bytes;
+      etag = co_await client->published_etag(record.key, composite_of(parts), size);
+    }
     if (etag.empty()) co_return Failure(response.error());
   }
   if (auto removed = co_await remove_record(*client, std::move(record_key)); !removed)
