@@ -18,6 +18,7 @@ struct UploadRecord {
   std::string upload_id;
   std::uint64_t part_bytes = 0; // of each part but the last one; 0: can't be gone on with
   std::string version;          // of the source; see UploadHints
+  bool whole_checksum = false;  // the service keeps one of the whole object; else one of the parts' checksums
 };
 std::string write_record(const UploadRecord& record);
 std::optional<UploadRecord> read_record(std::string_view text);

@@ -153,7 +153,10 @@ Task<Result<bool>> S3Upload::go_on_with(std::string left_key) {
 
 Task<Result<void>> S3Upload::begin_anew() {
   NameValues headers = metadata(hints_.mtime_ns, hints_.mode);
-  if (client_->settings().checksums) headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
+  if (client_->settings().checksums) {
+    headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
+    headers.emplace_back("x-amz-checksum-type", "FULL_OBJECT"); // so that readers of the whole object can verify it
+  }
   return begin_multipart(*client_, record_key_, record_, std::move(headers));
 }
 
