@@ -13,6 +13,7 @@ import argparse
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -68,6 +69,15 @@ def answers(port: int) -> bool:
     return True
 
 
+def listens(port: int) -> bool:
+    """True once anybody takes connections on the port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
 class Versitygw:
     """A server with a key of its own. Several may serve one `data` folder."""
 
@@ -79,6 +89,7 @@ class Versitygw:
         data: Path | None = None,
         access_key: str = "",
         secret_key: str = "",
+        tls: tuple[Path, Path] | None = None,  # certificate and key
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.data = data or directory / "data"
@@ -89,6 +100,8 @@ class Versitygw:
         self.secret_key = secret_key or secrets.token_hex(20)
         server = program()
         environment = {**os.environ, "ROOT_ACCESS_KEY": self.access_key, "ROOT_SECRET_KEY": self.secret_key}
+        self.scheme = "https" if tls else "http"
+        secured: list[str | Path] = ["--cert", tls[0], "--key", tls[1]] if tls else []
         options = ["--keep-alive", "--quiet", "--region", REGION, *(["--readonly"] if read_only else [])]
 
         def make(port: int) -> Child:
@@ -97,6 +110,7 @@ class Versitygw:
                 "--port",
                 f"127.0.0.1:{port}",
                 *options,
+                *secured,
                 "posix",
                 "--sidecar",
                 side,
@@ -104,11 +118,11 @@ class Versitygw:
             ]
             return Child(argv, directory / "log", env=environment)
 
-        self.child, self.port = start_on_free_port(make, answers)
+        self.child, self.port = start_on_free_port(make, listens if tls else answers)
 
     @property
     def endpoint_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def environment(self) -> dict[str, str]:
         """What AWS's tools, and checkvalve, read."""

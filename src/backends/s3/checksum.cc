@@ -42,7 +42,55 @@ std::uint64_t crc64nvme(std::uint64_t value, std::span<const std::byte> bytes) {
   return ~crc;
 }
 
+// Polynomials over GF(2), reflected: the highest bit of `width` is the coefficient of x^0.
+struct Field {
+  int width;
+  std::uint64_t polynomial;
+
+  std::uint64_t product(std::uint64_t a, std::uint64_t b) const {
+    std::uint64_t out = 0;
+    for (std::uint64_t bit = 1ULL << (width - 1); bit != 0; bit >>= 1) {
+      if ((a & bit) != 0) out ^= b;
+      b = (b & 1) != 0 ? (b >> 1) ^ polynomial : b >> 1;
+    }
+    return out;
+  }
+  // x^(8 * bytes)
+  std::uint64_t power(std::uint64_t bytes) const {
+    std::uint64_t out = 1ULL << (width - 1);
+    std::uint64_t square = 1ULL << (width - 9); // x^8
+    for (; bytes != 0; bytes >>= 1) {
+      if ((bytes & 1) != 0) out = product(square, out);
+      square = product(square, square);
+    }
+    return out;
+  }
+};
+
+Field field_of(ChecksumKind kind) {
+  switch (kind) {
+  case ChecksumKind::crc32: return {32, 0xEDB88320};
+  case ChecksumKind::crc32c: return {32, 0x82F63B78};
+  case ChecksumKind::crc64nvme: break;
+  }
+  return {64, 0x9A6C9329AC4BC9B5ULL};
+}
+
 } // namespace
+
+// The initial and the final inversion cancel out, so that the CRC of what lies before is moved over the later bytes.
+void Checksum::append(const Checksum& next, std::uint64_t next_bytes) {
+  const Field field = field_of(kind_);
+  value_ = field.product(field.power(next_bytes), value_) ^ next.value_;
+}
+
+std::optional<Checksum> Checksum::known(ChecksumKind kind, std::string_view base64) {
+  const auto bytes = from_base64(base64);
+  if (!bytes || bytes->size() != (kind == ChecksumKind::crc64nvme ? 8U : 4U)) return std::nullopt;
+  Checksum out(kind);
+  for (const std::byte byte : *bytes) out.value_ = (out.value_ << 8) | static_cast<std::uint64_t>(byte);
+  return out;
+}
 
 void Checksum::update(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {

@@ -17,7 +17,11 @@ enum class ChecksumKind : std::uint8_t { crc32, crc32c, crc64nvme };
 class Checksum {
 public:
   explicit Checksum(ChecksumKind kind) : kind_(kind) {}
+  // A CRC that is known, from its base64; nothing if it is none of this kind.
+  static std::optional<Checksum> known(ChecksumKind kind, std::string_view base64);
   void update(std::span<const std::byte> bytes);
+  // As if the bytes of `next`, which are that many, had come, too. Both are of one kind.
+  void append(const Checksum& next, std::uint64_t next_bytes);
   // As headers have it: the big-endian value in base64.
   std::string base64() const;
 

@@ -160,7 +160,7 @@ Error S3Client::error_of(const S3Request& request, const HttpHead& head, const S
   return error;
 }
 
-Task<Result<HttpResponse>> S3Client::call(S3Request request, int* tries) {
+Task<Result<HttpResponse>> S3Client::call(S3Request request) {
   co_await slots_.acquire();
   Result<HttpResponse> outcome = HttpResponse{};
   for (int attempt = 0; attempt < most_tries; ++attempt) {
@@ -169,7 +169,6 @@ Task<Result<HttpResponse>> S3Client::call(S3Request request, int* tries) {
       outcome = Failure(prepared.error());
       break;
     }
-    if (tries) *tries = attempt + 1;
     outcome = co_await http_.fetch(std::move(*prepared));
     bool again = false;
     if (!outcome) {
@@ -192,14 +191,17 @@ Task<Result<HttpResponse>> S3Client::call(S3Request request, int* tries) {
   co_return outcome;
 }
 
-Task<std::string> S3Client::published_etag(std::string key, std::string crc32c) {
+Task<std::string> S3Client::published_etag(std::string key, std::string crc32c, std::uint64_t size_bytes) {
+  if (crc32c.empty()) co_return "";
   S3Request request;
   request.operation = "look at";
   request.method = "HEAD";
   request.key = std::move(key);
   request.headers = {{"x-amz-checksum-mode", "ENABLED"}};
   const auto there = co_await call(std::move(request));
-  if (!there || crc32c.empty() || there->head.header("x-amz-checksum-crc32c") != crc32c) co_return "";
+  if (!there || there->head.header("x-amz-checksum-crc32c") != crc32c ||
+      there->head.header("content-length") != std::to_string(size_bytes))
+    co_return "";
   co_return unquoted_etag(there->head);
 }
 

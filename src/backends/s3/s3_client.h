@@ -39,16 +39,16 @@ public:
   // Sends, and collects the answer; the caller's part of the connections' limit is held meanwhile. Tries again what
   // the service asks to be tried again (throttling, 5xx, a clock that differs, credentials that expired). Any status
   // but 2xx, and a 200 that holds an error, is an Error: not_found, permission, auth, changed (412), …
-  // `tries`, if given, receives how often it was sent: after a lost answer, the first time may have done it already.
-  Task<Result<HttpResponse>> call(S3Request request, int* tries = nullptr);
+  Task<Result<HttpResponse>> call(S3Request request);
 
   // Sends a request whose body or answer is streamed. Nothing is tried again.
   Task<Result<std::unique_ptr<HttpExchange>>> open(S3Request request);
   // The answer to it. The rest of an answer that is no success is read, and told as an Error.
   Task<Result<HttpHead>> answer(HttpExchange& exchange, S3Request request);
 
-  // The ETag of the object if it has this CRC-32C (as base64), else "": tells what a request did whose answer was lost.
-  Task<std::string> published_etag(std::string key, std::string crc32c);
+  // The ETag of the object if it has this CRC-32C (as headers have it; empty: not known) and size, else "": tells what
+  // a request did whose answer was lost. (libcurl, too, sends a request again whose kept connection turns out closed.)
+  Task<std::string> published_etag(std::string key, std::string crc32c, std::uint64_t size_bytes);
   // Tells the user once of what this service leaves out.
   void warn_once(std::string message);
 

@@ -27,26 +27,29 @@ std::shared_ptr<const std::vector<Chunk>> body_of(const std::string& text) {
   return body;
 }
 
-// What the service makes of parts with CRC-32C: the checksum of their checksums, and their number ("composite").
-std::string composite_of(const std::vector<S3Part>& parts) {
-  Checksum all(ChecksumKind::crc32c);
+// The object's checksum as the service makes it of parts with CRC-32C: that of all bytes, or the checksum of the parts'
+// checksums with their number ("composite"). "" if a part has none.
+std::string checksum_of(const UploadRecord& record, const std::vector<S3Part>& parts) {
+  Checksum whole(ChecksumKind::crc32c);
+  Checksum composite(ChecksumKind::crc32c);
   for (const S3Part& part : parts) {
-    const auto bytes = from_base64(part.crc32c);
-    if (!bytes) return "";
-    all.update(*bytes);
+    const auto known = Checksum::known(ChecksumKind::crc32c, part.crc32c);
+    if (!known) return "";
+    whole.append(*known, part.size_bytes);
+    composite.update(*from_base64(part.crc32c));
   }
-  return fmt::format("{}-{}", all.base64(), parts.size());
+  return record.whole_checksum ? whole.base64() : fmt::format("{}-{}", composite.base64(), parts.size());
 }
 
 } // namespace
 
 std::string write_record(const UploadRecord& record) {
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n", record_title, record.upload_id, escape_bytes(record.key),
-                     record.part_bytes, escape_bytes(record.version));
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n", record_title, record.upload_id, escape_bytes(record.key),
+                     record.part_bytes, escape_bytes(record.version), record.whole_checksum ? "whole" : "parts");
 }
 
 std::optional<UploadRecord> read_record(std::string_view text) {
-  std::array<std::string_view, 5> lines;
+  std::array<std::string_view, 6> lines;
   for (std::string_view& line : lines) {
     const std::size_t end = text.find('\n');
     if (end == text.npos) return std::nullopt;
@@ -61,6 +64,7 @@ std::optional<UploadRecord> read_record(std::string_view text) {
   record.key = *key;
   record.upload_id = lines[1];
   record.version = *version;
+  record.whole_checksum = lines[5] == "whole";
   return record;
 }
 
@@ -105,6 +109,7 @@ Task<Result<void>> begin_multipart(S3Client& client, std::string record_key, Upl
   create.headers = std::move(headers);
   CV_CO_TRY(const HttpResponse response, co_await client.call(std::move(create)));
   record.upload_id = read_element(response.body, "UploadId");
+  record.whole_checksum = response.head.header("x-amz-checksum-type") == "FULL_OBJECT";
   if (record.upload_id.empty())
     co_return Failure(make_error(ErrorKind::protocol, "begin upload of", escape_bytes(record.key),
                                  "the service began an upload without an UploadId"));
@@ -133,15 +138,23 @@ Task<Result<std::string>> complete_multipart(std::shared_ptr<S3Client> client, s
   request.query = {{"uploadId", record.upload_id}};
   if (only_new) request.headers.emplace_back("if-none-match", "*");
   request.body = body_of(write_parts(parts));
-  int tries = 0;
-  auto response = co_await client->call(std::move(request), &tries);
+  const std::string checksum = checksum_of(record, parts);
+  if (record.whole_checksum && !checksum.empty()) {
+    request.headers.emplace_back("x-amz-checksum-crc32c", checksum);
+    request.headers.emplace_back("x-amz-checksum-type", "FULL_OBJECT");
+  }
+  auto response = co_await client->call(std::move(request));
   std::string etag;
   if (response) {
     etag = read_element(response->body, "ETag");
   } else {
     const ErrorKind kind = response.error().kind;
-    const bool may_be_done = tries > 1 && (kind == ErrorKind::not_found || kind == ErrorKind::changed);
-    if (may_be_done) etag = co_await client->published_etag(record.key, composite_of(parts));
+    // An upload that is gone, or a name that is taken: by the same request, perhaps, whose answer was lost on the way.
+    if (kind == ErrorKind::not_found || kind == ErrorKind::changed) {
+      std::uint64_t size = 0;
+      for (const S3Part& part : parts) size += part.size_bytes;
+      etag = co_await client->published_etag(record.key, checksum, size);
+    }
     if (etag.empty()) co_return Failure(response.error());
   }
   if (auto removed = co_await remove_record(*client, std::move(record_key)); !removed)

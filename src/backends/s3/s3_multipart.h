@@ -18,6 +18,7 @@ struct UploadRecord {
   std::string upload_id;
   std::uint64_t part_bytes = 0; // of each part but the last one; 0: can't be gone on with
   std::string version;          // of the source; see UploadHints
+  bool whole_checksum = false;  // the service keeps one of the whole object; else one of the parts' checksums
 };
 std::string write_record(const UploadRecord& record);
 std::optional<UploadRecord> read_record(std::string_view text);
@@ -37,7 +38,8 @@ Task<Result<void>> begin_multipart(S3Client& client, std::string record_key, Upl
 Task<Result<std::vector<S3Part>>> list_parts(S3Client& client, UploadRecord record);
 
 // CompleteMultipartUpload, and the record's end. Gives the object's ETag. `only_new`: with If-None-Match; a name that
-// is taken is ErrorKind::changed. An upload that is gone since an answer was lost on the way is known by its result.
+// is taken is ErrorKind::changed. An upload that is gone since an answer was lost on the way is known by its result,
+// where the parts have checksums.
 Task<Result<std::string>> complete_multipart(std::shared_ptr<S3Client> client, std::string record_key,
                                              UploadRecord record, std::vector<S3Part> parts, bool only_new);
 

@@ -54,6 +54,7 @@ std::shared_ptr<S3Reader::Segment> S3Reader::segment_for(std::uint64_t offset, s
   auto segment = std::make_shared<Segment>();
   segment->begin = segment->next = offset;
   segment->end = std::min(std::max(offset + segment_bytes, end), entry_.size_bytes);
+  if (checksum_) segment->checksum.emplace(checksum_->kind);
   segments_.push_back(segment);
   return segment;
 }
@@ -69,7 +70,9 @@ Task<Result<void>> S3Reader::check_head(Segment& segment, const HttpHead& head) 
   if (!all) co_return Result<void>();
   if (auto checksum = checksum_of(head); checksum && client_->settings().checksums) {
     segment.checksum.emplace(checksum->first);
-    segment.expected = std::move(checksum->second);
+    checksum_ = Whole{checksum->first, std::move(checksum->second)};
+  } else {
+    warn_of_no_checksum();
   }
   coming_whole_ = answered;
   co_return Result<void>();
@@ -82,9 +85,48 @@ Task<Result<void>> S3Reader::ask(Segment& segment) {
   co_return co_await check_head(segment, head);
 }
 
+// The answers to ranges tell no checksum of the whole.
+Task<void> S3Reader::look_for_checksum() {
+  S3Request look;
+  look.operation = "look at";
+  look.method = "HEAD";
+  look.key = client_->key_of(entry_.path);
+  look.headers = {{"x-amz-checksum-mode", "ENABLED"}};
+  const auto answer = co_await client_->call(std::move(look));
+  if (!answer || unquoted_etag(answer->head) != entry_.etag) co_return; // what is wrong, reading tells
+  if (auto checksum = checksum_of(answer->head))
+    checksum_ = Whole{checksum->first, std::move(checksum->second)};
+  else
+    warn_of_no_checksum();
+}
+
+void S3Reader::warn_of_no_checksum() {
+  if (!client_->settings().checksums || entry_.size_bytes == 0) return;
+  client_->warn_once("the service has no checksums of the whole content of some objects: what is read of them is only "
+                     "known to be complete");
+}
+
+// Does nothing until all of the object was read.
+Result<void> S3Reader::verify_whole() {
+  std::uint64_t bytes = 0;
+  Checksum whole(checksum_->kind);
+  for (const auto& [begin, part] : read_) {
+    if (begin != bytes) return {};
+    whole.append(part.checksum, part.bytes);
+    bytes += part.bytes;
+  }
+  if (bytes != entry_.size_bytes || whole.base64() == checksum_->expected) return {};
+  return Failure(make_error(ErrorKind::integrity, "read", escape_bytes(entry_.path),
+                            "the content that came does not match the checksum that the service keeps of it"));
+}
+
 Task<Result<void>> S3Reader::begin() {
   const std::shared_ptr<Segment> first = segment_for(0, 0);
-  CV_CO_CHECK(co_await ask(*first));
+  const bool in_ranges = first->end < entry_.size_bytes && client_->settings().checksums;
+  auto asked = start(ask(*first));
+  if (in_ranges) co_await look_for_checksum();
+  CV_CO_CHECK(co_await asked.get());
+  if (in_ranges && checksum_) first->checksum.emplace(checksum_->kind);
   if (entry_.size_bytes == 0) {
     CV_CO_TRY(const Chunk end, co_await first->exchange->read());
     if (!end.empty()) co_return Failure(changed("is longer than when it was listed"));
@@ -118,9 +160,10 @@ Task<Result<Chunk>> S3Reader::take(Segment& segment, std::uint32_t size) {
   segment.next += size;
   if (segment.checksum) {
     segment.checksum->update(out.bytes());
-    if (segment.next == segment.end && segment.checksum->base64() != segment.expected)
-      co_return Failure(make_error(ErrorKind::integrity, "read", escape_bytes(entry_.path),
-                                   "the content that came does not match the checksum that the service keeps of it"));
+    if (segment.next == segment.end) {
+      read_.insert_or_assign(segment.begin, Verified{segment.end - segment.begin, *segment.checksum});
+      CV_CO_CHECK(verify_whole());
+    }
   }
   if (segment.next == segment.end) { // lets the connection go back to be used again
     CV_CO_TRY(const Chunk end, co_await segment.exchange->read());

@@ -73,7 +73,7 @@ template <class Part> Task<Result<S3Part>> finish_part(std::shared_ptr<S3Client>
     CV_CO_TRY(const Chunk chunk, co_await part->exchange->read());
     if (chunk.empty()) break;
   }
-  S3Part done{part->number, unquoted_etag(head), ""};
+  S3Part done{part->number, unquoted_etag(head), "", part->size};
   if (part->checksum && !head.header("x-amz-checksum-crc32c").empty()) done.crc32c = part->checksum->base64();
   if (!done.crc32c.empty() && done.crc32c != head.header("x-amz-checksum-crc32c"))
     co_return Failure(make_error(ErrorKind::integrity, "upload part of", escape_bytes(part->request.key),
@@ -153,7 +153,10 @@ Task<Result<bool>> S3Upload::go_on_with(std::string left_key) {
 
 Task<Result<void>> S3Upload::begin_anew() {
   NameValues headers = metadata(hints_.mtime_ns, hints_.mode);
-  if (client_->settings().checksums) headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
+  if (client_->settings().checksums) {
+    headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
+    headers.emplace_back("x-amz-checksum-type", "FULL_OBJECT"); // so that readers of the whole object can verify it
+  }
   return begin_multipart(*client_, record_key_, record_, std::move(headers));
 }
 
@@ -185,7 +188,7 @@ Task<Result<void>> S3Upload::begin_part(std::uint64_t size) {
 }
 
 // Cuts the chunk where parts and frames end.
-Task<Result<void>> S3Upload::feed(Chunk chunk, std::vector<Started<Result<void>>>& sent) {
+Task<Result<void>> S3Upload::feed(Chunk chunk, std::vector<Piece>& sent) {
   while (!chunk.empty()) {
     if (!part_) {
       // The last part's size is known by the hint, or (without one) is what flush_rest() has left over.
@@ -198,7 +201,7 @@ Task<Result<void>> S3Upload::feed(Chunk chunk, std::vector<Started<Result<void>>
       const std::uint64_t in_frame = part.fed % frame_bytes;
       if (in_frame == 0)
         sent.push_back(
-            start(send_piece(part_, Chunk::copy_of(frame_head(std::min(frame_bytes, part.size - part.fed))))));
+            {part_, start(send_piece(part_, Chunk::copy_of(frame_head(std::min(frame_bytes, part.size - part.fed)))))});
       piece = std::min(piece, frame_bytes - in_frame);
     }
     Chunk now;
@@ -210,21 +213,21 @@ Task<Result<void>> S3Upload::feed(Chunk chunk, std::vector<Started<Result<void>>
       chunk.narrow(piece, chunk.size() - piece);
     }
     if (part.checksum) part.checksum->update(now.bytes());
-    sent.push_back(start(send_piece(part_, std::move(now))));
+    sent.push_back({part_, start(send_piece(part_, std::move(now)))});
     part.fed += piece;
     fed_bytes_ += piece;
     const bool last = part.fed == part.size;
     if (part.checksum && (last || part.fed % frame_bytes == 0)) {
       std::string end = "\r\n";
       if (last) end += fmt::format("0\r\n{}{}\r\n\r\n", trailer_name, part.checksum->base64());
-      sent.push_back(start(send_piece(part_, Chunk::copy_of(end))));
+      sent.push_back({part_, start(send_piece(part_, Chunk::copy_of(end)))});
     }
     if (last) parts_.push_back(start(finish_part(client_, std::exchange(part_, nullptr))));
   }
   co_return Result<void>();
 }
 
-Task<Result<void>> S3Upload::take(Chunk chunk, std::vector<Started<Result<void>>>& sent) {
+Task<Result<void>> S3Upload::take(Chunk chunk, std::vector<Piece>& sent) {
   taken_bytes_ += chunk.size();
   if (hints_.size_bytes && taken_bytes_ > *hints_.size_bytes)
     co_return Failure(error(ErrorKind::changed, "is longer than its size was said to be"));
@@ -248,7 +251,7 @@ Task<Result<void>> S3Upload::take(Chunk chunk, std::vector<Started<Result<void>>
 
 Task<Result<void>> S3Upload::write(std::uint64_t offset, Chunk chunk) {
   (void)offset; // the calls come in the file's order, and are served in theirs
-  std::vector<Started<Result<void>>> sent;
+  std::vector<Piece> sent;
   co_await turn_.acquire();
   Result<void> outcome;
   if (failed_)
@@ -256,23 +259,31 @@ Task<Result<void>> S3Upload::write(std::uint64_t offset, Chunk chunk) {
   else
     outcome = co_await take(std::move(chunk), sent);
   turn_.release();
-  for (auto& piece : sent) {
-    auto done = co_await piece.get();
-    if (!done && outcome) outcome = std::move(done);
+  std::shared_ptr<Part> broken;
+  for (Piece& piece : sent) {
+    auto done = co_await piece.sent.get();
+    if (done || !outcome) continue;
+    outcome = std::move(done);
+    broken = piece.part;
   }
   if (outcome || failed_) co_return outcome;
   failed_ = outcome.error();
-  if (auto said = co_await answered_error()) failed_ = std::move(*said);
+  if (broken)
+    if (auto said = co_await answered_error(broken)) failed_ = std::move(*said);
   co_return Failure(*failed_);
 }
 
-// The service's own words, where it answered a part, say more than "the connection was closed".
-Task<std::optional<Error>> S3Upload::answered_error() {
-  if (part_ && part_->exchange)
-    if (auto answered = co_await client_->answer(*part_->exchange, part_->request); !answered)
-      co_return answered.error();
-  for (auto& part : std::exchange(parts_, {}))
-    if (auto finished = co_await part.get(); !finished) co_return finished.error();
+// The service's own words, where it answered the part, say more than "the connection was closed".
+Task<std::optional<Error>> S3Upload::answered_error(std::shared_ptr<Part> part) {
+  if (part == part_) {
+    if (auto answered = co_await client_->answer(*part->exchange, part->request); !answered) co_return answered.error();
+    co_return std::nullopt;
+  }
+  const std::size_t index = part->number - 1 - done_parts_.size();
+  if (index >= parts_.size()) co_return std::nullopt;
+  Started<Result<S3Part>> finishing = std::move(parts_[index]);
+  parts_.erase(parts_.begin() + static_cast<std::ptrdiff_t>(index));
+  if (auto finished = co_await finishing.get(); !finished) co_return finished.error();
   co_return std::nullopt;
 }
 
@@ -282,9 +293,9 @@ Task<std::optional<Error>> S3Upload::answered_error() {
 Task<Result<void>> S3Upload::flush_rest() {
   if (buffered_.empty()) co_return Result<void>();
   CV_CO_CHECK(co_await begin_part(buffered_bytes_));
-  std::vector<Started<Result<void>>> sent;
+  std::vector<Piece> sent;
   for (Chunk& chunk : std::exchange(buffered_, {})) CV_CO_CHECK(co_await feed(std::move(chunk), sent));
-  for (auto& piece : sent) CV_CO_CHECK(co_await piece.get());
+  for (Piece& piece : sent) CV_CO_CHECK(co_await piece.sent.get());
   co_return Result<void>();
 }
 
@@ -329,15 +340,15 @@ Task<Result<Published>> S3Upload::put(CommitOptions options, bool only_new) {
     request.headers.emplace_back("x-amz-checksum-crc32c", crc32c);
   }
   request.body = std::make_shared<const std::vector<Chunk>>(std::exchange(buffered_, {}));
-  int tries = 0;
-  const auto response = co_await client_->call(std::move(request), &tries);
+  const auto response = co_await client_->call(std::move(request));
   if (response) {
     if (!crc32c.empty() && response->head.header("x-amz-checksum-crc32c").empty())
       client_->warn_once("the service does not confirm the checksums of what is written: it may not check them");
     co_return Published{"put", unquoted_etag(response->head)};
   }
-  if (tries > 1 && response.error().kind == ErrorKind::changed) // by the first try, perhaps
-    if (std::string etag = co_await client_->published_etag(record_.key, crc32c); !etag.empty())
+  // Refused as existing: by the same request, perhaps, whose answer was lost on the way.
+  if (only_new && response.error().kind == ErrorKind::changed)
+    if (std::string etag = co_await client_->published_etag(record_.key, crc32c, taken_bytes_); !etag.empty())
       co_return Published{"put", std::move(etag)};
   co_return Failure(response.error());
 }

@@ -33,11 +33,15 @@ public:
 
 private:
   struct Part;
+  struct Piece { // of a part, handed to its connection
+    std::shared_ptr<Part> part;
+    Started<Result<void>> sent;
+  };
   Task<Result<void>> begin_anew();
   Task<Result<bool>> go_on_with(std::string record_key);
-  Task<Result<void>> take(Chunk chunk, std::vector<Started<Result<void>>>& sent);
-  Task<Result<void>> feed(Chunk chunk, std::vector<Started<Result<void>>>& sent);
-  Task<std::optional<Error>> answered_error();
+  Task<Result<void>> take(Chunk chunk, std::vector<Piece>& sent);
+  Task<Result<void>> feed(Chunk chunk, std::vector<Piece>& sent);
+  Task<std::optional<Error>> answered_error(std::shared_ptr<Part> part);
   Task<Result<void>> begin_part(std::uint64_t size);
   Task<Result<Published>> put(CommitOptions options, bool only_new);
   Task<Result<Published>> complete(bool only_new);

@@ -12,6 +12,7 @@ GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(BackendSuite);
 void BackendSuite::SetUp() {
   fixture_ = GetParam().make(engine_.context);
   ASSERT_NE(fixture_, nullptr) << "the fixture could not be made";
+  ASSERT_OK(engine_.run(fixture_->set_up()));
   auto source = fixture_->make_source();
   ASSERT_OK(source);
   source_ = std::move(*source);
@@ -39,20 +40,15 @@ Task<void> BackendSuite::close() {
 
 void BackendSuite::TearDown() {
   engine_.run(close());
-  if (fixture_) fixture_->tear_down();
+  if (fixture_) engine_.run(fixture_->tear_down());
 }
 
 // --- the fixture's ways through the backend itself ------------------------------------------------------------------
 
-namespace {
-
-// Numbers for the temporaries of planted files, far from those of tests.
 TemporaryName planting_name() {
   static std::uint64_t number = 1'000'000;
   return {random_plan_id(), 1, random_nonce(), ++number};
 }
-
-} // namespace
 
 Task<Result<void>> BackendFixture::plant_file(std::string path, std::string content) {
   CV_CO_TRY(auto target, make_target());

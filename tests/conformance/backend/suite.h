@@ -28,6 +28,8 @@ class BackendFixture {
 public:
   virtual ~BackendFixture() = default;
 
+  // Makes the root; called once, before all else.
+  virtual Task<Result<void>> set_up() { co_return Result<void>(); }
   // Both sides on this root, not connected. Called several times.
   virtual Result<std::unique_ptr<Source>> make_source() = 0;
   virtual Result<std::unique_ptr<Target>> make_target() = 0;
@@ -51,8 +53,8 @@ public:
     (void)path;
     return false;
   }
-  // Called once all connections are closed.
-  virtual void tear_down() {}
+  // Called once all connections of the test are closed.
+  virtual Task<void> tear_down() { co_return; }
 };
 
 struct BackendCase {
@@ -121,6 +123,9 @@ Task<Result<Published>> put(Target& target, std::string path, std::string conten
                             CommitOptions options = {});
 // Writes `content` from offset 0 in pieces of `piece_bytes`, `in_flight` of them at once.
 Task<Result<void>> write_all(Upload& upload, std::string content, std::size_t piece_bytes, std::size_t in_flight);
+
+// Names for the temporaries of planted files, far from those of tests.
+TemporaryName planting_name();
 
 // stat (following links), open, and read to the end.
 Task<Result<std::string>> get(Source& source, std::string path);

@@ -57,6 +57,24 @@ std::string checksum_of(ChecksumKind kind, std::string_view first, std::string_v
   return checksum.base64();
 }
 
+TEST(Checksums, OfPartsMakeThatOfTheWhole) {
+  const std::string text = "some text that comes in three parts, the last of which is the longest of all of them";
+  for (const ChecksumKind kind : {ChecksumKind::crc32, ChecksumKind::crc32c, ChecksumKind::crc64nvme}) {
+    Checksum whole(kind);
+    for (const auto& [begin, size] :
+         {std::pair<std::size_t, std::size_t>{0, 7}, {7, 0}, {7, 1}, {8, text.size() - 8}}) {
+      Checksum part(kind);
+      part.update(std::as_bytes(std::span(text).subspan(begin, size)));
+      const auto known = Checksum::known(kind, part.base64());
+      ASSERT_TRUE(known.has_value());
+      whole.append(*known, size);
+    }
+    EXPECT_EQ(whole.base64(), checksum_of(kind, text, ""));
+  }
+  EXPECT_FALSE(Checksum::known(ChecksumKind::crc32c, "AAAAAAAAAAA=").has_value());
+  EXPECT_FALSE(Checksum::known(ChecksumKind::crc32c, "no base64").has_value());
+}
+
 // The check values of the catalogue of parametrised CRC algorithms, for "123456789".
 TEST(Checksum, AreThoseOfTheCatalogue) {
   for (std::size_t cut : {0U, 1U, 5U, 9U}) {
@@ -112,13 +130,14 @@ TEST(AwsProfile, ReadsSections) {
 }
 
 TEST(UploadRecord, ComesBackAsItWas) {
-  const UploadRecord record{"a b\n\\\xff/c", "id-1", 8 << 20, "12 345 \"etag\"\n"};
+  const UploadRecord record{"a b\n\\\xff/c", "id-1", 8 << 20, "12 345 \"etag\"\n", true};
   const auto back = read_record(write_record(record));
   ASSERT_TRUE(back.has_value());
   EXPECT_EQ(back->key, record.key);
   EXPECT_EQ(back->upload_id, record.upload_id);
   EXPECT_EQ(back->part_bytes, record.part_bytes);
   EXPECT_EQ(back->version, record.version);
+  EXPECT_TRUE(back->whole_checksum);
   EXPECT_FALSE(read_record("some user's file\nwith lines\nof text\n").has_value());
 }
 
