@@ -25,6 +25,7 @@ DAG_IDS = {
     "single",
     "per_file",
     "observed",
+    "transformed",
     "checkvalve_sftp_to_s3",
     "checkvalve_s3_to_sftp",
 }
