@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta, timezone
 
-from airflow.providers.openlineage.utils.selective_enable import enable_lineage
 from airflow.sdk import DAG, Asset
 from checkvalve import python_transform
 from checkvalve.airflow import CheckvalveSyncOperator, checkvalve_task_group
@@ -47,10 +46,6 @@ with DAG("single", schedule=None, start_date=START):
 
 with DAG("per_file", schedule=None, start_date=START):
     checkvalve_task_group("copy", strategy="file", file_limit=5, default_args=QUICK_RETRIES, **ENDS)
-
-with DAG("observed", schedule=None, start_date=START) as observed:
-    checkvalve_task_group("copy", batch_files=20, default_args=QUICK_RETRIES, **ENDS)
-enable_lineage(observed)
 
 with DAG("transformed", schedule=None, start_date=START):
     checkvalve_task_group(
