@@ -26,7 +26,7 @@ def lineage(source_url: str, target_url: str, report: dict[str, Any] | None) -> 
         from airflow.providers.openlineage.extractors import OperatorLineage
     except ImportError:
         return None
-    facets = {}
+    facets: dict[str, Any] = {}
     if report is not None:
         facets["outputStatistics"] = OutputStatisticsOutputDatasetFacet(
             size=report["bytes_copied"], fileCount=report["files_copied"]

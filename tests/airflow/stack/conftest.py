@@ -25,6 +25,7 @@ DAG_IDS = {
     "single",
     "per_file",
     "observed",
+    "transformed",
     "checkvalve_sftp_to_s3",
     "checkvalve_s3_to_sftp",
 }
@@ -33,6 +34,7 @@ DAG_IDS = {
 def gather_dags(folder: Path) -> Path:
     """The scenarios and, as they are shipped, the DAGs to and from S3."""
     shutil.copytree(HERE / "dags", folder)
+    shutil.copytree(HERE / "dags_with_lineage", folder, dirs_exist_ok=True)
     for dag_id in DAG_IDS:
         shipped = HERE.parents[2] / "dags" / f"{dag_id}.py"
         if shipped.exists():

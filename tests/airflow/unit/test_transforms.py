@@ -213,7 +213,14 @@ class TestOperators:
         )
         task = dags_from_config(str(config))["daily"].get_task("checkvalve.sync")
         task.date = "2024-03-01"
+        assert task.get_openlineage_facets_on_start() is None
         execution.run(task)
+        lineage = task.get_openlineage_facets_on_complete(None)
+        assert (lineage.inputs[0].namespace, lineage.inputs[0].name) == (
+            f"sftp://127.0.0.1:{sftp.port}",
+            f"{place}/source/2024-03-01",
+        )
+        assert lineage.outputs[0].outputFacets["outputStatistics"].fileCount == 1
         assert gzip.decompress((place / "target/a.txt.gz").read_bytes()).startswith(b"2024-03-01.txt")
 
 

@@ -295,6 +295,21 @@ TEST_F(LayersTest, ThrottlesContentInBothDirections) {
   EXPECT_GE(std::chrono::steady_clock::now() - between, milliseconds(99));
 }
 
+TEST_F(LayersTest, NobodyWaitsForItsTurnOnceARunIsToStop) {
+  options_.bytes_per_second = 1; // 10,000 bytes: hours
+  bool stopped = false;
+  options_.stopping = [&stopped] { return stopped; };
+  auto from = source();
+  struct Body {
+    static Task<void> run(Source& from, bool& stopped) {
+      auto reading = start(read_all(from, "file"));
+      stopped = true;
+      EXPECT_OK(co_await reading.get());
+    }
+  };
+  engine_.run(Body::run(*from, stopped));
+}
+
 TEST_F(LayersTest, WaitingForItsTurnIsNoStall) {
   options_.bytes_per_second = 50'000;
   options_.stall_timeout = milliseconds(20);

@@ -2,7 +2,7 @@
 source tools/dev/common.sh
 
 groups=("$@")
-((${#groups[@]})) || groups=(build test)
+((${#groups[@]})) || groups=(build test airflow) # what ./dev test needs
 
 packages_of() { sed -n "s/^$1: *//p" tools/packages.txt; }
 installed() { [[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]; }
