@@ -18,6 +18,7 @@ def test_a_folder_over_two_workers(site: Containers) -> None:
         by_worker[task["hostname"]] = by_worker.get(task["hostname"], 0) + seconds(task)
     print(by_worker)
     assert len(by_worker) == 2
+    assert min(by_worker.values()) > 0.75 * max(by_worker.values())
     for service in SERVICES:
         for name in containers(service):
             assert docker("inspect", "-f", "{{.State.OOMKilled}} {{.RestartCount}}", name).split() == ["false", "0"]

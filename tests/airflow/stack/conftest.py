@@ -12,6 +12,8 @@ from airflow_stack.client import AirflowClient, wait_for
 from airflow_stack.sample import fill_source
 from airflow_stack.stack import Stack
 
+from .support import Processes
+
 HERE = Path(__file__).resolve().parent
 DAG_IDS = {"dates", "slow", "large", "single", "per_file"}
 
@@ -46,3 +48,8 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture
 def client(stack: Stack) -> AirflowClient:
     return stack.client
+
+
+@pytest.fixture
+def site(stack: Stack) -> Processes:
+    return Processes(stack)
