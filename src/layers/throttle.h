@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "backends/source.h"
@@ -16,14 +17,17 @@ namespace checkvalve {
 class TokenBucket {
 public:
   using Clock = std::chrono::steady_clock;
-  explicit TokenBucket(std::uint64_t bytes_per_second, std::chrono::milliseconds burst = std::chrono::milliseconds(100))
-      : bytes_per_second_(bytes_per_second), burst_(burst) {}
+  // `stopping` is asked while waiting, and may be empty; true: nobody waits any more.
+  explicit TokenBucket(std::uint64_t bytes_per_second, std::function<bool()> stopping = {},
+                       std::chrono::milliseconds burst = std::chrono::milliseconds(100))
+      : bytes_per_second_(bytes_per_second), stopping_(std::move(stopping)), burst_(burst) {}
   // How long whoever moves these bytes now has to wait.
   Clock::duration reserve(std::uint64_t bytes, Clock::time_point now);
   Task<void> take(Loop& loop, std::uint64_t bytes);
 
 private:
   std::uint64_t bytes_per_second_; // not 0
+  std::function<bool()> stopping_;
   Clock::duration burst_;
   Clock::time_point next_free_{};
 };

@@ -265,15 +265,36 @@ TEST_F(LayersTest, TimesManyCallsEachByItsOwnStart) {
 TEST(TokenBucket, SpreadsBytesOverTimeInTurn) {
   using Clock = TokenBucket::Clock;
   const Clock::time_point start = Clock::now();
-  TokenBucket bucket(1'000'000, milliseconds(0));
+  TokenBucket bucket(1'000'000, {}, milliseconds(0));
   EXPECT_EQ(bucket.reserve(500'000, start), milliseconds(500));
   EXPECT_EQ(bucket.reserve(500'000, start), milliseconds(1'000)); // behind the first
   EXPECT_EQ(bucket.reserve(100'000, start + milliseconds(1'000)), milliseconds(100));
   // Idle time is not saved up beyond the burst.
   EXPECT_EQ(bucket.reserve(1'000'000, start + milliseconds(60'000)), milliseconds(1'000));
-  TokenBucket with_burst(1'000'000, milliseconds(100));
+  TokenBucket with_burst(1'000'000, {}, milliseconds(100));
   EXPECT_EQ(with_burst.reserve(100'000, start + milliseconds(60'000)), milliseconds(0));
   EXPECT_EQ(with_burst.reserve(100'000, start + milliseconds(60'000)), milliseconds(100));
+}
+
+TEST(TokenBucket, NobodyWaitsOnceAStopIsRequested) {
+  bool stopping = false;
+  TokenBucket bucket(1, [&stopping] { return stopping; }, milliseconds(0));
+  struct Body {
+    static Task<void> take(Loop& loop, TokenBucket& bucket, bool& taken) {
+      co_await bucket.take(loop, 86'400); // a day
+      taken = true;
+    }
+    static Task<void> run(Loop& loop, TokenBucket& bucket, bool& stopping) {
+      bool taken = false;
+      detach(take(loop, bucket, taken));
+      co_await loop.sleep(milliseconds(1));
+      EXPECT_FALSE(taken);
+      stopping = true;
+      while (!taken) co_await loop.sleep(milliseconds(1));
+    }
+  };
+  Loop loop;
+  loop.run(Body::run(loop, bucket, stopping));
 }
 
 TEST_F(LayersTest, ThrottlesContentInBothDirections) {
