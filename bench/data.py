@@ -35,6 +35,15 @@ def small_files(root: Path, count: int, mean_bytes: int, *, a_folder: int = 100)
         (folder / f"file_{number:07}.txt").write_bytes(pool[start : start + size])
 
 
+def flat_files(root: Path, count: int, size_bytes: int) -> None:
+    """`count` files of one size in one folder."""
+    pool = random.Random(3).randbytes(_POOL_BYTES)
+    root.mkdir(parents=True)
+    for number in range(count):
+        start = number % (len(pool) - size_bytes)
+        (root / f"file_{number:07}.txt").write_bytes(pool[start : start + size_bytes])
+
+
 def count(root: Path) -> Counted:
     """Files below the root and the sum of their sizes."""
     files = [path.stat().st_size for path in root.rglob("*") if path.is_file()]

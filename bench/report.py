@@ -130,6 +130,13 @@ def case_section(case: Case, result: dict[str, Any]) -> list[str]:
     return [*lines, "", *goal_lines(case, result), ""]
 
 
+def other_sections(page: Path) -> str:
+    """What the page holds of measurements that are not of these cases."""
+    sections = page.read_text().split("\n## ")[1:] if page.exists() else []
+    own = {case.title for case in CASES}
+    return "".join(f"\n## {section.rstrip()}\n" for section in sections if section.partition("\n")[0] not in own)
+
+
 def write(results_folder: Path, page: Path, picture: Path) -> None:
     """Writes the page and the plot from the JSON of all cases that were measured at full size."""
     measured = [
@@ -160,7 +167,7 @@ def write(results_folder: Path, page: Path, picture: Path) -> None:
     for case, result in measured:
         lines += case_section(case, result)
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text("\n".join(lines).rstrip() + "\n")
+    page.write_text("\n".join(lines).rstrip() + "\n" + other_sections(page))
     picture.parent.mkdir(parents=True, exist_ok=True)
     picture.write_text(plot.bars([plot_group(case, result) for case, result in measured]))
 

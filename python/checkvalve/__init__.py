@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .errors import TemporaryError as TemporaryError
     from .options import Batching as Batching
     from .options import JobOptions as JobOptions
+    from .transform import python_transform as python_transform
 
 _HOME = {
     "Batching": "options",
@@ -36,6 +37,7 @@ _HOME = {
     "TemporaryError": "errors",
     "doctor": "api",
     "plan": "api",
+    "python_transform": "transform",
     "run": "api",
     "status": "api",
     "sync": "api",

@@ -24,12 +24,17 @@ from .summary import DoctorReport, PlanStatus, Summary, VerifySummary
 class Endpoint:
     """One side: a URL, ``NAME:path`` of a config, or a path; options and secrets as `checkvalve backends` lists them.
 
+    Braces are braces: only in a configured job do ``{date}`` and its forms stand for something.
     Secrets go to the program through a descriptor; they are in no argument, environment or file.
     """
 
     url: str
     options: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def argument(self) -> str:
+        """The URL as SOURCE or TARGET of a command, in which braces stand for a date unless they are doubled."""
+        return self.url.replace("{", "{{").replace("}", "}}")
 
     def arguments(self, side: str) -> list[str]:
         return [word for name, value in self.options.items() for word in (f"--{side}-option", f"{name}={value}")]
@@ -141,7 +146,7 @@ def verify(
     arguments = [
         "verify",
         "--die-with-parent",
-        *(end.url for end in ends),
+        *(end.argument() for end in ends),
         *ends[0].arguments("source"),
         *ends[1].arguments("target"),
     ]
@@ -194,7 +199,7 @@ def start(
     """``sync`` or ``plan`` of two endpoints, or of a configured job, to whose endpoints ``ends`` may add secrets."""
     options = options or JobOptions()
     place = _state(state)
-    words = configured.arguments() if configured else [end.url for end in ends if end]
+    words = configured.arguments() if configured else [end.argument() for end in ends if end]
     for side, end in zip(("source", "target"), ends, strict=True):
         words += end.arguments(side) if end else []
     return Operation(

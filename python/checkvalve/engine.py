@@ -18,6 +18,7 @@ from .errors import EXIT_FILES_FAILED, EXIT_USAGE, EngineError, PermanentError, 
 from .events import Event, event_from_json
 from .program import find_program
 from .summary import Summary
+from .transform import engine_environment
 
 Secrets = Mapping[str, Any]
 """The document of --secrets-fd: {"source": {"password": …}, "target": …, "state": …, "endpoints": {NAME: …}}."""
@@ -67,6 +68,7 @@ class Operation:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     pass_fds=(events_write, *given.inherited),
+                    env=engine_environment(),
                 )
                 given.close_inherited()
                 if secrets_write is not None:

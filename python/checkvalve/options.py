@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .transform import Transform, transform_text
+
 
 @dataclass(frozen=True)
 class Batching:
@@ -24,8 +26,9 @@ class JobOptions:
 
     ``exclude`` is looked at before ``include``: what matches an exclude glob is left, of the rest what matches an
     include glob (or all, if there is none) is taken. ``files`` is one path, or a list of paths, relative to the source
-    root; it replaces the listing of directories. ``retries`` are the engine's own, within one start of it.
-    ``extra`` holds further arguments, as on the command line.
+    root; it replaces the listing of directories. ``transforms`` are a chain: each is a text as on the command line, a
+    mapping with ``name`` and options, or what ``python_transform`` returns. ``retries`` are the engine's own, within
+    one start of it. ``extra`` holds further arguments, as on the command line.
     """
 
     include: Sequence[str] = ()
@@ -34,7 +37,7 @@ class JobOptions:
     min_age: str | None = None
     min_size: str | int | None = None
     max_size: str | int | None = None
-    transforms: Sequence[str] = ()
+    transforms: Sequence[Transform] = ()
     on_conflict: str | None = None
     overwrite: str | None = None
     verify: str | None = None
@@ -59,7 +62,7 @@ class JobOptions:
         arguments += [word for glob in _globs(self.include) for word in ("--include", glob)]
         if isinstance(self.files, str):
             arguments += ["--file", self.files]
-        arguments += [word for transform in self.transforms for word in ("--transform", transform)]
+        arguments += [word for transform in self.transforms for word in ("--transform", transform_text(transform))]
         arguments += _flags(
             ("--min-age", self.min_age),
             ("--min-size", self.min_size),

@@ -11,8 +11,9 @@ template <class Side> std::unique_ptr<Side> layered(std::unique_ptr<Side> side, 
   if (options.faults) side = with_faults(std::move(side), options.faults);
   if (options.stall_timeout.count() > 0) side = with_timeout(std::move(side), *options.loop, options.stall_timeout);
   if (options.bytes_per_second > 0)
-    side = with_throttle(std::move(side), *options.loop,
-                         std::make_shared<TokenBucket>(options.bytes_per_second, options.stopping));
+    side = with_throttle(
+        std::move(side), *options.loop,
+        std::make_shared<TokenBucket>(options.bytes_per_second, std::chrono::milliseconds(100), options.stopping));
   const RetryPolicy policy{options.retries, options.first_retry_delay, options.longest_retry_delay, options.stopping};
   return with_retry(std::move(side), *options.loop, *options.events, policy);
 }

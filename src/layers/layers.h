@@ -23,7 +23,7 @@ struct LayerOptions {
   std::chrono::milliseconds longest_retry_delay{30'000};
   std::chrono::milliseconds stall_timeout{60'000}; // of one call; 0: none
   std::uint64_t bytes_per_second = 0;              // of file content; 0: no bound
-  std::function<bool()> stopping;                  // true: wait for no more tries. May be empty
+  std::function<bool()> stopping;                  // true: wait for no tries and no turns any more. May be empty
   std::shared_ptr<FaultPlan> faults;               // tests; null: none
 };
 

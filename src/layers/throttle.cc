@@ -6,10 +6,6 @@
 
 namespace checkvalve {
 
-namespace {
-constexpr std::chrono::milliseconds stop_check{100}; // a stop is noticed this soon during a wait
-}
-
 TokenBucket::Clock::duration TokenBucket::reserve(std::uint64_t bytes, Clock::time_point now) {
   const auto start = std::max(next_free_, now - burst_);
   const std::chrono::duration<double> cost(static_cast<double>(bytes) / static_cast<double>(bytes_per_second_));
@@ -18,14 +14,12 @@ TokenBucket::Clock::duration TokenBucket::reserve(std::uint64_t bytes, Clock::ti
 }
 
 Task<void> TokenBucket::take(Loop& loop, std::uint64_t bytes) {
-  auto left = std::chrono::ceil<std::chrono::milliseconds>(reserve(bytes, Clock::now()));
+  using std::chrono::milliseconds;
+  constexpr milliseconds slice{100}; // how late a stop may be seen
+  auto left = std::chrono::ceil<milliseconds>(reserve(bytes, Clock::now()));
   // Waits shorter than a timer's precision are made up for by the next one: the schedule keeps count.
-  if (left <= std::chrono::milliseconds(1)) co_return;
-  while (left.count() > 0 && !(stopping_ && stopping_())) {
-    const auto slice = std::min(left, stop_check);
-    co_await loop.sleep(slice);
-    left -= slice;
-  }
+  for (; left > milliseconds(1) && !(stopping_ && stopping_()); left -= slice)
+    co_await loop.sleep(std::min(left, slice));
 }
 
 namespace {

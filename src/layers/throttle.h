@@ -17,18 +17,18 @@ namespace checkvalve {
 class TokenBucket {
 public:
   using Clock = std::chrono::steady_clock;
-  // `stopping` is asked while waiting, and may be empty; true: nobody waits any more.
-  explicit TokenBucket(std::uint64_t bytes_per_second, std::function<bool()> stopping = {},
-                       std::chrono::milliseconds burst = std::chrono::milliseconds(100))
-      : bytes_per_second_(bytes_per_second), stopping_(std::move(stopping)), burst_(burst) {}
+  // `stopping` is asked while waiting; true: nobody waits any more. May be empty.
+  explicit TokenBucket(std::uint64_t bytes_per_second, std::chrono::milliseconds burst = std::chrono::milliseconds(100),
+                       std::function<bool()> stopping = {})
+      : bytes_per_second_(bytes_per_second), burst_(burst), stopping_(std::move(stopping)) {}
   // How long whoever moves these bytes now has to wait.
   Clock::duration reserve(std::uint64_t bytes, Clock::time_point now);
   Task<void> take(Loop& loop, std::uint64_t bytes);
 
 private:
   std::uint64_t bytes_per_second_; // not 0
-  std::function<bool()> stopping_;
   Clock::duration burst_;
+  std::function<bool()> stopping_;
   Clock::time_point next_free_{};
 };
 

@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--demo", action="store_true", help="run the three dates, show the result, and stop")
     parser.add_argument("--workers", type=int, default=2, help="Celery workers [2]")
     parser.add_argument("--port", type=int, default=0, help="port of the web server [a free one]")
+    parser.add_argument("--s3", action="store_true", help="an S3 server too (versitygw), for the DAGs to and from S3")
     parser.add_argument("--dags", type=Path, default=None, help="folder of DAG files [dags/]")
     arguments = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="checkvalve-airflow-"))
@@ -33,7 +34,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stopped.set())
     try:
         dags = arguments.dags.resolve() if arguments.dags else ROOT / "dags"
-        stack = Stack(directory, dags=dags, workers=arguments.workers, api_port=arguments.port)
+        stack = Stack(directory, dags=dags, workers=arguments.workers, api_port=arguments.port, s3=arguments.s3)
         fill_source(stack.source_root)
         print(f"Starting Airflow in {directory}: redis, api-server, scheduler, dag-processor, {stack.workers} workers,"
               " two SFTP servers …", flush=True)  # fmt: skip

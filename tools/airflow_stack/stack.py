@@ -1,5 +1,6 @@
 """The parts of deploy/compose.yaml as separate processes on this machine: redis, api-server, scheduler, dag-processor,
-Celery workers, and two SFTP servers. All on free loopback ports, below one directory, and gone when it stops."""
+Celery workers, two SFTP servers and, if wanted, an S3 server. All on free loopback ports, below one directory, and gone
+when it stops."""
 
 from __future__ import annotations
 
@@ -22,10 +23,12 @@ from servers.keys import public_key  # noqa: E402
 from servers.openssh import SshServer  # noqa: E402
 from servers.process import Child, free_port, wait_until  # noqa: E402
 from servers.process import ServerError as ServerError  # noqa: E402
+from servers.s3_versitygw import REGION, Versitygw  # noqa: E402
 
 from .client import AirflowClient  # noqa: E402
 
 USER = "admin"
+BUCKET = "checkvalve"
 _READY_SECONDS = 120.0
 
 
@@ -42,7 +45,10 @@ def engine_program() -> str:
 
 @dataclass
 class Stack:
-    """``directory`` is the stack's own. ``environment`` is added to that of all Airflow processes."""
+    """``directory`` is the stack's own. ``environment`` is added to that of all Airflow processes.
+
+    ``s3``: an S3 server with the bucket ``checkvalve`` too, and the connection ``checkvalve_s3`` to it.
+    """
 
     directory: Path
     dags: Path = ROOT / "dags"
@@ -50,6 +56,7 @@ class Stack:
     slots: int = 4
     environment: dict[str, str] = field(default_factory=dict)
     api_port: int = 0
+    s3: bool = False
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -63,6 +70,7 @@ class Stack:
         self.target_root = self.directory / "target-home"
         self.source = self._sftp_server("source", self.source_root)
         self.target = self._sftp_server("target", self.target_root, authorized=[self.source.user_key])
+        self.s3_server: Versitygw | None = None
         self.worker_processes: list[Child] = []
         self._children: list[Child] = []
         self._shared = self._shared_environment()
@@ -71,6 +79,9 @@ class Stack:
         try:
             self.source.start()
             self.target.start()
+            if self.s3:
+                self.s3_server = Versitygw(self.directory / "s3-server")
+                self.s3_server.make_bucket(BUCKET)
             self._start_redis()
             self._prepare_database()
             self.start_parts()
@@ -109,6 +120,8 @@ class Stack:
         self._children = []
         self.source.stop()
         self.target.stop()
+        if self.s3_server:
+            self.s3_server.stop()
 
     def logs(self) -> dict[str, str]:
         """The end of each process's log, by name."""
@@ -124,6 +137,16 @@ class Stack:
             "port": server.port,
             "login": server.user,
             "extra": json.dumps({name: value for name, value in extras.items() if value}),
+        }
+
+    def s3_connection(self, conn_id: str, server: Versitygw) -> dict[str, object]:
+        """An Airflow connection to the S3 server."""
+        return {
+            "connection_id": conn_id,
+            "conn_type": "aws",
+            "login": server.access_key,
+            "password": server.secret_key,
+            "extra": json.dumps({"endpoint_url": server.endpoint_url, "region_name": REGION}),
         }
 
     def __enter__(self) -> Stack:
@@ -206,12 +229,14 @@ class Stack:
         passwords = self.directory / "passwords.json"
         passwords.touch(mode=0o600)
         passwords.write_text(json.dumps({USER: self.password}))
+        wanted = [
+            self.connection("checkvalve_source", self.source),
+            self.connection("checkvalve_target", self.target),
+            *([self.s3_connection("checkvalve_s3", self.s3_server)] if self.s3_server else []),
+        ]
         connections = {
             item["connection_id"]: {name: value for name, value in item.items() if name != "connection_id"}
-            for item in (
-                self.connection("checkvalve_source", self.source),
-                self.connection("checkvalve_target", self.target),
-            )
+            for item in wanted
         }
         file = self.directory / "connections.json"
         file.touch(mode=0o600)

@@ -7,6 +7,7 @@ A connection type maps to a builder. To add one: a class with a ``scheme`` and `
 from __future__ import annotations
 
 import json
+import logging
 import re
 import subprocess
 from abc import ABC, abstractmethod
@@ -20,6 +21,9 @@ from ..program import find_program
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+
+
+log = logging.getLogger(__name__)
 
 
 class ConnectionConfigError(ValueError):
@@ -44,6 +48,14 @@ class EndpointBuilder(ABC):
     def required_scheme(self) -> str:
         """The backend that this connection needs."""
         return self.scheme
+
+    def connect_timeout_seconds(self) -> float | None:
+        """How long the connection says to wait until it is ready; None if it does not say."""
+        return None
+
+    def warn(self, extra: str, message: str) -> None:
+        """Says in the task's log that an extra of the stock hooks does not do here what it does there."""
+        log.warning("Connection '%s': the extra '%s' %s", self.connection.conn_id, extra, message)
 
     def error(self, message: str) -> ConnectionConfigError:
         return ConnectionConfigError(f"connection '{self.connection.conn_id}': {message}")
@@ -100,6 +112,11 @@ def known_connection_types() -> list[str]:
 
 def endpoint_of(connection: Connection, path: str, program: str | None = None) -> Endpoint:
     """The endpoint for a connection and a path on it. Raises ConnectionConfigError."""
+    return builder_of(connection, program).endpoint(path)
+
+
+def builder_of(connection: Connection, program: str | None = None) -> EndpointBuilder:
+    """The builder for a connection's type. Raises ConnectionConfigError if there is none, or no backend for it."""
     builder_class = _BUILDERS.get(connection.conn_type or "")
     if builder_class is None:
         raise ConnectionConfigError(
@@ -114,7 +131,7 @@ def endpoint_of(connection: Connection, path: str, program: str | None = None) -
             f"this engine has no backend for '{scheme}', which connections of type '{connection.conn_type}' need;"
             f" it has {', '.join(sorted(backends))}"
         )
-    return builder.endpoint(path)
+    return builder
 
 
 _KEY_ON_ONE_LINE = re.compile(r"-----BEGIN ([A-Z ]+)-----([^:-]+)-----END \1-----")
@@ -155,9 +172,32 @@ class SftpBuilder(EndpointBuilder):
     def endpoint(self, path: str) -> Endpoint:
         self._login()
         self._host_key()
-        ciphers = self.extra.get("ciphers")
+        ciphers = self.extra.get("ciphers") or None
         self.add_option("ciphers", ",".join(map(str, ciphers)) if isinstance(ciphers, list) else ciphers)
+        self._name_what_is_passed_over()
         return Endpoint(self.url(path if path.startswith("/") else f"~/{path}"), self.options, self.secrets)
+
+    def connect_timeout_seconds(self) -> float | None:
+        text = self.text("conn_timeout", "timeout")
+        try:
+            seconds = None if text is None else float(text)
+        except ValueError:
+            seconds = 0.0
+        if seconds is not None and seconds <= 0:
+            raise self.error(f"the extra conn_timeout is '{text}', not a number of seconds")
+        return seconds
+
+    def _name_what_is_passed_over(self) -> None:
+        if self.flag("allow_host_key_change") and self.options.get("host_key_check") != "no":
+            self.warn("allow_host_key_change", "is passed over: a host key that is unknown or has changed is refused")
+        if self.flag("look_for_keys") is False and not {"identity", "private_key"} & {*self.options, *self.secrets}:
+            self.warn(
+                "look_for_keys", "is passed over: the usual keys of the worker's user are tried before the password"
+            )
+        if self.extra.get("disabled_algorithms"):
+            self.warn("disabled_algorithms", "is passed over: only 'ciphers' can be chosen here")
+        if self.flag("compress"):
+            self.warn("compress", "is passed over: connections are not compressed")
 
     def _login(self) -> None:
         key_file, private_key = self.text("key_file"), self.text("private_key")
@@ -235,18 +275,45 @@ class GenericBuilder(EndpointBuilder):
 
 @connection_type("aws")
 class S3Builder(EndpointBuilder):
-    """S3: paths are BUCKET/PREFIX. Login and password are the access key; without them the engine finds its own."""
+    """S3: paths are BUCKET/PREFIX. Login and password are the access key; without them the engine finds its own.
+
+    Of the stock hook's extras those that would change whose rights are used, or who is trusted, are refused if the
+    engine can't honour them.
+    """
 
     scheme = "s3"
 
     def endpoint(self, path: str) -> Endpoint:
+        for name in ("role_arn", "assume_role_method", "assume_role_kwargs"):
+            if self.extra.get(name):
+                raise self.error(
+                    f"the engine can't assume the role of the extra {name}: give temporary credentials with"
+                    " aws_session_token, or a profile of the worker's ~/.aws/config that has some as profile_name"
+                )
+        verify = self.text("verify")
+        if verify is not None and verify.lower() == "false":
+            raise self.error("the check of certificates can't be turned off: give the authority's PEM file as verify")
+        if verify is not None and verify.lower() != "true":
+            self.add_option("ca_bundle", verify)
         self.add_option("access_key_id", self.connection.login)
         self.add_secret("secret_access_key", self.connection.password)
         self.add_secret("session_token", self.text("aws_session_token"))
         self.add_option("region", self.text("region_name"))
-        self.add_option("endpoint_url", self.text("endpoint_url"))
+        service = self._table("service_config", "s3").get("endpoint_url")
+        self.add_option("endpoint_url", service or self.text("endpoint_url"))
+        if style := self._table("config_kwargs", "s3").get("addressing_style"):
+            self.add_option("path_style", {"path": "yes", "virtual": "no"}.get(style, "auto"))
+        if self._table("config_kwargs").get("signature_version") == "unsigned":
+            self.add_option("anonymous", "yes")
         self.add_option("profile", self.text("profile_name"))
         return Endpoint(f"s3://{quote(path.lstrip('/'), safe='/')}", self.options, self.secrets)
+
+    def _table(self, *names: str) -> dict[str, Any]:
+        """A table within the extras, empty if it is not there."""
+        table: Any = self.extra
+        for name in names:
+            table = table.get(name) if isinstance(table, dict) else None
+        return table if isinstance(table, dict) else {}
 
 
 @connection_type("google_cloud_platform")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
-
-if TYPE_CHECKING:
-    from ..api import Endpoint
 
 
 def dataset_name(url: str) -> tuple[str, str]:
@@ -18,8 +15,8 @@ def dataset_name(url: str) -> tuple[str, str]:
     return f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}", path
 
 
-def lineage(source: Endpoint, target: Endpoint, report: dict[str, Any] | None) -> Any:
-    """An OperatorLineage; None without the OpenLineage provider. ``report``: what the task pushed, once it ended."""
+def lineage(source_url: str, target_url: str, report: dict[str, Any] | None) -> Any:
+    """An OperatorLineage; None without the OpenLineage provider. ``report``: what the task did, once it has."""
     try:
         from airflow.providers.common.compat.openlineage.facet import (
             InputDataset,
@@ -29,13 +26,13 @@ def lineage(source: Endpoint, target: Endpoint, report: dict[str, Any] | None) -
         from airflow.providers.openlineage.extractors import OperatorLineage
     except ImportError:
         return None
-    facets = {}
+    facets: dict[str, Any] = {}
     if report is not None:
         facets["outputStatistics"] = OutputStatisticsOutputDatasetFacet(
             size=report["bytes_copied"], fileCount=report["files_copied"]
         )
-    source_namespace, source_name = dataset_name(source.url)
-    target_namespace, target_name = dataset_name(target.url)
+    source_namespace, source_name = dataset_name(source_url)
+    target_namespace, target_name = dataset_name(target_url)
     return OperatorLineage(
         inputs=[InputDataset(source_namespace, source_name)],
         outputs=[OutputDataset(target_namespace, target_name, outputFacets=facets)],

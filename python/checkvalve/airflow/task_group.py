@@ -103,7 +103,7 @@ def _batches(outlets: list[Asset], compare: str, tasks_args: dict[str, Any], par
         compare=compare,
         outlets=outlets,
         **some(_PLACE),
-        **some(("include", "exclude", "on_empty")),
+        **some(("include", "exclude", "transforms", "on_empty")),
     )
     plan >> copy >> finish
     plan >> finish

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,20 +16,63 @@ from airflow_stack.stack import Stack
 
 from .support import Processes
 
+LINEAGE = "lineage.json"
+"""Below the stack's directory: OpenLineage's events, one a line."""
+
 HERE = Path(__file__).resolve().parent
-DAG_IDS = {"dates", "slow", "large", "single", "per_file"}
+DAG_IDS = {
+    "dates",
+    "slow",
+    "large",
+    "single",
+    "per_file",
+    "observed",
+    "transformed",
+    "checkvalve_sftp_to_s3",
+    "checkvalve_s3_to_sftp",
+}
+
+
+def gather_dags(folder: Path) -> Path:
+    """The scenarios and, as they are shipped, the DAGs to and from S3."""
+    shutil.copytree(HERE / "dags", folder)
+    shutil.copytree(HERE / "dags_with_lineage", folder, dirs_exist_ok=True)
+    for dag_id in DAG_IDS:
+        shipped = HERE.parents[2] / "dags" / f"{dag_id}.py"
+        if shipped.exists():
+            shutil.copy(shipped, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
+def statsd() -> Iterator[socket.socket]:
+    """Where Airflow's metrics go, a line or more a datagram."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        receiver.bind(("127.0.0.1", 0))
+        receiver.setblocking(False)
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def stack(statsd: socket.socket) -> Iterator[Stack]:
     memory = Path("/dev/shm")
     place = Path(tempfile.mkdtemp(prefix="checkvalve-airflow-", dir=memory if memory.is_dir() else None))
     place.chmod(0o755)
     environment = {
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(statsd.getsockname()[1]),
+        "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
+        "AIRFLOW__METRICS__METRICS_ALLOW_LIST": "^checkvalve",
+        "AIRFLOW__OPENLINEAGE__SELECTIVE_ENABLE": "True",
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+            {"type": "file", "log_file_path": str(place / LINEAGE), "append": True}
+        ),
     }
-    stack = Stack(place, dags=HERE / "dags", environment=environment)
+    stack = Stack(place, dags=gather_dags(place / "dags"), environment=environment, s3=True)
     fill_source(stack.source_root, files=60)
     try:
         with stack:

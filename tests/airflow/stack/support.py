@@ -24,18 +24,14 @@ class Processes(Site):
         self._servers = {"source": stack.source, "target": stack.target}
 
     def fill(self, folder: str, count: int, size_bytes: int) -> None:
-        chooser = random.Random(folder)
-        for number in range(count):
-            path = self._roots["source"] / folder / ("odd" if number % 2 else "even") / f"{number:05}.txt"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(chooser.randbytes(size_bytes))
+        fill(self._roots["source"] / folder, count, size_bytes)
 
     def digests(self, side: str, folder: str) -> dict[str, str]:
         root = self._roots[side] / folder
-        return {path: hashlib.sha256((root / path).read_bytes()).hexdigest() for path in _published(root)}
+        return {path: hashlib.sha256((root / path).read_bytes()).hexdigest() for path in published(root)}
 
     def published(self, folder: str) -> dict[str, int]:
-        return _published(self._roots["target"] / folder)
+        return published(self._roots["target"] / folder)
 
     def partials(self, folder: str) -> list[str]:
         return [str(path) for path in (self._roots["target"] / folder).rglob(".*") if path.is_file()]
@@ -72,7 +68,26 @@ class Processes(Site):
         self.stack.target.start()
 
 
-def _published(root: Path) -> dict[str, int]:
+def fill(folder: Path, count: int, size_bytes: int) -> None:
+    """`count` files of random bytes, in two folders."""
+    chooser = random.Random(folder.name)
+    for number in range(count):
+        path = folder / ("odd" if number % 2 else "even") / f"{number:05}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(chooser.randbytes(size_bytes))
+
+
+def tree(root: Path, pattern: str = "*") -> dict[str, str]:
+    """Digests of all files by path."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in root.rglob(pattern)
+        if path.is_file()
+    }
+
+
+def published(root: Path) -> dict[str, int]:
+    """Inodes of the files under their final names."""
     return {
         str(path.relative_to(root)): path.stat().st_ino
         for path in root.rglob("*")

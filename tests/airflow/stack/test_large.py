@@ -31,5 +31,5 @@ def test_a_folder_over_two_workers(stack: Stack, site: Processes) -> None:
         for number in range(ONE_BYTES >> 20):
             file.write(bytes([number & 255]) * (1 << 20))
     started = tasks_started(stack)
-    large(site, COUNT + 1)
+    large(site, COUNT + 1, ONE_BYTES)
     assert all(after > before for before, after in zip(started, tasks_started(stack), strict=True))

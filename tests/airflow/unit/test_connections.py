@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 from airflow.sdk import Connection
-from checkvalve.airflow.connections import ConnectionConfigError, endpoint_of, key_text, known_connection_types
+from checkvalve.airflow.connections import (
+    ConnectionConfigError,
+    builder_of,
+    endpoint_of,
+    key_text,
+    known_connection_types,
+)
 
 from servers.keys import make_key
 
@@ -46,12 +52,43 @@ def test_sftp_login_with_password() -> None:
         ({"known_hosts": "/etc/hosts.keys"}, {"known_hosts": "/etc/hosts.keys"}, {"password": "pw"}),
         ({"known_hosts": "none"}, {"host_key_check": "no"}, {"password": "pw"}),
         ({"ciphers": ["aes128-ctr", "aes256-ctr"]}, {"ciphers": "aes128-ctr,aes256-ctr"}, {"password": "pw"}),
+        ({"ciphers": "aes128-ctr"}, {"ciphers": "aes128-ctr"}, {"password": "pw"}),
+        ({"look_for_keys": "true", "compress": "false", "cmd_timeout": 5}, {}, {"password": "pw"}),
     ],
 )
 @pytest.mark.parametrize("conn_type", ["sftp", "ssh"])
 def test_sftp_extras(conn_type: str, extra: dict[str, Any], options: Any, secrets: Any) -> None:
     end = endpoint_of(connection(conn_type, extra, host="h", password="pw"), "/x")
     assert (end.options, end.secrets) == (options, secrets)
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        ({"allow_host_key_change": "true"}, "allow_host_key_change"),
+        ({"allow_host_key_change": "true", "no_host_key_check": "true"}, None),
+        ({"look_for_keys": "false"}, "look_for_keys"),
+        ({"look_for_keys": "false", "key_file": "/k"}, None),
+        ({"look_for_keys": "false", "private_key": "K"}, None),
+        ({"disabled_algorithms": {"pubkeys": ["rsa-sha2-512"]}}, "disabled_algorithms"),
+        ({"compress": "true"}, "compress"),
+        ({"compress": "false", "host_key": "AAAA"}, None),
+    ],
+)
+def test_what_the_engine_can_not_do_of_the_extras_is_named(
+    extra: dict[str, Any], named: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint_of(connection("sftp", extra, host="h", password="pw"), "/x")
+    assert [record.args[1] for record in caplog.records if record.args] == ([named] if named else [])
+
+
+@pytest.mark.parametrize(
+    ("extra", "seconds"), [({}, None), ({"conn_timeout": 7}, 7), ({"timeout": "12"}, 12), ({"conn_timeout": ""}, None)]
+)
+def test_the_connect_timeout(extra: dict[str, Any], seconds: float | None) -> None:
+    assert builder_of(connection("sftp", extra, host="h")).connect_timeout_seconds() == seconds
+    with pytest.raises(ConnectionConfigError, match="conn_timeout is 'soon', not a number of seconds"):
+        builder_of(connection("sftp", {"conn_timeout": "soon"}, host="h")).connect_timeout_seconds()
 
 
 def test_a_relative_path_begins_in_the_login_directory() -> None:
@@ -69,6 +106,8 @@ def test_a_relative_path_begins_in_the_login_directory() -> None:
         (connection("checkvalve", host="nowhere"), "its URL must be like sftp://"),
         (connection("checkvalve", {"options": "identity /k"}, host="sftp://h"), "'identity /k' is not KEY=VALUE"),
         (connection("checkvalve", host="gopher://h"), "no backend for 'gopher'"),
+        (connection("aws", {"role_arn": "arn:aws:iam::1:role/r"}), "can't assume the role of the extra role_arn"),
+        (connection("aws", {"verify": False}), "the check of certificates can't be turned off"),
     ],
 )
 def test_what_is_refused(conn: Connection, message: str) -> None:
@@ -103,10 +142,21 @@ def test_a_key_that_lost_its_line_breaks_is_mended(tmp_path: Path) -> None:
 
 
 def test_aws_uses_only_what_the_engine_declares() -> None:
-    extra = {"aws_session_token": "t", "region_name": "eu-1", "endpoint_url": "http://h:1", "profile_name": "p"}
+    extra = {
+        "aws_session_token": "t",
+        "region_name": "eu-1",
+        "endpoint_url": "http://h:1",
+        "service_config": {"s3": {"endpoint_url": "http://s3:1"}},
+        "config_kwargs": {"s3": {"addressing_style": "path"}, "signature_version": "unsigned"},
+        "verify": "/ca.pem",
+        "profile_name": "p",
+    }
     end = endpoint_of(connection("aws", extra, login="AK", password="SK"), "bucket/out put/")
     assert end.url == "s3://bucket/out%20put/"
     assert end.secrets == {"secret_access_key": "SK", "session_token": "t"}
+    assert (end.options["endpoint_url"], end.options["path_style"]) == ("http://s3:1", "yes")
+    assert (end.options["ca_bundle"], end.options["anonymous"]) == ("/ca.pem", "yes")
+    assert endpoint_of(connection("aws", {"endpoint_url": "http://h:1"}), "b").options == {"endpoint_url": "http://h:1"}
     program = os.environ["CHECKVALVE_PROGRAM"]
     said = json.loads(subprocess.run([program, "backends", "--json"], capture_output=True, check=True).stdout)
     s3 = next(backend for backend in said["backends"] if backend["scheme"] == "s3")

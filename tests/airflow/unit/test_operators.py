@@ -75,6 +75,19 @@ class TestSync:
         with pytest.raises(AirflowFailException, match="no file to copy in"):
             execution.run(CheckvalveSyncOperator(task_id="c", on_empty="fail", **ends(place)))
 
+    @pytest.mark.parametrize("operator", [CheckvalveSyncOperator, CheckvalvePlanOperator])
+    def test_a_missing_source_folder(self, place: Path, execution: Execution, operator: Any) -> None:
+        parameters = {**ends(place), "source_path": f"{place}/not there"}
+        with pytest.raises(AirflowException, match=r"source folder .*/not there does not exist; retries look") as info:
+            execution.run(operator(task_id="a", **parameters))
+        assert not isinstance(info.value, AirflowFailException)
+        with pytest.raises(AirflowFailException, match=r"does not exist, and on_empty is 'fail'"):
+            execution.run(operator(task_id="b", on_empty="fail", **parameters))
+        with pytest.raises(AirflowSkipException, match="does not exist"):
+            execution.run(operator(task_id="c", on_empty="skip", **parameters))
+        with pytest.raises(AirflowException, match="not_there"):
+            execution.run(operator(task_id="d", **{**parameters, "source_path": f"{place}/source/not_there"}))
+
     def test_on_kill_ends_the_engine(self, place: Path, execution: Execution) -> None:
         fill(place / "source", ["a.txt"], 50_000_000)
         sync = CheckvalveSyncOperator(task_id="sync", bwlimit="1MB/s", **ends(place))
@@ -125,6 +138,20 @@ class TestFailures:
         connect("source", "sftp", **sftp_fields(sftp, host_key=public_key(make_key(place / "other"))))
         with pytest.raises(AirflowFailException, match="host"):
             self.run(place, execution)
+
+    def test_the_connect_timeout_of_the_connections_counts(
+        self, place: Path, execution: Execution, sftp: SshServer, connect: Any
+    ) -> None:
+        connect("source", "sftp", **sftp_fields(sftp, conn_timeout=3))
+        connect("target", "sftp", **sftp_fields(sftp, conn_timeout="4.5"))
+        sync = CheckvalveSyncOperator(task_id="sync", **ends(place))
+        execution.run(sync)
+        assert sync.job_options().connect_timeout == "5s"
+        batch = CheckvalveBatchOperator(task_id="copy", source_conn_id="source", batch={}, connect_timeout="9s")
+        batch.source()
+        assert batch.job_options().connect_timeout == "9s"
+        batch.connect_timeout = None
+        assert batch.job_options().connect_timeout == "3s"
 
     def test_the_check_is_off_only_if_the_connection_says_so(
         self, place: Path, execution: Execution, sftp: SshServer, connect: Any
@@ -226,6 +253,13 @@ class TestBatches:
         assert execution.run(self.plan(place)) == []
         assert execution.run(self.finish(place))["files"] == 0
         with pytest.raises(AirflowSkipException):
+            execution.run(self.finish(place, on_empty="skip"))
+
+    def test_a_source_folder_that_is_not_there_skips_the_finish(self, place: Path, execution: Execution) -> None:
+        (place / "source").rmdir()
+        with pytest.raises(AirflowSkipException):
+            execution.run(self.plan(place, on_empty="skip"))
+        with pytest.raises(AirflowSkipException, match="task 'plan' found no source folder"):
             execution.run(self.finish(place, on_empty="skip"))
 
     def test_finish_without_a_plan(self, place: Path, execution: Execution) -> None:

@@ -64,6 +64,7 @@ def test_the_dag_files_are_read() -> None:
     assert bag.import_errors == {}
     found = bag.dags
     assert set(found) >= {"checkvalve_daily", "checkvalve_single", "checkvalve_per_file", "partner_orders"}
+    assert set(found) >= {"checkvalve_sftp_to_s3", "checkvalve_s3_to_sftp"}
     daily = found["checkvalve_daily"]
     assert set(daily.task_ids) == {"copy_day.plan", "copy_day.copy", "copy_day.finish"}
     assert daily.get_task("copy_day.finish").upstream_task_ids == {"copy_day.plan", "copy_day.copy"}

@@ -265,36 +265,15 @@ TEST_F(LayersTest, TimesManyCallsEachByItsOwnStart) {
 TEST(TokenBucket, SpreadsBytesOverTimeInTurn) {
   using Clock = TokenBucket::Clock;
   const Clock::time_point start = Clock::now();
-  TokenBucket bucket(1'000'000, {}, milliseconds(0));
+  TokenBucket bucket(1'000'000, milliseconds(0));
   EXPECT_EQ(bucket.reserve(500'000, start), milliseconds(500));
   EXPECT_EQ(bucket.reserve(500'000, start), milliseconds(1'000)); // behind the first
   EXPECT_EQ(bucket.reserve(100'000, start + milliseconds(1'000)), milliseconds(100));
   // Idle time is not saved up beyond the burst.
   EXPECT_EQ(bucket.reserve(1'000'000, start + milliseconds(60'000)), milliseconds(1'000));
-  TokenBucket with_burst(1'000'000, {}, milliseconds(100));
+  TokenBucket with_burst(1'000'000, milliseconds(100));
   EXPECT_EQ(with_burst.reserve(100'000, start + milliseconds(60'000)), milliseconds(0));
   EXPECT_EQ(with_burst.reserve(100'000, start + milliseconds(60'000)), milliseconds(100));
-}
-
-TEST(TokenBucket, NobodyWaitsOnceAStopIsRequested) {
-  bool stopping = false;
-  TokenBucket bucket(1, [&stopping] { return stopping; }, milliseconds(0));
-  struct Body {
-    static Task<void> take(Loop& loop, TokenBucket& bucket, bool& taken) {
-      co_await bucket.take(loop, 86'400); // a day
-      taken = true;
-    }
-    static Task<void> run(Loop& loop, TokenBucket& bucket, bool& stopping) {
-      bool taken = false;
-      detach(take(loop, bucket, taken));
-      co_await loop.sleep(milliseconds(1));
-      EXPECT_FALSE(taken);
-      stopping = true;
-      while (!taken) co_await loop.sleep(milliseconds(1));
-    }
-  };
-  Loop loop;
-  loop.run(Body::run(loop, bucket, stopping));
 }
 
 TEST_F(LayersTest, ThrottlesContentInBothDirections) {
@@ -314,6 +293,21 @@ TEST_F(LayersTest, ThrottlesContentInBothDirections) {
   };
   engine_.run(Body::run(*to, temporary_, content_));
   EXPECT_GE(std::chrono::steady_clock::now() - between, milliseconds(99));
+}
+
+TEST_F(LayersTest, NobodyWaitsForItsTurnOnceARunIsToStop) {
+  options_.bytes_per_second = 1; // 10,000 bytes: hours
+  bool stopped = false;
+  options_.stopping = [&stopped] { return stopped; };
+  auto from = source();
+  struct Body {
+    static Task<void> run(Source& from, bool& stopped) {
+      auto reading = start(read_all(from, "file"));
+      stopped = true;
+      EXPECT_OK(co_await reading.get());
+    }
+  };
+  engine_.run(Body::run(*from, stopped));
 }
 
 TEST_F(LayersTest, WaitingForItsTurnIsNoStall) {

@@ -1,8 +1,8 @@
-# install what is missing: Debian packages of tools/packages.txt by group (build test …), Python tools in .venv
+# install what is missing: Debian packages of tools/packages.txt by group (build test …), Python tools in .venv, Airflow
 source tools/dev/common.sh
 
 groups=("$@")
-((${#groups[@]})) || groups=(build test)
+((${#groups[@]})) || groups=(build test airflow) # what ./dev test needs
 
 packages_of() { sed -n "s/^$1: *//p" tools/packages.txt; }
 installed() { [[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]; }
@@ -88,6 +88,13 @@ build_test_servers() {
   PYTHONPATH=tests .venv/bin/python -m servers.s3_versitygw --build
 }
 
+# In an environment of its own, .venv-airflow.
+install_airflow() {
+  [[ " ${groups[*]} " == *" airflow "* ]] || return 0
+  bash tools/airflow_stack/environment.sh >/dev/null || fail "pip could not install Airflow; the messages above say why"
+}
+
 install_packages
 if needs_python_tools; then install_python_tools; fi
 build_test_servers
+install_airflow

@@ -1,4 +1,4 @@
-# run every test: layers, unit, conformance, the same under sanitizers, the provider, end to end; says what failed
+# run every test: layers, unit, conformance, sanitizers, the Airflow provider and its scenarios, end to end
 source tools/dev/common.sh
 
 bash tools/dev/verbs/setup.sh build test airflow
@@ -16,6 +16,7 @@ step "layers: who includes whom" "$(test_python)" tools/check_layers.py
 step "unit and conformance tests" ctest --test-dir build --output-on-failure
 step "sanitizers (./dev asan)" bash tools/dev/verbs/asan.sh
 step "Airflow provider: unit tests (tests/airflow/run.sh)" bash tests/airflow/run.sh unit
+step "Airflow provider: scenarios on two Celery workers (tests/airflow/run.sh)" bash tests/airflow/run.sh stack
 step "end-to-end tests (./dev e2e)" "$(test_python)" -m pytest -c tests/pytest.ini --rootdir . tests/e2e
 
 if ((${#failed[@]})); then

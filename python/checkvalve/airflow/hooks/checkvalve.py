@@ -12,8 +12,9 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from ... import api
 from ...engine import Operation
 from ...errors import EngineError, Failure, PermanentError
+from ...events import Started
 from ...summary import Summary
-from ..connections import ConnectionConfigError, endpoint_of
+from ..connections import ConnectionConfigError, builder_of, endpoint_of
 from ..progress import ProgressLog
 
 # The supervisor sends SIGKILL 5 s after SIGTERM; the engine is gone before that.
@@ -39,13 +40,21 @@ class CheckvalveHook(BaseHook):
         super().__init__(**kwargs)
         self.checkvalve_conn_id = checkvalve_conn_id
         self.program = program or conf.get("checkvalve", "program", fallback=None) or None
+        self.connect_timeout_seconds: float | None = None
+        """The longest that the connections of ``endpoint`` so far say; None if none says one."""
+        self.source_url = ""
+        """Both sides as the engine names them, without secrets; known once ``run`` has started it."""
+        self.target_url = ""
         self._operation: Operation | None = None
         self._stopped = False
 
     def endpoint(self, path: str, conn_id: str | None = None) -> api.Endpoint:
         """The endpoint of a connection for a path. Fails the task for good if the connection can't be used."""
         try:
-            return endpoint_of(self.get_connection(conn_id or self.checkvalve_conn_id), path, self.program)
+            builder = builder_of(self.get_connection(conn_id or self.checkvalve_conn_id), self.program)
+            if seconds := builder.connect_timeout_seconds():
+                self.connect_timeout_seconds = max(seconds, self.connect_timeout_seconds or 0)
+            return builder.endpoint(path)
         except ConnectionConfigError as error:
             raise AirflowFailException(str(error)) from None
 
@@ -69,6 +78,8 @@ class CheckvalveHook(BaseHook):
             try:
                 for event in operation:
                     progress.write(event)
+                    if isinstance(event, Started):
+                        self.source_url, self.target_url = event.source, event.target
                 return operation.result()
             finally:
                 self._operation = None

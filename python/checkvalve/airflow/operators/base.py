@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -80,6 +81,7 @@ class CheckvalveOperator(BaseOperator):
         self.program = program
         self._hook: CheckvalveHook | None = None
         self._urls: dict[str, str] = {}
+        self._report: dict[str, Any] | None = None
 
     @property
     def hook(self) -> CheckvalveHook:
@@ -105,6 +107,11 @@ class CheckvalveOperator(BaseOperator):
         endpoint = self.hook.endpoint(path, conn_id)
         self._urls[conn_id] = endpoint.url
         return endpoint
+
+    def connect_timeout_or(self, given: str | None) -> str | None:
+        """The operator's own, else what its connections say; once the endpoints are made."""
+        seconds = self.hook.connect_timeout_seconds
+        return given or (None if seconds is None else f"{math.ceil(seconds)}s")
 
     def failure(self, error: EngineError) -> Exception:
         """The exception of the task for the engine's."""
@@ -143,20 +150,31 @@ class CheckvalveOperator(BaseOperator):
         from ..metrics import report as report_metrics
 
         task_instance = context["ti"]
-        task_instance.xcom_push(key=REPORT_KEY, value=report_of(summary))
+        self.push_report(
+            context, {**report_of(summary), "source": self.hook.source_url, "target": self.hook.target_url}
+        )
         report_metrics(summary, task_instance.dag_id, task_instance.task_id)
 
+    def push_report(self, context: Context, report: dict[str, Any]) -> None:
+        self._report = report
+        context["ti"].xcom_push(key=REPORT_KEY, value=report)
+
     def get_openlineage_facets_on_start(self) -> Any:
-        return self._lineage(None)
+        return self._lineage()
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        return self._lineage(task_instance.xcom_pull(task_ids=self.task_id, key=REPORT_KEY))
+        return self._lineage()
 
-    def _lineage(self, report: dict[str, Any] | None) -> Any:
+    def _lineage(self) -> Any:
+        """By the connections; for what they don't say (a configured job, a batch without paths) by what was done."""
         from ..openlineage import lineage
 
-        source, target = self.source(), self.target()
-        return lineage(source, target, report) if source and target else None
+        source, target = (self._report or {}).get("source"), (self._report or {}).get("target")
+        if self.source_path and (end := self.source()):
+            source = end.url
+        if self.target_path and (end := self.target()):
+            target = end.url
+        return lineage(source, target, self._report) if source and target else None
 
 
 def report_of(summary: Summary) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class CheckvalveBatchOperator(CheckvalveOperator):
     :param bwlimit: bytes a second at most, of this task
     :param engine_retries: tries after the first of a file and a connection, within one try of the task
     :param stall_timeout: give up an operation that hears nothing for this long
-    :param connect_timeout: give up a connection that is not ready after this long
+    :param connect_timeout: give up a connection that is not ready after this long (default: what the connections say)
     :param lease_ttl: how long a worker that fell silent keeps its batch
     """
 
@@ -76,7 +76,7 @@ class CheckvalveBatchOperator(CheckvalveOperator):
             bwlimit=self.bwlimit,
             retries=self.engine_retries,
             stall_timeout=self.stall_timeout,
-            connect_timeout=self.connect_timeout,
+            connect_timeout=self.connect_timeout_or(self.connect_timeout),
             lease_ttl=self.lease_ttl,
         )
 

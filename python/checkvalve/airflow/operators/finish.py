@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from ...options import JobOptions
-from .base import ON_EMPTY, REPORT_KEY, CheckvalveOperator, check_choice, emit_asset_events, end_empty
-from .plan import PLAN_KEY
+from .base import ON_EMPTY, CheckvalveOperator, check_choice, emit_asset_events, end_empty
+from .plan import NO_SOURCE, PLAN_KEY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from ...summary import PlanStatus
+    from ...transform import Transform
 
 COMPARE = ("none", "size", "checksum")
 _MOST_NAMED = 50
@@ -30,10 +31,11 @@ class CheckvalveFinishOperator(CheckvalveOperator):
     :param compare: afterwards compare both sides: none (default), size, checksum (reads both sides)
     :param include: globs as of the plan, for ``compare``
     :param exclude: globs as of the plan, for ``compare``
+    :param transforms: the chain as of the plan, for ``compare``, which then can't be ``checksum``
     :param on_empty: as of the plan: success (default), skip, fail
     """
 
-    template_fields: Sequence[str] = (*CheckvalveOperator.template_fields, "include", "exclude")
+    template_fields: Sequence[str] = (*CheckvalveOperator.template_fields, "include", "exclude", "transforms")
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         compare: str = "none",
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        transforms: Sequence[Transform] = (),
         on_empty: str = "success",
         **kwargs: Any,
     ) -> None:
@@ -49,10 +52,16 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         super().__init__(**kwargs)
         check_choice(self.task_id, "compare", compare, COMPARE)
         check_choice(self.task_id, "on_empty", on_empty, ON_EMPTY)
+        if compare == "checksum" and transforms:
+            raise ValueError(
+                f"compare of task '{self.task_id}' can't be 'checksum', since transforms change what is published: with"
+                " 'size' the state's record of what was made of which source tells"
+            )
         self.plan_task_id = plan_task_id
         self.compare = compare
         self.include = include
         self.exclude = exclude
+        self.transforms = transforms
         self.on_empty = on_empty
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -70,7 +79,7 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         failures = [
             {"path": item.path, "kind": item.kind, "message": item.message} for item in status.failures[:_MOST_NAMED]
         ]
-        context["ti"].xcom_push(key=REPORT_KEY, value={**counts, "failures": failures})
+        self.push_report(context, {**counts, "failures": failures, "source": status.source, "target": status.target})
         self.log.info("%(files_copied)d of %(files)d file(s) are at the target; %(files_skipped)d were before", counts)
         if status.files_missing:
             self._name_missing(status)
@@ -86,6 +95,8 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         from ...errors import EngineError
 
         plan = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY)
+        if plan == NO_SOURCE:
+            raise AirflowSkipException(f"task '{self.plan_task_id}' found no source folder")
         if not plan:
             raise AirflowFailException(f"task '{self.plan_task_id}' made no plan: see its log")
         try:
@@ -111,7 +122,12 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         source, target = self.source(), self.target()
         if source is None or target is None:
             raise AirflowFailException(f"task '{self.task_id}': compare needs source and target connections and paths")
-        options = JobOptions(include=self.include, exclude=self.exclude, checksum=self.compare == "checksum")
+        options = JobOptions(
+            include=self.include,
+            exclude=self.exclude,
+            transforms=self.transforms,
+            checksum=self.compare == "checksum",
+        )
         try:
             report = api.verify(source, target, options, state=self.sync_state(), program=self.hook.program)
         except EngineError as error:

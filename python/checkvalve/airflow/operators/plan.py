@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, conf
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, conf
 
 from ...errors import EXIT_FILES_FAILED
 from ...options import Batching
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 PLAN_KEY = "checkvalve_plan"
 """The XCom with the plan's id, also when there is no batch; CheckvalveFinishOperator reads it."""
+
+NO_SOURCE = "no source folder"
+"""What stands there instead if there was no folder to plan, and on_empty is skip."""
 
 ENGINE_MAX_BATCHES = 1_000
 DEFAULT_RATE_BYTES = 50_000_000
@@ -109,4 +112,7 @@ class CheckvalvePlanOperator(SelectingOperator):
                 return error.summary
             if error.summary:
                 self.leave_report(context, error.summary)
-            raise self.failure(error) from None
+            missing = self.missing_source(error)
+            if isinstance(missing, AirflowSkipException):
+                context["ti"].xcom_push(key=PLAN_KEY, value=NO_SOURCE)
+            raise missing or self.failure(error) from None

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+
 from .base import ON_EMPTY, CheckvalveOperator, check_choice, end_empty
 
 if TYPE_CHECKING:
+    from ...errors import EngineError
     from ...options import JobOptions
     from ...summary import Summary
+    from ...transform import Transform
+
+
+_LOOKS_AT_A_ROOT = ("open directory", "stat")
+"""The engine's operations before it lists: another one that finds nothing means a key, a bucket or the state."""
 
 
 class SelectingOperator(CheckvalveOperator):
@@ -21,7 +29,8 @@ class SelectingOperator(CheckvalveOperator):
     :param min_age: leave files that were modified more recently
     :param min_size: leave smaller files
     :param max_size: leave larger files
-    :param transforms: a chain of transforms, each as ``NAME key=value`` (templated)
+    :param transforms: a chain of transforms: texts as on the command line (``"gzip level=9"``), mappings as in a config
+        (``{"name": "gzip", "level": 9}``), or what ``checkvalve.python_transform`` returns (templated)
     :param on_conflict: a name that the target has with other content: overwrite (default), skip, fail
     :param overwrite: ``non-atomic`` allows overwriting on servers that can't replace in one step
     :param verify: how each file is checked before it counts: size (default), hash, readback
@@ -36,10 +45,12 @@ class SelectingOperator(CheckvalveOperator):
     :param bwlimit: bytes a second at most, of this task: "10MiB/s"
     :param engine_retries: tries after the first of a file and a connection, within one try of the task
     :param stall_timeout: give up an operation that hears nothing for this long (default 1m)
-    :param connect_timeout: give up a connection that is not ready after this long (default 20s)
+    :param connect_timeout: give up a connection that is not ready after this long (default: what the connections say,
+        or 20s)
     :param lease_ttl: how long a worker that fell silent keeps its batch (default 1m)
     :param extra_arguments: further arguments of the engine, as on its command line
-    :param on_empty: no file at the source: success (default), skip, fail
+    :param on_empty: no file at the source: success (default), skip, fail. A source folder that does not exist is
+        skipped with skip, fails at once with fail, and else fails and is looked for again by the retries
     """
 
     template_fields: Sequence[str] = (*CheckvalveOperator.template_fields, "files", "include", "exclude", "transforms")
@@ -77,7 +88,7 @@ class SelectingOperator(CheckvalveOperator):
         min_age: str | None = None,
         min_size: str | int | None = None,
         max_size: str | int | None = None,
-        transforms: Sequence[str] = (),
+        transforms: Sequence[Transform] = (),
         on_conflict: str | None = None,
         overwrite: str | None = None,
         verify: str | None = None,
@@ -129,7 +140,24 @@ class SelectingOperator(CheckvalveOperator):
     def job_options(self) -> JobOptions:
         from dataclasses import replace
 
-        return replace(super().job_options(), retries=self.engine_retries, extra=self.extra_arguments)
+        return replace(
+            super().job_options(),
+            retries=self.engine_retries,
+            connect_timeout=self.connect_timeout_or(self.connect_timeout),
+            extra=self.extra_arguments,
+        )
+
+    def missing_source(self, error: EngineError) -> Exception | None:
+        """What the task raises, by ``on_empty``, if the engine failed because there is no source folder; else None."""
+        failure = error.failure
+        if failure is None or failure.kind != "not_found" or failure.operation not in _LOOKS_AT_A_ROOT:
+            return None
+        missing = f"the source folder {failure.path} does not exist"
+        if self.on_empty == "skip":
+            return AirflowSkipException(missing)
+        if self.on_empty == "fail":
+            return AirflowFailException(f"{missing}, and on_empty is 'fail'")
+        return AirflowException(f"{missing}; retries look again (on_empty='skip' would skip, 'fail' fail at once)")
 
     def handle_empty(self, summary: Summary) -> None:
         """Acts on ``on_empty`` if the source holds no file of the selection."""

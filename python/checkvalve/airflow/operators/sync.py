@@ -37,7 +37,7 @@ class CheckvalveSyncOperator(SelectingOperator):
         except EngineError as error:
             if error.summary:
                 self.leave_report(context, error.summary)
-            raise self.failure(error) from None
+            raise self.missing_source(error) or self.failure(error) from None
         self.leave_report(context, summary)
         self.handle_empty(summary)
         counts = report_of(summary)

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import DAG, Asset
+from checkvalve import python_transform
 from checkvalve.airflow import CheckvalveSyncOperator, checkvalve_task_group
 
 QUICK_RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=1), "retry_exponential_backoff": False}
@@ -46,3 +47,13 @@ with DAG("single", schedule=None, start_date=START):
 
 with DAG("per_file", schedule=None, start_date=START):
     checkvalve_task_group("copy", strategy="file", file_limit=5, default_args=QUICK_RETRIES, **ENDS)
+
+with DAG("transformed", schedule=None, start_date=START):
+    checkvalve_task_group(
+        "copy",
+        batch_files=3,
+        compare="size",
+        transforms=[python_transform("house_filters:numbered", separator="{{ dag_run.conf['separator'] }}"), "gzip"],
+        default_args=QUICK_RETRIES,
+        **ENDS,
+    )
