@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import datetime
+from statistics import mean
 from typing import Any
 
 from airflow_stack.client import AirflowClient, wait_for
@@ -15,6 +16,10 @@ COPY = "copy.copy"
 PASSWORD = "not-the-Passw0rd-at-all"
 SLOW_FILES = 30
 SLOW_FILE_BYTES = 300_000
+MOST_TASKS = 16
+MEMORY_BYTES = 96 << 20  # of which 64 MiB are buffers
+FILE_COST_BYTES = 64 << 10  # what the planner counts for a file beside its bytes
+UNEVEN = 1.2
 
 Engine = tuple[str | int, int]
 
@@ -85,7 +90,7 @@ def check_done(site: Site, folder: str, run_id: str, before: dict[str, int]) -> 
     assert site.same(folder)
     after = site.published(folder)
     assert {path: after[path] for path in before} == before, "files that had arrived were copied again"
-    assert site.partials(folder) == []
+    assert not (left := site.partials(folder)), left
 
 
 def mark_failed_and_clear(site: Site) -> None:
@@ -150,20 +155,38 @@ def target_down(site: Site) -> None:
     assert site.same("down")
 
 
-def large(site: Site, files: int) -> list[dict[str, Any]]:
-    """Copies the folder "large" in at most 16 batches; the mapped tasks."""
+def large(site: Site, files: int, largest_bytes: int) -> list[dict[str, Any]]:
+    """Copies the folder "large", with one file of `largest_bytes`, in at most 16 balanced batches; the mapped tasks."""
     client = site.client
     run_id = client.trigger("large", conf={"folder": "large"})
     assert client.wait_for_run("large", run_id, 280) == "success"
     assert site.same("large")
     copies = [item for item in client.tasks("large", run_id) if item["task_id"] == COPY]
-    assert 2 <= len(copies) <= 16
+    assert 2 <= len(copies) <= MOST_TASKS
     reports = [item for item in client.xcoms("large", run_id) if item["key"] == "checkvalve_report"]
     copied = [item["value"] for item in reports if item["task_id"] == COPY]
     assert sum(item["files_copied"] for item in copied) == files
-    # Buffers are 64 MiB; the program itself takes little.
-    assert max(item["peak_rss_bytes"] for item in copied) < 128 << 20
+    assert max(item["peak_rss_bytes"] for item in copied) < MEMORY_BYTES
     references = client.xcom("large", run_id, "copy.plan", "return_value")["value"]
     assert len(str(references)) < 120 * len(references)
-    print([(item["rendered_map_index"], item["hostname"], seconds(item)) for item in copies])
+
+    one_file = cost(1, largest_bytes)  # can't be cut
+    costs = [cost(item["files"], item["bytes"]) for item in references]
+    assert max(costs) <= max(UNEVEN * mean(costs), one_file)
+    without_it = [item for item in costs if item < one_file]
+    assert not without_it or max(without_it) <= UNEVEN * min(without_it)
+    least, most = over_two_workers(costs)
+    assert most <= max(UNEVEN * least, one_file)
     return copies
+
+
+def cost(files: int, size_bytes: int) -> int:
+    return size_bytes + files * FILE_COST_BYTES
+
+
+def over_two_workers(costs: list[int]) -> tuple[int, int]:
+    """What each of two workers gets if the free one takes the largest batch that is left: the smaller sum first."""
+    loads = [0, 0]
+    for item in sorted(costs, reverse=True):
+        loads[loads.index(min(loads))] += item
+    return min(loads), max(loads)

@@ -111,7 +111,9 @@ Result<int> connect_tcp(const std::string& host, unsigned port, const std::strin
   addrinfo* found = nullptr;
   if (const int rc = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found); rc != 0) {
     auto failure = connect_failure(peer, fmt::format("the name of the host can't be resolved: {}", ::gai_strerror(rc)));
-    if (rc == EAI_NONAME) failure.error().status = ErrorStatus::permanent;
+    // Not worth a wait, since most such names are mistyped; but a container that restarts has no name either, so that a
+    // later run may succeed.
+    if (rc == EAI_NONAME) failure.error().status = ErrorStatus::exhausted;
     return failure;
   }
   std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, &::freeaddrinfo);

@@ -14,7 +14,10 @@ from airflow_scenarios import Engine, Site
 
 COMPOSE = shlex.split(os.environ.get("CHECKVALVE_COMPOSE", ""))
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "")
-SERVICES = ("redis", "api-server", "scheduler", "dag-processor", "worker", "source", "target")
+POSTGRES = "compose.postgres.yaml" in " ".join(COMPOSE)
+SERVICES: tuple[str, ...] = ("redis", "api-server", "scheduler", "dag-processor", "worker", "source", "target")
+if POSTGRES:
+    SERVICES += ("postgres",)
 FILL = """
 import pathlib, random, sys
 folder, count, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

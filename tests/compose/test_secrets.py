@@ -9,7 +9,7 @@ from airflow_stack.client import wait_for
 
 from airflow_scenarios import PASSWORD
 
-from .containers import SERVICES, Containers, containers, docker, processes, within, within_container
+from .containers import POSTGRES, SERVICES, Containers, containers, docker, processes, within, within_container
 
 OF_DATABASE = ("jwt-secret", "fernet-key", "admin-password", "postgres-password")
 
@@ -57,12 +57,15 @@ def test_no_secret_shows_anywhere(site: Containers) -> None:
     told += "".join(docker("logs", name) for service in SERVICES for name in containers(service))
     assert not [secret for secret in hidden if secret in told]
 
-    places = {
-        "worker": "/opt/airflow/logs /var/lib/checkvalve/state",
-        "scheduler": "/opt/airflow/logs /var/lib/checkvalve/metadata/airflow.db*",
-    }
+    places = {"worker": "/opt/airflow/logs /var/lib/checkvalve/state", "scheduler": "/opt/airflow/logs"}
+    if POSTGRES:
+        dumped = within("postgres", "pg_dump -U checkvalve airflow && pg_dump -U checkvalve checkvalve")
+        assert "checkvalve_target" in dumped
+        assert not [secret for secret in hidden if secret in dumped]
+    else:
+        places["scheduler"] += " /var/lib/checkvalve/metadata/airflow.db*"
     for service, paths in places.items():
+        assert int(within(service, f"find {paths} -type f | wc -l")) > 0
         # The patterns come by standard input: arguments would show.
         found = within(service, f"grep -raolF -f - {paths} || true", given="\n".join(hidden) + "\n")
         assert found == "", service
-        assert int(within(service, f"find {paths} -type f | wc -l")) > 0

@@ -176,6 +176,7 @@ class Stack:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CELERY__BROKER_URL": f"{redis}/0",
             "AIRFLOW__CELERY__RESULT_BACKEND": f"{redis}/1",
+            "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": '{"worker_disable_prefetch": true}',
             "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.directory / "task-logs"),

@@ -14,6 +14,8 @@ from airflow_stack.client import AirflowClient, wait_for
 from airflow_stack.sample import fill_source
 from airflow_stack.stack import Stack
 
+from .support import Processes
+
 LINEAGE = "lineage.json"
 """Below the stack's directory: OpenLineage's events, one a line."""
 
@@ -91,3 +93,8 @@ def stack(statsd: socket.socket) -> Iterator[Stack]:
 @pytest.fixture
 def client(stack: Stack) -> AirflowClient:
     return stack.client
+
+
+@pytest.fixture
+def site(stack: Stack) -> Processes:
+    return Processes(stack)

@@ -6,7 +6,7 @@ from airflow_stack.client import AirflowClient, wait_for
 from airflow_stack.sample import DATES
 from airflow_stack.stack import Stack
 
-from .support import published, tree
+from .support import Processes
 
 FINISH = "copy.finish"
 
@@ -18,13 +18,18 @@ def copied(client: AirflowClient, run_id: str) -> tuple[int, int]:
     return value["files_copied"], value["files_skipped"]
 
 
+def texts(site: Processes, date: str) -> dict[str, str]:
+    """What the DAG selects."""
+    return {path: digest for path, digest in site.digests("source", f"source/{date}").items() if path.endswith(".txt")}
+
+
 def rerun(client: AirflowClient, run_id: str) -> tuple[int, int]:
     client.clear("dates", run_id)
     assert client.wait_for_run("dates", run_id, 120) == "success"
     return copied(client, run_id)
 
 
-def test_three_dates_and_reruns(stack: Stack, client: AirflowClient) -> None:
+def test_three_dates_and_reruns(stack: Stack, site: Processes, client: AirflowClient) -> None:
     client.set_paused("dates", False)
 
     def runs() -> dict[str, str]:
@@ -34,22 +39,22 @@ def test_three_dates_and_reruns(stack: Stack, client: AirflowClient) -> None:
     by_date = wait_for(runs, 180, "three runs")
     assert {run["state"] for run in client.runs("dates")} == {"success"}
     for date in DATES:
-        source = tree(stack.source_root / "source" / date, "*.txt")
-        assert source
-        assert tree(stack.target_root / "target" / date) == source
-        assert copied(client, by_date[date]) == (len(source), 0)
+        expected = texts(site, date)
+        assert expected
+        assert site.digests("target", f"target/{date}") == expected
+        assert copied(client, by_date[date]) == (len(expected), 0)
 
     run_id = by_date[DATES[0]]
     source, target = (root / name / DATES[0] for root, name in
                       ((stack.source_root, "source"), (stack.target_root, "target")))  # fmt: skip
-    before = published(target)
+    before = site.published(f"target/{DATES[0]}")
     assert rerun(client, run_id) == (0, len(before))
-    assert published(target) == before
+    assert site.published(f"target/{DATES[0]}") == before
 
     (source / "empty.txt").unlink()
     (source / "all.txt").write_bytes(b"changed")
     (source / "north" / "late.txt").write_bytes(b"new")
-    files = len(tree(source, "*.txt"))
+    files = len(texts(site, DATES[0]))
     assert rerun(client, run_id) == (2, files - 2)
     assert (target / "empty.txt").exists()
     assert (target / "all.txt").read_bytes() == b"changed"

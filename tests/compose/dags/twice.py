@@ -9,7 +9,7 @@ ENDS = {"source_conn_id": "checkvalve_source", "target_conn_id": "checkvalve_tar
 FOLDER = "{{ dag_run.conf['folder'] }}"
 
 with DAG("twice", schedule=None, start_date=datetime(2024, 3, 1, tzinfo=timezone.utc)):
-    plan = CheckvalvePlanOperator(task_id="plan", source_path=FOLDER, target_path=FOLDER, max_batches=2, **ENDS)
+    plan = CheckvalvePlanOperator(task_id="plan", source_path=FOLDER, target_path=FOLDER, batch_files=20, **ENDS)
     copy = CheckvalveBatchOperator.partial(task_id="copy", bwlimit="1MB/s", lease_ttl="4s", **ENDS).expand(
         batch=plan.output.concat(plan.output)
     )
