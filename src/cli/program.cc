@@ -106,7 +106,7 @@ std::unique_ptr<CLI::App> make_app(Action& chosen) {
               "130, 143 interrupted.\n");
   for (auto add : {add_sync_command, add_plan_command, add_run_command, add_status_command, add_verify_command,
                    add_sweep_command, add_ls_command, add_doctor_command, add_trust_command, add_backends_command,
-                   add_events_schema_command, add_completions_command, add_man_command})
+                   add_transforms_command, add_events_schema_command, add_completions_command, add_man_command})
     add(*app, chosen);
   return app;
 }

@@ -109,9 +109,7 @@ private:
   // After a lost attempt: its temporary goes if it can't be gone on with, and a file that it had published already is
   // not copied again.
   Task<bool> finished_before() {
-    if (!may_resume()) (void)co_await target().discard(name_, previous_temporary());
-    for (std::size_t i = 0; i < scope_.chain.side_suffixes().size(); ++i)
-      (void)co_await target().discard(name_, side_temporary(previous_temporary(), i));
+    if (!may_resume()) co_await discard_outputs(target(), scope_.chain, name_, previous_temporary());
     // With checksum, equal size and mtime prove nothing.
     if (file_.action != FileAction::copy || scope_.job.checksum) co_return false;
     co_return co_await already_published();
@@ -222,8 +220,10 @@ private:
 
   Task<Result<void>> copy_transformed(Reader& reader, std::unique_ptr<Upload> inner) {
     const std::uint64_t half = window_bytes_ / 2; // for what is read, and for what is written
-    TransformedUpload upload(scope_.chain, {file_.path, name_, expected_.size_bytes}, std::move(inner), temporary_,
-                             target(), scope_.engine.workers, half);
+    auto outputs = std::make_unique<Outputs>(target(), std::move(inner), name_, temporary_, commit_options(), half,
+                                             [this] { return keeper_.holds(); });
+    TransformedUpload upload(scope_.chain, {file_.path, name_, expected_.size_bytes}, std::move(outputs),
+                             scope_.engine.workers, target().capabilities().chunk_bytes);
     Pump pump(reader, upload, {expected_.size_bytes, half, source().capabilities().chunk_bytes}, scope_.engine.stop);
     auto moved = co_await pump_through(pump);
     if (moved) {

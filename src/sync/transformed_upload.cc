@@ -9,12 +9,10 @@ constexpr std::size_t chunks_a_step = 4; // taken to a worker at once
 
 } // namespace
 
-TransformedUpload::TransformedUpload(const Chain& chain, FileContext file, std::unique_ptr<Upload> inner,
-                                     TemporaryName temporary, Target& target, ThreadPool& workers,
-                                     std::uint64_t window_bytes)
-    : chain_(chain), file_(std::move(file)), inner_(std::move(inner)),
-      sides_(target, file_.target_path, std::move(temporary), chain.side_suffixes()), workers_(workers),
-      window_bytes_(window_bytes), chunk_bytes_(target.capabilities().chunk_bytes) {}
+TransformedUpload::TransformedUpload(const Chain& chain, FileContext file, std::unique_ptr<Outputs> outputs,
+                                     ThreadPool& workers, std::size_t chunk_bytes)
+    : chain_(chain), file_(std::move(file)), outputs_(std::move(outputs)), workers_(workers),
+      chunk_bytes_(chunk_bytes) {}
 
 Task<Result<void>> TransformedUpload::write(std::uint64_t, Chunk chunk) {
   Event taken;
@@ -25,29 +23,23 @@ Task<Result<void>> TransformedUpload::write(std::uint64_t, Chunk chunk) {
   co_return Result<void>();
 }
 
-Task<Result<Published>> TransformedUpload::commit(CommitOptions options) {
+Task<Result<Published>> TransformedUpload::commit(CommitOptions) {
   input_ended_ = true;
   if (!done_ && !failed_ && !std::exchange(driving_, true)) tasks_.start(drive());
   co_await tasks_.join();
-  co_await writes_.join();
   if (failed_) co_return Failure(*failed_);
-  options.size_bytes = written_bytes_;
-  CV_CO_TRY(const Published published, co_await inner_->commit(options));
-  CV_CO_CHECK(co_await sides_.commit(options));
-  co_return published;
+  co_return co_await outputs_->commit();
 }
 
 Task<Result<void>> TransformedUpload::abort() {
   fail(make_error(ErrorKind::interrupted, "write", "", "aborted"));
   co_await tasks_.join();
-  co_await writes_.join();
   // Ending a program or removing a database takes a moment.
   co_await workers_.run([this] {
     run_.reset();
     return true;
   });
-  co_await sides_.abort();
-  co_return co_await inner_->abort();
+  co_return co_await outputs_->abort();
 }
 
 // Runs while there is input to take, and to the end once there is no more to come.
@@ -93,30 +85,15 @@ TransformedUpload::Step TransformedUpload::work(std::vector<Chunk> input, bool l
   if (last) run_->end_input();
   step.state = run_->work();
   step.output = run_->take_output();
-  for (const Chunk& chunk : step.output) written_hasher_.update(chunk.bytes());
-  for (std::size_t i = 0; i < sides_.count(); ++i) step.sides.push_back(run_->take_side(i));
+  for (const ChainPiece& piece : step.output)
+    if (piece.output == 0) written_hasher_.update(piece.chunk.bytes());
   if (step.state && *step.state == ChainRun::State::done) run_.reset();
   return step;
 }
 
 Task<Result<void>> TransformedUpload::send(Step step) {
-  for (Chunk& chunk : step.output) {
-    const std::uint64_t offset = written_bytes_;
-    written_bytes_ += chunk.size();
-    unacknowledged_bytes_ += chunk.size();
-    writes_.start(write_output(offset, std::move(chunk)));
-  }
-  for (std::size_t i = 0; i < step.sides.size(); ++i) CV_CO_CHECK(co_await sides_.write(i, std::move(step.sides[i])));
-  while (!failed_ && unacknowledged_bytes_ > window_bytes_ && unacknowledged_bytes_ > chunk_bytes_)
-    co_await acknowledged_.wait();
+  for (ChainPiece& piece : step.output) CV_CO_CHECK(co_await outputs_->write(std::move(piece)));
   co_return Result<void>();
-}
-
-Task<void> TransformedUpload::write_output(std::uint64_t offset, Chunk chunk) {
-  const std::size_t size = chunk.size();
-  if (auto written = co_await inner_->write(offset, std::move(chunk)); !written) fail(written.error());
-  unacknowledged_bytes_ -= size;
-  acknowledged_.notify();
 }
 
 } // namespace checkvalve

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,14 +27,17 @@ public:
   // Stable: the same names, options, versions and lookups give the same text on every machine. Empty for no transforms.
   const std::string& digest() const { return digest_; }
   bool keeps_size() const;
-  // The path under which a file of this source path is published. Kind invalid_name for a name that is none.
-  Result<std::string> renamed(std::string_view path) const;
+  // The path under which a file of this source path is published; if the chain splits, under which this part of it is,
+  // from 1. Kind invalid_name for a name that is none.
+  Result<std::string> renamed(std::string_view path, std::uint64_t part = 1) const;
+  // One file may become several.
+  bool splits() const { return split_at_ < links_.size(); }
   // What is added to the target's name for each side file.
   const std::vector<std::string>& side_suffixes() const { return side_suffixes_; }
   // Memory at most of one ChainRun, for a file of this size.
   std::uint64_t memory_bytes(std::uint64_t size_bytes) const;
 
-  // `chunk_bytes`: the largest chunk of output. Error kind transform, or no_space.
+  // `chunk_bytes`: the largest chunk of output. Error kind transform.
   Result<std::unique_ptr<ChainRun>> start(FileContext file, std::size_t chunk_bytes) const;
 
 private:
@@ -45,8 +49,18 @@ private:
   };
   friend class ChainRun;
   std::vector<Link> links_;
+  std::size_t split_at_ = static_cast<std::size_t>(-1); // of links_: the one that splits
   std::vector<std::string> side_suffixes_;
   std::string digest_;
+};
+
+// A piece of one of the files that a run makes. Output 0 is the file itself; parts and side files have further numbers,
+// in the order in which they begin.
+struct ChainPiece {
+  std::size_t output = 0;
+  Chunk chunk;       // may be empty
+  std::string path;  // with the first piece of each output but 0: where it is published
+  bool last = false; // nothing more comes of this output
 };
 
 // One file's way through a chain. One thread at a time. Feed, work and take until done; its memory stays within
@@ -59,37 +73,53 @@ public:
   void end_input() { input_ended_ = true; }
   // Moves bytes through the stages until there is no more input, or no more room for output.
   Result<State> work();
-  // The output so far, in order. Chunks are full-sized until the end.
-  std::vector<Chunk> take_output();
-  // The same for a side file, by its number in Chain::side_suffixes().
-  std::string take_side(std::size_t number);
+  // The output so far, in order. Chunks are full-sized until the end of a part.
+  std::vector<ChainPiece> take_output();
 
 private:
   friend class Chain;
   using Link = Chain::Link;
+  struct Side {
+    std::string suffix;
+    std::string text;                  // not in pieces_ yet
+    std::optional<std::size_t> output; // once it has begun
+  };
   struct Running {
     std::string_view name;
     std::shared_ptr<const Transform> transform; // which the stage may refer to
     std::unique_ptr<Stage> stage;
     Emit out;
-    std::size_t first_side;
-    std::size_t side_count;
-    Chunk in;              // being taken
-    bool finished = false; // finish() has said so
-    Running(const Link& link, std::unique_ptr<Stage> s, std::size_t chunk_bytes, std::size_t sides)
-        : name(link.descriptor->name), transform(link.transform), stage(std::move(s)), out(chunk_bytes),
-          first_side(link.first_side), side_count(sides) {}
+    std::vector<Side> sides;
+    std::string target_path; // beside which the side files go
+    Chunk in;                // being taken
+    bool finished = false;   // finish() has said so
+    Running(const Link& link, std::unique_ptr<Stage> s, std::size_t chunk_bytes)
+        : name(link.descriptor->name), transform(link.transform), stage(std::move(s)), out(chunk_bytes) {}
   };
+  ChainRun(const Chain& chain, FileContext file, std::size_t chunk_bytes)
+      : chain_(chain), file_(std::move(file)), chunk_bytes_(chunk_bytes) {}
+  Result<void> start_stages(std::size_t first, FileContext file);
   Result<bool> advance(std::size_t at);
   Chunk next_input(std::size_t at);
   bool upstream_ended(std::size_t at) const;
-  Failure failure(const Running& at, Error error) const;
+  bool part_done() const;
+  Result<void> next_part();
+  void collect(bool part_ends);
+  void collect_side(Running& stage, Side& side, bool ends);
+  Failure failure(std::string_view stage, Error error) const;
 
-  std::string path_;
+  const Chain chain_;
+  const FileContext file_; // of the first part
+  const std::size_t chunk_bytes_;
   std::deque<Chunk> input_;
   bool input_ended_ = false;
   std::deque<Running> stages_;
-  std::vector<std::string> sides_;
+  std::vector<ChainPiece> pieces_;
+  std::size_t held_bytes_ = 0; // of pieces_
+  std::uint64_t part_ = 1;
+  std::size_t part_output_ = 0;
+  bool part_begun_ = true; // a piece with its path was made; the file itself needs none
+  std::size_t outputs_ = 1;
 };
 
 } // namespace checkvalve

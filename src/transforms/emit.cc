@@ -43,10 +43,19 @@ void Emit::advance(std::size_t filled) {
 
 void Emit::seal() {
   if (filled_ == 0) return;
-  gathered_.narrow(0, filled_);
-  ready_.push_back(std::move(gathered_));
-  gathered_ = Chunk();
+  if (filled_ < gathered_.size() / 2) { // many small parts must not each hold a large buffer
+    ready_.push_back(Chunk::copy_of(gathered_.bytes().first(filled_)));
+  } else {
+    gathered_.narrow(0, filled_);
+    ready_.push_back(std::move(gathered_));
+    gathered_ = Chunk();
+  }
   filled_ = 0;
+}
+
+void Emit::end_part() {
+  seal();
+  part_ends_.push_back(emitted_bytes_);
 }
 
 void Emit::side(std::size_t number, std::string_view text) {
@@ -55,6 +64,7 @@ void Emit::side(std::size_t number, std::string_view text) {
 }
 
 Chunk Emit::take(bool flush) {
+  if (part_ended()) return {};
   if (ready_.empty() && flush) seal();
   if (ready_.empty()) return {};
   Chunk chunk = std::move(ready_.front());

@@ -31,11 +31,19 @@ public:
   std::span<std::byte> room();
   void advance(std::size_t filled);
 
+  // Ends a part (Transform::splits): what is emitted from now on belongs to the next one.
+  void end_part();
+
   // Bytes for a side file, by its number in Transform::side_suffixes().
   void side(std::size_t number, std::string_view text);
 
-  // For the taker. The next chunk in order; empty if there is none. `flush`: also one that is still being gathered.
+  // For the taker. The next chunk of the part, in order; empty if there is none. `flush`: also one that is still being
+  // gathered.
   Chunk take(bool flush);
+  // All of the part was taken, and another follows, which begin_part() makes the one that is taken from.
+  bool part_ended() const { return !part_ends_.empty() && part_ends_.front() == emitted_bytes_ - queued_bytes_; }
+  void begin_part() { part_ends_.pop_front(); }
+  bool more_parts() const { return !part_ends_.empty(); }
   bool empty() const { return queued_bytes_ == 0; }
   std::uint64_t emitted_bytes() const { return emitted_bytes_; } // ever
   // What was written for a side file since it was last taken.
@@ -52,6 +60,7 @@ private:
   std::size_t filled_ = 0; // bytes of gathered_
   std::size_t queued_bytes_ = 0;
   std::uint64_t emitted_bytes_ = 0;
+  std::deque<std::uint64_t> part_ends_; // in bytes emitted; of parts that are not taken yet
   std::vector<std::string> sides_;
 };
 

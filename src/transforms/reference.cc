@@ -22,16 +22,25 @@ void add_option(const OptionSpec& spec, std::string& page) {
                       spec.default_value.empty() ? "" : fmt::format("`{}`", cell(spec.default_value)), cell(spec.help));
 }
 
+} // namespace
+
+std::string_view word_for(StageClass stage_class) {
+  switch (stage_class) {
+  case StageClass::stateless: return "stateless";
+  case StageClass::streaming: return "streaming";
+  case StageClass::spilling: return "spilling";
+  }
+  return "";
+}
+
 std::string_view describe(StageClass stage_class) {
   switch (stage_class) {
-  case StageClass::stateless: return "each chunk alone";
+  case StageClass::stateless: return "on each chunk alone";
   case StageClass::streaming: return "in bounded memory";
   case StageClass::spilling: return "with temporary data on disk";
   }
   return "";
 }
-
-} // namespace
 
 std::string transforms_page() {
   std::string page = "# Transforms\n\n"
@@ -40,8 +49,9 @@ std::string transforms_page() {
                      "| option | value | default | |\n| --- | --- | --- | --- |\n";
   add_option(rename_option, page);
   for (const TransformDescriptor* transform : transforms()) {
-    page += fmt::format("\n## {}\n\n{}; works {}.\n", transform->name, transform->summary,
-                        describe(transform->stage_class));
+    page += fmt::format("\n## {}\n\n{}; works {}.{}\n", transform->name, transform->summary,
+                        describe(transform->stage_class),
+                        transform->renames.empty() ? "" : fmt::format(" Name: {}.", transform->renames));
     if (transform->options.empty()) continue;
     page += "\n| option | value | default | |\n| --- | --- | --- | --- |\n";
     for (const OptionSpec& spec : transform->options) add_option(spec, page);

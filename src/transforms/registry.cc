@@ -14,9 +14,9 @@ namespace checkvalve {
 namespace {
 
 constexpr std::array all_transforms = {
-    &gzip_transform, &gunzip_transform, &zstd_transform,   &unzstd_transform,  &bunzip2_transform,
-    &unxz_transform, &lines_transform,  &redact_transform, &charset_transform, &checksum_transform,
-    &exec_transform, &csv_transform,    &jsonl_transform,  &sql_transform,
+    &gzip_transform,  &gunzip_transform, &zstd_transform,   &unzstd_transform,  &bunzip2_transform,
+    &unxz_transform,  &lines_transform,  &redact_transform, &charset_transform, &checksum_transform,
+    &split_transform, &exec_transform,   &csv_transform,    &jsonl_transform,   &sql_transform,
 };
 
 } // namespace

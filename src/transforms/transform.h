@@ -28,14 +28,6 @@ enum class StageClass : std::uint8_t {
   spilling,  // keeps temporary data on disk, within a limit
 };
 
-// Where a stage could be started afresh in the middle of its input, so that what it emits continues what was emitted
-// before.
-enum class RestartPoint : std::uint8_t {
-  beginning, // only at the start of the file
-  line,      // after any newline
-  byte,      // anywhere
-};
-
 // What a stage knows of its file.
 struct FileContext {
   std::string path;                        // at the source, bytes
@@ -65,11 +57,14 @@ public:
   virtual bool keeps_size() const { return false; }
   // The base name under which a file of this base name is published.
   virtual std::string rename(std::string_view base_name) const { return std::string(base_name); }
+  // Makes several files of one: its stage ends one after the other with Emit::end_part. What follows in the chain runs
+  // anew for each. rename() names the first part, part_name() each, from 1.
+  virtual bool splits() const { return false; }
+  virtual std::string part_name(std::string_view base_name, std::uint64_t) const { return rename(base_name); }
   // Files that are published beside the target's: what is added to its name, in the order of Emit::side's numbers.
   virtual std::vector<std::string> side_suffixes() const { return {}; }
   // Memory of one stage at most, for an input of this size.
   virtual std::uint64_t memory_bytes(std::optional<std::uint64_t> size_bytes) const = 0;
-  virtual RestartPoint restart_point() const { return RestartPoint::beginning; }
   // What the output depends on besides the options: the content of a lookup file, a key. Part of the chain's digest.
   virtual std::string fingerprint() const { return ""; }
   virtual Result<std::unique_ptr<Stage>> start(const FileContext& file) const = 0;
@@ -78,12 +73,17 @@ public:
 struct TransformDescriptor {
   std::string_view name;
   std::string_view summary; // one line
+  std::string_view renames; // what becomes of the name: "adds .gz"; empty: nothing
   StageClass stage_class = StageClass::streaming;
   std::uint32_t version = 1; // rises when the same options give another output: files are then made again
   std::span<const OptionSpec> options;
   // The values are checked against the descriptor. Error kind config.
   Result<std::shared_ptr<const Transform>> (*make)(const OptionValues& options);
 };
+
+// "stateless", "streaming", "spilling": the word for machines; and for people, what it says of a stage ("works …").
+std::string_view word_for(StageClass stage_class);
+std::string_view describe(StageClass stage_class);
 
 // A transform as a job names it: plain values.
 struct TransformCall {

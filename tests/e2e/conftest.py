@@ -19,6 +19,7 @@ from e2e.support.pair import Pair, Servers  # noqa: E402
 from e2e.support.program import PROGRAM, Program  # noqa: E402
 from servers.keys import write_known_hosts  # noqa: E402
 from servers.openssh import SshServer  # noqa: E402
+from servers.proxy import DelayProxy  # noqa: E402
 
 UNPRIVILEGED = "games"  # on every Debian; see SshServer.run_as
 
@@ -116,6 +117,21 @@ def servers(normal_server: SshServer, target_server: SshServer) -> Servers:
 def plain_pair(place: Path, servers: Servers, user_key: Path) -> Pair:
     """For what does not depend on the source server's mode."""
     return make_pair(place, servers, user_key)
+
+
+@pytest.fixture
+def proxies(place: Path, servers: Servers) -> Iterator[tuple[DelayProxy, DelayProxy]]:
+    """In front of the source and of the target, for lines that are cut."""
+    with (
+        DelayProxy(servers.source.port, place / "source-proxy.log") as source,
+        DelayProxy(servers.target.port, place / "target-proxy.log") as target,
+    ):
+        yield source, target
+
+
+@pytest.fixture
+def proxied_pair(place: Path, servers: Servers, user_key: Path, proxies: tuple[DelayProxy, DelayProxy]) -> Pair:
+    return make_pair(place, servers, user_key, source_port=proxies[0].port, target_port=proxies[1].port)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -119,20 +118,6 @@ def test_signal_while_planning(pair: Pair) -> None:
     assert run.finish().code in (143, 0)
     pair.assert_clean()
     pair.synced()
-
-
-@pytest.fixture
-def proxies(place: Path, servers: Servers) -> Iterator[tuple[DelayProxy, DelayProxy]]:
-    with (
-        DelayProxy(servers.source.port, place / "source-proxy.log") as source,
-        DelayProxy(servers.target.port, place / "target-proxy.log") as target,
-    ):
-        yield source, target
-
-
-@pytest.fixture
-def proxied_pair(place: Path, servers: Servers, user_key: Path, proxies: tuple[DelayProxy, DelayProxy]) -> Pair:
-    return make_pair(place, servers, user_key, source_port=proxies[0].port, target_port=proxies[1].port)
 
 
 @pytest.mark.parametrize("side", [0, 1], ids=["source", "target"])

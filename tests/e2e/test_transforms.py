@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -16,7 +17,9 @@ from e2e.support.pair import Pair
 
 
 def write_files(folder: Path, count: int) -> dict[str, bytes]:
-    files = {f"day/{n % 7}/file {n}.csv": f"id,card\n{n},4111-1111-1111-{n:04}\n".encode() * (n + 1) for n in range(count)}
+    files = {
+        f"day/{n % 7}/file {n}.csv": f"id,card\n{n},4111-1111-1111-{n:04}\n".encode() * (n + 1) for n in range(count)
+    }
     files["empty.csv"] = b""
     for name, content in files.items():
         path = folder / name
@@ -62,7 +65,14 @@ def test_zstd_is_read_by_zstd(plain_pair: Pair) -> None:
 
 def test_a_chain_redacts_then_compresses_then_checksums(pair: Pair) -> None:
     files = write_files(pair.source, 20)
-    chain = ["--transform", r"redact pattern='\d{4}-\d{4}-\d{4}' with=card", "--transform", "gzip", "--transform", "checksum"]
+    chain = [
+        "--transform",
+        r"redact pattern='\d{4}-\d{4}-\d{4}' with=card",
+        "--transform",
+        "gzip",
+        "--transform",
+        "checksum",
+    ]
     pair.sync(*chain).expect(0)
     there = published(pair.target)
     assert len(there) == 2 * len(files)
@@ -90,12 +100,128 @@ def test_csv_is_read_by_pythons_csv(plain_pair: Pair) -> None:
     rows = [["id", "name", "note"], *([str(n), f'O"Neil, {n}', "two\nlines"] for n in range(2_000))]
     with (plain_pair.source / "a.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
-    plain_pair.sync("--transform", "csv filter='id % 2 = 0' select='[\"name\",\"id\",\"note\"]' mask=name").expect(0)
+    plain_pair.sync("--transform", 'csv filter=\'id % 2 = 0\' select=\'["name","id","note"]\' mask=name').expect(0)
     with (plain_pair.target / "a.csv").open(newline="") as file:
         found = list(csv.reader(file))
     assert found[0] == ["name", "id", "note"]
     assert found[1:3] == [['x"xxxx, 0', "0", "two\nlines"], ['x"xxxx, 0', "2", "two\nlines"]]
     assert len(found) == 1_001
+
+
+@pytest.mark.parametrize(
+    ("packer", "suffix", "transform"),
+    [
+        (["gzip", "-9"], ".gz", "gunzip"),
+        (["pigz", "-b", "128"], ".gz", "gunzip"),
+        (["zstd", "-q", "-19"], ".zst", "unzstd"),
+        (["bzip2", "-9"], ".bz2", "bunzip2"),
+        (["xz", "-6"], ".xz", "unxz"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_what_peers_have_packed_is_read(plain_pair: Pair, packer: list[str], suffix: str, transform: str) -> None:
+    if not shutil.which(packer[0]):
+        pytest.skip(f"needs {packer[0]}")
+    content = b"".join(b"%d,%s\n" % (n, os.urandom(8).hex().encode()) for n in range(30_000))
+    packed = subprocess.run([*packer, "-c"], input=content, stdout=subprocess.PIPE, check=True).stdout
+    (plain_pair.source / f"a.csv{suffix}").write_bytes(packed + packed)  # both are read, one after the other
+    plain_pair.sync("--transform", transform).expect(0)
+    assert published(plain_pair.target) == {"a.csv": content * 2}
+
+
+def test_gzip_of_many_members_is_read_by_peers(plain_pair: Pair) -> None:
+    content = os.urandom(100_000) * 40
+    (plain_pair.source / "a.bin").write_bytes(content)
+    plain_pair.sync("--transform", "gzip").expect(0)
+    path = plain_pair.target / "a.bin.gz"
+    assert gzip.decompress(path.read_bytes()) == content
+    readers = [["gzip", "-dc"], ["zcat"], *([["pigz", "-dc"]] if shutil.which("pigz") else [])]
+    for reader in readers:
+        assert subprocess.run([*reader, str(path)], stdout=subprocess.PIPE, check=True).stdout == content
+
+
+@pytest.mark.skipif(not shutil.which("sqlite3"), reason="needs sqlite3")
+def test_csv_is_read_by_sqlite(plain_pair: Pair) -> None:
+    lines = [json.dumps({"id": n, "name": f'a "quoted", {n}\nof two lines'}) for n in range(500)]
+    (plain_pair.source / "a.jsonl").write_text("\n".join(lines))
+    plain_pair.sync("--transform", "jsonl to=csv").expect(0)
+    query = """SELECT count(*), sum(id), min(name) = 'a "quoted", 0' || char(10) || 'of two lines' FROM t"""
+    argv = ["sqlite3", ":memory:", f".import --csv '{plain_pair.target / 'a.csv'}' t", query]
+    out = subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout
+    assert out.decode().strip() == f"500|{sum(range(500))}|1"
+
+
+def test_sql_joins_a_lookup_file_and_notices_its_change(plain_pair: Pair, place: Path) -> None:
+    (plain_pair.source / "a.csv").write_text("code,amount\nde,2\nfr,3\nde,5\n")
+    lookup = place / "countries.csv"
+    lookup.write_text("code,name\nde,Germany\nfr,France\n")
+    query = "SELECT name, sum(amount) AS total FROM input JOIN countries USING (code) GROUP BY name ORDER BY name"
+    chain = ["--transform", f"""sql lookup='["countries={lookup}"]' query='{query}'"""]
+    plain_pair.sync(*chain).expect(0)
+    assert published(plain_pair.target) == {"a.csv": b"name,total\nFrance,3\nGermany,7\n"}
+    assert_nothing_moves(plain_pair, *chain)
+    lookup.write_text("code,name\nde,Deutschland\nfr,France\n")
+    plain_pair.sync(*chain).expect(0)
+    assert published(plain_pair.target) == {"a.csv": b"name,total\nDeutschland,7\nFrance,3\n"}
+    lookup.unlink()
+    assert "can't be read on this machine" in plain_pair.sync(*chain).expect(2).text
+
+
+def test_a_program_checks_what_passes(plain_pair: Pair) -> None:
+    """The guide's hook for a virus scanner, with grep for one."""
+    files = {"good.txt": b"good\n" * 100_000, "bad.txt": b"good\n" * 50_000 + b"EVIL\n" + b"good\n" * 50_000}
+    for name, content in files.items():
+        (plain_pair.source / name).write_bytes(content)
+    scan = "{ tee /dev/fd/3 | { ! grep EVIL >&2; }; } 3>&1"
+    outcome = plain_pair.sync("--transform", f"""exec command='["sh", "-c", "{scan}"]'""").expect(1)
+    assert published(plain_pair.target) == {"good.txt": files["good.txt"]}
+    failure = outcome.json["failures"][0]
+    assert failure["path"] == "bad.txt"
+    assert "EVIL" in failure["message"]
+    plain_pair.assert_clean()
+
+
+def test_split_parts_are_the_file_again(pair: Pair) -> None:
+    rows = [f"{n},{os.urandom(6).hex()}\n" for n in range(20_000)]
+    (pair.source / "day").mkdir()
+    (pair.source / "day" / "a.csv").write_text("id,note\n" + "".join(rows))
+    chain = ["--transform", "split lines=500 header=yes", "--transform", "checksum"]
+    assert pair.sync(*chain).expect(0).json["files_copied"] == 1
+    there = published(pair.target)
+    parts = sorted(name for name in there if name.endswith(".csv"))
+    assert parts == [f"day/a.{number:04}.csv" for number in range(1, 41)]
+    assert "".join(there[part].decode().removeprefix("id,note\n") for part in parts) == "".join(rows)
+    sums = [f"a.{number:04}.csv.sha256" for number in range(1, 41)]
+    subprocess.run(["sha256sum", "--check", "--quiet", *sums], cwd=pair.target / "day", check=True)
+    assert_nothing_moves(pair, *chain)
+    pair.assert_clean()
+
+
+def test_a_schema_sets_bad_rows_aside(plain_pair: Pair) -> None:
+    (plain_pair.source / "a.csv").write_text("id,country,amount\n1,de,2\n2,DE,3\n3,fr,-1\n4,it,4\n")
+    schema = (
+        """csv expect='["id","country","amount"]' cast='["id:integer","amount:number"]' """
+        "match='country=[a-z]{2}' check='amount >= 0' rejects=yes"
+    )
+    plain_pair.sync("--transform", schema).expect(0)
+    assert published(plain_pair.target) == {
+        "a.csv": b"id,country,amount\n1,de,2\n4,it,4\n",
+        "a.csv.rejects": b"id,country,amount\n2,DE,3\n3,fr,-1\n",
+    }
+
+
+def test_transforms_lists_what_the_option_takes(plain_pair: Pair) -> None:
+    listed = json.loads(plain_pair.program.run("transforms", "--json").expect(0).stdout)
+    by_name = {transform["name"]: transform for transform in listed["transforms"]}
+    assert {"gzip", "split", "sql", "exec"} <= set(by_name)
+    assert by_name["gzip"]["renames"] == "adds .gz"
+    assert by_name["sql"]["class"] == "spilling"
+    level = next(option for option in by_name["gzip"]["options"] if option["name"] == "level")
+    assert (level["type"], level["default"]) == ("N", "6")
+    text = plain_pair.program.run("transforms", "zstd").expect(0).stdout.decode()
+    assert "threads=N" in text
+    assert "gzip" not in text
+    assert "there is no transform 'gzap'" in plain_pair.program.run("transforms", "gzap").expect(2).text
 
 
 def test_a_file_that_a_transform_refuses_fails_alone(pair: Pair) -> None:

@@ -25,7 +25,7 @@ Capabilities capabilities_of(const S3Settings& settings) {
   out.keeps_mtime = false; // it goes into the metadata, which listings do not show
   out.keeps_mode = false;
   out.durable = true;
-  out.resumes_uploads = true;
+  out.resumes_uploads = settings.checksums; // only a checksum tells a whole part from one that broke off
   out.ranged_reads = true;
   out.mtime_precision_ns = 1'000'000'000;
   out.chunk_bytes = 256 * 1024;

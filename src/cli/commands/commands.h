@@ -19,6 +19,7 @@ void add_ls_command(CLI::App& app, Action& chosen);
 void add_doctor_command(CLI::App& app, Action& chosen);
 void add_trust_command(CLI::App& app, Action& chosen);
 void add_backends_command(CLI::App& app, Action& chosen);
+void add_transforms_command(CLI::App& app, Action& chosen);
 void add_events_schema_command(CLI::App& app, Action& chosen);
 void add_completions_command(CLI::App& app, Action& chosen);
 void add_man_command(CLI::App& app, Action& chosen);

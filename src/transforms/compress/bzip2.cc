@@ -82,7 +82,8 @@ constexpr OptionSpec bunzip2_options[] = {max_ratio_option, max_size_option};
 
 const TransformDescriptor bunzip2_transform = {
     .name = "bunzip2",
-    .summary = "decompresses bzip2, several streams too (removes .bz2)",
+    .summary = "decompresses bzip2, several streams too",
+    .renames = "removes .bz2; .tbz2 and .tbz become .tar",
     .options = bunzip2_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       return std::make_shared<Bunzip2>(ExpansionLimits::read(options));

@@ -156,7 +156,8 @@ constexpr OptionSpec gunzip_options[] = {max_ratio_option, max_size_option};
 
 const TransformDescriptor gzip_transform = {
     .name = "gzip",
-    .summary = "compresses to gzip (adds .gz)",
+    .summary = "compresses to gzip",
+    .renames = "adds .gz",
     .options = gzip_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       const std::uint64_t level = options.number("level");
@@ -167,7 +168,8 @@ const TransformDescriptor gzip_transform = {
 
 const TransformDescriptor gunzip_transform = {
     .name = "gunzip",
-    .summary = "decompresses gzip, several members too (removes .gz)",
+    .summary = "decompresses gzip, several members too",
+    .renames = "removes .gz; .tgz becomes .tar",
     .options = gunzip_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       return std::make_shared<Gunzip>(ExpansionLimits::read(options));

@@ -73,7 +73,8 @@ constexpr OptionSpec unxz_options[] = {
 
 const TransformDescriptor unxz_transform = {
     .name = "unxz",
-    .summary = "decompresses xz, several streams too (removes .xz)",
+    .summary = "decompresses xz, several streams too",
+    .renames = "removes .xz; .txz becomes .tar",
     .options = unxz_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       return std::make_shared<Unxz>(ExpansionLimits::read(options), options.number("max_memory"));

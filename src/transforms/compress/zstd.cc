@@ -137,7 +137,8 @@ constexpr OptionSpec unzstd_options[] = {
 
 const TransformDescriptor zstd_transform = {
     .name = "zstd",
-    .summary = "compresses to zstd, with a checksum (adds .zst)",
+    .summary = "compresses to zstd, with a checksum",
+    .renames = "adds .zst",
     .options = zstd_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       const std::uint64_t level = options.number("level");
@@ -150,7 +151,8 @@ const TransformDescriptor zstd_transform = {
 
 const TransformDescriptor unzstd_transform = {
     .name = "unzstd",
-    .summary = "decompresses zstd, several frames too (removes .zst)",
+    .summary = "decompresses zstd, several frames too",
+    .renames = "removes .zst; .tzst becomes .tar",
     .options = unzstd_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       const std::uint64_t window = options.number("max_window");

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -51,9 +52,11 @@ void limit(int resource, std::uint64_t value) {
 }
 
 // After fork, before exec: only calls that are safe in a forked thread (signal-safety(7)).
-[[noreturn]] void become(const ChildSettings& settings, char* const* argv, char* const* environment, int in, int out,
-                         int err, int report) {
+[[noreturn]] void become(pid_t parent, const ChildSettings& settings, char* const* argv, char* const* environment,
+                         int in, int out, int err, int report) {
   ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL); // it ends with us, however we end; workers live as long as the engine
+  if (::getppid() != parent) ::_exit(127);
   ::dup2(in, 0);
   ::dup2(out, 1);
   ::dup2(err, 2);
@@ -114,10 +117,11 @@ Result<std::unique_ptr<Child>> Child::start(const ChildSettings& settings) {
     return transform_failure(fmt::format("no pipe for {}: {}", settings.argv[0], std::strerror(errno)));
   const std::vector<char*> argv = pointers(settings.argv);
   const std::vector<char*> environment = pointers(settings.environment);
+  const pid_t parent = ::getpid();
   const pid_t process = ::fork();
   if (process < 0) return transform_failure(fmt::format("can't start {}: {}", settings.argv[0], std::strerror(errno)));
   if (process == 0)
-    become(settings, argv.data(), environment.data(), in.ends[0], out.ends[1], err.ends[1], report.ends[1]);
+    become(parent, settings, argv.data(), environment.data(), in.ends[0], out.ends[1], err.ends[1], report.ends[1]);
   ::setpgid(process, process); // by both, whoever is first
   close_fd(report.ends[1]);
   int error = 0;

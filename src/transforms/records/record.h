@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace checkvalve {
@@ -21,7 +22,8 @@ struct Record {
   std::vector<Field> fields;
   std::uint64_t line = 0; // of the input, at which it begins, from 1
 
-  Field* find(std::string_view name) {
+  Field* find(std::string_view name) { return const_cast<Field*>(std::as_const(*this).find(name)); }
+  const Field* find(std::string_view name) const {
     const auto found = std::ranges::find(fields, name, &Field::name);
     return found == fields.end() ? nullptr : &*found;
   }

@@ -72,6 +72,14 @@ std::optional<std::string> as_boolean(std::string_view text) {
   return std::nullopt;
 }
 
+// A column stands for any that may be there: only the form of an expression is checked.
+Result<void> check_form(std::string_view option, const std::string& expression) {
+  CV_TRY(const SqliteDatabase database, open_sqlite(":memory:"));
+  const auto form = prepare_sqlite(database.get(), "SELECT (" + expression + "\n)");
+  if (form || form.error().message.find("no such column") != std::string::npos) return {};
+  return option_failure(fmt::format("{}: {}", option, form.error().message));
+}
+
 Failure missing(std::string_view name) { return transform_failure(fmt::format("there is no column '{}'", name)); }
 
 } // namespace
@@ -88,13 +96,17 @@ Result<RecordSettings> RecordSettings::read(const OptionValues& options) {
     s.casts.push_back({text.substr(0, colon), static_cast<CastType>(type - std::begin(types))});
   }
   s.required = options.list("required");
-  s.filter = options.text("filter");
-  if (!s.filter.empty()) { // a column stands for any that may be there: only the form is checked
-    CV_TRY(const SqliteDatabase database, open_sqlite(":memory:"));
-    auto form = prepare_sqlite(database.get(), "SELECT (" + s.filter + ")");
-    if (!form && form.error().message.find("no such column") == std::string::npos)
-      return option_failure(fmt::format("filter: {}", form.error().message));
+  s.expected = options.list("expect");
+  CV_TRY(const std::vector<Pair> matches, read_pairs(options, "match"));
+  for (const Pair& match : matches) {
+    CV_TRY(std::shared_ptr<const re2::RE2> pattern, compile_regex("match", match.value));
+    if (!pattern) return option_failure(fmt::format("match: '{}=' has no expression", match.name));
+    s.matches.push_back({match.name, std::move(pattern)});
   }
+  s.checks = options.list("check");
+  for (const std::string& check : s.checks) CV_CHECK(check_form("check", check));
+  s.filter = options.text("filter");
+  if (!s.filter.empty()) CV_CHECK(check_form("filter", s.filter));
   s.masked = options.list("mask");
   s.hashed = options.list("hash");
   if (!s.hashed.empty()) {
@@ -109,21 +121,40 @@ Result<RecordSettings> RecordSettings::read(const OptionValues& options) {
 }
 
 Result<bool> RecordSteps::apply(Record& record) {
+  CV_CHECK(validate(record));
+  CV_CHECK(cast(record));
+  if (!settings_.checks.empty() || !settings_.filter.empty()) {
+    CV_TRY(const std::size_t untrue, first_untrue(record));
+    if (untrue > settings_.checks.size()) return false;
+    if (untrue != 0) return transform_failure(fmt::format("check '{}' is not true", settings_.checks[untrue - 1]));
+  }
+  CV_CHECK(hide(record));
+  add(record);
+  CV_CHECK(choose(record));
+  return true;
+}
+
+Result<void> RecordSteps::validate(const Record& record) const {
+  if (!settings_.expected.empty() && !std::ranges::equal(record.fields, settings_.expected, {}, &Field::name)) {
+    std::string names;
+    for (const Field& field : record.fields) names += (names.empty() ? "" : ", ") + field.name;
+    return transform_failure(fmt::format("the columns are not those of expect, but {}", escape_bytes(names)));
+  }
   for (const std::string& name : settings_.required) {
     const Field* field = record.find(name);
     if (!field) return missing(name);
     if (field->kind == FieldKind::null || (field->kind == FieldKind::text && field->value.empty()))
       return transform_failure(fmt::format("column '{}' is empty", name));
   }
-  CV_CHECK(cast(record));
-  if (!settings_.filter.empty()) {
-    CV_TRY(const bool passes, passes_filter(record));
-    if (!passes) return false;
+  for (const auto& [name, pattern] : settings_.matches) {
+    const Field* field = record.find(name);
+    if (!field) return missing(name);
+    if (field->kind == FieldKind::null || field->value.empty()) continue;
+    if (!re2::RE2::FullMatch(piece(field->value), *pattern))
+      return transform_failure(fmt::format("column '{}' is '{}', which does not match '{}'", name,
+                                           escape_bytes(field->value.substr(0, 40)), pattern->pattern()));
   }
-  CV_CHECK(hide(record));
-  add(record);
-  CV_CHECK(choose(record));
-  return true;
+  return {};
 }
 
 Result<void> RecordSteps::cast(Record& record) const {
@@ -155,32 +186,37 @@ Result<void> RecordSteps::cast(Record& record) const {
   return {};
 }
 
-Result<bool> RecordSteps::passes_filter(const Record& record) {
-  const bool known = filter_ && std::ranges::equal(record.fields, filter_names_, {}, &Field::name);
+Result<std::size_t> RecordSteps::first_untrue(const Record& record) {
+  const bool known = expressions_ && std::ranges::equal(record.fields, expression_names_, {}, &Field::name);
   if (!known) {
     if (!database_) {
       CV_TRY(database_, open_sqlite(":memory:"));
     }
     std::string columns;
-    filter_names_.clear();
+    expression_names_.clear();
     for (const Field& field : record.fields) {
-      columns += fmt::format("{}?{} AS {}", columns.empty() ? "" : ", ", filter_names_.size() + 1,
+      columns += fmt::format("{}?{} AS {}", columns.empty() ? "" : ", ", expression_names_.size() + 1,
                              quote_sqlite_name(field.name));
-      filter_names_.push_back(field.name);
+      expression_names_.push_back(field.name);
     }
-    auto prepared =
-        prepare_sqlite(database_.get(), fmt::format("SELECT ({}) FROM (SELECT {})", settings_.filter, columns));
-    if (!prepared) return transform_failure("filter: " + prepared.error().message);
-    filter_ = std::move(*prepared);
+    std::string answers;
+    for (const std::string& check : settings_.checks) answers += fmt::format("({}\n), ", check);
+    answers += settings_.filter.empty() ? "1" : fmt::format("({}\n)", settings_.filter);
+    auto prepared = prepare_sqlite(database_.get(), fmt::format("SELECT {} FROM (SELECT {})", answers, columns));
+    if (!prepared) return transform_failure("expression: " + prepared.error().message);
+    expressions_ = std::move(*prepared);
   }
+  sqlite3_stmt* const statement = expressions_.get();
   for (std::size_t i = 0; i < record.fields.size(); ++i)
-    bind_sqlite(filter_.get(), static_cast<int>(i + 1), record.fields[i]);
-  const int code = sqlite3_step(filter_.get());
-  const bool passes = code == SQLITE_ROW && sqlite3_column_int(filter_.get(), 0) != 0;
+    bind_sqlite(statement, static_cast<int>(i + 1), record.fields[i]);
+  const int code = sqlite3_step(statement);
   const std::string problem = code == SQLITE_ROW ? "" : sqlite3_errmsg(database_.get());
-  sqlite3_reset(filter_.get());
-  if (!problem.empty()) return transform_failure("filter: " + problem);
-  return passes;
+  std::size_t untrue = 0;
+  for (std::size_t i = 0; problem.empty() && untrue == 0 && i <= settings_.checks.size(); ++i)
+    if (sqlite3_column_double(statement, static_cast<int>(i)) == 0) untrue = i + 1; // null is not true either
+  sqlite3_reset(statement);
+  if (!problem.empty()) return transform_failure("expression: " + problem);
+  return untrue;
 }
 
 Result<void> RecordSteps::hide(Record& record) const {

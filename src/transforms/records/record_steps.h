@@ -8,6 +8,7 @@
 #include "core/secret.h"
 #include "transforms/records/record.h"
 #include "transforms/records/sqlite.h"
+#include "transforms/text/regex.h"
 
 namespace checkvalve {
 
@@ -23,7 +24,14 @@ struct RecordSettings {
     CastType type;
   };
   std::vector<Cast> casts;
+  struct Match {
+    std::string name;
+    std::shared_ptr<const re2::RE2> pattern;
+  };
+  std::vector<std::string> expected; // the columns of each record, in this order; empty: any
   std::vector<std::string> required;
+  std::vector<Match> matches;
+  std::vector<std::string> checks; // SQL expressions that must be true
   std::string filter;
   std::vector<std::string> masked;
   std::vector<std::string> hashed;
@@ -41,7 +49,12 @@ struct RecordSettings {
 #define CHECKVALVE_RECORD_OPTIONS                                                                                      \
   {"cast", OptionType::list, "",                                                                                       \
    "JSON array of 'column:type', type integer, number, boolean or text; an empty one becomes null"},                   \
+      {"expect", OptionType::list, "", "the columns that each record must have, in this order, and no others"},        \
       {"required", OptionType::list, "", "columns that must be there and not empty"},                                  \
+      {"match", OptionType::list, "",                                                                                  \
+       "JSON array of 'column=regular expression' that the whole value must match (RE2), unless it is empty"},         \
+      {"check", OptionType::list, "",                                                                                  \
+       "JSON array of SQL expressions over the columns (SQLite) that must be true of each record, after `cast`"},      \
       {"filter", OptionType::text, "", "SQL expression over the columns (SQLite); records for which it is true pass"}, \
       {"mask", OptionType::list, "", "columns whose letters become x and whose digits become 0"},                      \
       {"hash", OptionType::list, "", "columns that become HMAC-SHA-256 of themselves, with the key; empty ones stay"}, \
@@ -64,16 +77,18 @@ public:
 
 private:
   Result<void> cast(Record& record) const;
-  Result<bool> passes_filter(const Record& record);
+  Result<void> validate(const Record& record) const;
+  // The number, from 1, of the first expression that is not true: the checks, then the filter. 0: all are.
+  Result<std::size_t> first_untrue(const Record& record);
   Result<void> hide(Record& record) const;
   void add(Record& record) const;
   Result<void> choose(Record& record) const;
 
   const RecordSettings& settings_;
   const std::string path_;
-  SqliteDatabase database_; // for the filter; made with the first record
-  SqliteStatement filter_;
-  std::vector<std::string> filter_names_; // columns that filter_ was prepared for
+  SqliteDatabase database_; // for expressions; made with the first record
+  SqliteStatement expressions_;
+  std::vector<std::string> expression_names_; // columns that expressions_ was prepared for
 };
 
 } // namespace checkvalve

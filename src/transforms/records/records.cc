@@ -46,6 +46,7 @@ public:
     Record empty;
     for (const std::string& name : columns) empty.fields.push_back({name, "", FieldKind::text});
     RecordSettings names_only;
+    names_only.expected = settings_.steps.expected;
     names_only.added = settings_.steps.added;
     names_only.renamed = settings_.steps.renamed;
     names_only.selected = settings_.steps.selected;
@@ -89,7 +90,7 @@ public:
   // The record as it stood, its fields, and what is written of it, with room for escapes.
   std::uint64_t memory_bytes(std::optional<std::uint64_t> size_bytes) const override {
     return 6 * std::min(settings_.max_record_bytes, size_bytes.value_or(settings_.max_record_bytes)) +
-           (settings_.steps.filter.empty() ? 0 : 512 << 10);
+           (settings_.steps.filter.empty() && settings_.steps.checks.empty() ? 0 : 512 << 10);
   }
   // The key itself must not be found out: a few bits of it tell a change.
   std::string fingerprint() const override {
@@ -162,6 +163,7 @@ Result<std::shared_ptr<const Transform>> make_records(Format from, const OptionV
 const TransformDescriptor csv_transform = {
     .name = "csv",
     .summary = "reads CSV or TSV (RFC 4180 and dialects), works on its columns, writes CSV or JSON lines",
+    .renames = "with to=jsonl: .csv or .tsv becomes .jsonl",
     .options = csv_options,
     .make = [](const OptionValues& options) { return make_records(Format::csv, options); },
 };
@@ -169,6 +171,7 @@ const TransformDescriptor csv_transform = {
 const TransformDescriptor jsonl_transform = {
     .name = "jsonl",
     .summary = "reads JSON lines, works on their fields, writes JSON lines or CSV",
+    .renames = "with to=csv: .jsonl or .ndjson becomes .csv",
     .options = jsonl_options,
     .make = [](const OptionValues& options) { return make_records(Format::jsonl, options); },
 };

@@ -174,6 +174,7 @@ constexpr OptionSpec sql_options[] = {
 const TransformDescriptor sql_transform = {
     .name = "sql",
     .summary = "runs a SELECT over the file as the table `input`: aggregates, sorting, distinct, larger than memory",
+    .renames = "if from and to differ: the suffix becomes .csv or .jsonl",
     .stage_class = StageClass::spilling,
     .options = sql_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {

@@ -22,6 +22,10 @@ struct LineSettings {
   std::string with;
   std::shared_ptr<const re2::RE2> must_match;
   std::shared_ptr<const re2::RE2> must_not_match;
+  std::shared_ptr<const re2::RE2> must_contain;
+  std::uint64_t min_lines = 0;
+  std::uint64_t max_lines = 0; // 0: any number
+  bool count_file = false;
   std::string add_header;
   std::string check_header;
   bool drop_header = false;
@@ -84,6 +88,12 @@ protected:
       write_added_header(out);
     }
     if (!settings_.check_trailer.empty()) CV_CHECK(check_trailer());
+    if (settings_.must_contain && !contained_)
+      return transform_failure(fmt::format("none of the {} lines matches must_contain", counted_));
+    if (counted_ < settings_.min_lines)
+      return transform_failure(
+          fmt::format("the file has {} lines, fewer than min_lines={}", counted_, settings_.min_lines));
+    if (settings_.count_file) out.side(0, fmt::format("{}\n", passed_));
     if (!settings_.add_trailer.empty()) {
       if (unended_) out.write(newline_);
       out.write(filled(settings_.add_trailer, passed_));
@@ -119,6 +129,9 @@ private:
       return transform_failure(fmt::format("line {} does not match must_match", number));
     if (s.must_not_match && re2::RE2::PartialMatch(piece(text), *s.must_not_match))
       return transform_failure(fmt::format("line {} matches must_not_match", number));
+    if (s.must_contain && !contained_) contained_ = re2::RE2::PartialMatch(piece(text), *s.must_contain);
+    if (s.max_lines != 0 && counted_ > s.max_lines)
+      return transform_failure(fmt::format("line {}: the file has more than max_lines={} lines", number, s.max_lines));
     if (s.keep && !re2::RE2::PartialMatch(piece(text), *s.keep)) return {};
     if (s.drop && re2::RE2::PartialMatch(piece(text), *s.drop)) return {};
     if (s.limit != 0 && passed_ >= s.limit) return {};
@@ -152,6 +165,7 @@ private:
   bool unended_ = false;      // the last line written has no newline
   std::uint64_t counted_ = 0; // lines between header and trailer
   std::uint64_t passed_ = 0;
+  bool contained_ = false; // a line has matched must_contain
   std::deque<Held> held_;
   std::size_t held_bytes_ = 0;
 };
@@ -159,16 +173,13 @@ private:
 class Lines : public Transform {
 public:
   explicit Lines(LineSettings settings) : settings_(std::move(settings)) {}
+  std::vector<std::string> side_suffixes() const override {
+    return settings_.count_file ? std::vector<std::string>{".count"} : std::vector<std::string>{};
+  }
   // A line begun, the lines held back, and one that grows by replacement.
   std::uint64_t memory_bytes(std::optional<std::uint64_t> size_bytes) const override {
     return std::min(settings_.max_line_bytes, size_bytes.value_or(settings_.max_line_bytes)) *
            (settings_.replace ? 6 : 3);
-  }
-  RestartPoint restart_point() const override {
-    const LineSettings& s = settings_;
-    const bool counts = s.skip_head || s.skip_tail || s.limit || s.drop_header || !s.add_header.empty() ||
-                        !s.check_header.empty() || !s.add_trailer.empty() || !s.check_trailer.empty();
-    return counts ? RestartPoint::beginning : RestartPoint::line;
   }
   Result<std::unique_ptr<Stage>> start(const FileContext&) const override {
     return std::make_unique<LinesStage>(settings_);
@@ -188,6 +199,11 @@ constexpr OptionSpec lines_options[] = {
     {"with", OptionType::text, "", "what stands in its place; \\1 to \\9 are its groups"},
     {"must_match", OptionType::text, "", "the file is refused at a line that does not match this regular expression"},
     {"must_not_match", OptionType::text, "", "the file is refused at a line that matches this regular expression"},
+    {"must_contain", OptionType::text, "", "the file is refused unless a line matches this regular expression"},
+    {"min_lines", OptionType::integer, "0", "the file is refused if it has fewer lines between header and trailer"},
+    {"max_lines", OptionType::integer, "0", "the file is refused if it has more of them; 0: any number"},
+    {"count_file", OptionType::boolean, "no",
+     "the number of lines that passed is published in a file beside the target's (.count)"},
     {"add_header", OptionType::text, "", "a line to put first"},
     {"check_header", OptionType::text, "", "the file is refused unless this is its first line, which passes"},
     {"drop_header", OptionType::boolean, "no", "the first line does not pass"},
@@ -216,6 +232,10 @@ const TransformDescriptor lines_transform = {
       CV_TRY(s.replace, compile_regex("replace", options.text("replace")));
       CV_TRY(s.must_match, compile_regex("must_match", options.text("must_match")));
       CV_TRY(s.must_not_match, compile_regex("must_not_match", options.text("must_not_match")));
+      CV_TRY(s.must_contain, compile_regex("must_contain", options.text("must_contain")));
+      s.min_lines = options.number("min_lines");
+      s.max_lines = options.number("max_lines");
+      s.count_file = options.boolean("count_file");
       s.with = options.text("with");
       if (!s.replace && options.has("with")) return option_failure("`with` needs `replace`");
       if (s.replace) CV_CHECK(check_rewrite(*s.replace, s.with));

@@ -51,7 +51,6 @@ class Redact : public Transform {
 public:
   explicit Redact(RedactSettings settings) : settings_(std::move(settings)) {}
   bool keeps_size() const override { return settings_.keep_length; }
-  RestartPoint restart_point() const override { return RestartPoint::line; }
   // A line, and what it may become if each of its bytes is replaced.
   std::uint64_t memory_bytes(std::optional<std::uint64_t> size_bytes) const override {
     const std::uint64_t line = std::min(settings_.max_line_bytes, size_bytes.value_or(settings_.max_line_bytes));

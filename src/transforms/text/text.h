@@ -8,5 +8,6 @@ namespace checkvalve {
 extern const TransformDescriptor lines_transform;   // choose, replace, skip, count lines
 extern const TransformDescriptor redact_transform;  // overwrite what matches
 extern const TransformDescriptor charset_transform; // character sets, byte order mark, newlines
+extern const TransformDescriptor split_transform;   // several files of one
 
 } // namespace checkvalve

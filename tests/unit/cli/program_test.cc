@@ -34,7 +34,7 @@ TEST_F(Program, CommittedPagesAreWhatTheProgramPrints) {
 
 TEST_F(Program, EveryCommandIsEverywhere) {
   const auto commands = commands_of(*app);
-  EXPECT_EQ(commands.size(), 13u);
+  EXPECT_EQ(commands.size(), 14u);
   for (const CLI::App* command : commands) {
     const std::string name = command->get_name();
     EXPECT_NE(command->get_footer().find("  checkvalve " + name), std::string::npos) << name << " has no example";

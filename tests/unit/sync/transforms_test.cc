@@ -140,6 +140,43 @@ TEST_F(TransformedSync, PublishesChecksumsOfWhatIsPublished) {
   EXPECT_EQ(sync()->files_copied, 0U);
 }
 
+TEST_F(TransformedSync, PublishesThePartsAndTheFileItselfLast) {
+  std::string text;
+  for (int i = 0; i < 1'000; ++i) text += fmt::format("line {}\n", i);
+  put(*source, "in/d/a.txt", text, 1'000 * second);
+  put(*source, "in/d/empty.txt", "", 1'000 * second);
+  use({"split lines=10", "gzip", "checksum"}); // 200 files of one: more than may wait at once
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_copied, 2U);
+  const auto there = files(*target, "out");
+  EXPECT_EQ(there.size(), 202U);
+  std::string joined;
+  for (int part = 1; part <= 100; ++part) joined += unzipped(fmt::format("out/d/a.{:04}.txt.gz", part));
+  EXPECT_TRUE(joined == text);
+  EXPECT_EQ(target->find("out/d/a.0077.txt.gz")->mtime_ns, 1'000 * second);
+  EXPECT_EQ(unzipped("out/d/empty.0001.txt.gz"), "");
+  EXPECT_TRUE(target->temporaries().empty());
+  EXPECT_EQ(sync()->files_copied, 0U);
+}
+
+TEST_F(TransformedSync, ASplitFileThatIsRefusedPublishesNothing) {
+  put(*source, "in/a.txt", "1\n2\n3\n4\nbad\n", 1'000 * second);
+  use({"split lines=1", "lines must_not_match=bad", "checksum"});
+  EXPECT_EQ(sync()->files_failed, 1U);
+  EXPECT_TRUE(files(*target, "out").empty());
+  EXPECT_TRUE(target->temporaries().empty());
+}
+
+TEST_F(TransformedSync, ASideFileAppearsBeforeItsFileAndNotWithoutIt) {
+  put(*source, "in/a", "a", 1'000 * second);
+  put(*target, "out/a", "other", 2'000 * second);
+  use({"checksum"});
+  job.on_conflict = OnConflict::skip;
+  EXPECT_EQ(sync()->files_copied, 0U);
+  EXPECT_EQ(files(*target, "out"), (std::map<std::string, std::string>{{"a", "other"}}));
+}
+
 TEST_F(TransformedSync, ManyFilesOfAnOrderThatRenamingChanges) {
   for (int i = 0; i < 300; ++i)
     put(*source, fmt::format("in/{}{}.gz", i % 3 == 0 ? "a" : "a.b", i),

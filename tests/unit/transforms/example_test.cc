@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
 
 namespace checkvalve {
 namespace {
@@ -32,7 +36,6 @@ public:
 class Rot13 : public Transform {
 public:
   bool keeps_size() const override { return true; }
-  RestartPoint restart_point() const override { return RestartPoint::byte; }
   std::uint64_t memory_bytes(std::optional<std::uint64_t>) const override { return 0; }
   Result<std::unique_ptr<Stage>> start(const FileContext&) const override { return std::make_unique<Rot13Stage>(); }
 };
@@ -56,6 +59,28 @@ TEST(Example, DoesWhatTheGuideSays) {
   EXPECT_TRUE(in.empty());
   EXPECT_TRUE(*(*stage)->finish(out));
   EXPECT_EQ(out.take(true).text(), "Uryyb");
+}
+
+std::string read_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(Example, IsWhatTheGuideShows) {
+  const std::filesystem::path here = __FILE__;
+  const std::string source = read_file(here);
+  const std::string guide = read_file(here.parent_path() / "../../../docs/transforms.md");
+  const std::size_t begin = guide.find("    #include \"transforms/transform.h\"");
+  const std::size_t end = guide.find("\nThen:", begin);
+  ASSERT_NE(end, guide.npos);
+  std::istringstream lines(guide.substr(begin, end - begin));
+  std::size_t compared = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.empty()) continue;
+    EXPECT_NE(source.find(line.substr(4) + "\n"), source.npos) << line;
+    ++compared;
+  }
+  EXPECT_GT(compared, 20U);
 }
 
 } // namespace

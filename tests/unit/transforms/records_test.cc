@@ -71,7 +71,27 @@ TEST(Csv, RefusesOrRejectsWhatDoesNotFit) {
   const auto output = run_chain(chain_of({"csv cast=a:integer rejects=yes"}).value(), "a,b\n1,2\nx,3\n4\n5,\"6\n\"\n");
   ASSERT_OK(output);
   EXPECT_EQ(output->bytes, "a,b\n1,2\n5,\"6\n\"\n");
-  EXPECT_EQ(output->sides[0], "a,b\nx,3\n4\n");
+  EXPECT_EQ(output->sides.at("folder/file.csv.rejects"), "a,b\nx,3\n4\n");
+}
+
+TEST(Csv, ValidatesAgainstASchema) {
+  const std::string schema = R"(csv expect='["id","country","amount"]' cast=amount:number )"
+                             R"(match='["id=[A-Z]\\d+","country=[a-z]{2}"]' )"
+                             R"(check='["amount >= 0","country <> \"xx\" OR amount = 0"]' )";
+  const std::string good = "id,country,amount\nA1,de,1.5\nB22,,0\n";
+  EXPECT_EQ(transformed({schema}, good), good);
+  EXPECT_TRUE(contains(transformed({schema}, "id,amount,country\nA1,1,de\n"), "but id, amount, country"));
+  EXPECT_TRUE(contains(transformed({schema}, "id,country\n"), "but id, country")); // no records, but names
+  EXPECT_TRUE(contains(transformed({schema}, good + "1A,de,1\n"), "line 4: column 'id' is '1A', which does not match"));
+  EXPECT_TRUE(contains(transformed({schema}, good + "A1,de,-1\n"), "line 4: check 'amount >= 0' is not true"));
+  EXPECT_TRUE(contains(transformed({schema}, good + "A1,xx,1\n"), "line 4: check 'country <>"));
+  EXPECT_TRUE(contains(transformed({schema}, good + "A1,de,\n"), "check 'amount >= 0' is not true")); // null
+  const auto output = run_chain(chain_of({schema + "rejects=yes"}).value(), good + "A1,de,-1\nA2,fr,2\n");
+  ASSERT_OK(output);
+  EXPECT_EQ(output->bytes, good + "A2,fr,2\n");
+  EXPECT_EQ(output->sides.at("folder/file.csv.rejects"), "id,country,amount\nA1,de,-1\n");
+  EXPECT_FAILS(chain_of({"csv check='amount >'"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"csv match='a=('"}), ErrorKind::config);
 }
 
 TEST(Csv, BecomesJsonLinesAndBack) {

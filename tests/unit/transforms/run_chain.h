@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <random>
 #include <string>
 #include <string_view>
@@ -25,9 +26,9 @@ inline Result<Chain> chain_of(std::vector<std::string> texts) {
 }
 
 struct ChainOutput {
-  std::string bytes;
-  std::vector<std::string> sides;
-  std::size_t most_at_once = 0; // bytes that one take_output() gave
+  std::string bytes;                        // of the file itself
+  std::map<std::string, std::string> sides; // parts and side files, by path
+  std::size_t most_at_once = 0;             // bytes that one take_output() gave
 };
 
 // `next_size(left)`: how many bytes to feed next.
@@ -38,7 +39,7 @@ inline Result<ChainOutput> run_chain(const Chain& chain, std::string_view input,
   if (!renamed) return Failure(renamed.error());
   CV_TRY(const std::unique_ptr<ChainRun> run, chain.start({path, *renamed, input.size()}, 64 * 1024));
   ChainOutput output;
-  output.sides.resize(chain.side_suffixes().size());
+  std::map<std::size_t, std::string> paths;
   auto state = ChainRun::State::wants_input;
   while (state != ChainRun::State::done) {
     if (state == ChainRun::State::wants_input) {
@@ -52,12 +53,12 @@ inline Result<ChainOutput> run_chain(const Chain& chain, std::string_view input,
     }
     CV_TRY(state, run->work());
     std::size_t at_once = 0;
-    for (const Chunk& chunk : run->take_output()) {
-      output.bytes += chunk.text();
-      at_once += chunk.size();
+    for (const ChainPiece& piece : run->take_output()) {
+      if (!piece.path.empty()) paths[piece.output] = piece.path;
+      (piece.output == 0 ? output.bytes : output.sides[paths.at(piece.output)]) += piece.chunk.text();
+      at_once += piece.chunk.size();
     }
     output.most_at_once = std::max(output.most_at_once, at_once);
-    for (std::size_t i = 0; i < output.sides.size(); ++i) output.sides[i] += run->take_side(i);
   }
   return output;
 }

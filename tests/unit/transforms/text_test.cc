@@ -93,6 +93,74 @@ TEST(Lines, AddsAndChecksHeadersAndTrailers) {
   EXPECT_TRUE(contains(transformed({"lines must_not_match=x"}, "1\nx\n"), "line 2"));
 }
 
+TEST(Lines, RefusesByCountAndByWhatIsInThem) {
+  EXPECT_EQ(transformed({"lines must_contain='^END'"}, "1\nEND\n2\n"), "1\nEND\n2\n");
+  EXPECT_TRUE(contains(transformed({"lines must_contain='^END'"}, "1\n2\n"), "none of the 2 lines"));
+  EXPECT_EQ(transformed({"lines min_lines=2 max_lines=2 check_header=h"}, "h\n1\n2\n"), "h\n1\n2\n");
+  EXPECT_TRUE(contains(transformed({"lines min_lines=2"}, "1\n"), "has 1 lines, fewer than min_lines=2"));
+  EXPECT_TRUE(contains(transformed({"lines max_lines=2"}, "1\n2\n3\n"), "line 3: the file has more"));
+  const auto output = run_chain(chain_of({"lines drop=x count_file=yes"}).value(), "1\nx\n3\n");
+  ASSERT_OK(output);
+  EXPECT_EQ(output->sides.at("folder/file.csv.count"), "2\n");
+}
+
+using Parts = std::map<std::string, std::string>;
+
+// All files that come of folder/file.csv.
+Parts parts(std::vector<std::string> calls, std::string_view input) {
+  const Chain chain = chain_of(std::move(calls)).value();
+  auto output = run_chain(chain, input);
+  if (!output) return {{"error", output.error().message}};
+  output->sides[chain.renamed("folder/file.csv").value()] = output->bytes;
+  return output->sides;
+}
+
+TEST(Split, MakesPartsOfLines) {
+  EXPECT_EQ(
+      parts({"split lines=2"}, "1\n2\n3\n4\n5"),
+      (Parts{{"folder/file.0001.csv", "1\n2\n"}, {"folder/file.0002.csv", "3\n4\n"}, {"folder/file.0003.csv", "5"}}));
+  EXPECT_EQ(parts({"split lines=2"}, "1\n2\n"), (Parts{{"folder/file.0001.csv", "1\n2\n"}}));
+  EXPECT_EQ(parts({"split lines=2"}, ""), (Parts{{"folder/file.0001.csv", ""}}));
+  EXPECT_EQ(parts({"split lines=1 header=yes"}, "h\n1\n2\n"),
+            (Parts{{"folder/file.0001.csv", "h\n1\n"}, {"folder/file.0002.csv", "h\n2\n"}}));
+  EXPECT_EQ(parts({"split lines=1 header=yes"}, "h"), (Parts{{"folder/file.0001.csv", "h\n"}}));
+  EXPECT_EQ(parts({"split line_bytes=6B"}, "12\n34\n5\n"),
+            (Parts{{"folder/file.0001.csv", "12\n34\n"}, {"folder/file.0002.csv", "5\n"}}));
+  EXPECT_TRUE(contains(parts({"split line_bytes=3B"}, "12\n345\n")["error"], "line 2 does not fit"));
+}
+
+TEST(Split, MakesPartsOfBytes) {
+  EXPECT_EQ(parts({"split bytes=4B"}, "12345678"),
+            (Parts{{"folder/file.0001.csv", "1234"}, {"folder/file.0002.csv", "5678"}}));
+  const std::string large(3'000'000, 'x');
+  const Parts found = parts({"split bytes=1000000B"}, large);
+  EXPECT_EQ(found.size(), 3U);
+  for (const auto& [path, content] : found) EXPECT_EQ(content.size(), 1'000'000U) << path;
+}
+
+TEST(Split, WhatFollowsWorksOnEachPart) {
+  const Parts found = parts({"split lines=1", "lines add_trailer='N{count}'", "checksum"}, "1\n2\n");
+  EXPECT_EQ(found.size(), 4U);
+  EXPECT_EQ(found.at("folder/file.0001.csv"), "1\nN1\n");
+  EXPECT_EQ(found.at("folder/file.0002.csv"), "2\nN1\n");
+  EXPECT_TRUE(found.at("folder/file.0002.csv.sha256").ends_with("  file.0002.csv\n"));
+  EXPECT_TRUE(contains(parts({"split lines=1", "lines must_not_match=2"}, "1\n2\n")["error"], "must_not_match"));
+  const Parts sides = parts({"csv cast=a:integer rejects=yes", "split lines=1 header=yes", "gzip"}, "a\n1\nx\n2\n");
+  EXPECT_EQ(sides.size(), 3U);
+  EXPECT_EQ(sides.at("folder/file.0001.csv.gz.rejects"), "a\nx\n");
+  EXPECT_EQ(transformed({"gunzip"}, sides.at("folder/file.0002.csv.gz")), "a\n2\n");
+}
+
+TEST(Split, RefusesWhatMakesNoSense) {
+  EXPECT_FAILS(chain_of({"split"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"split lines=1 bytes=1KiB"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"split bytes=1KiB header=yes"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"split lines=1", "split lines=2"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"split lines=1 rename='{name}'"}), ErrorKind::config);
+  EXPECT_EQ(parts({"split lines=1 rename='{part}-{name}'"}, "1\n2\n"),
+            (Parts{{"folder/0001-file.csv", "1\n"}, {"folder/0002-file.csv", "2\n"}}));
+}
+
 TEST(Charset, ConvertsSetsMarksAndNewlines) {
   EXPECT_EQ(transformed({"charset from=CP1252"}, "caf\xe9 \x80"), "café €");
   EXPECT_EQ(transformed({"charset to=ISO-8859-1"}, "café"), "caf\xe9");
@@ -123,7 +191,8 @@ TEST(Checksum, WritesWhatSha256sumReads) {
   const auto output = run_chain(chain_of({"checksum"}).value(), "hello\n");
   ASSERT_OK(output);
   EXPECT_EQ(output->bytes, "hello\n");
-  EXPECT_EQ(output->sides[0], "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03  file.csv\n");
+  EXPECT_EQ(output->sides.at("folder/file.csv.sha256"),
+            "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03  file.csv\n");
 }
 
 TEST(Exec, RunsAProgramAsAFilter) {

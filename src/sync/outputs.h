@@ -1,0 +1,75 @@
+// Outputs: the files that a chain makes of one: the file itself, its parts, and side files (checksums, rejected
+// records). Each is an upload of its own. All of them wait under temporary names until the chain is through; then the
+// others are published, and the file itself last: once it is there, all that belongs to it is.
+//
+// Each that waits holds a handle at the target, so at most Outputs::most_waiting do: of more, those that are complete
+// are published as they come, still before the file itself.
+//
+// Engine thread only, one call at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backends/target.h"
+#include "core/async.h"
+#include "transforms/chain.h"
+
+namespace checkvalve {
+
+class Outputs {
+public:
+  static constexpr std::size_t most_waiting = 32; // beside the file itself
+
+  // `file`: the upload of output 0, published under `path`. `window_bytes`: written and not acknowledged, of all.
+  // `may_publish`: whether the batch is still ours. `options`: of the file; the others get no mode, and replace what a
+  // run before left.
+  Outputs(Target& target, std::unique_ptr<Upload> file, std::string path, TemporaryName temporary,
+          CommitOptions options, std::uint64_t window_bytes, std::function<bool()> may_publish);
+
+  // Begins to write a piece; waits for room in the window. Errors of writes come with this or a later call.
+  Task<Result<void>> write(ChainPiece piece);
+  // Publishes all; the file's own outcome.
+  Task<Result<Published>> commit();
+  // Removes all that wait. Must be called unless commit succeeded.
+  Task<Result<void>> abort();
+
+  std::uint64_t file_bytes() const { return file_.bytes; } // of the file itself
+
+private:
+  struct Output {
+    std::unique_ptr<Upload> upload;
+    std::string path;
+    std::size_t number = 0;
+    std::size_t slot = 0; // tells its temporary name from the others'
+    std::uint64_t bytes = 0;
+    bool complete = false;
+    TaskGroup writes;
+  };
+  Task<Result<Output*>> find(ChainPiece& piece);
+  Task<Result<void>> make_room();
+  Task<void> write_chunk(Output& output, std::uint64_t offset, Chunk chunk);
+  Task<void> publish(Output& output);
+  Task<Result<void>> check_free();
+  std::size_t free_slot() const;
+
+  Target& target_;
+  const TemporaryName temporary_;
+  const CommitOptions options_;
+  const std::uint64_t window_bytes_;
+  const std::function<bool()> may_publish_;
+  Output file_;
+  std::vector<std::unique_ptr<Output>> others_; // in order of beginning
+  std::uint64_t unacknowledged_bytes_ = 0;
+  Signal acknowledged_;
+  std::optional<Error> failed_;
+};
+
+// Removes what a lost attempt at `path` left, whatever of its outputs were waiting.
+Task<void> discard_outputs(Target& target, const Chain& chain, std::string path, TemporaryName temporary);
+
+} // namespace checkvalve
