@@ -6,7 +6,6 @@ A Site starts and looks at the real parts; the scenarios are the same for all si
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from datetime import datetime
 from statistics import mean
 from typing import Any
 
@@ -70,10 +69,6 @@ class Site(ABC):
 def tries(site: Site, dag_id: str, run_id: str, task_id: str) -> int:
     """Of the mapped task that was tried most often."""
     return max(item["try_number"] for item in site.client.tasks(dag_id, run_id) if item["task_id"] == task_id)
-
-
-def seconds(task: dict[str, Any]) -> float:
-    return (datetime.fromisoformat(task["end_date"]) - datetime.fromisoformat(task["start_date"])).total_seconds()
 
 
 def start_slow(site: Site, folder: str) -> str:

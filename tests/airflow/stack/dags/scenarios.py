@@ -36,9 +36,8 @@ with DAG("slow", schedule=None, start_date=START):
         "copy", max_batches=2, batch_files=20, bwlimit="1MB/s", lease_ttl="4s", default_args=QUICK_RETRIES, **ENDS
     )
 
-# 10,000 files and a large one: two rounds of tasks over two workers with four slots.
 with DAG("large", schedule=None, start_date=START):
-    checkvalve_task_group("copy", max_batches=16, batch_files=667, default_args=QUICK_RETRIES, **ENDS)
+    checkvalve_task_group("copy", max_batches=16, batch_files=1000, default_args=QUICK_RETRIES, **ENDS)
 
 with DAG("single", schedule=None, start_date=START):
     CheckvalveSyncOperator(
