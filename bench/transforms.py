@@ -62,7 +62,7 @@ class Case:
 
 
 CASES = [
-    Case("gzip", "gzip", {"pigz": "pigz -c", "gzip": "gzip -c"}, ".gz", ("gzip", "-dc")),
+    Case("gzip", "gzip", {"pigz": "pigz -c"} if shutil.which("pigz") else {"gzip": "gzip -c"}, ".gz", ("gzip", "-dc")),
     Case("zstd", "zstd", {"zstd": "zstd -q -c"}, ".zst", ("zstd", "-dc")),
     Case("csv-mask", "csv mask=name", {"python": f"python3 -c {shlex.quote(MASK)}"}),
     Case("redact", f"redact pattern='{CARD}' with=card", {"sed": f"LC_ALL=C sed -E 's/{CARD}/card/g'"}),

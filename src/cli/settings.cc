@@ -203,8 +203,8 @@ constexpr Setting table[] = {
      true, [](S s, V v) { return store(parse_flag(v), s.job.durable); }},
 
     {"transform", list, "CALL", transforming,
-     "change files on their way: NAME key=value key='quoted value'; several make a chain (docs/transforms.md)", "",
-     false, true, [](S s, V v) { return add_transform(s.job, v); }},
+     "change files on their way: NAME key=value key='quoted value'; several make a chain; see checkvalve transforms",
+     "", false, true, [](S s, V v) { return add_transform(s.job, v); }},
 
     {"memory", value, "SIZE", transfer, "buffers for file content", "64MiB", true, true,
      [](S s, V v) -> Result<void> {

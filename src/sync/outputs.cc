@@ -137,11 +137,14 @@ Task<Result<void>> Outputs::abort() {
   co_return co_await file_.upload->abort();
 }
 
+std::size_t most_outputs_beside(const Chain& chain) {
+  return chain.splits() ? Outputs::most_waiting : chain.side_suffixes().size();
+}
+
 Task<void> discard_outputs(Target& target, const Chain& chain, std::string path, TemporaryName temporary) {
   TaskGroup discarding;
   discarding.start(discard_one(target, path, temporary));
-  const std::size_t others = chain.splits() ? Outputs::most_waiting : chain.side_suffixes().size();
-  for (std::size_t slot = 0; slot < others; ++slot)
+  for (std::size_t slot = 0; slot < most_outputs_beside(chain); ++slot)
     discarding.start(discard_one(target, path, in_slot(temporary, slot)));
   co_await discarding.join();
 }

@@ -2,8 +2,8 @@
 // records). Each is an upload of its own. All of them wait under temporary names until the chain is through; then the
 // others are published, and the file itself last: once it is there, all that belongs to it is.
 //
-// Each that waits holds a handle at the target, so at most Outputs::most_waiting do: of more, those that are complete
-// are published as they come, still before the file itself.
+// Each that waits holds a file open at the target, so at most Outputs::most_waiting do: of more, those that are
+// complete are published as they come, still before the file itself.
 //
 // Engine thread only, one call at a time.
 #pragma once
@@ -68,6 +68,9 @@ private:
   Signal acknowledged_;
   std::optional<Error> failed_;
 };
+
+// Open files at the target that one file may have at once beside itself.
+std::size_t most_outputs_beside(const Chain& chain);
 
 // Removes what a lost attempt at `path` left, whatever of its outputs were waiting.
 Task<void> discard_outputs(Target& target, const Chain& chain, std::string path, TemporaryName temporary);

@@ -10,6 +10,7 @@
 #include "sync/engine.h"
 #include "sync/holder.h"
 #include "sync/lease_keeper.h"
+#include "sync/outputs.h"
 #include "sync/transfer.h"
 
 namespace checkvalve {
@@ -23,13 +24,17 @@ constexpr std::size_t most_summary_failures = 1'000;
 constexpr milliseconds lease_poll{1'000};
 constexpr milliseconds stop_grace{5'000}; // for removing temporaries after a stop; then connections are cut
 
+// Each file is one open file at the source, and at the target one with those that a chain makes beside it.
+std::uint64_t files_at_once_between(const Ends& ends, const Chain& chain) {
+  const std::uint64_t at_target = ends.target->capabilities().files_in_flight / (1 + most_outputs_beside(chain));
+  return std::max<std::uint64_t>(1, std::min<std::uint64_t>(ends.source->capabilities().files_in_flight, at_target));
+}
+
 class Run {
 public:
   Run(Engine& engine, const Job& job, Chain chain, std::string plan, Ends& ends, RunOptions options)
       : engine_(engine), job_(job), chain_(std::move(chain)), plan_(std::move(plan)), ends_(ends),
-        options_(std::move(options)),
-        admission_(std::min(ends.source->capabilities().files_in_flight, ends.target->capabilities().files_in_flight),
-                   job.memory_bytes),
+        options_(std::move(options)), admission_(files_at_once_between(ends, chain_), job.memory_bytes),
         directories_(*ends.target), scope_{engine, job, chain_, ends, directories_}, watch_(engine.loop) {
     summary_.plan = plan_;
   }

@@ -35,10 +35,10 @@ CHAINS = {
 }
 PACKED = {
     "gunzip": (["gzip", "-1"], ".gz", "gunzip max_ratio=0"),
-    # The largest window that is read without max_window.
+    # The largest windows that are read without max_window and max_memory.
     "unzstd": (["zstd", "-q", "-1", "--zstd=wlog=23"], ".zst", "unzstd max_ratio=0"),
     "bunzip2": (["bzip2", "-1"], ".bz2", "bunzip2 max_ratio=0"),
-    "unxz": (["xz", "-6"], ".xz", "unxz max_ratio=0"),
+    "unxz": (["xz", "--lzma2=preset=0,dict=8MiB"], ".xz", "unxz max_ratio=0"),
 }
 
 

@@ -160,6 +160,14 @@ TEST_F(TransformedSync, PublishesThePartsAndTheFileItselfLast) {
   EXPECT_EQ(sync()->files_copied, 0U);
 }
 
+TEST_F(TransformedSync, KeepsToTheOpenFilesOfTheTarget) {
+  job.target.options["files_in_flight"] = "10";
+  for (int i = 0; i < 50; ++i) put(*source, fmt::format("in/{}", i), "1\n2\n3\n", 1'000 * second);
+  use({"checksum"});
+  EXPECT_EQ(sync()->files_copied, 50U);
+  EXPECT_LE(target->most_files_open, 10U);
+}
+
 TEST_F(TransformedSync, ASplitFileThatIsRefusedPublishesNothing) {
   put(*source, "in/a.txt", "1\n2\n3\n4\nbad\n", 1'000 * second);
   use({"split lines=1", "lines must_not_match=bad", "checksum"});
@@ -168,7 +176,7 @@ TEST_F(TransformedSync, ASplitFileThatIsRefusedPublishesNothing) {
   EXPECT_TRUE(target->temporaries().empty());
 }
 
-TEST_F(TransformedSync, ASideFileAppearsBeforeItsFileAndNotWithoutIt) {
+TEST_F(TransformedSync, ASideFileIsNotPublishedWithoutItsFile) {
   put(*source, "in/a", "a", 1'000 * second);
   put(*target, "out/a", "other", 2'000 * second);
   use({"checksum"});

@@ -1,6 +1,7 @@
 // What every transform must keep to, whatever it does: one line of `cases` runs all of it over one transform. And
 // chains of several, drawn at random.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -256,6 +257,37 @@ TEST(RandomChains, GiveTheSameForAnySplitAndAreUndone) {
     const auto undone = back.empty() ? whole : run_chain(chain_of(back).value(), whole->bytes);
     ASSERT_OK(undone);
     EXPECT_TRUE(undone->bytes == input) << fmt::format("round {}", round);
+  }
+}
+
+// In the order in which they make sense: records and lines, parts, packing, checksums.
+TEST(RandomChains, OfRecordsLinesAndPartsGiveTheSameForAnySplit) {
+  const std::vector<std::vector<std::string>> steps = {
+      {"", "charset newline=crlf", "charset bom=add"},
+      {"", "csv mask=name", "csv cast=id:integer filter='id % 2 = 0' rejects=yes", "csv drop=card newline=crlf"},
+      {"", "redact pattern='[0-9]{4}-[0-9]{4}'", "lines drop='77'"},
+      {"", "lines count_file=yes add_trailer='TRAILER|{count}'", "lines skip_head=1 skip_tail=2"},
+      {"", "split lines=37", "split bytes=5000B", "split line_bytes=8KiB header=yes"},
+      {"", "gzip level=1", "zstd level=1"},
+      {"", "checksum"},
+  };
+  std::mt19937 random(11);
+  const auto draw = [&](std::size_t below) { return std::uniform_int_distribution<std::size_t>(0, below - 1)(random); };
+  for (int round = 0; round < 60; ++round) {
+    std::vector<std::string> calls;
+    for (const std::vector<std::string>& choices : steps)
+      if (const std::string& call = choices[draw(choices.size())]; !call.empty()) calls.push_back(call);
+    const auto chain = chain_of(calls);
+    ASSERT_OK(chain);
+    if (chain->empty()) continue;
+    const std::string input = csv_text(1'000 + draw(150'000));
+    const auto whole = run_chain(*chain, input, [](std::size_t left) { return left; });
+    const auto split = run_chain(*chain, input, [&](std::size_t) { return 1 + draw(20'000); });
+    ASSERT_OK(whole);
+    ASSERT_OK(split);
+    const std::string what = fmt::format("round {}: {}", round, fmt::join(calls, ", "));
+    EXPECT_TRUE(whole->bytes == split->bytes) << what;
+    EXPECT_TRUE(whole->sides == split->sides) << what;
   }
 }
 
