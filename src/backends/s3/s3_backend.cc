@@ -133,11 +133,8 @@ Task<Result<std::unique_ptr<DirectCopy>>> S3Target::begin_direct_copy(std::share
       client_->settings().anonymous)
     co_return co_await Target::begin_direct_copy(std::move(origin), std::move(entry), std::move(path),
                                                  std::move(hints));
-  for (const TemporaryName& left : hints.continues)
-    CV_CO_CHECK(co_await remove_upload(*client_, client_->key_of(left.beside(path))));
-  auto copy = std::make_unique<S3Copy>(client_, conditions_, copies_, *there, std::move(entry), std::move(path),
-                                       std::move(hints));
-  CV_CO_CHECK(co_await copy->begin());
+  auto copy = std::make_unique<S3Copy>(client_, conditions_, copies_, *there, std::move(entry), std::move(path), hints);
+  CV_CO_CHECK(co_await copy->begin(std::move(hints.continues)));
   co_return copy;
 }
 

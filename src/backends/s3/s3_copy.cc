@@ -55,9 +55,11 @@ S3Request S3Copy::copy_request(std::string operation) const {
   return request;
 }
 
-Task<Result<void>> S3Copy::begin() {
+Task<Result<void>> S3Copy::begin(std::vector<TemporaryName> left_over) {
   if (entry_.etag.empty() || (experience_->any_refused && !experience_->any_made))
     co_return Failure(make_error(ErrorKind::unsupported, "copy", escape_bytes(path_), "the service makes no copies"));
+  for (const TemporaryName& left : left_over)
+    CV_CO_CHECK(co_await remove_upload(*client_, client_->key_of(left.beside(path_))));
   if (entry_.size_bytes <= record_.part_bytes) co_return Result<void>();
   auto headers = co_await source_headers();
   if (!headers) co_return Failure(refusal(headers.error()));

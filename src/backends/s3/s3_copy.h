@@ -36,8 +36,8 @@ public:
          std::shared_ptr<S3CopyExperience> experience, const S3Origin& origin, Entry entry, std::string path,
          UploadHints hints);
 
-  // Begins the multipart upload of a large object.
-  Task<Result<void>> begin();
+  // Removes what is left over, and begins the multipart upload of a large object.
+  Task<Result<void>> begin(std::vector<TemporaryName> left_over);
   Task<Result<std::uint64_t>> advance() override;
   Task<Result<Published>> commit(CommitOptions options) override;
   Task<Result<void>> abort() override;

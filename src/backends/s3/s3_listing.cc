@@ -1,6 +1,7 @@
 #include "backends/s3/s3_listing.h"
 
 #include <charconv>
+#include <deque>
 
 #include "core/path.h"
 
@@ -27,9 +28,10 @@ Task<Result<S3Page>> fetch_page(std::shared_ptr<S3Client> client, std::string pr
 
 class KeyListing : public Listing {
 public:
-  KeyListing(std::shared_ptr<S3Client> client, std::string directory, bool recursive)
+  // own_marker: give the empty object that stands for `directory` itself, too.
+  KeyListing(std::shared_ptr<S3Client> client, std::string directory, bool recursive, bool own_marker = false)
       : client_(std::move(client)), prefix_(client_->key_of(directory.empty() ? "" : directory + "/")),
-        recursive_(recursive), coming_(start(fetch_page(client_, prefix_, recursive_, ""))) {}
+        recursive_(recursive), own_marker_(own_marker), coming_(start(fetch_page(client_, prefix_, recursive_, ""))) {}
 
   Task<Result<std::vector<Entry>>> next() override {
     std::vector<Entry> entries;
@@ -39,13 +41,19 @@ public:
       if (!page) co_return Failure(std::move(page.error()));
       if (!page->continuation.empty())
         coming_.emplace(start(fetch_page(client_, prefix_, recursive_, page->continuation)));
-      for (S3Object& object : page->objects) take(object, entries);
-      for (std::string& prefix : page->prefixes) take_prefix(prefix, entries);
+      take(*page, entries);
     }
     co_return entries;
   }
 
   std::vector<Error> take_refused() override { return std::exchange(refused_, {}); }
+
+  bool more() const { return coming_.has_value(); }
+  const std::string& prefix() const { return prefix_; }
+  void take(S3Page& page, std::vector<Entry>& entries) {
+    for (S3Object& object : page.objects) take(object, entries);
+    for (std::string& prefix : page.prefixes) take_prefix(prefix, entries);
+  }
 
 private:
   // Keys relative to the endpoint's root; nothing for what a server must not have sent.
@@ -56,7 +64,7 @@ private:
   }
 
   void take(S3Object& object, std::vector<Entry>& entries) {
-    if (object.key == prefix_) return; // the directory's own marker
+    if (object.key == prefix_ && !own_marker_) return;
     const auto path = path_of(object.key);
     if (!path) return;
     Entry& entry = entries.emplace_back();
@@ -90,14 +98,98 @@ private:
   std::shared_ptr<S3Client> client_;
   const std::string prefix_;
   const bool recursive_;
+  const bool own_marker_;
   std::optional<Started<Result<S3Page>>> coming_;
+  std::vector<Error> refused_;
+};
+
+// All keys below a directory. A service gives them page by page, each of which tells where the next one begins; so
+// where they are more than a page, those below each prefix of the first level are listed side by side, if the level
+// shows whole in a page and has a sensible number of prefixes. (A request each for prefixes of a few keys would be
+// slower.)
+class WholeListing : public Listing {
+public:
+  WholeListing(std::shared_ptr<S3Client> client, std::string directory)
+      : client_(std::move(client)), directory_(std::move(directory)) {
+    open_.push_back(std::make_unique<KeyListing>(client_, directory_, true));
+  }
+
+  Task<Result<std::vector<Entry>>> next() override {
+    if (!std::exchange(begun_, true)) {
+      CV_CO_TRY(std::vector<Entry> first, co_await open_.front()->next());
+      if (!open_.front()->more()) co_return first;
+      CV_CO_CHECK(co_await split_up(first));
+      co_return first;
+    }
+    while (!open_.empty()) {
+      std::unique_ptr<KeyListing> listing = std::move(open_.front());
+      open_.pop_front();
+      auto page = co_await listing->next();
+      keep_refused(*listing);
+      if (!page) co_return Failure(std::move(page.error()));
+      if (listing->more()) open_.push_back(std::move(listing)); // in turn, so that all go on
+      open_more();
+      if (!page->empty()) co_return page;
+    }
+    co_return std::vector<Entry>();
+  }
+
+  std::vector<Error> take_refused() override {
+    for (const auto& listing : open_) keep_refused(*listing);
+    return std::exchange(refused_, {});
+  }
+
+private:
+  static constexpr std::size_t at_once = 16;
+  static constexpr std::size_t most_prefixes = 256;
+
+  // Goes on by prefixes, if that pays off: then `entries` are those of the first level, else they stay.
+  Task<Result<void>> split_up(std::vector<Entry>& entries) {
+    KeyListing& flat = *open_.front();
+    CV_CO_TRY(S3Page level, co_await fetch_page(client_, flat.prefix(), false, ""));
+    if (!level.continuation.empty() || level.prefixes.size() < 2 || level.prefixes.size() > most_prefixes)
+      co_return Result<void>();
+    (void)flat.take_refused(); // told again by the listing of their prefix
+    for (const std::string& prefix : std::exchange(level.prefixes, {}))
+      ahead_.push_back(prefix.substr(client_->settings().prefix.size()));
+    entries.clear();
+    flat.take(level, entries);
+    keep_refused(flat);
+    open_.clear();
+    open_more();
+    if (entries.empty()) {
+      CV_CO_TRY(entries, co_await next());
+    }
+    co_return Result<void>();
+  }
+
+  void open_more() {
+    while (open_.size() < at_once && !ahead_.empty()) {
+      std::string directory = std::move(ahead_.back());
+      ahead_.pop_back();
+      if (directory.ends_with('/')) directory.pop_back();
+      open_.push_back(std::make_unique<KeyListing>(client_, std::move(directory), true, true));
+    }
+  }
+
+  void keep_refused(KeyListing& listing) {
+    for (Error& error : listing.take_refused())
+      if (refused_.size() < most_refused) refused_.push_back(std::move(error));
+  }
+
+  std::shared_ptr<S3Client> client_;
+  const std::string directory_;
+  bool begun_ = false;
+  std::deque<std::unique_ptr<KeyListing>> open_;
+  std::vector<std::string> ahead_; // directories
   std::vector<Error> refused_;
 };
 
 } // namespace
 
 std::unique_ptr<Listing> list_keys(std::shared_ptr<S3Client> client, std::string directory, bool recursive) {
-  return std::make_unique<KeyListing>(std::move(client), std::move(directory), recursive);
+  if (recursive) return std::make_unique<WholeListing>(std::move(client), std::move(directory));
+  return std::make_unique<KeyListing>(std::move(client), std::move(directory), false);
 }
 
 Entry entry_of(std::string path, const HttpHead& head) {

@@ -155,6 +155,7 @@ Task<Result<std::string>> complete_multipart(std::shared_ptr<S3Client> client, s
       for (const S3Part& part : parts) size += part.size_bytes;
       etag = co_await client->published_etag(record.key, checksum, size);
     }
+    if (etag.empty() && kind == ErrorKind::not_found) response.error().status = ErrorStatus::temporary; // begun anew
     if (etag.empty()) co_return Failure(response.error());
   }
   if (auto removed = co_await remove_record(*client, std::move(record_key)); !removed)

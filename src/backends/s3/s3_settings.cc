@@ -34,7 +34,7 @@ constexpr OptionSpec options[] = {
     {"request_payer", OptionType::boolean, "no", "agree to pay for requests to a requester-pays bucket"},
     {"part_size", OptionType::size, "8MiB",
      "of multipart uploads, and from which on there is one; grows with files over max_parts parts"},
-    {"copy_part_size", OptionType::size, "512MiB",
+    {"copy_part_size", OptionType::size, "128MiB",
      "of copies inside the service, and from which on they are made in parts: 5MiB to 5GiB"},
     {"max_parts", OptionType::integer, "10000", "parts of an upload that the service allows"},
     {"connections", OptionType::integer, "64", "files and requests in flight at most"},

@@ -83,7 +83,11 @@ int run(int argc, char** argv) {
                "checkvalve-conformance");
   OneEndArguments arguments;
   add_one_end(app, arguments);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& told) {
+    return app.exit(told) == 0 ? 0 : 2;
+  }
   auto job = one_end_job(app, arguments);
   if (!job) {
     fmt::print(stderr, "checkvalve-conformance: {}\n", job.error().text());

@@ -216,6 +216,22 @@ TEST_F(LocalTest, TakesNothingFromAnotherFileSystemByItself) {
   std::filesystem::remove_all(other);
 }
 
+Task<Result<void>> begin_and_write(Target& target) {
+  CV_CO_CHECK(co_await target.connect());
+  CV_CO_TRY(auto upload, co_await target.begin("file", {}));
+  co_return co_await upload->write(0, Chunk::copy_of(std::string_view("content")));
+}
+
+// So that a crash leaves nothing, whatever it is that crashes.
+TEST_F(LocalTest, AnUnpublishedFileHasNoNameWhereTheFileSystemCanDoThat) {
+  const int probe = ::open((base_ / "root").c_str(), O_TMPFILE | O_WRONLY, 0600);
+  if (probe < 0) GTEST_SKIP() << "this file system has no O_TMPFILE";
+  ::close(probe);
+  auto target = make_target(engine_.context, endpoint());
+  EXPECT_OK(engine_.run(begin_and_write(**target)));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(base_ / "root"), {}), 1);
+}
+
 TEST_F(LocalTest, KeepsMtimesBefore1970) {
   auto target = make_target(engine_.context, endpoint());
   CommitOptions options;
