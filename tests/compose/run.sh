@@ -49,7 +49,8 @@ start_daemon() {
   mkdir "$place/bin"
   ln -s /usr/bin/docker "$place/bin/docker"
   export PATH="$place/bin:$PATH" DOCKER_HOST="unix://$place/docker.sock"
-  dockerd --data-root "${CHECKVALVE_DOCKER_DATA:-$place/data}" --exec-root "$place/exec" -H "$DOCKER_HOST" \
+  # In a session of its own: Ctrl-C is for the tests, and what they started must be taken down before it ends.
+  setsid dockerd --data-root "${CHECKVALVE_DOCKER_DATA:-$place/data}" --exec-root "$place/exec" -H "$DOCKER_HOST" \
     --pidfile "$place/docker.pid" >"$place/dockerd.log" 2>&1 &
   daemon=$!
   for _ in $(seq 150); do
