@@ -42,6 +42,7 @@ class S3Source : public Source {
 public:
   explicit S3Source(std::shared_ptr<S3Client> client)
       : client_(std::move(client)), capabilities_(capabilities_of(client_->settings())) {}
+  ~S3Source() override { client_->close(); } // pages that were asked for ahead may still be on their way
   Task<Result<void>> connect() override { return client_->connect(); }
   const Capabilities& capabilities() const override { return capabilities_; }
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
@@ -68,6 +69,7 @@ public:
   explicit S3Target(std::shared_ptr<S3Client> client)
       : client_(std::move(client)), conditions_(std::make_shared<S3Conditions>(client_)),
         capabilities_(capabilities_of(client_->settings())) {}
+  ~S3Target() override { client_->close(); }
   Task<Result<void>> connect() override { return client_->connect(); }
   const Capabilities& capabilities() const override { return capabilities_; }
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {

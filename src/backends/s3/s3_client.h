@@ -36,6 +36,9 @@ public:
   const S3Settings& settings() const { return settings_; }
   BackendContext& context() { return context_; }
 
+  // Nothing comes from here any more (HttpClient::close).
+  void close() { http_.close(); }
+
   // Sends, and collects the answer; the caller's part of the connections' limit is held meanwhile. Tries again what
   // the service asks to be tried again (throttling, 5xx, a clock that differs, credentials that expired). Any status
   // but 2xx, and a 200 that holds an error, is an Error: not_found, permission, auth, changed (412), …

@@ -66,13 +66,18 @@ CurlThread::CurlThread(Loop& loop, HttpSettings settings) : loop_(loop), setting
 }
 
 CurlThread::~CurlThread() {
+  stop();
+  curl_multi_cleanup(multi_);
+}
+
+void CurlThread::stop() {
+  if (!thread_.joinable()) return;
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   curl_multi_wakeup(multi_);
   thread_.join();
-  curl_multi_cleanup(multi_);
 }
 
 void CurlThread::submit(std::vector<Command> commands) {

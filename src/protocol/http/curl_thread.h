@@ -23,12 +23,14 @@ public:
   };
 
   CurlThread(Loop& loop, HttpSettings settings);
-  ~CurlThread(); // ends all transfers and joins
+  ~CurlThread(); // stops
   CurlThread(const CurlThread&) = delete;
   CurlThread& operator=(const CurlThread&) = delete;
 
   // Thread-safe.
   void submit(std::vector<Command> commands);
+  // Ends all transfers, and the thread: nothing is told to the loop any more. Engine thread.
+  void stop();
 
 private:
   void run();

@@ -112,6 +112,7 @@ struct HttpClient::Shared : HttpCommands, std::enable_shared_from_this<HttpClien
 HttpClient::HttpClient(Loop& loop, HttpSettings settings)
     : shared_(std::make_shared<Shared>(loop, std::move(settings))) {}
 HttpClient::~HttpClient() = default;
+void HttpClient::close() { shared_->thread.stop(); }
 
 std::unique_ptr<HttpExchange> HttpClient::start(HttpRequest request) {
   auto state = std::make_shared<HttpExchange::State>();

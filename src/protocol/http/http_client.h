@@ -58,6 +58,10 @@ public:
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
+  // Cancels what is under way, and tells its loop nothing any more: for an owner that goes before the loop does, while
+  // coroutines that nobody waits for still hold the client. They stay where they are.
+  void close();
+
   std::unique_ptr<HttpExchange> start(HttpRequest request);
   // One exchange with redirects followed (see HttpRequest) and the body collected. Any status is a success here.
   // Errors: connection and timeout (temporary), host_key (the certificate is not to be trusted), protocol.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 #include <mutex>
 
 #include "protocol/http/http_trace.h"
@@ -298,6 +299,22 @@ Task<void> drop_half_way(Net& net) {
   exchange.reset();
   CO_ASSERT_VALUE(auto response, co_await net.client->fetch(get(net.server.url("/small"))));
   EXPECT_EQ(response.body, "small");
+}
+
+TEST(HttpClient, ClosesWhatOthersStillHold) {
+  std::promise<void> asked;
+  std::promise<void> closed;
+  Net net([&](const HttpServerRequest&, HttpServerConnection& connection) {
+    asked.set_value();
+    connection.wait_for_close();
+    closed.set_value();
+    return false;
+  });
+  const auto exchange = net.client->start(get(net.server.url("/")));
+  net.loop.run(net.loop.sleep(std::chrono::milliseconds(1))); // the request goes out at the end of a turn
+  asked.get_future().wait();
+  net.client->close();
+  EXPECT_EQ(closed.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
 }
 
 TEST(HttpClient, CancelsWhatIsDropped) {
