@@ -52,7 +52,9 @@ def layer_offences(root: Path):
 
 def length_offences(root: Path):
     for folder in ("src", "tests"):
-        for path in sorted(p for p in (root / folder).rglob("*") if p.suffix in SUFFIXES and "__pycache__" not in p.parts):
+        for path in sorted(
+            p for p in (root / folder).rglob("*") if p.suffix in SUFFIXES and "__pycache__" not in p.parts
+        ):
             with path.open("rb") as file:
                 lines = sum(1 for _ in file)
             if lines > MOST_LINES:

@@ -30,8 +30,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t hand_over_bytes = 256 * 1024;
 // libssh keeps what the socket does not take in a buffer whose cost grows with its size: it gets no more than this.
 constexpr std::uint32_t write_slice_bytes = 256 * 1024;
-// Requests are gathered up to what one SSH packet of OpenSSH's holds (RFC 4254, section 5.2): a packet for each would cost
-// both ends more than the request itself. Longer content is written from where it is.
+// Requests are gathered up to what one SSH packet of OpenSSH's holds (RFC 4254, section 5.2): a packet for each would
+// cost both ends more than the request itself. Longer content is written from where it is.
 constexpr std::size_t gathered_bytes = 32 * 1024;
 constexpr std::size_t copied_bytes = 16 * 1024;
 // libssh grows the receive window to 1.28 MB by itself; over a long way that is too little to fill the line.

@@ -32,7 +32,9 @@ public:
   }
 
   // For a file that found its directory missing: someone removed one, so none is trusted any more.
-  void forget() { std::erase_if(made_, [](const auto& entry) { return entry.second->done.is_set(); }); }
+  void forget() {
+    std::erase_if(made_, [](const auto& entry) { return entry.second->done.is_set(); });
+  }
 
 private:
   struct Making {

@@ -241,7 +241,9 @@ def test_large_file_spreads_over_connections_where_the_way_is_long(
         large_file(pair.source / "large.bin", 96 << 20)
         pair.synced("--source-connections", "3", "--target-connections", "3")
         assert_same(pair.source, pair.target)
-    logins = [server.log_text().count("Accepted publickey") - count for server, count in zip(sides, before, strict=True)]
+    logins = [
+        server.log_text().count("Accepted publickey") - count for server, count in zip(sides, before, strict=True)
+    ]
     assert logins == ([6, 6] if servers.source is servers.target else [3, 3])
 
 

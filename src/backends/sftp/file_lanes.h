@@ -54,7 +54,7 @@ private:
   std::string path_;
   std::uint32_t extra_flags_;
   bool spread_;
-  Semaphore room_; // bytes
+  Semaphore room_;                           // bytes
   std::vector<std::shared_ptr<Lane>> lanes_; // the first is open; others may not be yet
 };
 
