@@ -57,7 +57,7 @@ public:
   Task<Result<std::string>> read_link(std::string path) override { co_return Failure(no_links(path)); }
   Task<Result<std::string>> real_path(std::string path) override { co_return Failure(no_links(path)); }
   std::shared_ptr<const Origin> origin() const override { return std::make_shared<S3Origin>(client_); }
-  Task<void> disconnect() override { co_return; }
+  Task<void> disconnect() override { return client_->settle(); }
 
 private:
   std::shared_ptr<S3Client> client_;
@@ -93,7 +93,7 @@ public:
   Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override;
   Task<Result<void>> remove_leftover(Leftover leftover) override;
   Task<Result<std::optional<std::string>>> unfinished(Leftover leftover) override;
-  Task<void> disconnect() override { co_return; }
+  Task<void> disconnect() override { return client_->settle(); }
 
 private:
   std::shared_ptr<S3Client> client_;

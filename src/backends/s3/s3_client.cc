@@ -160,6 +160,12 @@ Error S3Client::error_of(const S3Request& request, const HttpHead& head, const S
   return error;
 }
 
+Task<void> S3Client::settle() {
+  constexpr std::chrono::milliseconds step{5};
+  for (auto waited = step; http_.exchanges() != 0 && waited < std::chrono::seconds(1); waited += step)
+    co_await context_.loop.sleep(step);
+}
+
 Task<Result<HttpResponse>> S3Client::call(S3Request request) {
   co_await slots_.acquire();
   Result<HttpResponse> outcome = HttpResponse{};

@@ -36,6 +36,9 @@ public:
   const S3Settings& settings() const { return settings_; }
   BackendContext& context() { return context_; }
 
+  // Waits until nothing is under way any more, at most a second: what nobody waits for (pages and parts of dropped
+  // listings and uploads) is to come to its end.
+  Task<void> settle();
   // Nothing comes from here any more (HttpClient::close).
   void close() { http_.close(); }
 

@@ -83,15 +83,20 @@ Task<Result<NameValues>> S3Copy::source_headers() {
   co_return headers;
 }
 
-Task<Result<S3Part>> S3Copy::copy_part(std::uint32_t number, std::uint64_t offset, std::uint64_t size) {
+S3Request S3Copy::part_request(std::uint32_t number, std::uint64_t offset, std::uint64_t size) const {
   S3Request request = copy_request("copy part of");
   request.query = {{"partNumber", std::to_string(number)}, {"uploadId", record_.upload_id}};
   request.headers.emplace_back("x-amz-copy-source-range", fmt::format("bytes={}-{}", offset, offset + size - 1));
-  CV_CO_TRY(const HttpResponse response, co_await client_->call(std::move(request)));
-  S3Part part{number, read_element(response.body, "ETag"), read_element(response.body, "ChecksumCRC32C"), size};
+  return request;
+}
+
+Task<Result<S3Part>> S3Copy::copy_part(std::shared_ptr<S3Client> client, S3Request request, S3Part part) {
+  CV_CO_TRY(const HttpResponse response, co_await client->call(request));
+  part.etag = read_element(response.body, "ETag");
+  part.crc32c = read_element(response.body, "ChecksumCRC32C");
   if (part.etag.empty())
-    co_return Failure(
-        make_error(ErrorKind::protocol, "copy part of", escape_bytes(path_), "the service gave no ETag for a part"));
+    co_return Failure(make_error(ErrorKind::protocol, "copy part of", escape_bytes(request.key),
+                                 "the service gave no ETag for a part"));
   co_return part;
 }
 
@@ -100,7 +105,8 @@ Task<Result<std::uint64_t>> S3Copy::advance() {
   while (coming_.size() < parts_in_flight && asked_bytes_ < entry_.size_bytes) {
     const std::uint64_t size = std::min(record_.part_bytes, entry_.size_bytes - asked_bytes_);
     const auto number = static_cast<std::uint32_t>(parts_.size() + coming_.size() + 1);
-    coming_.push_back(start(copy_part(number, asked_bytes_, size)));
+    coming_.push_back(
+        start(copy_part(client_, part_request(number, asked_bytes_, size), S3Part{number, "", "", size})));
     asked_bytes_ += size;
   }
   auto part = co_await coming_.front().get();

@@ -43,7 +43,9 @@ public:
   Task<Result<void>> abort() override;
 
 private:
-  Task<Result<S3Part>> copy_part(std::uint32_t number, std::uint64_t offset, std::uint64_t size);
+  // Outlives a copy that is dropped.
+  static Task<Result<S3Part>> copy_part(std::shared_ptr<S3Client> client, S3Request request, S3Part part);
+  S3Request part_request(std::uint32_t number, std::uint64_t offset, std::uint64_t size) const;
   Task<Result<NameValues>> source_headers();
   Task<Result<Published>> copy_whole(bool only_new);
   Task<Result<Published>> complete(bool only_new);

@@ -105,6 +105,7 @@ struct HttpClient::Shared : HttpCommands, std::enable_shared_from_this<HttpClien
 
   Loop& loop;
   const std::uint32_t receive_ahead_bytes;
+  const std::shared_ptr<void> counted = std::make_shared<int>(0);
   std::vector<CurlThread::Command> outbox;
   CurlThread thread;
 };
@@ -113,11 +114,13 @@ HttpClient::HttpClient(Loop& loop, HttpSettings settings)
     : shared_(std::make_shared<Shared>(loop, std::move(settings))) {}
 HttpClient::~HttpClient() = default;
 void HttpClient::close() { shared_->thread.stop(); }
+long HttpClient::exchanges() const { return shared_->counted.use_count() - 1; }
 
 std::unique_ptr<HttpExchange> HttpClient::start(HttpRequest request) {
   auto state = std::make_shared<HttpExchange::State>();
   state->request = std::move(request);
   state->commands = shared_;
+  state->under_way = shared_->counted;
   state->receive_ahead_bytes = std::max(shared_->receive_ahead_bytes, state->request.chunk_bytes);
   shared_->push(HttpCommands::Kind::start, state, {});
   return std::make_unique<HttpExchange>(state);

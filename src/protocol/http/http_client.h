@@ -61,6 +61,8 @@ public:
   // Cancels what is under way, and tells its loop nothing any more: for an owner that goes before the loop does, while
   // coroutines that nobody waits for still hold the client. They stay where they are.
   void close();
+  // Exchanges that somebody holds, or that are being cancelled.
+  long exchanges() const;
 
   std::unique_ptr<HttpExchange> start(HttpRequest request);
   // One exchange with redirects followed (see HttpRequest) and the body collected. Any status is a success here.

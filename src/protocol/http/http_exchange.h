@@ -58,6 +58,7 @@ struct CurlTransfer {
 struct HttpExchange::State {
   HttpRequest request; // not changed once it has started
   std::weak_ptr<HttpCommands> commands;
+  std::shared_ptr<void> under_way; // one of those that the client counts
   std::uint32_t receive_ahead_bytes = 0;
 
   // Both threads.
