@@ -64,9 +64,9 @@ start_daemon() {
 
 # Leaves the machine's network as it was found: dockerd keeps its bridge and its rules when it ends.
 stop_daemon() {
-  kill "$daemon" 2>/dev/null && wait "$daemon" || true
+  kill "$daemon" 2>/dev/null && wait "$daemon" || true # it may have ended; its exit code after a signal says nothing
   # Of a build that was cut off.
-  umount "$place"/exec/netns/* 2>/dev/null || true
+  umount "$place"/exec/netns/* 2>/dev/null || true # there are none after a clean stop
   if [[ -z $had_bridge ]]; then
     iptables-restore <"$place/iptables"
     if [[ -e /sys/class/net/docker0 ]]; then ip link delete docker0; fi
