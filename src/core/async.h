@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -26,14 +27,20 @@ public:
   void set() {
     if (set_) return;
     set_ = true;
-    for (auto handle : waiters_) Loop::current()->resume_soon(handle);
-    waiters_.clear();
+    if (first_waiter_) Loop::current()->resume_soon(std::exchange(first_waiter_, {}));
+    for (auto handle : further_waiters_) Loop::current()->resume_soon(handle);
+    further_waiters_.clear();
   }
   auto operator co_await() {
     struct Awaiter {
       Event& event;
       bool await_ready() const { return event.set_; }
-      void await_suspend(std::coroutine_handle<> handle) { event.waiters_.push_back(handle); }
+      void await_suspend(std::coroutine_handle<> handle) {
+        if (!event.first_waiter_)
+          event.first_waiter_ = handle;
+        else
+          event.further_waiters_.push_back(handle);
+      }
       void await_resume() const {}
     };
     return Awaiter{*this};
@@ -41,7 +48,8 @@ public:
 
 private:
   bool set_ = false;
-  std::vector<std::coroutine_handle<>> waiters_;
+  std::coroutine_handle<> first_waiter_; // mostly the only one: no allocation
+  std::vector<std::coroutine_handle<>> further_waiters_;
 };
 
 // Wakes one waiter at each change; a change that nobody waited for wakes the next wait at once.
@@ -124,7 +132,7 @@ public:
   TaskGroup& operator=(const TaskGroup&) = delete;
   void start(Task<void> task) {
     ++running_;
-    detach(run(std::move(task)));
+    run(std::move(task));
   }
   std::size_t running() const { return running_; }
   // May be called again after it returned. One waiter at a time.
@@ -139,7 +147,7 @@ private:
     void await_suspend(std::coroutine_handle<> handle) { group.waiter_ = handle; }
     void await_resume() const {}
   };
-  Task<void> run(Task<void> task) {
+  detail::Detached run(Task<void> task) {
     co_await std::move(task);
     if (--running_ == 0 && waiter_) Loop::current()->resume_soon(std::exchange(waiter_, {}));
   }
@@ -184,7 +192,7 @@ private:
     std::coroutine_handle<> handle;
   };
   std::uint64_t free_;
-  std::deque<Waiter> waiters_;
+  std::list<Waiter> waiters_; // a list allocates nothing while it is empty: many semaphores never see a waiter
 };
 
 // Worker threads for what blocks or computes: file I/O, hashes, the state store. With one thread it is a serial queue.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <asio/steady_timer.hpp>
-#include <list>
 
 #include "core/async.h"
 #include "core/path.h"
@@ -15,6 +14,18 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// One call under way: its outcome, or that its time was up first. Lies in its watchdog's list while the time runs.
+struct Watch {
+  Event decided;
+  Clock::time_point deadline;
+  Watch* before = nullptr;
+  Watch* after = nullptr;
+};
+
+template <class T> struct WatchOf : Watch {
+  std::optional<Result<T>> value; // nothing if the time was up first
+};
+
 // The deadlines of all calls of a layer. All have the same time to run, so the oldest is always the next to expire, and
 // one timer serves them all: a timer a call would cost more than the call.
 class Watchdog : public std::enable_shared_from_this<Watchdog> {
@@ -22,26 +33,25 @@ public:
   Watchdog(Loop& loop, std::chrono::milliseconds limit) : timer_(loop.context()), limit_(limit) {}
   std::chrono::milliseconds limit() const { return limit_; }
 
-  struct Watch {
-    Clock::time_point deadline;
-    std::shared_ptr<Event> decided;
-    bool expired = false;
-  };
-  using Handle = std::list<Watch>::iterator;
-
-  // Sets `decided` at the deadline.
-  Handle watch(std::shared_ptr<Event> decided) {
-    watches_.push_back({Clock::now() + limit_, std::move(decided), false});
+  // Decides at the deadline, unless end() comes first. The watch must stay until one of the two.
+  void begin(Watch& watch) {
+    watch.deadline = Clock::now() + limit_;
+    watch.before = newest_;
+    (newest_ ? newest_->after : oldest_) = &watch;
+    newest_ = &watch;
     if (!armed_) arm();
-    return std::prev(watches_.end());
   }
   // The timer stays armed, so that calls that end in time cost no timer at all.
-  void end(Handle watch) { (watch->expired ? expired_ : watches_).erase(watch); }
+  void end(Watch& watch) {
+    (watch.before ? watch.before->after : oldest_) = watch.after;
+    (watch.after ? watch.after->before : newest_) = watch.before;
+    watch.before = watch.after = nullptr;
+  }
 
 private:
   void arm() {
     armed_ = true;
-    timer_.expires_at(watches_.front().deadline);
+    timer_.expires_at(oldest_->deadline);
     timer_.async_wait([weak = weak_from_this()](const std::error_code&) {
       if (const auto self = weak.lock()) self->expire();
     });
@@ -49,48 +59,42 @@ private:
   void expire() {
     armed_ = false;
     const auto now = Clock::now();
-    while (!watches_.empty() && watches_.front().deadline <= now) {
-      watches_.front().decided->set();
-      watches_.front().expired = true;
-      expired_.splice(expired_.end(), watches_, watches_.begin());
+    while (oldest_ && oldest_->deadline <= now) {
+      Watch& late = *oldest_;
+      end(late);
+      late.decided.set();
     }
-    if (!watches_.empty()) arm();
+    if (oldest_) arm();
   }
 
   asio::steady_timer timer_;
   std::chrono::milliseconds limit_;
-  std::list<Watch> watches_; // by deadline
-  std::list<Watch> expired_; // whose waiters are about to go on and end them
+  Watch* oldest_ = nullptr;
+  Watch* newest_ = nullptr;
   bool armed_ = false;
 };
 
-template <class T> struct Outcome {
-  std::shared_ptr<Event> decided = std::make_shared<Event>();
-  std::optional<Result<T>> value; // nothing if the time was up first
-};
-
-// `keep` is what the task works on.
+// `keep` is what the task works on. Runs on to its end after the time was up, for nobody.
 template <class T>
-Task<void> run_into(Task<Result<T>> task, std::shared_ptr<Outcome<T>> outcome,
-                    [[maybe_unused]] std::shared_ptr<void> keep) {
+detail::Detached run_into(Task<Result<T>> task, std::shared_ptr<WatchOf<T>> watch, std::shared_ptr<Watchdog> dog,
+                          [[maybe_unused]] std::shared_ptr<void> keep) {
+  dog->begin(*watch);
   auto result = co_await std::move(task);
-  if (outcome->decided->is_set()) co_return;
-  outcome->value.emplace(std::move(result));
-  outcome->decided->set();
+  if (watch->decided.is_set()) co_return;
+  dog->end(*watch);
+  watch->value.emplace(std::move(result));
+  watch->decided.set();
 }
 
+// `operation` is a literal.
 template <class T>
-Task<Result<T>> watched(std::shared_ptr<Watchdog> dog, std::string operation, std::string path, Task<Result<T>> task,
-                        std::shared_ptr<void> keep) {
-  auto outcome = std::make_shared<Outcome<T>>();
-  detach(run_into(std::move(task), outcome, std::move(keep)));
-  if (!outcome->decided->is_set()) {
-    const auto watch = dog->watch(outcome->decided);
-    co_await *outcome->decided;
-    dog->end(watch);
-  }
-  if (outcome->value) co_return std::move(*outcome->value);
-  co_return Failure(make_error(ErrorKind::timeout, std::move(operation), escape_bytes(path),
+Task<Result<T>> watched(std::shared_ptr<Watchdog> dog, std::string_view operation, std::string path,
+                        Task<Result<T>> task, std::shared_ptr<void> keep) {
+  auto watch = std::make_shared<WatchOf<T>>();
+  run_into(std::move(task), watch, dog, std::move(keep));
+  co_await watch->decided;
+  if (watch->value) co_return std::move(*watch->value);
+  co_return Failure(make_error(ErrorKind::timeout, std::string(operation), escape_bytes(path),
                                fmt::format("nothing was heard for {}", format_duration(dog->limit()))));
 }
 

@@ -33,7 +33,7 @@ constexpr std::uint32_t write_slice_bytes = 256 * 1024;
 // Requests are gathered up to what one SSH packet of OpenSSH's holds (RFC 4254, section 5.2): a packet for each would
 // cost both ends more than the request itself. Longer content is written from where it is.
 constexpr std::size_t gathered_bytes = 32 * 1024;
-constexpr std::size_t copied_bytes = 16 * 1024;
+constexpr std::size_t copied_bytes = 24 * 1024;
 // libssh grows the receive window to 1.28 MB by itself; over a long way that is too little to fill the line.
 constexpr std::uint32_t receive_window_bytes = 4 * 1024 * 1024;
 constexpr std::chrono::milliseconds goodbye{1000};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <asio/steady_timer.hpp>
+#include <bit>
 
 #include "core/path.h"
 
@@ -12,8 +13,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Payloads below this are copied behind their header: one write of the transport carries many packets.
-constexpr std::size_t copied_payload_bytes = 32 * 1024;
+// Payloads below this are copied behind their header; the transport gathers larger ones itself.
+constexpr std::size_t copied_payload_bytes = 2 * 1024;
 // A server's limits are taken up to what one Chunk is good for.
 constexpr std::uint64_t largest_request_bytes = 1024 * 1024;
 constexpr std::uint64_t smallest_request_bytes = 4 * 1024;
@@ -36,13 +37,13 @@ public:
   ReplyAwaiter(SftpSession& session, std::uint32_t id) : session_(session), id_(id) {}
   ReplyAwaiter(const ReplyAwaiter&) = delete;
   ~ReplyAwaiter() {
-    if (waiter_.handle && !waiter_.reply) session_.waiters_[id_] = nullptr;
+    if (waiter_.handle && !waiter_.reply) session_.place_of(id_).waiter = nullptr;
   }
   bool await_ready() const { return false; }
   void await_suspend(std::coroutine_handle<> handle) {
     waiter_.handle = handle;
-    if (session_.waiters_.empty()) session_.last_heard_ = Clock::now();
-    session_.waiters_[id_] = &waiter_;
+    if (session_.due_count_++ == 0) session_.last_heard_ = Clock::now();
+    session_.place_of(id_) = {id_, true, &waiter_};
     session_.watch_for_stall();
   }
   Result<Reply> await_resume() { return std::move(*waiter_.reply); }
@@ -62,7 +63,9 @@ struct SftpSession::StallTimer {
 SftpSession::SftpSession(Loop& loop, std::unique_ptr<SftpTransport> transport, std::string peer,
                          SftpSessionOptions options)
     : loop_(loop), transport_(std::move(transport)), peer_(std::move(peer)), options_(options),
-      slots_(std::max(1u, options.requests_in_flight)), stall_timer_(std::make_unique<StallTimer>(loop)) {}
+      slots_(std::max(1u, options.requests_in_flight)),
+      due_(std::bit_ceil(2 * std::max<std::size_t>(1, options.requests_in_flight))),
+      stall_timer_(std::make_unique<StallTimer>(loop)) {}
 
 SftpSession::~SftpSession() { transport_->shutdown(); }
 
@@ -149,11 +152,11 @@ Task<Result<SftpSession::Reply>> SftpSession::call(PacketBuilder packet, Chunk p
     slots_.release();
     co_return Failure(*closed_);
   }
-  while (waiters_.contains(next_id_)) ++next_id_;
+  while (place_of(next_id_).due) ++next_id_;
   const std::uint32_t id = next_id_++;
   // A request that is alone on the way measures the round trip.
-  const bool alone = waiters_.empty();
-  const auto sent = Clock::now();
+  const bool alone = due_count_ == 0;
+  const auto sent = alone ? Clock::now() : Clock::time_point();
   const std::size_t payload_bytes = payload.size();
   queue(packet.finish(id, payload_bytes), std::move(payload));
   auto reply = co_await ReplyAwaiter(*this, id);
@@ -246,10 +249,11 @@ void SftpSession::on_frame(Chunk frame) {
   }
   const std::uint32_t id = header.u32();
   if (header.failed()) return break_protocol("a packet without a request id");
-  const auto waiting = waiters_.find(id);
-  if (waiting == waiters_.end()) return break_protocol("a reply to a request that was never made");
-  Waiter* waiter = waiting->second;
-  waiters_.erase(waiting);
+  Due& place = place_of(id);
+  if (!place.due || place.id != id) return break_protocol("a reply to a request that was never made");
+  place.due = false;
+  --due_count_;
+  Waiter* const waiter = place.waiter;
   if (!waiter) return;
   frame.narrow(5, frame.size() - 5);
   waiter->reply.emplace(Reply{type, std::move(frame)});
@@ -264,11 +268,12 @@ void SftpSession::fail(Error error) {
   transport_->shutdown();
   outgoing_.clear();
   stall_timer_->timer.cancel();
-  for (auto& [id, waiter] : std::exchange(waiters_, {})) {
-    if (!waiter) continue;
-    waiter->reply.emplace(Failure(*closed_));
-    loop_.resume_soon(waiter->handle);
+  for (Due& place : due_) {
+    if (!std::exchange(place.due, false) || !place.waiter) continue;
+    place.waiter->reply.emplace(Failure(*closed_));
+    loop_.resume_soon(place.waiter->handle);
   }
+  due_count_ = 0;
   version_came_.set();
 }
 
@@ -320,7 +325,7 @@ void SftpSession::watch_for_stall() {
     auto self = weak.lock();
     if (!self) return;
     self->stall_timer_->armed = false;
-    if (self->closed_ || (self->version_ != 0 && self->waiters_.empty())) return;
+    if (self->closed_ || (self->version_ != 0 && self->due_count_ == 0)) return;
     if (Clock::now() - self->last_heard_ >= self->stall_limit())
       return self->fail(
           make_error(ErrorKind::timeout, "talk to", self->peer_,

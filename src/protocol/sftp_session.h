@@ -13,7 +13,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "core/async.h"
@@ -156,7 +155,15 @@ private:
   Semaphore handles_{0};
   Semaphore slots_;
 
-  std::unordered_map<std::uint32_t, Waiter*> waiters_; // null: nobody waits any more, but the reply is due
+  // A call whose reply is due. Its place in the table is its id modulo the table's size, a power of two.
+  struct Due {
+    std::uint32_t id = 0;
+    bool due = false;
+    Waiter* waiter = nullptr; // null: nobody waits any more
+  };
+  Due& place_of(std::uint32_t id) { return due_[id & (due_.size() - 1)]; }
+  std::vector<Due> due_;
+  std::size_t due_count_ = 0;
   std::uint32_t next_id_ = 1;
   std::vector<OutSegment> outgoing_;
   bool flush_planned_ = false;

@@ -30,6 +30,10 @@ bool lasting(const Error& error) {
 
 Task<Result<std::shared_ptr<SftpSession>>> ConnectionPool::get() {
   if (first_ && first_->alive()) co_return first_;
+  co_return co_await get_anew();
+}
+
+Task<Result<std::shared_ptr<SftpSession>>> ConnectionPool::get_anew() {
   if (lasting_error_) co_return Failure(*lasting_error_);
   if (closed_)
     co_return Failure(make_error(ErrorKind::connection, "use", settings_.display, "the connection was closed"));

@@ -38,6 +38,7 @@ private:
     Event done;
     std::optional<Result<std::shared_ptr<SftpSession>>> result;
   };
+  Task<Result<std::shared_ptr<SftpSession>>> get_anew();
   Task<Result<std::shared_ptr<SftpSession>>> attempt();
   Task<Result<std::shared_ptr<SftpSession>>> connect();
   Task<void> wait_until(std::chrono::steady_clock::time_point time);

@@ -13,7 +13,11 @@ namespace {
 constexpr std::size_t most_refused = 1000;
 constexpr std::size_t most_reads_ahead = 16;       // READDIRs in flight on one handle
 constexpr std::uint64_t most_entries = 50'000'000; // of one directory: beyond this a listing is taken for endless
-constexpr std::uint32_t most_files_in_flight = 256;
+// As many as fill a way of 50 ms with small files. On a short one the server and the way are busy with few: more only
+// grow its buffers and ours, and cost both time.
+constexpr std::uint32_t files_in_flight_far = 256;
+constexpr std::uint32_t files_in_flight_near = 96;
+constexpr std::chrono::milliseconds distant_round_trip{2};
 constexpr std::uint64_t near_window_bytes = 8ull << 20; // for one connection
 constexpr std::uint64_t far_window_bytes = 32ull << 20; // for several
 constexpr std::chrono::milliseconds far_round_trip{5};
@@ -155,8 +159,8 @@ Capabilities SftpSide::capabilities(const SftpSession& session, std::uint32_t la
   if (settings.chunk_bytes != 0) c.chunk_bytes = std::min(largest_request_bytes, settings.chunk_bytes);
   // Some handles are left for listings.
   constexpr std::uint32_t for_listings = 8;
-  c.files_in_flight =
-      handles > 2 * for_listings ? std::min(most_files_in_flight, handles - for_listings) : std::max(1u, handles - 1);
+  const std::uint32_t useful = session.round_trip() >= distant_round_trip ? files_in_flight_far : files_in_flight_near;
+  c.files_in_flight = handles > 2 * for_listings ? std::min(useful, handles - for_listings) : std::max(1u, handles - 1);
   c.window_bytes = far ? std::min(far_window_bytes, near_window_bytes * settings.connections) : near_window_bytes;
   return c;
 }
