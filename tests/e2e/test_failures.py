@@ -156,12 +156,17 @@ def test_full_disk_at_the_target(place: Path, small_disk: Path, servers: Servers
     pair = make_pair(place, servers, user_key)
     pair.target = small_disk / "target"
     pair.target_url = servers.target.url(pair.target)
-    fill(pair.source, {"a_small.txt": b"small", "z_small.txt": b"small, too"})
-    large_file(pair.source / "m_large.bin", 16 << 20)
+    # One after the other: beside the large one a small file may meet the full disk, too.
+    fill(pair.source, {"small.txt": b"small"})
+    pair.synced()
+    large_file(pair.source / "large.bin", 16 << 20)
     outcome = pair.sync().expect(1)
-    assert failures(outcome.json) == {"m_large.bin": "no_space"}
-    assert contents(pair.target) == {b"a_small.txt": b"small", b"z_small.txt": b"small, too"}
+    assert failures(outcome.json) == {"large.bin": "no_space"}
+    assert contents(pair.target) == {b"small.txt": b"small"}
     assert not outcome.of_type("retry")
+    fill(pair.source, {"later.txt": b"there is room again"})
+    pair.sync("--exclude", "large.bin").expect(0)
+    assert contents(pair.target) == {b"small.txt": b"small", b"later.txt": b"there is room again"}
 
 
 def test_leftovers_of_a_failed_run_are_gone(unprivileged_pair: Pair) -> None:

@@ -161,7 +161,8 @@ def test_a_killed_upload_goes_on(line: Line, again: str) -> None:
     else:
         line.sync(str(source), url).expect(0)
     rest = line.proxy.body_bytes_in - moved
-    assert rest < size - before_kill + 32 * MIB  # parts that were under way are sent again
+    # Parts are on their way side by side: what came behind one that was not whole is sent again, too.
+    assert rest < size - before_kill + 64 * MIB
     assert (bucket / "large.bin").read_bytes() == (source / "large.bin").read_bytes()
     assert list(objects(bucket)) == [b"large.bin"]
     assert open_parts(bucket) == 0

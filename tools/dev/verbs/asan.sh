@@ -8,4 +8,4 @@ configure_tree build-asan -DCHECKVALVE_SANITIZE=ON -DCMAKE_BUILD_TYPE=None "-DCM
 build_tree build-asan
 say "unit and conformance tests under ASan and UBSan"
 export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0" UBSAN_OPTIONS="print_stacktrace=1"
-ctest --test-dir build-asan --output-on-failure "$@"
+ctest --test-dir build-asan -j 2 --output-on-failure "$@"

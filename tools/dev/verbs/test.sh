@@ -13,11 +13,11 @@ step() {
 }
 
 step "layers: who includes whom" "$(test_python)" tools/check_layers.py
-step "unit and conformance tests" ctest --test-dir build --output-on-failure
+step "unit and conformance tests" ctest --test-dir build -j 2 --output-on-failure
 step "sanitizers (./dev asan)" bash tools/dev/verbs/asan.sh
 step "Airflow provider: unit tests (tests/airflow/run.sh)" bash tests/airflow/run.sh unit
 step "Airflow provider: scenarios on two Celery workers (tests/airflow/run.sh)" bash tests/airflow/run.sh stack
-step "end-to-end tests (./dev e2e)" "$(test_python)" -m pytest -c tests/pytest.ini --rootdir . tests/e2e
+step "end-to-end tests (./dev e2e)" "$(test_python)" -m pytest -n 2 --dist worksteal -c tests/pytest.ini --rootdir . tests/e2e
 
 if ((${#failed[@]})); then
   printf '\n./dev test: failed:\n' >&2
