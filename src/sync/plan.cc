@@ -107,10 +107,6 @@ private:
 
 Result<void> check_job(const Job& job, const Ends& ends) {
   const Capabilities& target = ends.target->capabilities();
-  if (job.verify == VerifyMode::hash && target.hashes.empty())
-    return Failure(make_error(ErrorKind::config, "verify", job.target.display(),
-                              "this target can't compute hashes of its files: use --verify readback, which reads each "
-                              "published file again"));
   if (job.links == LinkPolicy::copy && !target.symlinks)
     return Failure(make_error(ErrorKind::config, "copy links to", job.target.display(),
                               "this target has no symbolic links: use --links follow or skip"));
@@ -136,6 +132,8 @@ Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draf
 
 Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool dry_run) {
   CV_CO_CHECK(check_job(job, ends));
+  if (!dry_run) // finding out may write, and remove, a temporary
+    if (const auto hash = co_await hash_of(job, *ends.target); !hash) co_return Failure(hash.error());
   CV_CO_TRY(const Chain chain, Chain::make(job.transforms));
   Summary summary;
   PlanDraft draft(engine, summary);

@@ -209,9 +209,11 @@ private:
   Task<Result<void>> copy(Reader& reader, Upload& upload) {
     const std::uint32_t chunk = std::min(source().capabilities().chunk_bytes, target().capabilities().chunk_bytes);
     const std::uint64_t resumed = upload.resumed_bytes();
-    Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk, resumed}, scope_.engine.stop);
+    Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk, resumed, scope_.hash}, scope_.engine.stop);
     CV_CO_CHECK(co_await pump_through(pump));
-    auto published = co_await upload.commit(commit_options());
+    CommitOptions options = commit_options();
+    if (scope_.job.verify == VerifyMode::hash) options.content_digest = pump.digest();
+    auto published = co_await upload.commit(std::move(options));
     if (!published && published.error().kind == ErrorKind::exists) co_return co_await existing_name();
     if (!published) co_return Failure(published.error());
     const std::string digest = resumed == 0 ? pump.digest() : ""; // of a part of the file it would mislead
@@ -223,8 +225,10 @@ private:
     auto outputs = std::make_unique<Outputs>(target(), std::move(inner), name_, temporary_, commit_options(), half,
                                              [this] { return keeper_.holds(); });
     TransformedUpload upload(scope_.chain, {file_.path, name_, expected_.size_bytes}, std::move(outputs),
-                             scope_.engine.workers, target().capabilities().chunk_bytes);
-    Pump pump(reader, upload, {expected_.size_bytes, half, source().capabilities().chunk_bytes}, scope_.engine.stop);
+                             scope_.engine.workers, target().capabilities().chunk_bytes, scope_.hash,
+                             scope_.job.verify == VerifyMode::hash);
+    Pump pump(reader, upload, {expected_.size_bytes, half, source().capabilities().chunk_bytes, 0, scope_.hash},
+              scope_.engine.stop);
     auto moved = co_await pump_through(pump);
     if (moved) {
       auto published = co_await upload.commit(commit_options());

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from e2e.support.program import PROGRAM, Outcome, Program
 from e2e.support.trees import contents, fill, large_file, many_small, snapshot, write_file
 from servers.openssh import SshServer
 from servers.process import free_port
+from servers.proxy import DelayProxy
 
 COMMANDS = ["sync", "plan", "run", "status", "verify", "sweep", "ls", "doctor", "trust"]
 
@@ -119,6 +121,37 @@ def test_sweep_removes_only_our_own_old_leftovers(plain_pair: Pair) -> None:
     assert snapshot(pair.target) == before
     assert pair.program.run("sweep", *arguments).expect(0).json["removed"] == 1
     assert set(before) - set(snapshot(pair.target)) == {ours.encode()}
+
+
+def test_sweep_goes_on_past_what_it_may_not_read(unprivileged_pair: Pair) -> None:
+    pair = unprivileged_pair
+    old = int(time.time()) - 7 * 86_400
+    for folder in ("a", "locked", "z"):
+        write_file(pair.target / folder / ".cv-7k3m9q2x5t-1-9f02ab17-42.part", b"left", mtime=old)
+    for path in [pair.target, *pair.target.rglob("*")]:
+        path.chmod(0o777)
+    (pair.target / "locked").chmod(0)
+    if os.geteuid() == 0:
+        shutil.chown(pair.target / "locked", "root")
+    outcome = pair.program.run("sweep", pair.target_url, *pair.program.options, "--json").expect(1)
+    report = outcome.json
+    assert sorted(entry["path"].split("/")[0] for entry in report["found"]) == ["a", "z"]
+    assert report["removed"] == 2
+    [failure] = report["failures"]
+    assert (failure["kind"], failure["path"].split("/")[-1]) == ("permission", "locked")
+    assert "locked: permission denied" in outcome.stderr.decode()
+
+
+def test_sweep_tries_again(proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy]) -> None:
+    """A connection that is lost costs a retry, as in a sync."""
+    old = int(time.time()) - 7 * 86_400
+    for number in range(50):
+        write_file(proxied_pair.target / f"{number}" / ".cv-7k3m9q2x5t-1-9f02ab17-42.part", b"left", mtime=old)
+    proxies[1].cut_after(20_000)
+    report = proxied_pair.program.run("sweep", proxied_pair.target_url, *proxied_pair.program.options, "--json").expect(
+        0
+    )
+    assert report.json["removed"] == 50
 
 
 def run_on(pair: Pair, command: str, url: str, *options: str) -> Outcome:
