@@ -29,6 +29,21 @@ milliseconds delay_before(std::uint32_t attempt) {
   return milliseconds(std::uniform_int_distribution<std::int64_t>(most.count() / 4, most.count())(random));
 }
 
+// How long it is until a write to the file would give it another mtime than it has: as long as the source's clock is in
+// the tick of the file's mtime, one more write of the same size can't be seen. Where the clocks differ by more than a
+// moment, or the mtime was set, waiting would tell nothing.
+milliseconds until_next_tick(const Entry& entry, std::int64_t precision_ns) {
+  constexpr std::int64_t ns_per_ms = 1'000'000;
+  constexpr std::int64_t kernel_tick_ms = 10; // the least step of the times that file systems are given
+  constexpr std::int64_t most_clock_difference_ms = 2'000;
+  if (!entry.mtime_ns || !entry.etag.empty()) return milliseconds(0);
+  const std::int64_t tick_ms = std::max(precision_ns / ns_per_ms, kernel_tick_ms);
+  const std::int64_t mtime_ms = *entry.mtime_ns / ns_per_ms;
+  const std::int64_t next_tick_ms = mtime_ms - mtime_ms % tick_ms + tick_ms;
+  const std::int64_t left_ms = next_tick_ms + tick_ms / 10 - now_ms(); // a tenth more, for clocks that differ a little
+  return milliseconds(left_ms > 0 && left_ms <= tick_ms + most_clock_difference_ms ? left_ms : 0);
+}
+
 bool same_version(const Entry& now, const Entry& before) {
   return now.type == EntryType::file && now.size_bytes == before.size_bytes && now.mtime_ns == before.mtime_ns &&
          now.etag == before.etag;
@@ -136,6 +151,11 @@ private:
     case FileAction::link: co_return co_await copy_link();
     case FileAction::copy: break;
     }
+    // docs/adr/0011-files-of-this-second.md
+    if (const milliseconds left = until_next_tick(expected_, source().capabilities().mtime_precision_ns);
+        left.count() > 0)
+      co_await scope_.engine.stop.sleep(left);
+    if (scope_.engine.stop.requested()) co_return Failure(scope_.engine.stop.reason());
     if (const auto origin = direct_origin()) {
       auto copied = co_await copy_directly(origin);
       if (copied || copied.error().kind != ErrorKind::unsupported) co_return copied;

@@ -1,6 +1,7 @@
 // The engine end to end, over stores in memory that can be told to misbehave.
 #include <fmt/format.h>
 
+#include "core/units.h"
 #include "unit/sync/ended_holder.h"
 #include "unit/sync/sync_fixture.h"
 
@@ -338,6 +339,16 @@ TEST_F(Sync, ReadbackAndHashFindNothingWrongInAnHonestStore) {
     EXPECT_EQ(sync()->files_copied, 5U);
     for (const auto& [path, content] : files(*target, "out")) target->put_file("out/" + path, content + "x", 1);
   }
+}
+
+// Within the second of its mtime, a file may be written again without a trace.
+TEST_F(Sync, AFileOfThisSecondIsReadOnceTheSecondIsOver) {
+  const std::int64_t second_ms = now_ms() / 1'000 * 1'000;
+  put(*source, "in/file", "content", second_ms * 1'000'000);
+  put(*source, "in/set to come", "content", (second_ms + 3'600'000) * 1'000'000); // not waited for
+  EXPECT_EQ(sync()->files_copied, 2U);
+  EXPECT_GE(now_ms(), second_ms + 1'000);
+  EXPECT_EQ(sync()->files_copied, 0U);
 }
 
 TEST_F(Sync, HashIsRefusedBeforeAnythingIsMovedWhereTheTargetTellsNone) {
