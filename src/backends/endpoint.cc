@@ -165,7 +165,9 @@ Result<Endpoint> parse_endpoint_url(std::string_view url) {
       return unreadable(url, "a file URL has no host: write file:///path with three slashes");
     if (raw_path.empty()) return unreadable(url, "the path is missing: write file:///path");
   } else if (endpoint.host.empty()) {
-    return unreadable(url, fmt::format("the host is missing: write {}://HOST/PATH", endpoint.scheme));
+    return unreadable(url, endpoint.scheme == "s3"
+                               ? std::string("the bucket is missing: write s3://BUCKET/PREFIX")
+                               : fmt::format("the host is missing: write {}://HOST/PATH", endpoint.scheme));
   }
 
   const auto path = percent_decoded(raw_path);

@@ -46,6 +46,8 @@ Task<Result<void>> connect_ends(Ends& ends) {
   Result<void> source_there;
   if (ends.source) source_there = co_await ends.source->connect();
   auto target_there = co_await connecting_target.get();
+  if (!source_there && source_there.error().kind == ErrorKind::not_a_directory)
+    source_there.error().message += ": to copy one file, give the directory that holds it, and --file NAME";
   CV_CO_CHECK(std::move(source_there));
   CV_CO_CHECK(std::move(target_there));
   if (ends.readback) {

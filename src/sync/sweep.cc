@@ -23,6 +23,7 @@ Task<Result<bool>> has_live_lease(Engine& engine, const std::string& plan) {
 
 Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than,
                                        bool dry_run) {
+  CV_CO_TRY([[maybe_unused]] const Entry root, co_await target.stat("", true)); // a mistyped one is empty, too
   CV_CO_TRY(LeftoverSearch all,
             co_await find_leftovers(target, "", most_found, [&engine] { return engine.stop.requested(); }));
   SweepReport report;

@@ -63,6 +63,57 @@ def test_wrong_usage(program: Program, arguments: list[str]) -> None:
     assert outcome.stderr.strip() or outcome.stdout.strip()
 
 
+@pytest.mark.parametrize(
+    ("source", "mend"),
+    [
+        ("user@host:/data/in", "write sftp://user@host/data/in "),
+        ("user@host:in", "write sftp://user@host/~/in "),
+        ("host:/data", "write sftp://host/data "),
+        ("sftp:/host/data", "sftp://host/data"),
+        ("s3:/bucket/x", "s3://bucket/x"),
+        ("s3:///x", "write s3://BUCKET/PREFIX"),
+    ],
+)
+def test_places_that_are_no_urls(program: Program, source: str, mend: str) -> None:
+    assert mend in program.run("sync", source, "/b").expect(2).text
+
+
+def test_a_file_as_source(program: Program, place: Path) -> None:
+    write_file(place / "file", b"x")
+    assert "--file NAME" in program.run("sync", str(place / "file"), str(place / "t")).expect(3).text
+
+
+def test_target_in_its_source(program: Program, place: Path) -> None:
+    """Each run would copy what the last one wrote, one level deeper."""
+    source = place / "source"
+    fill(source, {"a": b"a", "below/b": b"b"})
+    (place / "link").symlink_to(source)
+    for target in (source, place / "link", source / "."):
+        assert "is the source itself" in program.run("sync", str(source), str(target)).expect(2).text
+    for target in (source / "below", place / "link" / "copy"):
+        assert "lies inside the source" in program.run("sync", str(source), str(target)).expect(2).text
+    assert sorted(contents(source)) == [b"a", b"below/b"]
+    assert not (source / "copy").exists()
+    for _ in range(2):
+        program.run("sync", str(source), str(source / "copy"), "--exclude", "/copy/**").expect(0)
+    assert sorted(contents(source)) == [b"a", b"below/b", b"copy/a", b"copy/below/b"]
+    program.run("sync", str(source / "below"), str(source)).expect(0)
+    program.run("sync", str(source), str(place / "source2")).expect(0)
+
+
+def test_sweep_of_a_place_that_is_not_there(program: Program, place: Path) -> None:
+    assert "mistyped" in program.run("sweep", str(place / "mistyped")).expect(3).text
+
+
+def test_new_local_files_may_be_read(program: Program, place: Path) -> None:
+    """With the mode that new files have, not none at all: root, as which tests may run, would not notice."""
+    fill(place / "source", {"a": b"a"})
+    program.run("sync", str(place / "source"), str(place / "t")).expect(0)
+    mask = os.umask(0)
+    os.umask(mask)
+    assert (place / "t" / "a").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
 def test_unknown_option_names_the_nearest(program: Program) -> None:
     assert "--exclude" in program.run("sync", "/a", "/b", "--exlude", "x").expect(2).text
 

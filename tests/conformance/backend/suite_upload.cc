@@ -46,6 +46,13 @@ BACKEND_TEST(TakesOddPiecesWithManyWritesInFlight) {
   EXPECT_TRUE(at_target == content);
 }
 
+BACKEND_TEST(ANewFileMayBeReadAndWrittenByItsOwner) {
+  CO_ASSERT_OK(co_await put(t.target(), "file", "content", t.temporary(1)));
+  CO_ASSERT_VALUE(const Entry entry, co_await t.source().stat("file", false));
+  if (!entry.mode) CO_SKIP("tells no modes");
+  EXPECT_EQ(*entry.mode & 0600, 0600U);
+}
+
 BACKEND_TEST(ChecksDigestsOfWhatItHolds) {
   const auto algorithm = co_await t.target().content_hash();
   if (!algorithm) {
