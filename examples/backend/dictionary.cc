@@ -213,9 +213,6 @@ public:
   }
   // No attempt leaves anything.
   Task<Result<void>> discard(std::string, TemporaryName) override { co_return Result<void>(); }
-  Task<Result<std::vector<Leftover>>> leftovers(std::string, std::size_t) override {
-    co_return std::vector<Leftover>();
-  }
   Task<Result<void>> remove_leftover(Leftover leftover) override { co_return check_leftover(leftover); }
   Task<void> disconnect() override { co_return; }
 

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <vector>
 
 namespace checkvalve {
 
@@ -22,7 +20,6 @@ struct Capabilities {
   std::uint32_t chunk_bytes = 256 * 1024;          // the best size of one read or write
   std::uint32_t files_in_flight = 256;             // more open files at once than this are refused or of no use
   std::uint64_t window_bytes = 8 << 20;            // bytes in flight of one large file beyond which it gets no faster
-  std::vector<std::string> hashes; // digests of a published file that the endpoint computes itself: "sha256", …
 };
 
 } // namespace checkvalve

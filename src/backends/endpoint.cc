@@ -10,18 +10,12 @@
 #include <system_error>
 
 #include "core/path.h"
+#include "core/percent.h"
 
 namespace checkvalve {
 namespace {
 
 bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 // The URL for a message: what may hold a password is left out.
 std::string shown(std::string_view url) {
@@ -35,22 +29,6 @@ std::string shown(std::string_view url) {
 
 Failure unreadable(std::string_view url, std::string message) {
   return Failure(make_error(ErrorKind::config, "read URL", shown(url), std::move(message)));
-}
-
-// RFC 3986, 2.1. Nothing if a '%' is not followed by two hexadecimal digits, or a NUL byte comes out.
-std::optional<std::string> decode(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size() || hex_value(text[i + 1]) < 0 || hex_value(text[i + 2]) < 0) return std::nullopt;
-    out += static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]));
-    i += 2;
-  }
-  if (out.find('\0') != out.npos) return std::nullopt;
-  return out;
 }
 
 // Leaves what may stand in a path (RFC 3986, 3.3) and valid UTF-8, which people read, and encodes the rest.
@@ -118,7 +96,7 @@ Result<void> read_authority(std::string_view url, std::string_view authority, En
       return unreadable(url,
                         "a password must not stand in a URL, where process lists and logs show it: put it into "
                         "CHECKVALVE_SOURCE_PASSWORD or CHECKVALVE_TARGET_PASSWORD, a password_file or --secrets-fd");
-    const auto decoded = decode(user);
+    const auto decoded = percent_decoded(user);
     if (!decoded || decoded->empty() || decoded->front() == '-')
       return unreadable(url, "the user name before '@' can't be read; write special characters as %NN");
     endpoint.user = *decoded;
@@ -187,10 +165,12 @@ Result<Endpoint> parse_endpoint_url(std::string_view url) {
       return unreadable(url, "a file URL has no host: write file:///path with three slashes");
     if (raw_path.empty()) return unreadable(url, "the path is missing: write file:///path");
   } else if (endpoint.host.empty()) {
-    return unreadable(url, fmt::format("the host is missing: write {}://HOST/PATH", endpoint.scheme));
+    return unreadable(url, endpoint.scheme == "s3"
+                               ? std::string("the bucket is missing: write s3://BUCKET/PREFIX")
+                               : fmt::format("the host is missing: write {}://HOST/PATH", endpoint.scheme));
   }
 
-  const auto path = decode(raw_path);
+  const auto path = percent_decoded(raw_path);
   if (!path)
     return unreadable(url, "a '%' must be followed by two hexadecimal digits other than 00; write %25 for '%' itself");
   if (endpoint.scheme == "sftp" && (raw_path.empty() || raw_path == "/~" || raw_path.starts_with("/~/"))) {

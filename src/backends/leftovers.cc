@@ -1,34 +1,109 @@
 #include "backends/leftovers.h"
 
+#include "core/async.h"
 #include "core/path.h"
 
 namespace checkvalve {
+namespace {
 
-Task<Result<std::vector<Leftover>>> find_leftovers(Target& target, std::string directory, std::size_t limit) {
-  std::vector<Leftover> found;
-  std::vector<std::string> ahead{std::move(directory)};
-  while (!ahead.empty()) {
-    const std::string here = std::move(ahead.back());
-    ahead.pop_back();
-    auto listing = co_await target.list(here, false);
-    if (!listing && listing.error().kind == ErrorKind::not_found) continue;
-    if (!listing) co_return Failure(std::move(listing.error()));
-    for (;;) {
-      CV_CO_TRY(std::vector<Entry> page, co_await (*listing)->next());
-      if (page.empty()) break;
-      for (Entry& entry : page) {
-        if (entry.type == EntryType::directory) {
-          ahead.push_back(std::move(entry.path));
-          continue;
-        }
-        const auto name = parse_temporary(base_name(entry.path));
-        if (!name || entry.type == EntryType::other) continue;
-        if (found.size() == limit) co_return found;
-        found.push_back({std::move(entry.path), *name, entry.size_bytes, entry.mtime_ns, ""});
+constexpr std::size_t listings_in_flight = 32;
+constexpr int most_tries = 3; // of one directory whose listing breaks off; list() itself is repeated by the layers
+
+bool endpoint_is_gone(const Error& error) {
+  return error.kind == ErrorKind::connection || error.kind == ErrorKind::timeout || error.kind == ErrorKind::auth ||
+         error.kind == ErrorKind::host_key;
+}
+
+class Search {
+public:
+  Search(Target& target, std::size_t limit, std::function<bool()> stopping)
+      : target_(target), recursive_(target.capabilities().recursive_list), limit_(limit),
+        stopping_(std::move(stopping)) {}
+
+  Task<Result<LeftoverSearch>> run(std::string directory) {
+    root_ = directory;
+    ahead_.push_back(std::move(directory));
+    while (!ended() && (!ahead_.empty() || listings_.running() != 0)) {
+      if (ahead_.empty() || listings_.running() >= listings_in_flight) {
+        co_await changed_.wait();
+        continue;
       }
+      std::string next = std::move(ahead_.back());
+      ahead_.pop_back();
+      listings_.start(search(std::move(next)));
     }
+    co_await listings_.join();
+    if (fatal_) co_return Failure(*fatal_);
+    co_return std::move(out_);
   }
-  co_return found;
+
+private:
+  bool ended() const { return fatal_ || out_.found.size() >= limit_ || (stopping_ && stopping_()); }
+
+  struct Page {
+    std::vector<Leftover> found;
+    std::vector<std::string> below;
+  };
+
+  Task<void> search(std::string directory) {
+    Result<void> listed;
+    for (int tries = 0; tries < most_tries; ++tries) {
+      Page page;
+      listed = co_await list(directory, page);
+      if (!listed && listed.error().temporary() && tries + 1 < most_tries && !ended()) continue;
+      std::move(page.found.begin(), page.found.end(), std::back_inserter(out_.found));
+      std::move(page.below.begin(), page.below.end(), std::back_inserter(ahead_));
+      break;
+    }
+    if (out_.found.size() > limit_)
+      out_.found.erase(out_.found.begin() + static_cast<std::ptrdiff_t>(limit_), out_.found.end());
+    if (!listed && listed.error().kind != ErrorKind::not_found) {
+      if (endpoint_is_gone(listed.error()) || directory == root_)
+        fatal_ = std::move(listed.error());
+      else if (out_.unreadable.size() < limit_)
+        out_.unreadable.push_back(std::move(listed.error()));
+    }
+    changed_.notify();
+  }
+
+  Task<Result<void>> list(const std::string& directory, Page& into) {
+    CV_CO_TRY(const std::unique_ptr<Listing> listing, co_await target_.list(directory, recursive_));
+    while (!ended()) {
+      CV_CO_TRY(std::vector<Entry> page, co_await listing->next());
+      if (page.empty()) break;
+      for (Entry& entry : page) take(std::move(entry), into);
+    }
+    co_return Result<void>();
+  }
+
+  void take(Entry entry, Page& into) const {
+    if (entry.type == EntryType::directory) {
+      if (!recursive_) into.below.push_back(std::move(entry.path));
+      return;
+    }
+    const auto name = parse_temporary(base_name(entry.path));
+    if (!name || entry.type == EntryType::other || into.found.size() >= limit_) return;
+    into.found.push_back({std::move(entry.path), *name, entry.size_bytes, entry.mtime_ns});
+  }
+
+  Target& target_;
+  const bool recursive_;
+  std::string root_; // of the search
+  const std::size_t limit_;
+  const std::function<bool()> stopping_;
+  std::vector<std::string> ahead_; // the newest first: keeps the list short in deep trees
+  LeftoverSearch out_;
+  std::optional<Error> fatal_;
+  Signal changed_;
+  TaskGroup listings_;
+};
+
+} // namespace
+
+Task<Result<LeftoverSearch>> find_leftovers(Target& target, std::string directory, std::size_t limit,
+                                            std::function<bool()> stopping) {
+  Search search(target, limit, std::move(stopping));
+  co_return co_await search.run(std::move(directory));
 }
 
 Result<void> check_leftover(const Leftover& leftover) {

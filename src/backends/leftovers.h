@@ -1,4 +1,4 @@
-// Finding leftovers by listing, for backends whose temporaries are names in directories.
+// Finding and recognising what earlier runs left at a target.
 #pragma once
 
 #include <functional>
@@ -9,9 +9,17 @@
 
 namespace checkvalve {
 
-// Walks `directory` and all below it with target.list, not through symbolic links, and gives the files and links whose
-// names are temporaries' (temporary.h), at most `limit`. A directory that is gone holds none.
-Task<Result<std::vector<Leftover>>> find_leftovers(Target& target, std::string directory, std::size_t limit);
+struct LeftoverSearch {
+  std::vector<Leftover> found;   // in no promised order
+  std::vector<Error> unreadable; // directories that could not be listed to their end, so that more may be in them
+};
+
+// Lists `directory` and all below it, not through symbolic links, many directories at once, and gives the files and
+// links whose names are temporaries' (temporary.h): at most `limit`, and as many errors. A directory that is gone holds
+// none. Ends early, with what was found, once `stopping` says so. Fails where the endpoint is gone or refuses us, or
+// `directory` itself can't be read.
+Task<Result<LeftoverSearch>> find_leftovers(Target& target, std::string directory, std::size_t limit,
+                                            std::function<bool()> stopping = {});
 
 // Whether the leftover's path is the name of a temporary, the one that it says. Kind invalid_name: nothing else is
 // ever removed.

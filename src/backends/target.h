@@ -13,6 +13,7 @@
 #include "backends/source.h"
 #include "backends/temporary.h"
 #include "core/chunk.h"
+#include "core/hash.h"
 #include "core/path.h"
 #include "core/result.h"
 #include "core/task.h"
@@ -44,6 +45,10 @@ struct CommitOptions {
   std::optional<std::uint32_t> mode;    // to set, where Capabilities::keeps_mode
   Replace replace = Replace::atomic;
   bool durable = true; // make it survive power loss where Capabilities::durable
+  // As Hasher has it, of the algorithm that Target::content_hash() names: what the endpoint tells of all the bytes that
+  // it holds must be the same, else ErrorKind::integrity. Empty: not asked. The endpoint may have to read the whole
+  // file.
+  std::string content_digest;
 };
 
 struct Published {
@@ -82,13 +87,12 @@ public:
   virtual Task<Result<void>> abort() = 0;
 };
 
-// A temporary of checkvalve's that some earlier run left at the target.
+// A temporary of checkvalve's that some earlier run left at the target (backends/leftovers.h finds them).
 struct Leftover {
   std::string path; // of the temporary, relative to the root
   TemporaryName name;
   std::uint64_t size_bytes = 0;
   std::optional<std::int64_t> mtime_ns;
-  std::string token; // the backend's own handle on it, e.g. an upload id; may be empty
 };
 
 class Target {
@@ -115,12 +119,14 @@ public:
                                                                       std::string path, UploadHints hints);
   // Removes what an earlier attempt of ours left of this path under this temporary name; succeeds if there is nothing.
   virtual Task<Result<void>> discard(std::string path, TemporaryName temporary) = 0;
-  // All of checkvalve's own temporaries in `directory` (and below it), at most `limit`.
-  virtual Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) = 0;
+  // Succeeds if it is gone already.
   virtual Task<Result<void>> remove_leftover(Leftover leftover) = 0;
   // With Capabilities::resumes_uploads: the path of the file of which the leftover holds a part that begin() may go on
   // with; nothing if there is no such part.
   virtual Task<Result<std::optional<std::string>>> unfinished(Leftover leftover);
+  // The digest that this endpoint tells of the bytes that it holds without sending them
+  // (CommitOptions::content_digest). unsupported: none. May try it out, on a temporary of ours.
+  virtual Task<Result<HashAlgorithm>> content_hash();
   virtual Task<void> disconnect() = 0;
 };
 
@@ -131,5 +137,16 @@ inline Task<Result<std::unique_ptr<DirectCopy>>> Target::begin_direct_copy(std::
 }
 
 inline Task<Result<std::optional<std::string>>> Target::unfinished(Leftover) { co_return std::nullopt; }
+
+inline Task<Result<HashAlgorithm>> Target::content_hash() {
+  co_return Failure(make_error(ErrorKind::unsupported, "hash", "", "this target tells no digests of its files"));
+}
+
+// Nothing if the endpoint tells what was expected of what it holds, or if nothing was (CommitOptions::content_digest).
+inline Result<void> check_digest(const std::string& expected, const std::string& told, std::string_view path) {
+  if (expected.empty() || expected == told) return {};
+  return Failure(make_error(ErrorKind::integrity, "verify", escape_bytes(path),
+                            "the target holds other content than was written: it tells " + told + ", not " + expected));
+}
 
 } // namespace checkvalve

@@ -14,7 +14,7 @@
 #include <sstream>
 
 #include "backends/registry.h"
-#include "transforms/transform.h"
+#include "transforms/registry.h"
 
 namespace checkvalve {
 namespace {
@@ -41,14 +41,69 @@ struct Reading {
   }
 };
 
-// A string, whole number or boolean as the text that a user would write on the command line.
-std::optional<std::string> scalar_text(const toml::node& node) {
-  if (const auto* text = node.as_string()) return text->get();
-  if (const auto* number = node.as_integer()) return fmt::format("{}", number->get());
-  if (const auto* boolean = node.as_boolean()) return boolean->get() ? "true" : "false";
-  if (const auto* date = node.as_date())
+// What a value may be in TOML.
+enum class TomlType : std::uint8_t { text, number, text_or_number, boolean, yes_or_no, date, list };
+
+std::string_view describe(TomlType type) {
+  switch (type) {
+  case TomlType::text: return "a text in quotes";
+  case TomlType::number: return "a whole number";
+  case TomlType::text_or_number: return "a text in quotes or a whole number";
+  case TomlType::boolean:
+  case TomlType::yes_or_no: return "true or false";
+  case TomlType::date: return "a date, or a text in quotes";
+  case TomlType::list: return "a text in quotes or a list of them";
+  }
+  return "";
+}
+
+TomlType toml_type(OptionType type) {
+  switch (type) {
+  case OptionType::integer: return TomlType::number;
+  case OptionType::size:
+  case OptionType::duration: return TomlType::text_or_number;
+  case OptionType::boolean: return TomlType::yes_or_no;
+  case OptionType::list: return TomlType::list;
+  case OptionType::text:
+  case OptionType::path:
+  case OptionType::secret: break;
+  }
+  return TomlType::text;
+}
+
+TomlType toml_type(const Setting& setting) {
+  if (setting.kind == SettingKind::flag || setting.kind == SettingKind::on_off) return TomlType::boolean;
+  if (setting.kind == SettingKind::list) return TomlType::list;
+  if (setting.value_name == "N") return TomlType::number;
+  if (setting.value_name == "SIZE" || setting.value_name == "DURATION" || setting.value_name == "RATE")
+    return TomlType::text_or_number;
+  return setting.value_name == "DATE" ? TomlType::date : TomlType::text;
+}
+
+// The value as a user would write it on the command line; nothing if it is of another type.
+std::optional<std::string> typed_text(const toml::node& node, TomlType type) {
+  const bool is_text = type != TomlType::number && type != TomlType::boolean;
+  const bool is_number = type == TomlType::number || type == TomlType::text_or_number;
+  if (const auto* text = node.as_string(); text && is_text) return text->get();
+  if (const auto* number = node.as_integer(); number && is_number) return fmt::format("{}", number->get());
+  if (const auto* boolean = node.as_boolean(); boolean && (type == TomlType::boolean || type == TomlType::yes_or_no))
+    return boolean->get() ? "true" : "false";
+  if (const auto* date = node.as_date(); date && type == TomlType::date)
     return fmt::format("{:04}-{:02}-{:02}", date->get().year, date->get().month, date->get().day);
   return std::nullopt;
+}
+
+// What stands there instead, for messages.
+std::string shown(const toml::node& node) {
+  if (node.is_table()) return "a table";
+  if (node.is_array()) return "a list";
+  std::ostringstream out;
+  node.visit([&](const auto& each) { out << each; });
+  return out.str();
+}
+
+Failure wrong_type(const Reading& reading, const toml::key& key, TomlType type, const toml::node& node) {
+  return reading.wrong(key, fmt::format("must be {}, not {}", describe(type), shown(node)));
 }
 
 Result<std::string> path_text(const Reading& reading, const std::string& text) {
@@ -60,24 +115,51 @@ Result<std::string> path_text(const Reading& reading, const std::string& text) {
   return (fs::path(reading.file).parent_path() / text).lexically_normal().string();
 }
 
-// A [[job.NAME.transform]] table as the command line's text: its key `name` and the transform's options.
-std::optional<std::string> transform_text(const toml::table& table) {
-  TransformCall call;
-  for (const auto& [key, node] : table) {
-    auto text = scalar_text(node);
-    if (const toml::array* array = node.as_array()) {
-      nlohmann::json words = nlohmann::json::array();
-      for (const toml::node& element : *array) {
-        if (!element.is_string()) return std::nullopt;
-        words.push_back(element.as_string()->get());
-      }
-      text = words.dump();
+// A list as a JSON array.
+Result<std::string> list_text(const Reading& reading, const toml::key& key, const toml::node& node) {
+  nlohmann::json words = nlohmann::json::array();
+  if (const auto* text = node.as_string()) {
+    words.push_back(text->get());
+  } else if (const toml::array* array = node.as_array()) {
+    for (const toml::node& element : *array) {
+      if (!element.is_string())
+        return reading.wrong(key, fmt::format("each element must be a text in quotes, not {}", shown(element)));
+      words.push_back(element.as_string()->get());
     }
-    if (!text) return std::nullopt;
-    if (key.str() == "name")
-      call.name = *text;
-    else
-      call.options[std::string(key.str())] = *text;
+  } else {
+    return wrong_type(reading, key, TomlType::list, node);
+  }
+  return words.dump();
+}
+
+Result<std::string> option_text(const Reading& reading, const toml::key& key, const toml::node& node,
+                                const OptionSpec& spec) {
+  if (spec.type == OptionType::list) return list_text(reading, key, node);
+  const auto text = typed_text(node, toml_type(spec.type));
+  if (!text) return wrong_type(reading, key, toml_type(spec.type), node);
+  return spec.type == OptionType::path ? path_text(reading, *text) : Result<std::string>(*text);
+}
+
+// A [[job.NAME.transform]] table as the command line's text: its key `name` and the transform's options. Names that are
+// not known are told of when the setting is applied.
+Result<std::string> transform_text(const Reading& reading, const toml::table& table) {
+  TransformCall call;
+  const toml::node* name = table.get("name");
+  if (!name || !name->is_string())
+    return Failure(config_error(fmt::format("{}:{}: transform", reading.file, table.source().begin.line),
+                                "each transform must have a name: name = \"gzip\""));
+  call.name = name->as_string()->get();
+  const TransformDescriptor* descriptor = find_transform(call.name);
+  for (const auto& [key, node] : table) {
+    if (key.str() == "name") continue;
+    const OptionSpec* spec = descriptor ? find_option(descriptor->options, key.str()) : nullptr;
+    if (key.str() == rename_option.name) spec = &rename_option;
+    std::string& text = call.options[std::string(key.str())];
+    if (spec) {
+      CV_TRY(text, option_text(reading, key, node, *spec));
+    } else {
+      text = shown(node);
+    }
   }
   return to_string(call);
 }
@@ -92,47 +174,25 @@ Result<std::vector<Assignment>> read_settings(const Reading& reading, const toml
     const Setting* setting = find_setting(key.str());
     if (!setting || !setting->for_config) return reading.unknown(key, known);
     std::vector<Assignment>& assignments = setting->key == "exclude" ? excludes : others;
-    auto add = [&](const toml::node& one) {
-      auto text = scalar_text(one);
-      if (const toml::table* call = one.as_table(); call && setting->key == "transform") text = transform_text(*call);
-      const bool switches = setting->kind == SettingKind::flag || setting->kind == SettingKind::on_off;
-      if (!text || switches != one.is_boolean()) return false;
+    auto add = [&](const toml::node& one, TomlType type) -> Result<void> {
+      std::optional<std::string> text = typed_text(one, type);
+      if (const toml::table* call = one.as_table(); call && setting->key == "transform") {
+        CV_TRY(text, transform_text(reading, *call));
+      }
+      if (!text) return wrong_type(reading, key, type, one);
       assignments.push_back({setting, std::move(*text), reading.place(key)});
-      return true;
+      return {};
     };
-    if (const toml::array* array = node.as_array(); array && setting->kind == SettingKind::list) {
-      for (const toml::node& element : *array)
-        if (!add(element)) return reading.wrong(key, "each element must be a text in quotes");
-    } else if (!add(node)) {
-      return reading.wrong(key, setting->kind == SettingKind::list    ? "must be a text in quotes or a list of them"
-                                : setting->kind == SettingKind::value ? "must be a text in quotes or a number"
-                                                                      : "must be true or false");
+    const TomlType type = toml_type(*setting);
+    if (const toml::array* array = node.as_array(); array && type == TomlType::list) {
+      for (const toml::node& element : *array) CV_CHECK(add(element, TomlType::text));
+    } else {
+      CV_CHECK(add(node, type));
     }
   }
   if (others.empty()) return excludes;
   excludes.insert(excludes.end(), std::make_move_iterator(others.begin()), std::make_move_iterator(others.end()));
   return excludes;
-}
-
-Result<std::string> option_text(const Reading& reading, const toml::key& key, const toml::node& node,
-                                const OptionSpec& spec) {
-  if (spec.type == OptionType::list) {
-    nlohmann::json words = nlohmann::json::array();
-    if (const toml::array* array = node.as_array()) {
-      for (const toml::node& element : *array) {
-        if (!element.is_string()) return reading.wrong(key, "each element must be a text in quotes");
-        words.push_back(element.as_string()->get());
-      }
-    } else if (node.is_string()) {
-      words.push_back(node.as_string()->get());
-    } else {
-      return reading.wrong(key, "must be a list of texts in quotes");
-    }
-    return words.dump();
-  }
-  const auto text = scalar_text(node);
-  if (!text) return reading.wrong(key, "must be a text in quotes, a number, true or false");
-  return spec.type == OptionType::path ? path_text(reading, *text) : Result<std::string>(*text);
 }
 
 Result<Endpoint> read_address(const Reading& reading, const toml::table& table) {

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include "backends/registry.h"
 #include "core/path.h"
@@ -17,6 +19,15 @@ std::string_view reference_name(std::string_view text) {
   return text.substr(0, end);
 }
 
+// "user@host:/path" as for scp, unless there is a file of this name here.
+bool looks_like_scp(const std::string& text) {
+  const std::size_t colon = text.find(':');
+  const std::size_t at = text.find('@');
+  const bool shaped = colon != text.npos && at != 0 && at < colon && text.find('/') > colon;
+  std::error_code ignored;
+  return shaped && !std::filesystem::exists(text, ignored);
+}
+
 Result<Endpoint> find_reference(std::string_view name, std::string_view path, const Config& config) {
   const auto found = config.endpoints.find(std::string(name));
   if (found == config.endpoints.end()) {
@@ -25,8 +36,12 @@ Result<Endpoint> find_reference(std::string_view name, std::string_view path, co
     const std::string nearest = nearest_word(name, known);
     const std::string where =
         config.file.empty() ? "there is no config" : fmt::format("{} has no [endpoint.{}]", config.file, name);
-    const std::string mend = nearest.empty() ? fmt::format("write ./{}:{} for a local file", name, path)
-                                             : fmt::format("did you mean '{}'?", nearest);
+    const std::string below(path.substr(std::min(path.find_first_not_of('/'), path.size())));
+    const std::string mend =
+        find_backend(name) ? fmt::format("a URL has two slashes: {}://{}", name, below)
+        : !nearest.empty()
+            ? fmt::format("did you mean '{}'?", nearest)
+            : fmt::format("write sftp://{0}/{1} for a server, ./{0}:{2} for a local file", name, below, path);
     return Failure(config_error(fmt::format("{}:{}", name, path), fmt::format("{}: {}", where, mend)));
   }
   Endpoint endpoint = found->second.endpoint;
@@ -85,6 +100,12 @@ Result<Endpoint> resolve_endpoint(const std::string& text, Side side, const Endp
   Endpoint endpoint;
   if (const std::string_view name = reference_name(text); !name.empty()) {
     CV_TRY(endpoint, find_reference(name, std::string_view(text).substr(name.size() + 1), inputs.config));
+  } else if (looks_like_scp(text)) {
+    const std::size_t colon = text.find(':');
+    const std::string path = text.substr(colon + 1);
+    return Failure(
+        config_error(text, fmt::format("write sftp://{}/{} for a server, ./{} for a local file", text.substr(0, colon),
+                                       path.starts_with('/') ? path.substr(1) : "~/" + path, text)));
   } else {
     CV_TRY(endpoint, parse_endpoint_url(text));
   }

@@ -191,7 +191,8 @@ constexpr Setting table[] = {
      [](S s, V v) { return store(parse_flag(v), s.job.empty_directories); }},
     {"preserve", value, "LIST", comparing, "what a file keeps: mtime, mode, both (mtime,mode) or none", "mtime", false,
      true, [](S s, V v) { return set_preserve(s.job, v); }},
-    {"verify", value, "size|hash|readback", comparing, "how each file is checked before it counts as done", "size",
+    {"verify", value, "size|hash|readback", comparing,
+     "how each file is checked: its size, the digest that the target tells of it, or its content read back", "size",
      false, true,
      [](S s, V v) {
        return store(

@@ -189,11 +189,11 @@ public:
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return tampered(plan_, Operation::discard, {}, inner_->discard(std::move(path), std::move(temporary)));
   }
-  Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override {
-    return tampered(plan_, Operation::leftovers, {}, inner_->leftovers(std::move(directory), limit));
-  }
   Task<Result<void>> remove_leftover(Leftover leftover) override {
     return tampered(plan_, Operation::remove_leftover, {}, inner_->remove_leftover(std::move(leftover)));
+  }
+  Task<Result<HashAlgorithm>> content_hash() override {
+    return tampered(plan_, Operation::content_hash, {}, inner_->content_hash());
   }
 
 private:

@@ -32,8 +32,8 @@ enum class Operation : std::uint8_t {
   commit,
   abort,
   discard,
-  leftovers,
   remove_leftover,
+  content_hash,
 };
 
 // What shall go wrong. Engine thread only; shared by the layer and the test that drives it.
@@ -68,7 +68,7 @@ public:
 
 private:
   void add(Operation operation, std::uint32_t nth, std::uint32_t times, Action action, std::optional<Error> error);
-  std::array<std::uint32_t, static_cast<std::size_t>(Operation::remove_leftover) + 1> calls_{};
+  std::array<std::uint32_t, static_cast<std::size_t>(Operation::content_hash) + 1> calls_{};
   std::vector<Fault> faults_;
   std::uint64_t connection_ = 0;
   std::shared_ptr<Event> released_ = std::make_shared<Event>();

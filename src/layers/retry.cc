@@ -108,15 +108,14 @@ public:
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return repeat(retrier_, path, [inner = inner_, path, temporary] { return inner->discard(path, temporary); });
   }
-  Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override {
-    return repeat(retrier_, directory,
-                  [inner = inner_, directory, limit] { return inner->leftovers(directory, limit); });
-  }
   Task<Result<void>> remove_leftover(Leftover leftover) override {
     return repeat(retrier_, leftover.path, [inner = inner_, leftover] { return inner->remove_leftover(leftover); });
   }
   Task<Result<std::optional<std::string>>> unfinished(Leftover leftover) override {
     return repeat(retrier_, leftover.path, [inner = inner_, leftover] { return inner->unfinished(leftover); });
+  }
+  Task<Result<HashAlgorithm>> content_hash() override {
+    return repeat(retrier_, "", [inner = inner_] { return inner->content_hash(); });
   }
 
 private:

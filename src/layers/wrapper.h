@@ -101,15 +101,13 @@ public:
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return inner_->discard(std::move(path), std::move(temporary));
   }
-  Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override {
-    return inner_->leftovers(std::move(directory), limit);
-  }
   Task<Result<void>> remove_leftover(Leftover leftover) override {
     return inner_->remove_leftover(std::move(leftover));
   }
   Task<Result<std::optional<std::string>>> unfinished(Leftover leftover) override {
     return inner_->unfinished(std::move(leftover));
   }
+  Task<Result<HashAlgorithm>> content_hash() override { return inner_->content_hash(); }
   Task<void> disconnect() override { return inner_->disconnect(); }
 
 protected:

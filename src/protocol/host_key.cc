@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "protocol/ssh_config.h"
 #include "protocol/ssh_login.h"
 
 namespace checkvalve {
@@ -36,7 +37,9 @@ bool ends_without_newline(const std::string& path) {
 
 } // namespace
 
-Result<HostKey> fetch_host_key(const SshOptions& options) {
+Result<HostKey> fetch_host_key(const SshOptions& given) {
+  CV_TRY(const SshRoute route, find_ssh_route(given));
+  const SshOptions& options = route.options;
   CV_TRY(SshSession session, configure_ssh(options));
   CV_CHECK(connect_ssh(session.get(), options, SshCancel{}));
   ssh_key raw = nullptr;

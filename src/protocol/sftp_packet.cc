@@ -197,6 +197,17 @@ std::optional<LimitsReply> parse_limits(std::span<const std::byte> body) {
   return reply;
 }
 
+// draft-ietf-secsh-filexfer-extensions-00, section 3.
+std::optional<CheckFileReply> parse_check_file(std::span<const std::byte> body) {
+  PacketReader reader(body);
+  CheckFileReply reply;
+  reply.algorithm = reader.string();
+  if (reader.failed() || reader.remaining() == 0) return std::nullopt;
+  const auto digest = body.last(reader.remaining());
+  reply.digest.assign(digest.begin(), digest.end());
+  return reply;
+}
+
 bool narrow_to_data(Chunk& body) {
   PacketReader reader(body.bytes());
   const std::uint32_t length = reader.u32();

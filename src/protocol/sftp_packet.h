@@ -112,6 +112,12 @@ struct LimitsReply {
   std::uint64_t open_handles = 0;
 };
 
+// check-file: the digest of one block.
+struct CheckFileReply {
+  std::string algorithm; // that was used
+  std::vector<std::byte> digest;
+};
+
 // One request as it goes out: length, type, id (set later, by set_id) and fields.
 class PacketBuilder {
 public:
@@ -157,6 +163,7 @@ std::optional<std::vector<NameEntry>> parse_names(std::span<const std::byte> bod
 std::optional<FileAttributes> parse_attributes(std::span<const std::byte> body);
 std::optional<FileSystemReply> parse_file_system(std::span<const std::byte> body);
 std::optional<LimitsReply> parse_limits(std::span<const std::byte> body);
+std::optional<CheckFileReply> parse_check_file(std::span<const std::byte> body);
 // Narrows the body of a DATA reply to its payload, in place.
 bool narrow_to_data(Chunk& body);
 

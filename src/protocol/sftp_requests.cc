@@ -162,6 +162,26 @@ Task<Result<FileSystemReply>> SftpSession::file_system(std::string path) {
   co_return *parsed;
 }
 
+Task<Result<std::vector<std::byte>>> SftpSession::check_file(std::string path, std::string_view algorithm) {
+  PacketBuilder packet(PacketType::extended);
+  // From offset 0, to the end (length 0), as one block (size 0).
+  packet.string("check-file-name").string(path).string(algorithm).u64(0).u64(0).u32(0);
+  const Request request{"hash", std::move(path)};
+  auto reply = co_await call(std::move(packet));
+  if (!reply) co_return Failure(std::move(reply.error()));
+  if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
+  auto parsed = parse_check_file(reply->body.bytes());
+  if (reply->type != PacketType::extended_reply || !parsed || parsed->algorithm != algorithm)
+    co_return unexpected_reply(*reply, request);
+  co_return std::move(parsed->digest);
+}
+
+Task<Result<bool>> SftpSession::has_check_file(std::string missing_path) {
+  auto told = co_await check_file(std::move(missing_path), "sha256");
+  if (!told && !alive()) co_return Failure(std::move(told.error()));
+  co_return !told && told.error().kind == ErrorKind::not_found;
+}
+
 Task<Error> SftpSession::diagnose(Error error, std::string directory) {
   constexpr std::uint64_t full_bytes = 256 * 1024; // less free space than this fails writes
   if (error.kind != ErrorKind::io || !has("statvfs@openssh.com")) co_return error;

@@ -96,6 +96,12 @@ public:
   Task<Result<void>> hard_link(std::string existing, std::string path); // hardlink@openssh.com: never replaces
   Task<Result<void>> fsync(std::string_view handle);                    // fsync@openssh.com
   Task<Result<FileSystemReply>> file_system(std::string path);          // statvfs@openssh.com
+  // The digest of a whole file that is not empty ("check-file-name", draft-ietf-secsh-filexfer-extensions-00, section
+  // 3). The server reads the file meanwhile, and may answer nothing else: a file that takes it longer than the stall
+  // timeout costs the connection.
+  Task<Result<std::vector<std::byte>>> check_file(std::string path, std::string_view algorithm);
+  // Whether the server has that, asked with a path at which there is nothing: servers of version 3 do not advertise it.
+  Task<Result<bool>> has_check_file(std::string missing_path);
 
   // OpenSSH answers FAILURE for a full disk (and for much else): asks how full it is, and says no_space if it is.
   Task<Error> diagnose(Error error, std::string directory);

@@ -365,6 +365,9 @@ Result<SshSession> configure_ssh(const SshOptions& o) {
   if (!o.agent) ssh_options_set(session.get(), SSH_OPTIONS_IDENTITY_AGENT, "/dev/null");
   const long timeout_s = std::max<long>(1, std::chrono::ceil<std::chrono::seconds>(o.connect_timeout).count());
   const int on = 1;
+  // Only the option host_key_check switches the check off: with ssh_config's "StrictHostKeyChecking no" libssh would
+  // call every host known.
+  ssh_options_set(session.get(), SSH_OPTIONS_STRICTHOSTKEYCHECK, &on);
   ssh_options_set(session.get(), SSH_OPTIONS_TIMEOUT, &timeout_s);
   ssh_options_set(session.get(), SSH_OPTIONS_NODELAY, &on);
   return session;
@@ -377,10 +380,31 @@ Result<bool> ssh_config_has_proxy(const SshOptions& options) {
   return !proxy.empty() && proxy != "none";
 }
 
+namespace {
+
+// Before the key exchange, which asks for a key of a type that is known. The name and the port are of no other use any
+// more once the socket is there.
+void prepare_known_hosts(ssh_session session, const SshOptions& options) {
+  if (!options.host_key_alias.empty()) {
+    ssh_options_set(session, SSH_OPTIONS_HOST, options.host_key_alias.c_str());
+    const unsigned port = default_port; // an alias stands alone (ssh_config(5), HostKeyAlias)
+    ssh_options_set(session, SSH_OPTIONS_PORT, &port);
+  }
+  for (const std::string& file : options.known_hosts_files) {
+    ssh_options_set(session, SSH_OPTIONS_KNOWNHOSTS, file.c_str());
+    if (ssh_session_has_known_hosts_entry(session) == SSH_KNOWN_HOSTS_OK) return;
+  }
+  if (!options.known_hosts_files.empty()) // where a new key goes
+    ssh_options_set(session, SSH_OPTIONS_KNOWNHOSTS, options.known_hosts_files.front().c_str());
+}
+
+} // namespace
+
 Result<void> connect_ssh(ssh_session_struct* session, const SshOptions& options, const SshCancel& cancel) {
   const std::string host = option_text(session, SSH_OPTIONS_HOST);
   CV_TRY(const int fd, connect_tcp(host, port_of(session), options.display(), options, cancel));
   ssh_options_set(session, SSH_OPTIONS_FD, &fd);
+  prepare_known_hosts(session, options);
   if (cancel.on_socket) cancel.on_socket(fd);
   if (ssh_connect(session) == SSH_OK) return {};
   const std::string why = last_error(session);
@@ -409,8 +433,8 @@ Result<void> check_host_key(ssh_session_struct* session, const SshOptions& o) {
                                         type, fingerprint, o.host_key_fingerprint));
   }
   if (!o.check_host_key) return {};
-  const std::string trust = fmt::format("checkvalve trust sftp://{}{}", o.host,
-                                        port_of(session) == default_port ? "" : fmt::format(":{}", port_of(session)));
+  const std::string trust =
+      fmt::format("checkvalve trust sftp://{}{}", o.host, o.port == 0 ? "" : fmt::format(":{}", o.port));
   switch (ssh_session_is_known_server(session)) {
   case SSH_KNOWN_HOSTS_OK: return {};
   case SSH_KNOWN_HOSTS_CHANGED:

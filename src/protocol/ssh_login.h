@@ -45,7 +45,7 @@ Result<void> log_in(ssh_session_struct* session, const SshOptions& options);
 
 // "SHA256:…" as ssh-keygen -l prints it.
 std::string fingerprint_of(ssh_key_struct* key);
-// "[host]:port", or "host" for port 22: the first word of a known_hosts line.
+// "[host]:port", or "host" for port 22, or the HostKeyAlias: the first word of a known_hosts line. After connect_ssh.
 std::string known_hosts_name(ssh_session_struct* session);
 // How the session is encrypted and what the server calls itself.
 std::vector<std::pair<std::string, std::string>> ssh_facts(ssh_session_struct* session);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/secret.h"
 
@@ -19,6 +20,9 @@ struct SshOptions {
   std::string host_key;             // "ssh-ed25519 AAAA…": the only key that is accepted
   std::string host_key_fingerprint; // "SHA256:…": the only key that is accepted
   bool check_host_key = true;       // false: any key is accepted
+  // ssh_config's, found by find_ssh_route (ssh_config.h):
+  std::string host_key_alias;                 // known_hosts has the host under this name, without a port
+  std::vector<std::string> known_hosts_files; // the first that knows the host counts; empty: as libssh reads ssh_config
 
   std::string identity;    // path of a private key; empty: ssh_config's and the usual ones below ~/.ssh
   std::string certificate; // path; empty: identity + "-cert.pub" where that exists

@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "core/path.h"
+#include "core/percent.h"
 #include "state/postgres_database.h"
 #include "state/sql_store.h"
 #include "state/sqlite_database.h"
@@ -23,9 +24,10 @@ Result<std::string> sqlite_path(const std::string& location) {
   if (location.empty()) return refusal(location, "no state is named: give a path, sqlite:///path or postgresql://…");
   if (location.find('\0') != location.npos) return refusal(location, "a path can't hold a NUL byte");
   if (location.starts_with(sqlite_prefix)) {
-    std::string path = location.substr(sqlite_prefix.size() - 1);
-    if (path == "/") return refusal(location, "no file is named: write sqlite:///absolute/path");
-    return path;
+    const auto path = percent_decoded(std::string_view(location).substr(sqlite_prefix.size() - 1));
+    if (!path) return refusal(location, "a '%' in a URL must be followed by two hexadecimal digits: write %25 for '%'");
+    if (*path == "/") return refusal(location, "no file is named: write sqlite:///absolute/path");
+    return *path;
   }
   const std::size_t scheme_end = location.find(':');
   if (location.starts_with("sqlite:"))

@@ -48,9 +48,17 @@ struct Clear {
 using Connection = std::unique_ptr<PGconn, Finish>;
 using Answer = std::unique_ptr<PGresult, Clear>;
 
+// On one line.
 std::string trimmed(const char* text) {
-  std::string out = text ? text : "";
-  while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();
+  std::string out;
+  for (const char* c = text ? text : ""; *c != '\0'; ++c) { // libpq breaks and indents its lines
+    const bool space = *c == '\n' || *c == '\t' || *c == ' ';
+    if (!space)
+      out += *c;
+    else if (!out.empty() && out.back() != ' ')
+      out += ' ';
+  }
+  if (out.ends_with(' ')) out.pop_back();
   return out;
 }
 

@@ -39,7 +39,12 @@ struct Ends {
 // Makes and connects both sides at once, with the layers that the job asks for (retry, throttle). On failure the error
 // names the endpoint.
 Task<Result<Ends>> open_ends(BackendContext& context, const Job& job, Stop& stop);
+// The same for the target alone.
+Task<Result<std::unique_ptr<Target>>> open_target(BackendContext& context, const Job& job, Stop& stop);
 Task<void> close_ends(Ends& ends);
+// The algorithm of the job's digests: with VerifyMode::hash the one that the target tells of, else the engine's own.
+// Kind config: the target tells none.
+Task<Result<HashAlgorithm>> hash_of(const Job& job, Target& target);
 
 struct Summary {
   std::string plan;
@@ -86,10 +91,10 @@ Task<Result<VerifyReport>> verify_ends(Engine& engine, const Job& job, Ends& end
 struct SweepReport {
   std::vector<Leftover> found; // that are old enough and of no live lease
   std::uint64_t removed = 0;
-  std::vector<Error> failures;
+  std::vector<Error> failures; // leftovers that stay, and directories that could not be searched
 };
 // Finds checkvalve's own temporaries below the target's root that are older than `older_than` and removes them, unless
-// dry_run. Temporaries of a plan with a live lease are left.
+// dry_run. Temporaries of a plan with a live lease are left. Goes on past what can't be read or removed.
 Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than,
                                        bool dry_run);
 

@@ -106,7 +106,7 @@ Task<void> Outputs::publish(Output& output) {
     failed_ = std::move(published.error());
 }
 
-Task<Result<Published>> Outputs::commit() {
+Task<Result<Published>> Outputs::commit(std::string content_digest) {
   co_await file_.writes.join();
   if (!failed_ && !others_.empty()) CV_CO_CHECK(co_await check_free());
   TaskGroup publishing;
@@ -115,6 +115,7 @@ Task<Result<Published>> Outputs::commit() {
   if (failed_) co_return Failure(*failed_);
   CommitOptions options = options_;
   options.size_bytes = file_.bytes;
+  options.content_digest = std::move(content_digest);
   co_return co_await file_.upload->commit(options);
 }
 

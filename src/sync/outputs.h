@@ -34,7 +34,7 @@ public:
   // Begins to write a piece; waits for room in the window. Errors of writes come with this or a later call.
   Task<Result<void>> write(ChainPiece piece);
   // Publishes all; the file's own outcome.
-  Task<Result<Published>> commit();
+  Task<Result<Published>> commit(std::string content_digest);
   // Removes all that wait. Must be called unless commit succeeded.
   Task<Result<void>> abort();
 

@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "backends/places.h"
+#include "core/path.h"
 #include "core/units.h"
 #include "sync/batch.h"
 #include "sync/compare.h"
@@ -105,12 +107,23 @@ private:
   std::uint64_t rows_ = 0;
 };
 
+// A target inside of its source would be copied into itself, deeper with each run. Blocks.
+Result<void> check_places(const Job& job) {
+  const auto inside = path_within(job.source, job.target);
+  const auto refusal = [&](std::string message) {
+    return Failure(make_error(ErrorKind::config, "copy to", job.target.display(), std::move(message)));
+  };
+  if (!inside || job.selection.files) return {};
+  if (inside->empty() && job.transforms.empty()) return refusal("is the source itself: name another target");
+  if (inside->empty() || !job.selection.enters(*inside)) return {};
+  return refusal(
+      fmt::format("lies inside the source, so that each run would copy what the last one wrote: name another "
+                  "target, or leave it out with --exclude '/{}/**'",
+                  escape_bytes(*inside)));
+}
+
 Result<void> check_job(const Job& job, const Ends& ends) {
   const Capabilities& target = ends.target->capabilities();
-  if (job.verify == VerifyMode::hash && target.hashes.empty())
-    return Failure(make_error(ErrorKind::config, "verify", job.target.display(),
-                              "this target can't compute hashes of its files: use --verify readback, which reads each "
-                              "published file again"));
   if (job.links == LinkPolicy::copy && !target.symlinks)
     return Failure(make_error(ErrorKind::config, "copy links to", job.target.display(),
                               "this target has no symbolic links: use --links follow or skip"));
@@ -135,7 +148,10 @@ Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draf
 } // namespace
 
 Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool dry_run) {
+  CV_CO_CHECK(co_await engine.workers.run([&job] { return check_places(job); }));
   CV_CO_CHECK(check_job(job, ends));
+  if (!dry_run) // finding out may write, and remove, a temporary
+    if (const auto hash = co_await hash_of(job, *ends.target); !hash) co_return Failure(hash.error());
   CV_CO_TRY(const Chain chain, Chain::make(job.transforms));
   Summary summary;
   PlanDraft draft(engine, summary);

@@ -18,14 +18,15 @@ struct PumpLimits {
   std::uint64_t size_bytes = 0;   // of the file, as planned
   std::uint64_t window_bytes = 0; // read or being written, not yet acknowledged
   std::uint32_t chunk_bytes = 0;
-  std::uint64_t resumed_bytes = 0; // that are at the target already
+  std::uint64_t resumed_bytes = 0;            // that are at the target already
+  HashAlgorithm hash = HashAlgorithm::xxh128; // of digest()
 };
 
 class Pump {
 public:
   Pump(Reader& reader, Upload& upload, PumpLimits limits, Stop& stop)
-      : reader_(reader), upload_(upload), limits_(limits), stop_(stop), asked_bytes_(limits.resumed_bytes),
-        acknowledged_bytes_(limits.resumed_bytes) {}
+      : reader_(reader), upload_(upload), limits_(limits), stop_(stop), hasher_(limits.hash),
+        asked_bytes_(limits.resumed_bytes), acknowledged_bytes_(limits.resumed_bytes) {}
 
   // Called with the acknowledged bytes as they grow.
   void on_progress(std::function<void(std::uint64_t)> fn) { on_progress_ = std::move(fn); }

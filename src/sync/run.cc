@@ -32,10 +32,10 @@ std::uint64_t files_at_once_between(const Ends& ends, const Chain& chain) {
 
 class Run {
 public:
-  Run(Engine& engine, const Job& job, Chain chain, std::string plan, Ends& ends, RunOptions options)
+  Run(Engine& engine, const Job& job, Chain chain, std::string plan, Ends& ends, HashAlgorithm hash, RunOptions options)
       : engine_(engine), job_(job), chain_(std::move(chain)), plan_(std::move(plan)), ends_(ends),
         options_(std::move(options)), admission_(files_at_once_between(ends, chain_), job.memory_bytes),
-        directories_(*ends.target), scope_{engine, job, chain_, ends, directories_}, watch_(engine.loop) {
+        directories_(*ends.target), scope_{engine, job, chain_, ends, directories_, hash}, watch_(engine.loop) {
     summary_.plan = plan_;
   }
 
@@ -221,7 +221,8 @@ private:
 Task<Result<Summary>> run_plan(Engine& engine, const Job& job, const std::string& plan, Ends& ends,
                                RunOptions options) {
   CV_CO_TRY(Chain chain, Chain::make(job.transforms));
-  Run run(engine, job, std::move(chain), plan, ends, std::move(options));
+  CV_CO_TRY(const HashAlgorithm hash, co_await hash_of(job, *ends.target));
+  Run run(engine, job, std::move(chain), plan, ends, hash, std::move(options));
   co_return co_await run.run();
 }
 

@@ -1,6 +1,7 @@
 // Sweep: find and remove checkvalve's own leftovers at a target.
 #include <map>
 
+#include "backends/leftovers.h"
 #include "core/units.h"
 #include "sync/engine.h"
 #include "sync/holder.h"
@@ -22,11 +23,14 @@ Task<Result<bool>> has_live_lease(Engine& engine, const std::string& plan) {
 
 Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than,
                                        bool dry_run) {
-  CV_CO_TRY(const std::vector<Leftover> all, co_await target.leftovers("", most_found));
+  CV_CO_TRY([[maybe_unused]] const Entry root, co_await target.stat("", true)); // a mistyped one is empty, too
+  CV_CO_TRY(LeftoverSearch all,
+            co_await find_leftovers(target, "", most_found, [&engine] { return engine.stop.requested(); }));
   SweepReport report;
+  report.failures = std::move(all.unreadable);
   std::map<std::string, bool> live;
   const std::int64_t newest_ms = now_ms() - older_than.count();
-  for (const Leftover& leftover : all) {
+  for (const Leftover& leftover : all.found) {
     if (engine.stop.requested()) co_return Failure(engine.stop.reason());
     // One without a time is taken for new unless every age is asked for.
     if (leftover.mtime_ns ? *leftover.mtime_ns / 1'000'000 > newest_ms : older_than.count() > 0) continue;

@@ -29,6 +29,21 @@ milliseconds delay_before(std::uint32_t attempt) {
   return milliseconds(std::uniform_int_distribution<std::int64_t>(most.count() / 4, most.count())(random));
 }
 
+// How long it is until a write to the file would give it another mtime than it has: as long as the source's clock is in
+// the tick of the file's mtime, one more write of the same size can't be seen. Where the clocks differ by more than a
+// moment, or the mtime was set, waiting would tell nothing.
+milliseconds until_next_tick(const Entry& entry, std::int64_t precision_ns) {
+  constexpr std::int64_t ns_per_ms = 1'000'000;
+  constexpr std::int64_t kernel_tick_ms = 10; // the least step of the times that file systems are given
+  constexpr std::int64_t most_clock_difference_ms = 2'000;
+  if (!entry.mtime_ns || !entry.etag.empty()) return milliseconds(0);
+  const std::int64_t tick_ms = std::max(precision_ns / ns_per_ms, kernel_tick_ms);
+  const std::int64_t mtime_ms = *entry.mtime_ns / ns_per_ms;
+  const std::int64_t next_tick_ms = mtime_ms - mtime_ms % tick_ms + tick_ms;
+  const std::int64_t left_ms = next_tick_ms + tick_ms / 10 - now_ms(); // a tenth more, for clocks that differ a little
+  return milliseconds(left_ms > 0 && left_ms <= tick_ms + most_clock_difference_ms ? left_ms : 0);
+}
+
 bool same_version(const Entry& now, const Entry& before) {
   return now.type == EntryType::file && now.size_bytes == before.size_bytes && now.mtime_ns == before.mtime_ns &&
          now.etag == before.etag;
@@ -136,6 +151,11 @@ private:
     case FileAction::link: co_return co_await copy_link();
     case FileAction::copy: break;
     }
+    // docs/adr/0011-files-of-this-second.md
+    if (const milliseconds left = until_next_tick(expected_, source().capabilities().mtime_precision_ns);
+        left.count() > 0)
+      co_await scope_.engine.stop.sleep(left);
+    if (scope_.engine.stop.requested()) co_return Failure(scope_.engine.stop.reason());
     if (const auto origin = direct_origin()) {
       auto copied = co_await copy_directly(origin);
       if (copied || copied.error().kind != ErrorKind::unsupported) co_return copied;
@@ -209,9 +229,11 @@ private:
   Task<Result<void>> copy(Reader& reader, Upload& upload) {
     const std::uint32_t chunk = std::min(source().capabilities().chunk_bytes, target().capabilities().chunk_bytes);
     const std::uint64_t resumed = upload.resumed_bytes();
-    Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk, resumed}, scope_.engine.stop);
+    Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk, resumed, scope_.hash}, scope_.engine.stop);
     CV_CO_CHECK(co_await pump_through(pump));
-    auto published = co_await upload.commit(commit_options());
+    CommitOptions options = commit_options();
+    if (scope_.job.verify == VerifyMode::hash) options.content_digest = pump.digest();
+    auto published = co_await upload.commit(std::move(options));
     if (!published && published.error().kind == ErrorKind::exists) co_return co_await existing_name();
     if (!published) co_return Failure(published.error());
     const std::string digest = resumed == 0 ? pump.digest() : ""; // of a part of the file it would mislead
@@ -223,8 +245,10 @@ private:
     auto outputs = std::make_unique<Outputs>(target(), std::move(inner), name_, temporary_, commit_options(), half,
                                              [this] { return keeper_.holds(); });
     TransformedUpload upload(scope_.chain, {file_.path, name_, expected_.size_bytes}, std::move(outputs),
-                             scope_.engine.workers, target().capabilities().chunk_bytes);
-    Pump pump(reader, upload, {expected_.size_bytes, half, source().capabilities().chunk_bytes}, scope_.engine.stop);
+                             scope_.engine.workers, target().capabilities().chunk_bytes, scope_.hash,
+                             scope_.job.verify == VerifyMode::hash);
+    Pump pump(reader, upload, {expected_.size_bytes, half, source().capabilities().chunk_bytes, 0, scope_.hash},
+              scope_.engine.stop);
     auto moved = co_await pump_through(pump);
     if (moved) {
       auto published = co_await upload.commit(commit_options());

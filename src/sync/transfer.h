@@ -2,6 +2,7 @@
 // job says.
 #pragma once
 
+#include "core/hash.h"
 #include "state/store.h"
 #include "sync/directories.h"
 #include "sync/engine.h"
@@ -17,6 +18,7 @@ struct TransferScope {
   const Chain& chain;
   Ends& ends;
   DirectoryMaker& directories;
+  HashAlgorithm hash = HashAlgorithm::xxh128; // of digests; what the target tells, with VerifyMode::hash
 };
 
 // Bytes of buffers, and of transforms at work, that a file of this size needs to go at full speed.

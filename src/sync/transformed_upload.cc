@@ -10,9 +10,10 @@ constexpr std::size_t chunks_a_step = 4; // taken to a worker at once
 } // namespace
 
 TransformedUpload::TransformedUpload(const Chain& chain, FileContext file, std::unique_ptr<Outputs> outputs,
-                                     ThreadPool& workers, std::size_t chunk_bytes)
-    : chain_(chain), file_(std::move(file)), outputs_(std::move(outputs)), workers_(workers),
-      chunk_bytes_(chunk_bytes) {}
+                                     ThreadPool& workers, std::size_t chunk_bytes, HashAlgorithm hash,
+                                     bool checks_digest)
+    : chain_(chain), file_(std::move(file)), outputs_(std::move(outputs)), workers_(workers), chunk_bytes_(chunk_bytes),
+      checks_digest_(checks_digest), written_hasher_(hash) {}
 
 Task<Result<void>> TransformedUpload::write(std::uint64_t, Chunk chunk) {
   Event taken;
@@ -28,7 +29,7 @@ Task<Result<Published>> TransformedUpload::commit(CommitOptions) {
   if (!done_ && !failed_ && !std::exchange(driving_, true)) tasks_.start(drive());
   co_await tasks_.join();
   if (failed_) co_return Failure(*failed_);
-  co_return co_await outputs_->commit();
+  co_return co_await outputs_->commit(checks_digest_ ? written_digest() : "");
 }
 
 Task<Result<void>> TransformedUpload::abort() {

@@ -22,15 +22,16 @@ namespace checkvalve {
 class TransformedUpload : public Upload {
 public:
   TransformedUpload(const Chain& chain, FileContext file, std::unique_ptr<Outputs> outputs, ThreadPool& workers,
-                    std::size_t chunk_bytes);
+                    std::size_t chunk_bytes, HashAlgorithm hash, bool checks_digest);
 
   Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override;
-  // Lets the chain finish, then publishes what it has made (Outputs::commit), with the options that the outputs have.
+  // Lets the chain finish, then publishes what it has made (Outputs::commit), with the options that the outputs have
+  // and, with checks_digest, the digest of the file as it was written.
   Task<Result<Published>> commit(CommitOptions options) override;
   // Must be called unless commit succeeded.
   Task<Result<void>> abort() override;
 
-  // What was published; after commit.
+  // What was published; after commit. The digest is of the algorithm `hash`.
   std::uint64_t written_bytes() const { return outputs_->file_bytes(); }
   std::string written_digest() const { return written_hasher_.digest(); }
 
@@ -55,6 +56,7 @@ private:
   std::unique_ptr<Outputs> outputs_;
   ThreadPool& workers_;
   const std::size_t chunk_bytes_;
+  const bool checks_digest_;
 
   std::deque<Input> input_;
   bool input_ended_ = false;

@@ -216,7 +216,7 @@ private:
     ++target_entries_;
     if (const auto name = parse_temporary(base_name(entry.path))) {
       if (walk_.leftovers.size() < most_leftovers)
-        walk_.leftovers.push_back({entry.path, *name, entry.size_bytes, entry.mtime_ns, ""});
+        walk_.leftovers.push_back({entry.path, *name, entry.size_bytes, entry.mtime_ns});
     } else if (auto added = walk_.target.add(entry); !added) {
       fail(added.error());
     }

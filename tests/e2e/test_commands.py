@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from e2e.support.program import PROGRAM, Outcome, Program
 from e2e.support.trees import contents, fill, large_file, many_small, snapshot, write_file
 from servers.openssh import SshServer
 from servers.process import free_port
+from servers.proxy import DelayProxy
 
 COMMANDS = ["sync", "plan", "run", "status", "verify", "sweep", "ls", "doctor", "trust"]
 
@@ -59,6 +61,57 @@ def test_help_and_version(program: Program) -> None:
 def test_wrong_usage(program: Program, arguments: list[str]) -> None:
     outcome = program.run(arguments[0], *arguments[1:]).expect(2)
     assert outcome.stderr.strip() or outcome.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("source", "mend"),
+    [
+        ("user@host:/data/in", "write sftp://user@host/data/in "),
+        ("user@host:in", "write sftp://user@host/~/in "),
+        ("host:/data", "write sftp://host/data "),
+        ("sftp:/host/data", "sftp://host/data"),
+        ("s3:/bucket/x", "s3://bucket/x"),
+        ("s3:///x", "write s3://BUCKET/PREFIX"),
+    ],
+)
+def test_places_that_are_no_urls(program: Program, source: str, mend: str) -> None:
+    assert mend in program.run("sync", source, "/b").expect(2).text
+
+
+def test_a_file_as_source(program: Program, place: Path) -> None:
+    write_file(place / "file", b"x")
+    assert "--file NAME" in program.run("sync", str(place / "file"), str(place / "t")).expect(3).text
+
+
+def test_target_in_its_source(program: Program, place: Path) -> None:
+    """Each run would copy what the last one wrote, one level deeper."""
+    source = place / "source"
+    fill(source, {"a": b"a", "below/b": b"b"})
+    (place / "link").symlink_to(source)
+    for target in (source, place / "link", source / "."):
+        assert "is the source itself" in program.run("sync", str(source), str(target)).expect(2).text
+    for target in (source / "below", place / "link" / "copy"):
+        assert "lies inside the source" in program.run("sync", str(source), str(target)).expect(2).text
+    assert sorted(contents(source)) == [b"a", b"below/b"]
+    assert not (source / "copy").exists()
+    for _ in range(2):
+        program.run("sync", str(source), str(source / "copy"), "--exclude", "/copy/**").expect(0)
+    assert sorted(contents(source)) == [b"a", b"below/b", b"copy/a", b"copy/below/b"]
+    program.run("sync", str(source / "below"), str(source)).expect(0)
+    program.run("sync", str(source), str(place / "source2")).expect(0)
+
+
+def test_sweep_of_a_place_that_is_not_there(program: Program, place: Path) -> None:
+    assert "mistyped" in program.run("sweep", str(place / "mistyped")).expect(3).text
+
+
+def test_new_local_files_may_be_read(program: Program, place: Path) -> None:
+    """With the mode that new files have, not none at all: root, as which tests may run, would not notice."""
+    fill(place / "source", {"a": b"a"})
+    program.run("sync", str(place / "source"), str(place / "t")).expect(0)
+    mask = os.umask(0)
+    os.umask(mask)
+    assert (place / "t" / "a").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
 def test_unknown_option_names_the_nearest(program: Program) -> None:
@@ -119,6 +172,37 @@ def test_sweep_removes_only_our_own_old_leftovers(plain_pair: Pair) -> None:
     assert snapshot(pair.target) == before
     assert pair.program.run("sweep", *arguments).expect(0).json["removed"] == 1
     assert set(before) - set(snapshot(pair.target)) == {ours.encode()}
+
+
+def test_sweep_goes_on_past_what_it_may_not_read(unprivileged_pair: Pair) -> None:
+    pair = unprivileged_pair
+    old = int(time.time()) - 7 * 86_400
+    for folder in ("a", "locked", "z"):
+        write_file(pair.target / folder / ".cv-7k3m9q2x5t-1-9f02ab17-42.part", b"left", mtime=old)
+    for path in [pair.target, *pair.target.rglob("*")]:
+        path.chmod(0o777)
+    (pair.target / "locked").chmod(0)
+    if os.geteuid() == 0:
+        shutil.chown(pair.target / "locked", "root")
+    outcome = pair.program.run("sweep", pair.target_url, *pair.program.options, "--json").expect(1)
+    report = outcome.json
+    assert sorted(entry["path"].split("/")[0] for entry in report["found"]) == ["a", "z"]
+    assert report["removed"] == 2
+    [failure] = report["failures"]
+    assert (failure["kind"], failure["path"].split("/")[-1]) == ("permission", "locked")
+    assert "locked: permission denied" in outcome.stderr.decode()
+
+
+def test_sweep_tries_again(proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy]) -> None:
+    """A connection that is lost costs a retry, as in a sync."""
+    old = int(time.time()) - 7 * 86_400
+    for number in range(50):
+        write_file(proxied_pair.target / f"{number}" / ".cv-7k3m9q2x5t-1-9f02ab17-42.part", b"left", mtime=old)
+    proxies[1].cut_after(20_000)
+    report = proxied_pair.program.run("sweep", proxied_pair.target_url, *proxied_pair.program.options, "--json").expect(
+        0
+    )
+    assert report.json["removed"] == 50
 
 
 def run_on(pair: Pair, command: str, url: str, *options: str) -> Outcome:

@@ -260,3 +260,128 @@ def test_ssh_config_is_honoured(place: Path, servers: Servers, user_key: Path) -
     path = pair.source_url.split("/", 3)[3], pair.target_url.split("/", 3)[3]
     pair.program.work("sync", f"sftp://src.example/{path[0]}", f"sftp://dst.example/{path[1]}", *options).expect(0)
     assert_same(pair.source, pair.target)
+
+
+class SshConfig:
+    """A user's ~/.ssh/config for two hosts by name, and a sync between them that is told nothing else."""
+
+    def __init__(self, place: Path, servers: Servers, user_key: Path, *lines: str) -> None:
+        self.pair = make_pair(place, servers, user_key)
+        fill(self.pair.source, TREE)
+        self.servers = {"src.example": servers.source, "dst.example": servers.target}
+        self.pair.program.environment()
+        self.file = self.pair.program.home / ".ssh" / "config"
+        self.file.parent.mkdir(mode=0o700)
+        self.file.write_text(
+            "".join(
+                f"Host {name}\n  HostName 127.0.0.1\n  Port {server.port}\n  User {server.user}\n"
+                + "".join(f"  {line}\n" for line in lines)
+                for name, server in self.servers.items()
+            )
+        )
+        (place / "known_hosts").unlink()
+        self.pair.program.options = ["--state", str(self.pair.state)]
+        for side in ("source", "target"):
+            self.pair.program.options += [f"--{side}-option", f"ssh_config={self.file}"]
+
+    def url(self, name: str) -> str:
+        side = self.pair.source_url if name == "src.example" else self.pair.target_url
+        return f"sftp://{name}/{side.split('/', 3)[3]}"
+
+    def sync(self, *options: str) -> Outcome:
+        return self.pair.program.work("sync", self.url("src.example"), self.url("dst.example"), *options)
+
+    def synced(self) -> None:
+        self.sync().expect(0)
+        assert_same(self.pair.source, self.pair.target)
+
+
+def test_host_key_alias(place: Path, servers: Servers, user_key: Path) -> None:
+    """ssh_config(5): the host key is looked up, and saved, under the alias alone; both hosts have one here."""
+    known_hosts = place / "hosts by alias"
+    lines = [f'IdentityFile "{user_key}"', f'UserKnownHostsFile "{known_hosts}"']
+    config = SshConfig(place, servers, user_key, *lines)
+    text = config.file.read_text()
+    for name in config.servers:
+        text = text.replace(f"Host {name}\n", f"Host {name}\n  HostKeyAlias alias-of-{name}\n")
+    config.file.write_text(text)
+    by_address = "".join(
+        f"[127.0.0.1]:{server.port} {public_key(server.host_key)}\n" for server in config.servers.values()
+    )
+    known_hosts.write_text(by_address)
+    refused(config.sync(), "host_key")
+    for name, server in config.servers.items():
+        trusted = config.pair.program.run(
+            "trust", config.url(name), "--source-option", f"ssh_config={config.file}",
+            "--fingerprint", fingerprint(server.host_key),
+        )  # fmt: skip
+        trusted.expect(0)
+    added = known_hosts.read_text().removeprefix(by_address).splitlines()
+    assert added == [f"alias-of-{name} {public_key(server.host_key)}" for name, server in config.servers.items()]
+    config.synced()
+    known_hosts.write_text(known_hosts.read_text().replace("alias-of-src.example", "alias-of-dst.example"))
+    assert refused(config.sync(), "host_key")
+
+
+def test_further_known_hosts_files(place: Path, servers: Servers, user_key: Path) -> None:
+    files = [place / "empty", place / "missing", place / "source", place / "both"]
+    files[0].write_text("")
+    files[2].write_text(f"[127.0.0.1]:{servers.source.port} {public_key(servers.source.host_key)}\n")
+    names = " ".join(f'"{file}"' for file in files)
+    config = SshConfig(place, servers, user_key, f'IdentityFile "{user_key}"', f"UserKnownHostsFile {names}")
+    refused(config.sync(), "host_key")
+    files[3].write_text(f"[127.0.0.1]:{servers.target.port} {public_key(servers.target.host_key)}\n")
+    config.synced()
+
+
+def test_strict_host_key_checking_is_never_weakened(place: Path, servers: Servers, user_key: Path) -> None:
+    known_hosts = place / "hosts"
+    lines = [f'IdentityFile "{user_key}"', f'UserKnownHostsFile "{known_hosts}"', "StrictHostKeyChecking no"]
+    config = SshConfig(place, servers, user_key, *lines)
+    refused(config.sync(), "host_key")
+    assert not known_hosts.exists()
+
+
+@pytest.fixture
+def certified(place: Path) -> Iterator[tuple[Servers, Path, Path]]:
+    """A server that only takes certificates, with a key and its certificate under another name than the key's."""
+    authority = make_key(place / "authority")
+    key = make_key(place / "key")
+    (place / "ca.pub").write_text(public_key(authority) + "\n")
+    with SshServer(place / "server", lines=[f'TrustedUserCAKeys "{place / "ca.pub"}"']) as server:
+        certificate = sign_user_key(authority, key, server.user).rename(place / "elsewhere.pub")
+        yield Servers(server, server), key, certificate
+
+
+def test_certificate_file(place: Path, certified: tuple[Servers, Path, Path]) -> None:
+    servers, key, certificate = certified
+    hosts = write_known_hosts(place / "hosts", [(servers.source.port, servers.source.host_key)])
+    lines = [f'IdentityFile "{key}"', f'UserKnownHostsFile "{hosts}"']
+    config = SshConfig(place, servers, key, *lines)
+    refused(config.sync(), "auth")
+    config.file.write_text(
+        config.file.read_text().replace("  IdentityFile", f'  CertificateFile "{certificate}"\n  IdentityFile')
+    )
+    config.synced()
+
+
+def test_identities_only(place: Path, user_key: Path) -> None:
+    """An agent full of other keys does not use up the tries that the server allows."""
+    agent = Agent(place / "agent")
+    try:
+        for number in range(6):
+            agent.add(make_key(place / f"stranger {number}"))
+        agent.add(user_key)
+        tries = ["MaxAuthTries 3"]
+        with SshServer(place / "few tries", lines=tries, authorized=[user_key]) as server:
+            hosts = write_known_hosts(place / "hosts", [(server.port, server.host_key)])
+            lines = [f'IdentityFile "{user_key}.pub"', f'UserKnownHostsFile "{hosts}"']
+            config = SshConfig(place, Servers(server, server), user_key, *lines)
+            config.pair.program.env = {"SSH_AUTH_SOCK": str(agent.socket)}
+            assert config.sync("--connect-timeout", "2s").code == 3
+            config.file.write_text(
+                config.file.read_text().replace("  IdentityFile", "  IdentitiesOnly yes\n  IdentityFile")
+            )
+            config.synced()
+    finally:
+        agent.stop()

@@ -137,12 +137,6 @@ def test_verify_modes(pair: Pair, verify: str) -> None:
     pair.assert_nothing_to_do("--verify", verify)
 
 
-def test_hashes_that_the_target_can_not_make_are_refused(plain_pair: Pair) -> None:
-    fill(plain_pair.source, TREE)
-    assert "readback" in plain_pair.sync("--verify", "hash").expect(2).text
-    assert contents(plain_pair.target) == {}
-
-
 def test_checksum_finds_what_size_and_time_hide(pair: Pair) -> None:
     write_file(pair.source / "a.txt", b"right", mtime=FIXED_MTIME)
     pair.synced()

@@ -201,15 +201,13 @@ Task<Result<void>> LocalTarget::discard(std::string path, TemporaryName temporar
       [tree = tree_, name = temporary.beside(path)] { return remove_temporary(*tree, name, "discard"); });
 }
 
-Task<Result<std::vector<Leftover>>> LocalTarget::leftovers(std::string directory, std::size_t limit) {
-  return find_leftovers(*this, std::move(directory), limit);
-}
-
 Task<Result<void>> LocalTarget::remove_leftover(Leftover leftover) {
   CV_CO_CHECK(check_leftover(leftover));
   co_return co_await workers_.run(
       [tree = tree_, path = std::move(leftover.path)] { return remove_temporary(*tree, path, "remove leftover"); });
 }
+
+Task<Result<HashAlgorithm>> LocalTarget::content_hash() { co_return HashAlgorithm::xxh128; }
 
 Task<void> LocalTarget::disconnect() { co_return; }
 

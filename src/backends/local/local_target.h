@@ -55,8 +55,8 @@ public:
   Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
                                                               std::string path, UploadHints hints) override;
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override;
-  Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override;
   Task<Result<void>> remove_leftover(Leftover leftover) override;
+  Task<Result<HashAlgorithm>> content_hash() override;
   Task<void> disconnect() override;
 
 private:

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "backends/local/local_publish.h"
 #include "core/path.h"
@@ -32,7 +33,7 @@ Result<std::shared_ptr<NewFile>> NewFile::create(std::shared_ptr<LocalTree> tree
 
 Result<void> NewFile::open() {
   if (tree_->makes_nameless_files()) {
-    auto opened = root_->open_at(parent_path(path_), O_TMPFILE | O_WRONLY, 0666, "begin");
+    auto opened = root_->open_at(parent_path(path_), O_TMPFILE | O_RDWR, 0666, "begin");
     if (opened) {
       fd_ = std::move(*opened);
       return {};
@@ -44,7 +45,7 @@ Result<void> NewFile::open() {
   }
   named_ = true;
   CV_CHECK(remove_name(*root_, temporary_, "begin"));
-  CV_TRY(fd_, root_->open_at(temporary_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY, 0666, "begin"));
+  CV_TRY(fd_, root_->open_at(temporary_, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY, 0666, "begin"));
   return {};
 }
 
@@ -93,6 +94,19 @@ Result<void> NewFile::set_metadata(const CommitOptions& options) const {
   return {};
 }
 
+Result<void> NewFile::check_content(const std::string& digest) const {
+  Hasher hasher;
+  std::vector<std::byte> buffer(256 * 1024);
+  for (off_t offset = 0;;) {
+    const ssize_t got = ::pread(fd_.get(), buffer.data(), buffer.size(), offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failure("read back");
+    if (got == 0) return check_digest(digest, hasher.digest(), shown());
+    hasher.update(std::span(buffer).first(static_cast<std::size_t>(got)));
+    offset += got;
+  }
+}
+
 Result<std::string> NewFile::publish(Replace replace) {
   if (named_) {
     // Some file systems (NFS) tell of a full disk only here.
@@ -109,6 +123,7 @@ Result<std::string> NewFile::publish(Replace replace) {
 Result<Published> NewFile::commit(const CommitOptions& options) {
   CV_CHECK(check_size(options.size_bytes));
   CV_CHECK(set_metadata(options));
+  if (!options.content_digest.empty()) CV_CHECK(check_content(options.content_digest));
   if (options.durable && ::fsync(fd_.get()) != 0) return failure("fsync");
   Published published;
   CV_TRY(published.method, publish(options.replace));

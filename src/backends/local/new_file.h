@@ -31,6 +31,7 @@ private:
         sparse_(sparse) {}
   Result<void> open();
   Result<void> check_size(std::uint64_t size_bytes) const;
+  Result<void> check_content(const std::string& digest) const; // as CommitOptions::content_digest
   Result<void> set_metadata(const CommitOptions& options) const;
   Result<std::string> publish(Replace replace);
   Failure failure(std::string_view operation) const;

@@ -20,7 +20,8 @@ constexpr int most_links = 40; // as the kernel's MAXSYMLINKS
 int open_beneath(int root, const char* path, int flags, mode_t mode) {
   open_how how{};
   how.flags = static_cast<std::uint64_t>(flags);
-  how.mode = (flags & O_CREAT) != 0 ? mode : 0;
+  const bool creates = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
+  how.mode = creates ? mode : 0; // openat2 refuses a mode where nothing is made
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   int fd = -1;
   // EAGAIN: a rename elsewhere made the kernel unsure whether ".." stayed beneath the root; it asks to be called again.

@@ -15,6 +15,7 @@ constexpr std::array options = {
     OptionSpec{"create_if_absent", OptionType::boolean, "yes", "refuses an existing name in one step"},
     OptionSpec{"keeps_mtime", OptionType::boolean, "yes", "gives published files the source's mtime"},
     OptionSpec{"keeps_mode", OptionType::boolean, "yes", "gives published files the source's mode"},
+    OptionSpec{"hashes", OptionType::boolean, "yes", "tells digests of its files"},
     OptionSpec{"ranged_reads", OptionType::boolean, "yes", "reads at any offset; no: one ascending stream"},
     OptionSpec{"mtime_precision_ns", OptionType::integer, "1", "mtimes are whole multiples of this"},
     OptionSpec{"files_in_flight", OptionType::integer, "256", "how many files may be open at once"},
@@ -36,6 +37,7 @@ Result<SharedMemoryTree> make_tree(const Endpoint& endpoint) {
   can.create_if_absent = reader.boolean("create_if_absent");
   can.keeps_mtime = reader.boolean("keeps_mtime");
   can.keeps_mode = reader.boolean("keeps_mode");
+  tree->hashes = reader.boolean("hashes");
   can.ranged_reads = reader.boolean("ranged_reads");
   can.mtime_precision_ns = static_cast<std::int64_t>(std::max<std::uint64_t>(1, reader.number("mtime_precision_ns")));
   can.files_in_flight = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, reader.number("files_in_flight")));

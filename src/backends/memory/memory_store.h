@@ -54,6 +54,7 @@ public:
   // Reading the file, or writing into the directory, fails with ErrorKind::permission.
   void deny(const std::string& path) { denied_.insert(path); }
   bool denied(std::string_view path) const { return denied_.contains(path); }
+  bool corrupts_uploads = false; // what is published differs from what was written
   // Called by the backend before each read.
   void on_read(const std::string& path);
 

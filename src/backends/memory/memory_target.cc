@@ -89,6 +89,10 @@ public:
     if (!tree_.store().find(temporary_))
       co_return tree_.tree->failure(ErrorKind::not_found, "commit", path_, "the temporary is gone");
     CV_CO_CHECK(tree_.check_publish(path_, options.replace, false));
+    if (tree_.store().corrupts_uploads && !content_->empty()) content_->front() ^= 1;
+    Hasher hasher;
+    hasher.update(std::as_bytes(std::span(*content_)));
+    CV_CO_CHECK(check_digest(options.content_digest, hasher.digest(), path_));
     const std::string final_name = tree_.tree->full(path_);
     if (!tree_.capabilities().atomic_replace && tree_.store().remove(final_name)) co_await next_turn(); // the gap
     const std::int64_t mtime_ns = options.mtime_ns && tree_.capabilities().keeps_mtime
@@ -173,14 +177,15 @@ public:
     tree_.store().remove(tree_.tree->full(temporary.beside(path)));
     co_return Result<void>();
   }
-  Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override {
-    return find_leftovers(*this, std::move(directory), limit);
-  }
   Task<Result<void>> remove_leftover(Leftover leftover) override {
     CV_CO_CHECK(check_leftover(leftover));
     co_await next_turn();
     tree_.store().remove(tree_.tree->full(leftover.path));
     co_return Result<void>();
+  }
+  Task<Result<HashAlgorithm>> content_hash() override {
+    if (tree_.tree->hashes) co_return HashAlgorithm::xxh128;
+    co_return co_await Target::content_hash();
   }
   Task<void> disconnect() override { co_return; }
 

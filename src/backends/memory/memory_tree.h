@@ -18,6 +18,7 @@ struct MemoryTree {
   std::string name; // of the store
   std::string root; // within the store, without a '/' in front
   Capabilities capabilities;
+  bool hashes = true;                                                             // tells digests of its files
   std::shared_ptr<std::uint64_t> files_open = std::make_shared<std::uint64_t>(0); // of this side
 
   // Relative to the root → in the store.

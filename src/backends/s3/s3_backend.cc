@@ -4,6 +4,7 @@
 #include "backends/leftovers.h"
 #include "backends/s3/s3_client.h"
 #include "backends/s3/s3_copy.h"
+#include "backends/s3/s3_digest.h"
 #include "backends/s3/s3_listing.h"
 #include "backends/s3/s3_reader.h"
 #include "backends/s3/s3_settings.h"
@@ -90,9 +91,9 @@ public:
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return remove_upload(*client_, client_->key_of(temporary.beside(path)));
   }
-  Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override;
   Task<Result<void>> remove_leftover(Leftover leftover) override;
   Task<Result<std::optional<std::string>>> unfinished(Leftover leftover) override;
+  Task<Result<HashAlgorithm>> content_hash() override { return find_content_hash(*client_); }
   Task<void> disconnect() override { return client_->settle(); }
 
 private:
@@ -138,21 +139,6 @@ Task<Result<std::unique_ptr<DirectCopy>>> S3Target::begin_direct_copy(std::share
   auto copy = std::make_unique<S3Copy>(client_, conditions_, copies_, *there, std::move(entry), std::move(path), hints);
   CV_CO_CHECK(co_await copy->begin(std::move(hints.continues)));
   co_return copy;
-}
-
-Task<Result<std::vector<Leftover>>> S3Target::leftovers(std::string directory, std::size_t limit) {
-  const auto listing = list_keys(client_, std::move(directory), true);
-  std::vector<Leftover> found;
-  while (found.size() < limit) {
-    CV_CO_TRY(std::vector<Entry> page, co_await listing->next());
-    if (page.empty()) break;
-    for (Entry& entry : page) {
-      const auto name = parse_temporary(base_name(entry.path));
-      if (name && entry.type == EntryType::file && found.size() < limit)
-        found.push_back({std::move(entry.path), *name, entry.size_bytes, entry.mtime_ns, ""});
-    }
-  }
-  co_return found;
 }
 
 Task<Result<void>> S3Target::remove_leftover(Leftover leftover) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "backends/s3/s3_digest.h"
 #include "core/path.h"
 
 namespace checkvalve {
@@ -307,6 +308,10 @@ Task<Result<Published>> S3Upload::commit(CommitOptions options) {
                                                               taken_bytes_, options.size_bytes)));
   CV_CO_TRY(const bool only_new, co_await claims_new_name(options.replace));
   auto published = record_.upload_id.empty() ? co_await put(options, only_new) : co_await complete(only_new);
+  if (published && !options.content_digest.empty()) {
+    CV_CO_TRY(const std::string kept, co_await kept_digest(*client_, path_));
+    CV_CO_CHECK(check_digest(options.content_digest, kept, path_));
+  }
   if (published || published.error().kind != ErrorKind::changed || !only_new) co_return published;
   co_return Failure(exists_already(path_));
 }

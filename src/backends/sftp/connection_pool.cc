@@ -5,7 +5,6 @@
 
 #include "protocol/child_transport.h"
 #include "protocol/libssh_transport.h"
-#include "protocol/ssh_login.h"
 
 namespace checkvalve {
 namespace {
@@ -104,12 +103,13 @@ Task<Result<std::unique_ptr<SftpTransport>>> ConnectionPool::make_transport() {
     context_.events.emit(WarningEvent{"the identity of " + settings_.display +
                                       " is not checked (host_key_check=no): anyone on the way "
                                       "can read and change what is copied"});
-  bool by_program = settings_.ssh_program;
-  if (!by_program) {
-    CV_CO_TRY(by_program, co_await context_.workers.run([&ssh = settings_.ssh] { return ssh_config_has_proxy(ssh); }));
+  if (settings_.ssh_program) co_return make_ssh_command_transport(context_.loop, settings_.ssh);
+  if (!route_) {
+    CV_CO_TRY(SshRoute found, co_await context_.workers.run([&ssh = settings_.ssh] { return find_ssh_route(ssh); }));
+    route_ = std::move(found);
   }
-  if (by_program) co_return make_ssh_command_transport(context_.loop, settings_.ssh);
-  co_return make_libssh_transport(context_.loop, settings_.ssh);
+  if (route_->by_program) co_return make_ssh_command_transport(context_.loop, settings_.ssh);
+  co_return make_libssh_transport(context_.loop, route_->options);
 }
 
 std::vector<std::shared_ptr<SftpSession>> ConnectionPool::extra() {

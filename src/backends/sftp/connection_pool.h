@@ -10,6 +10,7 @@
 #include "backends/registry.h"
 #include "backends/sftp/sftp_settings.h"
 #include "protocol/sftp_session.h"
+#include "protocol/ssh_config.h"
 
 namespace checkvalve {
 
@@ -47,6 +48,7 @@ private:
 
   BackendContext& context_;
   SftpSettings settings_;
+  std::optional<SshRoute> route_; // once it was found
   std::shared_ptr<SftpSession> first_;
   std::shared_ptr<Attempt> attempt_; // under way
   std::optional<Error> lasting_error_;

@@ -34,6 +34,7 @@ private:
   Task<Result<std::string>> make_temporary(std::string content);
   Task<void> check_replacing();
   Task<void> check_times();
+  Task<void> check_digests();
   Task<void> measure_throughput();
   void describe_session();
   void note(std::string name, std::string value, bool ok = true) {
@@ -54,6 +55,7 @@ Task<Result<std::vector<DoctorCheck>>> Doctor::run() {
   if (co_await check_root()) {
     co_await check_replacing();
     co_await check_times();
+    co_await check_digests();
     co_await measure_throughput();
   }
   for (const auto& path : made_) co_await session_->remove(path);
@@ -170,6 +172,12 @@ Task<void> Doctor::check_times() {
     note("fsync", synced ? "yes" : fmt::format("refused: {}", synced.error().message), synced.has_value());
   else
     note("fsync", "no (no fsync@openssh.com)", false);
+}
+
+Task<void> Doctor::check_digests() {
+  auto told = co_await session_->check_file(made_.front(), "sha256");
+  note("digests of its own (--verify hash)",
+       told ? "sha256, by check-file" : "none: --verify readback reads what was published again");
 }
 
 std::string rate_text(Clock::time_point start) {

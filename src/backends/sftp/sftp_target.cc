@@ -130,10 +130,6 @@ Task<Result<void>> SftpTarget::discard(std::string path, TemporaryName temporary
   co_return co_await remove_temporary(side_.absolute(temporary.beside(path)));
 }
 
-Task<Result<std::vector<Leftover>>> SftpTarget::leftovers(std::string directory, std::size_t limit) {
-  co_return co_await find_leftovers(*this, std::move(directory), limit);
-}
-
 Task<Result<void>> SftpTarget::remove_leftover(Leftover leftover) {
   CV_CO_CHECK(check_leftover(leftover));
   CV_CO_TRY(auto session, co_await side_.session());
@@ -145,6 +141,15 @@ Task<Result<void>> SftpTarget::remove_temporary(std::string path) {
   auto removed = co_await session->remove(std::move(path));
   if (!removed && removed.error().kind == ErrorKind::not_found) co_return Result<void>();
   co_return removed;
+}
+
+Task<Result<HashAlgorithm>> SftpTarget::content_hash() {
+  CV_CO_TRY(auto session, co_await side_.session());
+  const TemporaryName nobodys{random_plan_id(), 1, random_nonce(), 0};
+  CV_CO_TRY(const bool has, co_await session->has_check_file(side_.absolute(nobodys.text())));
+  if (has) co_return HashAlgorithm::sha256;
+  co_return Failure(make_error(ErrorKind::unsupported, "hash", side_.pool()->settings().display,
+                               "the server can't compute digests of its files (no \"check-file\" extension)"));
 }
 
 } // namespace checkvalve

@@ -21,8 +21,8 @@ public:
   Task<Result<void>> make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) override;
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override;
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override;
-  Task<Result<std::vector<Leftover>>> leftovers(std::string directory, std::size_t limit) override;
   Task<Result<void>> remove_leftover(Leftover leftover) override;
+  Task<Result<HashAlgorithm>> content_hash() override;
   Task<void> disconnect() override { return side_.disconnect(); }
 
   // What uploads share with their target.

@@ -51,6 +51,7 @@ private:
   Task<Result<void>> write_parts(std::uint64_t offset, Chunk chunk, std::size_t part_bytes);
   Task<void> writes_done();
   Task<Result<void>> finish_content(CommitOptions options);
+  Task<Result<void>> check_content(std::shared_ptr<SftpSession> session, CommitOptions options);
   FileAttributes attributes_to_set(const CommitOptions& options) const;
   void cannot_set(const FileAttributes& attributes, const Error& error);
   Task<Error> explain(Error error);
@@ -178,10 +179,17 @@ Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
   co_return Result<void>();
 }
 
+Task<Result<void>> SftpUpload::check_content(std::shared_ptr<SftpSession> session, CommitOptions options) {
+  if (options.size_bytes == 0) co_return Result<void>(); // servers refuse to hash nothing
+  CV_CO_TRY(const std::vector<std::byte> digest, co_await session->check_file(temporary_, "sha256"));
+  co_return check_digest(options.content_digest, digest_text(HashAlgorithm::sha256, digest), path_);
+}
+
 Task<Result<Published>> SftpUpload::commit(CommitOptions options) {
   auto session = lanes_->first()->session;
   auto finished = co_await finish_content(options);
   lanes_.reset();
+  if (finished && !options.content_digest.empty()) finished = co_await check_content(session, options);
   if (!finished) co_return Failure(co_await explain(std::move(finished.error())));
   auto method = co_await publish(session, temporary_, path_, options.replace);
   if (!method) co_return Failure(std::move(method.error()));

@@ -73,6 +73,8 @@ public:
       note("writable", "yes");
     else
       note("writable", "no: " + written.error().text(), false);
+    const auto hash = co_await target->content_hash();
+    note("digests of its own (--verify hash)", hash ? std::string(to_string(*hash)) : "none: " + hash.error().message);
     co_await target->disconnect();
     co_return Result<void>();
   }
@@ -97,7 +99,6 @@ private:
     note("reads at any offset", yes(can.ranged_reads));
     note("size of a request", format_size(can.chunk_bytes));
     note("files in flight", format_count(can.files_in_flight));
-    note("hashes of its own", can.hashes.empty() ? "none" : fmt::format("{}", fmt::join(can.hashes, ", ")));
   }
   static std::string precision(std::int64_t ns) {
     if (ns % 1'000'000'000 == 0) return fmt::format("{} s", ns / 1'000'000'000);

@@ -48,11 +48,9 @@ std::string sweep_text(const SweepReport& report, bool dry_run) {
                                       format_count(report.removed)));
 }
 
-// The target with the layers of a job: made through open_ends, it would need a source.
 Task<Result<SweepReport>> sweep(Session& session, const Job& job, std::chrono::milliseconds older_than, bool dry_run) {
   BackendContext context = session.context(job);
-  CV_CO_TRY(std::unique_ptr<Target> target, make_target(context, job.target));
-  CV_CO_CHECK(co_await target->connect());
+  CV_CO_TRY(const std::unique_ptr<Target> target, co_await open_target(context, job, session.stop()));
   Engine engine = session.engine();
   auto report = co_await sweep_target(engine, *target, older_than, dry_run);
   co_await target->disconnect();
@@ -99,7 +97,7 @@ void add_sweep_command(CLI::App& app, Action& chosen) {
   command->add_flag("--dry-run", arguments->dry_run, "list only");
   add_settings(*command, [](const Setting& setting) {
     return setting.key.starts_with("target_") || setting.key == "identity" || setting.key == "known_hosts" ||
-           setting.key.ends_with("_timeout") || setting.key == "state";
+           setting.key.ends_with("_timeout") || setting.key == "retries" || setting.key == "state";
   });
   add_process_options(*command, arguments->process, false);
   command->footer("Examples:\n"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/leftovers.h"
 #include "core/path.h"
 
 namespace checkvalve::conformance {
@@ -170,6 +171,12 @@ Task<Result<std::vector<Entry>>> list_all(Side& side, std::string directory, boo
 
 template Task<Result<std::vector<Entry>>> list_all(Source&, std::string, bool, std::vector<Error>*);
 template Task<Result<std::vector<Entry>>> list_all(Target&, std::string, bool, std::vector<Error>*);
+
+Task<Result<std::vector<Leftover>>> leftovers_of(Target& target, std::string directory, std::size_t limit) {
+  CV_CO_TRY(LeftoverSearch search, co_await find_leftovers(target, std::move(directory), limit));
+  for (const Error& error : search.unreadable) co_return Failure(error);
+  co_return std::move(search.found);
+}
 
 std::vector<std::string> paths_of(const std::vector<Entry>& entries) {
   std::vector<std::string> paths;

@@ -137,6 +137,9 @@ Task<Result<std::vector<Entry>>> list_all(Side& side, std::string directory, boo
 extern template Task<Result<std::vector<Entry>>> list_all(Source&, std::string, bool, std::vector<Error>*);
 extern template Task<Result<std::vector<Entry>>> list_all(Target&, std::string, bool, std::vector<Error>*);
 
+// What find_leftovers gives, none of it unreadable.
+Task<Result<std::vector<Leftover>>> leftovers_of(Target& target, std::string directory, std::size_t limit);
+
 std::vector<std::string> paths_of(const std::vector<Entry>& entries);
 
 } // namespace checkvalve::conformance

@@ -46,6 +46,39 @@ BACKEND_TEST(TakesOddPiecesWithManyWritesInFlight) {
   EXPECT_TRUE(at_target == content);
 }
 
+BACKEND_TEST(ANewFileMayBeReadAndWrittenByItsOwner) {
+  CO_ASSERT_OK(co_await put(t.target(), "file", "content", t.temporary(1)));
+  CO_ASSERT_VALUE(const Entry entry, co_await t.source().stat("file", false));
+  if (!entry.mode) CO_SKIP("tells no modes");
+  EXPECT_EQ(*entry.mode & 0600, 0600U);
+}
+
+BACKEND_TEST(ChecksDigestsOfWhatItHolds) {
+  const auto algorithm = co_await t.target().content_hash();
+  if (!algorithm) {
+    EXPECT_EQ(algorithm.error().kind, ErrorKind::unsupported) << algorithm.error().text();
+    CO_SKIP("tells no digests of its files");
+  }
+  CO_ASSERT_VALUE(const auto names, co_await t.fixture().raw_names(""));
+  EXPECT_TRUE(names.empty()) << "finding out left something behind";
+  std::uint64_t number = 0;
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, 9 * megabyte + 1}) {
+    const std::string content = pattern(size, 31);
+    const std::string path = "with a space " + std::to_string(++number);
+    Hasher hasher(*algorithm);
+    hasher.update(std::as_bytes(std::span(content)));
+    CommitOptions options;
+    options.content_digest = hasher.digest();
+    CO_ASSERT_OK(co_await put(t.target(), path, content, t.temporary(number), options));
+    CO_ASSERT_VALUE(const std::string at_target, co_await t.fixture().read_back(path));
+    EXPECT_TRUE(at_target == content) << size << " bytes";
+  }
+  CommitOptions others;
+  others.content_digest = Hasher(*algorithm).digest();
+  EXPECT_FAILS(co_await put(t.target(), "other", "not what the digest says", t.temporary(9), others),
+               ErrorKind::integrity);
+}
+
 BACKEND_TEST(KeepsRunsOfZeros) {
   const std::size_t chunk = t.capabilities().chunk_bytes;
   const std::string zeros(2 * chunk, '\0');

@@ -22,17 +22,17 @@ constexpr std::string_view head =
 What each backend says of itself to the engine, with the server that the conformance tests run it on. `checkvalve doctor URL` says
 it of a server of yours. Made by `CHECKVALVE_WRITE_REFERENCE=1 backend_conformance`; the tests fail where it is out of date.
 
-| tested as | replaces in one step | refuses in one step | keeps mtime | keeps mode | durable | links | copies by itself | resumes uploads | lists subtrees |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| tested as | replaces in one step | refuses in one step | keeps mtime | keeps mode | durable | links | copies by itself | digests by itself | resumes uploads | lists subtrees |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 )";
 
 std::string yes(bool value) { return value ? "yes" : "no"; }
 
-std::string row_of(const std::string& name, const Capabilities& can, bool copies) {
+std::string row_of(const std::string& name, const Capabilities& can, bool copies, const std::string& digests) {
   const std::string mtime = can.keeps_mtime ? fmt::format("to {} ns", can.mtime_precision_ns) : "no";
-  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |", name, yes(can.atomic_replace),
+  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |", name, yes(can.atomic_replace),
                      yes(can.create_if_absent), mtime, yes(can.keeps_mode), yes(can.durable), yes(can.symlinks),
-                     yes(copies), yes(can.resumes_uploads), yes(can.recursive_list));
+                     yes(copies), digests, yes(can.resumes_uploads), yes(can.recursive_list));
 }
 
 std::map<std::string, std::string> present_rows() {
@@ -46,7 +46,9 @@ std::map<std::string, std::string> present_rows() {
 
 BACKEND_TEST(SaysWhatTheReferenceSays) {
   const std::string name = BackendSuite::GetParam().name;
-  const std::string row = row_of(name, t.capabilities(), t.source().origin() != nullptr);
+  const auto hash = co_await t.target().content_hash();
+  const std::string digests = hash ? std::string(to_string(*hash)) : "no";
+  const std::string row = row_of(name, t.capabilities(), t.source().origin() != nullptr, digests);
   auto rows = present_rows();
   if (std::getenv("CHECKVALVE_WRITE_REFERENCE")) {
     rows[name] = row;

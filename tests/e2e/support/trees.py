@@ -6,6 +6,7 @@ import os
 import random
 import re
 import stat
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,15 +59,16 @@ class Node:
     mode: int = 0  # permission bits of a file
 
 
-def write_file(path: bytes | Path, content: bytes, *, mtime: int | None = None, mode: int | None = None) -> None:
+def write_file(path: bytes | Path, content: bytes, *, mtime: float | None = None, mode: int | None = None) -> None:
+    """Without `mtime` as if written a minute ago: a sync waits until the second of a file's mtime is over."""
     name = os.fsencode(path)
     os.makedirs(os.path.dirname(name), exist_ok=True)
     with open(name, "wb") as file:
         file.write(content)
     if mode is not None:
         os.chmod(name, mode)
-    if mtime is not None:
-        os.utime(name, (mtime, mtime))
+    stamp = time.time() - 60 if mtime is None else mtime
+    os.utime(name, (stamp, stamp))
 
 
 def fill(root: Path, files: Mapping[str, bytes]) -> None:
@@ -91,6 +93,7 @@ def large_file(path: Path, size_bytes: int, *, seed: int = 7) -> None:
     with path.open("wb") as file:
         for left in range(size_bytes, 0, -(1 << 20)):
             file.write(source.randbytes(min(left, 1 << 20)))
+    os.utime(path, (time.time() - 60, time.time() - 60))
 
 
 def odd_tree(root: Path) -> int:

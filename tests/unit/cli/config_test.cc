@@ -53,8 +53,30 @@ TEST(Config, NamesFileLineKeyAndTheNearestKey) {
 }
 
 TEST(Config, RefusesWrongTypesAndValues) {
-  EXPECT_EQ(config_error_of("[job.a]\nchecksum = \"yes\"\n"), "cv.toml:2: checksum: must be true or false");
-  EXPECT_EQ(config_error_of("[job.a]\ninclude = [1.5]\n"), "cv.toml:2: include: each element must be a text in quotes");
+  const std::vector<std::pair<std::string, std::string>> wrong = {
+      {"[job.a]\nchecksum = \"yes\"", "cv.toml:2: checksum: must be true or false, not 'yes'"},
+      {"[job.a]\n\ninclude = 5", "cv.toml:3: include: must be a text in quotes or a list of them, not 5"},
+      {"[job.a]\ninclude = [\"a\", 1.5]", "cv.toml:2: include: must be a text in quotes, not 1.5"},
+      {"[job.a]\nsource = 5", "cv.toml:2: source: must be a text in quotes, not 5"},
+      {"[job.a]\nverify = true", "cv.toml:2: verify: must be a text in quotes, not true"},
+      {"[job.a]\nretries = \"6\"", "cv.toml:2: retries: must be a whole number, not '6'"},
+      {"[job.a]\nretries = 1.5", "cv.toml:2: retries: must be a whole number, not 1.5"},
+      {"[job.a]\nmemory = true", "cv.toml:2: memory: must be a text in quotes or a whole number, not true"},
+      {"[job.a]\nstate = [\"x\"]", "cv.toml:2: state: must be a text in quotes, not a list"},
+      {"[job.a]\nsource = 2024-03-01", "cv.toml:2: source: must be a text in quotes, not 2024-03-01"},
+      {"[endpoint.a]\nurl = \"sftp://h/x\"\nidentity = 5", "cv.toml:3: identity: must be a text in quotes, not 5"},
+      {"[endpoint.a]\nurl = \"sftp://h/x\"\nconnections = \"2\"",
+       "cv.toml:3: connections: must be a whole number, not '2'"},
+      {"[endpoint.a]\nurl = \"sftp://h/x\"\nagent = 1", "cv.toml:3: agent: must be true or false, not 1"},
+      {"[endpoint.a]\nurl = \"sftp://h/x\"\ncommand = [\"a\", 1]",
+       "cv.toml:3: command: each element must be a text in quotes, not 1"},
+      {"[[job.a.transform]]\nname = \"split\"\nlines = \"many\"",
+       "cv.toml:3: lines: must be a whole number, not 'many'"},
+      {"[[job.a.transform]]\nlevel = 3", "cv.toml:1: transform: each transform must have a name: name = \"gzip\""},
+  };
+  for (const auto& [text, message] : wrong) EXPECT_EQ(config_error_of(text), message) << text;
+  EXPECT_EQ(config_of("[job.a]\ndate = 2024-03-01\nmin_size = 10\nmemory = \"8MiB\"\n").jobs.at("a").size(), 3U);
+  EXPECT_EQ(config_of("[endpoint.a]\nurl = \"sftp://h/x\"\nagent = \"no\"\nchunk = 65536\n").endpoints.size(), 1U);
   EXPECT_NE(config_error_of("[job.a\n").find("cv.toml:1:"), std::string::npos);
   EXPECT_NE(config_error_of("[endpoint.a]\nscheme = \"gopher\"\n").find("no backend is named 'gopher'"),
             std::string::npos);

@@ -161,5 +161,15 @@ TEST(FrameAssembler, TakesAFrameOfMegabytes) {
   EXPECT_TRUE(frames[0].text() == large);
 }
 
+TEST(Replies, OfCheckFile) {
+  const std::string reply("\0\0\0\6sha256\x01\xff", 12);
+  const auto parsed = parse_check_file(std::as_bytes(std::span(reply)));
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->algorithm, "sha256");
+  EXPECT_EQ(parsed->digest, (std::vector<std::byte>{std::byte{1}, std::byte{255}}));
+  for (const std::size_t size : {0, 3, 9, 10})
+    EXPECT_FALSE(parse_check_file(std::as_bytes(std::span(reply).first(size))).has_value()) << size;
+}
+
 } // namespace
 } // namespace checkvalve

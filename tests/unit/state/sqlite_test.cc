@@ -81,6 +81,10 @@ TEST_F(Sqlite, ThePlacesAreUnderstood) {
   expect_refused("", ErrorKind::config, "no state is named");
   expect_refused("sqlite:state.db", ErrorKind::config, "sqlite:///");
   expect_refused("sqlite:///", ErrorKind::config, "no file is named");
+  ASSERT_TRUE(open("sqlite://" + directory_ + "/with%20space%25.db"));
+  EXPECT_TRUE(fs::exists(directory_ + "/with space%.db"));
+  expect_refused("sqlite:///a%2", ErrorKind::config, "%25");
+  expect_refused("sqlite:///a%00b", ErrorKind::config, "hexadecimal");
   expect_refused("mysql://host/db", ErrorKind::config, "mysql://");
   const fs::path before = fs::current_path();
   fs::current_path(directory_);

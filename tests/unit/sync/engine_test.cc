@@ -1,6 +1,7 @@
 // The engine end to end, over stores in memory that can be told to misbehave.
 #include <fmt/format.h>
 
+#include "core/units.h"
 #include "unit/sync/ended_holder.h"
 #include "unit/sync/sync_fixture.h"
 
@@ -331,12 +332,50 @@ TEST_F(Sync, AStopLeavesNoTemporaryAndTheRestOpen) {
   EXPECT_TRUE(target->temporaries().empty());
 }
 
-TEST_F(Sync, ReadbackFindsNothingWrongInAnHonestStore) {
+TEST_F(Sync, ReadbackAndHashFindNothingWrongInAnHonestStore) {
   fill();
-  job.verify = VerifyMode::readback;
-  EXPECT_EQ(sync()->files_copied, 5U);
+  for (const VerifyMode mode : {VerifyMode::readback, VerifyMode::hash}) {
+    job.verify = mode;
+    EXPECT_EQ(sync()->files_copied, 5U);
+    for (const auto& [path, content] : files(*target, "out")) target->put_file("out/" + path, content + "x", 1);
+  }
+}
+
+// Within the second of its mtime, a file may be written again without a trace.
+TEST_F(Sync, AFileOfThisSecondIsReadOnceTheSecondIsOver) {
+  const std::int64_t second_ms = now_ms() / 1'000 * 1'000;
+  put(*source, "in/file", "content", second_ms * 1'000'000);
+  put(*source, "in/set to come", "content", (second_ms + 3'600'000) * 1'000'000); // not waited for
+  EXPECT_EQ(sync()->files_copied, 2U);
+  EXPECT_GE(now_ms(), second_ms + 1'000);
+  EXPECT_EQ(sync()->files_copied, 0U);
+}
+
+TEST_F(Sync, HashIsRefusedBeforeAnythingIsMovedWhereTheTargetTellsNone) {
+  fill();
   job.verify = VerifyMode::hash;
-  EXPECT_FAILS(sync(), ErrorKind::config); // the target computes no hashes, and that is said
+  job.target.options["hashes"] = "no";
+  const auto refused = plan();
+  EXPECT_FAILS(refused, ErrorKind::config);
+  EXPECT_NE(refused.error().text().find("memory://target"), std::string::npos) << refused.error().text();
+  EXPECT_NE(refused.error().text().find("--verify readback"), std::string::npos) << refused.error().text();
+  EXPECT_TRUE(files(*target, "out").empty());
+}
+
+// A store that changes what it was given.
+TEST_F(Sync, HashFindsContentThatIsNotWhatWasWritten) {
+  put(*source, "in/file", "what was read", 1'000'000'000);
+  job.verify = VerifyMode::hash;
+  job.retries = 1;
+  target->corrupts_uploads = true;
+  const auto ran = sync();
+  ASSERT_OK(ran);
+  EXPECT_EQ(ran->files_copied, 0U);
+  ASSERT_EQ(ran->failures.size(), 1U);
+  EXPECT_EQ(ran->failures[0].error.kind, ErrorKind::integrity);
+  target->corrupts_uploads = false;
+  EXPECT_EQ(sync()->files_copied, 1U);
+  expect_same_trees();
 }
 
 TEST_F(Sync, NamesThatTheTargetCannotHoldFailWhilePlanning) {

@@ -50,6 +50,7 @@ leave_off() {
   openssh-server) unit=ssh ;;
   postgresql-15) unit=postgresql ;;
   redis-server | pgbouncer) unit="$package" ;;
+  proftpd-core) unit=proftpd ;;
   *) return 0 ;;
   esac
   if command -v systemctl >/dev/null; then "$@" systemctl disable --quiet "$unit" 2>/dev/null || true; fi
