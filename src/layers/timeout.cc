@@ -5,6 +5,7 @@
 #include <asio/steady_timer.hpp>
 #include <list>
 
+#include "backends/silent_work.h"
 #include "core/async.h"
 #include "core/path.h"
 #include "core/units.h"
@@ -15,8 +16,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// The deadlines of all calls of a layer. All have the same time to run, so the oldest is always the next to expire, and
-// one timer serves them all: a timer a call would cost more than the call.
+// The deadlines of all calls of a layer. Nearly all have the same time to run, so a new one belongs at the end, and one
+// timer serves them all: a timer a call would cost more than the call.
 class Watchdog : public std::enable_shared_from_this<Watchdog> {
 public:
   Watchdog(Loop& loop, std::chrono::milliseconds limit) : timer_(loop.context()), limit_(limit) {}
@@ -30,10 +31,13 @@ public:
   using Handle = std::list<Watch>::iterator;
 
   // Sets `decided` at the deadline.
-  Handle watch(std::shared_ptr<Event> decided) {
-    watches_.push_back({Clock::now() + limit_, std::move(decided), false});
-    if (!armed_) arm();
-    return std::prev(watches_.end());
+  Handle watch(std::shared_ptr<Event> decided, std::chrono::seconds longer) {
+    const auto deadline = Clock::now() + limit_ + longer;
+    auto next = watches_.end();
+    while (next != watches_.begin() && std::prev(next)->deadline > deadline) --next;
+    const Handle watch = watches_.insert(next, {deadline, std::move(decided), false});
+    if (!armed_ || deadline < timer_.expiry()) arm();
+    return watch;
   }
   // The timer stays armed, so that calls that end in time cost no timer at all.
   void end(Handle watch) { (watch->expired ? expired_ : watches_).erase(watch); }
@@ -42,8 +46,8 @@ private:
   void arm() {
     armed_ = true;
     timer_.expires_at(watches_.front().deadline);
-    timer_.async_wait([weak = weak_from_this()](const std::error_code&) {
-      if (const auto self = weak.lock()) self->expire();
+    timer_.async_wait([weak = weak_from_this()](const std::error_code& replaced) {
+      if (const auto self = weak.lock(); self && !replaced) self->expire();
     });
   }
   void expire() {
@@ -81,17 +85,17 @@ Task<void> run_into(Task<Result<T>> task, std::shared_ptr<Outcome<T>> outcome,
 
 template <class T>
 Task<Result<T>> watched(std::shared_ptr<Watchdog> dog, std::string operation, std::string path, Task<Result<T>> task,
-                        std::shared_ptr<void> keep) {
+                        std::shared_ptr<void> keep, std::chrono::seconds longer = {}) {
   auto outcome = std::make_shared<Outcome<T>>();
   detach(run_into(std::move(task), outcome, std::move(keep)));
   if (!outcome->decided->is_set()) {
-    const auto watch = dog->watch(outcome->decided);
+    const auto watch = dog->watch(outcome->decided, longer);
     co_await *outcome->decided;
     dog->end(watch);
   }
   if (outcome->value) co_return std::move(*outcome->value);
   co_return Failure(make_error(ErrorKind::timeout, std::move(operation), escape_bytes(path),
-                               fmt::format("nothing was heard for {}", format_duration(dog->limit()))));
+                               fmt::format("nothing was heard for {}", format_duration(dog->limit() + longer))));
 }
 
 class TimeoutReader : public ReaderWrapper {
@@ -127,7 +131,7 @@ public:
     return watched(dog_, "write", path_, inner_->write(offset, std::move(chunk)), inner_);
   }
   Task<Result<Published>> commit(CommitOptions options) override {
-    return watched(dog_, "commit", path_, inner_->commit(options), inner_);
+    return watched(dog_, "commit", path_, inner_->commit(options), inner_, silent_work_limit(options.size_bytes));
   }
   Task<Result<void>> abort() override { return watched(dog_, "abort", path_, inner_->abort(), inner_); }
 
@@ -142,7 +146,7 @@ public:
       : DirectCopyWrapper(std::move(inner)), dog_(std::move(dog)), path_(std::move(path)) {}
   Task<Result<std::uint64_t>> advance() override { return watched(dog_, "copy", path_, inner_->advance(), inner_); }
   Task<Result<Published>> commit(CommitOptions options) override {
-    return watched(dog_, "commit", path_, inner_->commit(options), inner_);
+    return watched(dog_, "commit", path_, inner_->commit(options), inner_, silent_work_limit(options.size_bytes));
   }
   Task<Result<void>> abort() override { return watched(dog_, "abort", path_, inner_->abort(), inner_); }
 

@@ -26,6 +26,8 @@ struct S3Request {
   std::string payload_hash;                    // of a streamed body; computed for others
   std::uint32_t chunk_bytes = 256 * 1024;      // see HttpRequest
   std::uint64_t expected_bytes = 0;
+  std::uint64_t worked_bytes = 0; // that the service itself copies or joins before it answers
+  int tries = 5;                  // of call(), at most
 };
 
 // Engine thread only. One for each Source and Target.
