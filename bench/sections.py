@@ -20,13 +20,23 @@ def keep(name: str, results: Mapping[str, Sequence[Measurement]], *, more: bool,
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}.json"
     tools: dict[str, Any] = json.loads(path.read_text())["tools"] if more and path.exists() else {}
-    for tool, runs in results.items():
-        kept = tools.setdefault(tool, {"seconds": [], "cpu_seconds": [], "peak_bytes": []})
-        for run in runs:
-            kept["seconds"].append(round(run.seconds, 4))
-            kept["cpu_seconds"].append(round(run.cpu_seconds, 3))
-            kept["peak_bytes"].append(run.peak_bytes)
+    for tool, runs in as_tools(results).items():
+        before = tools.setdefault(tool, {})
+        for what, numbers in runs.items():
+            before[what] = [*before.get(what, []), *numbers]
     path.write_text(json.dumps({"machine": machine(), "tools": tools, **about}, indent=2) + "\n")
+
+
+def as_tools(results: Mapping[str, Sequence[Measurement]]) -> dict[str, Any]:
+    """As it is kept: lists of numbers."""
+    return {
+        tool: {
+            "seconds": [round(run.seconds, 4) for run in runs],
+            "cpu_seconds": [round(run.cpu_seconds, 3) for run in runs],
+            "peak_bytes": [run.peak_bytes for run in runs],
+        }
+        for tool, runs in results.items()
+    }
 
 
 def kept(name: str) -> dict[str, Any] | None:
