@@ -122,7 +122,7 @@ Task<Result<HttpRequest>> S3Client::prepare(const S3Request& request) {
 
   parts.payload_hash = co_await payload_hash(request);
   CV_CO_TRY(used_, co_await provider_.get());
-  for (auto& [name, value] : sign(parts, used_, {region_, "s3", now_ms() + clock_offset_ms_}))
+  for (auto& [name, value] : sign(parts, used_, {region_, "s3", now_ms() + clock_offset_ms_}, signing_key_))
     out.headers.push_back({std::move(name), std::move(value), true});
   co_return out;
 }

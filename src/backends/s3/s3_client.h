@@ -81,7 +81,8 @@ private:
   HttpClient http_;
   AwsCredentialProvider provider_;
   AwsCredentials used_; // by the latest request
-  std::string region_;  // the bucket's, once an answer told it
+  SigningKey signing_key_;
+  std::string region_; // the bucket's, once an answer told it
   bool encodes_keys_ = true;
   std::int64_t clock_offset_ms_ = 0; // the service's clock minus ours, once it complained
   std::set<std::string> warned_;
