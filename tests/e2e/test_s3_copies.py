@@ -92,6 +92,12 @@ def test_one_request_copies_a_large_object(line: Line) -> None:
     assert line.proxy.count("uploads|partNumber|uploadId") == 0
 
 
+@pytest.mark.parametrize("cutoff", ["6GiB", "some", "-1"])
+def test_a_cutoff_that_no_service_takes(line: Line, cutoff: str) -> None:
+    outcome = line.sync("s3://source", "s3://target", "--target-option", f"copy_cutoff={cutoff}").expect(2)
+    assert f"'copy_cutoff' is '{cutoff}', but must be auto, or a size up to 5GiB" in outcome.text
+
+
 def test_a_large_object_that_one_request_can_not_copy_goes_in_parts(line: Line) -> None:
     """As behind a gateway that waits a minute for an answer: another try of the same would fail, too."""
     source, source_url = line.filled_bucket(1, 40 * MIB)
