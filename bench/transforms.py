@@ -1,4 +1,5 @@
-"""Measures transforms against the shell pipelines that a user would write: ./dev bench transforms --help.
+"""Measures transforms against the shell pipelines that a user would write, for docs/benchmarks.md: ./dev bench
+transforms --help.
 
 The same bytes take both ways, between the same two OpenSSH servers, in turn; what arrives is compared in content (what
 is compressed, after decompression; what a peer quotes beyond need, without quotes). A pipeline is
@@ -22,6 +23,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -30,6 +32,7 @@ from servers.keys import write_known_hosts  # noqa: E402
 from servers.openssh import SshServer  # noqa: E402
 
 import data  # noqa: E402
+import sections  # noqa: E402
 from measure import Measurement, RunError, measure  # noqa: E402
 from tools import CIPHER, PROGRAM, End, Setup, ssh_command  # noqa: E402
 
@@ -164,9 +167,8 @@ def content(folder: Path, case: Case) -> dict[str, str]:
     return found
 
 
-def run_case(setup: Setup, case: Case, many: bool, runs: int) -> tuple[dict[str, list[Measurement]], dict[str, int]]:
+def run_case(setup: Setup, case: Case, many: bool, runs: int) -> dict[str, list[Measurement]]:
     results: dict[str, list[Measurement]] = {}
-    sizes: dict[str, int] = {}
     wanted: dict[str, str] | None = None
     for _ in range(runs):
         commands = {"checkvalve": ours(setup, case)}
@@ -186,37 +188,72 @@ def run_case(setup: Setup, case: Case, many: bool, runs: int) -> tuple[dict[str,
                     wanted = found
                 if found != wanted or not found:
                     raise RunError(f"{tool} has made something else of the files")
-                sizes[tool] = data.count(setup.target.folder)[1]
             results.setdefault(tool, []).append(measured)
-    return results, sizes
+    return results
 
 
-HEADINGS = ["data", "case", "tool", "median", "to checkvalve's", "pair by pair", "CPU", "peak memory", "result"]
+SECTION = "Transforms, against shell pipelines"
+HEADINGS = ["data", "chain", "tool", "median", "time to checkvalve's", "pair by pair", "runs", "CPU", "peak memory"]
+ABOUT = (
+    "Made by `./dev bench transforms` on {date}: {cores} cores of {cpu}, two OpenSSH servers on loopback, files on a "
+    "RAM disk, aes128-gcm. The same bytes, CSV of names, card numbers and words, take both ways in turn: a pipeline is "
+    "`ssh cat | FILTER | ssh 'cat >'`, for many files one a file over one shared connection to each server. Peak "
+    "memory is of the largest process; a pipeline has several."
+)
 
 
-def report(case: Case, many: bool, results: dict[str, list[Measurement]], sizes: dict[str, int]) -> None:
-    """A row of the table a tool, then what became of the goal."""
-    ours = results["checkvalve"]
-    medians = {tool: median(one.seconds for one in measured) for tool, measured in results.items()}
-    for tool, measured in results.items():
-        pairs = [one.seconds / two.seconds for one, two in zip(measured, ours, strict=True)]
-        cells = [
-            "1,000 files" if many else "one file",
-            case.name,
-            tool,
-            f"{medians[tool]:.2f} s",
-            f"{medians[tool] / medians['checkvalve']:.2f}×",
-            f"{min(pairs):.2f} – {max(pairs):.2f}",
-            f"{median(one.cpu_seconds for one in measured):.1f} s",
-            f"{max(one.peak_bytes for one in measured) >> 20} MiB",
-            f"{sizes[tool] / (1 << 20):.0f} MiB",
-        ]
-        print("| " + " | ".join(cells) + " |", flush=True)
-    goal = 2.0 if many else 1.0
-    best = min(seconds for tool, seconds in medians.items() if tool != "checkvalve")
-    fast = "reached" if best >= goal * medians["checkvalve"] else "not reached"
-    small = "reached" if max(one.peak_bytes for one in ours) < PEAK_GOAL_BYTES else "not reached"
-    print(f"    {goal:g}× the fastest pipeline: {fast}; under {PEAK_GOAL_BYTES >> 20} MiB: {small}", flush=True)
+def rows(case: Case, many: bool, tools: dict[str, Any]) -> list[list[str]]:
+    """A row of the table a tool."""
+    ours = tools["checkvalve"]["seconds"]
+    table = []
+    for tool, measured in tools.items():
+        seconds = measured["seconds"]
+        pairs = [one / two for one, two in zip(seconds, ours, strict=True)]
+        table.append(
+            [
+                "1,000 × 100 KiB" if many else "1 GiB",
+                case.name,
+                "**checkvalve**" if tool == "checkvalve" else f"`{tool}`",
+                f"{median(seconds):.2f} s",
+                f"{median(seconds) / median(ours):.2f}×",
+                f"{min(pairs):.2f} – {max(pairs):.2f}",
+                f"{len(seconds)}",
+                f"{median(measured['cpu_seconds']):.1f} s",
+                f"{max(measured['peak_bytes']) >> 20} MiB",
+            ]
+        )
+    return table
+
+
+def goal(case: Case, many: bool, tools: dict[str, Any]) -> str:
+    best = min(median(measured["seconds"]) for tool, measured in tools.items() if tool != "checkvalve")
+    ratio = best / median(tools["checkvalve"]["seconds"])
+    if many:
+        return sections.verdict(ratio >= 2, f"{case.name}, many files: 2× as fast as the pipeline", f"{ratio:.2f}×")
+    return sections.verdict(ratio >= 1, f"{case.name}, one file: as fast as the pipeline", f"{ratio:.2f}×")
+
+
+def write_section() -> None:
+    """From what was measured at full size."""
+    found = [
+        (case, many, kept) for many in (False, True) for case in CASES if (kept := sections.kept(file_of(case, many)))
+    ]
+    if not found:
+        return
+    lines = [ABOUT.format(**found[-1][2]["machine"]), "", "| " + " | ".join(HEADINGS) + " |"]
+    lines.append("| --- " * len(HEADINGS) + "|")
+    goals = []
+    peak = 0
+    for case, many, kept in found:
+        lines += ["| " + " | ".join(row) + " |" for row in rows(case, many, kept["tools"])]
+        goals.append(goal(case, many, kept["tools"]))
+        peak = max(peak, *kept["tools"]["checkvalve"]["peak_bytes"])
+    goals.append(sections.verdict(peak < PEAK_GOAL_BYTES, "peak memory under 96 MiB", f"{peak >> 20} MiB at most"))
+    sections.write_section(SECTION, [*lines, "", *goals])
+
+
+def file_of(case: Case, many: bool) -> str:
+    return f"transforms-{case.name}-{'many' if many else 'one'}"
 
 
 def main() -> int:
@@ -225,11 +262,16 @@ def main() -> int:
     )
     parser.add_argument("cases", nargs="*", help=f"of {', '.join(case.name for case in CASES)}; default: all")
     parser.add_argument("--files", choices=["one", "many", "both"], default="both")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the data: 0.1 is a quick look")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the data: 0.1 is a quick look, which is not kept")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--more", action="store_true", help="join the runs to those that are kept of these cases")
+    parser.add_argument("--report", action="store_true", help="measure nothing: write the section from bench/out/")
     options = parser.parse_args()
     if unknown := set(options.cases) - {case.name for case in CASES}:
         parser.error(f"not known: {', '.join(sorted(unknown))}")
+    if options.report:
+        write_section()
+        return 0
     memory = Path("/dev/shm")
     print("| " + " | ".join(HEADINGS) + " |\n" + "| --- " * len(HEADINGS) + "|")
     with tempfile.TemporaryDirectory(prefix="cv-bench-", dir=memory if memory.is_dir() else None) as folder:
@@ -249,8 +291,16 @@ def main() -> int:
                     continue
                 make_data(setup.source.folder, many, options.scale)
                 for case in CASES:
-                    if not options.cases or case.name in options.cases:
-                        report(case, many, *run_case(setup, case, many, options.runs))
+                    if options.cases and case.name not in options.cases:
+                        continue
+                    measured = run_case(setup, case, many, options.runs)
+                    tools = sections.as_tools(measured)
+                    for row in rows(case, many, tools):
+                        print("| " + " | ".join(row) + " |", flush=True)
+                    print(f"    {goal(case, many, tools)}", flush=True)
+                    if options.scale == 1.0:
+                        sections.keep(file_of(case, many), measured, more=options.more)
+    write_section()
     return 0
 
 

@@ -4,6 +4,7 @@
 
 #include <asio/steady_timer.hpp>
 
+#include "backends/silent_work.h"
 #include "core/async.h"
 #include "core/path.h"
 #include "core/units.h"
@@ -26,59 +27,61 @@ template <class T> struct WatchOf : Watch {
   std::optional<Result<T>> value; // nothing if the time was up first
 };
 
-// The deadlines of all calls of a layer. All have the same time to run, so the oldest is always the next to expire, and
-// one timer serves them all: a timer a call would cost more than the call.
+// The deadlines of all calls of a layer. Nearly all have the same time to run, so a new one belongs at the end, and one
+// timer serves them all: a timer a call would cost more than the call.
 class Watchdog : public std::enable_shared_from_this<Watchdog> {
 public:
   Watchdog(Loop& loop, std::chrono::milliseconds limit) : timer_(loop.context()), limit_(limit) {}
   std::chrono::milliseconds limit() const { return limit_; }
 
   // Decides at the deadline, unless end() comes first. The watch must stay until one of the two.
-  void begin(Watch& watch) {
-    watch.deadline = Clock::now() + limit_;
-    watch.before = newest_;
-    (newest_ ? newest_->after : oldest_) = &watch;
-    newest_ = &watch;
-    if (!armed_) arm();
+  void begin(Watch& watch, std::chrono::seconds longer) {
+    watch.deadline = Clock::now() + limit_ + longer;
+    watch.before = last_;
+    while (watch.before && watch.before->deadline > watch.deadline) watch.before = watch.before->before;
+    watch.after = watch.before ? watch.before->after : first_;
+    (watch.before ? watch.before->after : first_) = &watch;
+    (watch.after ? watch.after->before : last_) = &watch;
+    if (!armed_ || watch.deadline < timer_.expiry()) arm();
   }
   // The timer stays armed, so that calls that end in time cost no timer at all.
   void end(Watch& watch) {
-    (watch.before ? watch.before->after : oldest_) = watch.after;
-    (watch.after ? watch.after->before : newest_) = watch.before;
+    (watch.before ? watch.before->after : first_) = watch.after;
+    (watch.after ? watch.after->before : last_) = watch.before;
     watch.before = watch.after = nullptr;
   }
 
 private:
   void arm() {
     armed_ = true;
-    timer_.expires_at(oldest_->deadline);
-    timer_.async_wait([weak = weak_from_this()](const std::error_code&) {
-      if (const auto self = weak.lock()) self->expire();
+    timer_.expires_at(first_->deadline);
+    timer_.async_wait([weak = weak_from_this()](const std::error_code& replaced) {
+      if (const auto self = weak.lock(); self && !replaced) self->expire();
     });
   }
   void expire() {
     armed_ = false;
     const auto now = Clock::now();
-    while (oldest_ && oldest_->deadline <= now) {
-      Watch& late = *oldest_;
+    while (first_ && first_->deadline <= now) {
+      Watch& late = *first_;
       end(late);
       late.decided.set();
     }
-    if (oldest_) arm();
+    if (first_) arm();
   }
 
   asio::steady_timer timer_;
   std::chrono::milliseconds limit_;
-  Watch* oldest_ = nullptr;
-  Watch* newest_ = nullptr;
+  Watch* first_ = nullptr;
+  Watch* last_ = nullptr;
   bool armed_ = false;
 };
 
 // `keep` is what the task works on. Runs on to its end after the time was up, for nobody.
 template <class T>
 detail::Detached run_into(Task<Result<T>> task, std::shared_ptr<WatchOf<T>> watch, std::shared_ptr<Watchdog> dog,
-                          [[maybe_unused]] std::shared_ptr<void> keep) {
-  dog->begin(*watch);
+                          [[maybe_unused]] std::shared_ptr<void> keep, std::chrono::seconds longer) {
+  dog->begin(*watch, longer);
   auto result = co_await std::move(task);
   if (watch->decided.is_set()) co_return;
   dog->end(*watch);
@@ -89,13 +92,13 @@ detail::Detached run_into(Task<Result<T>> task, std::shared_ptr<WatchOf<T>> watc
 // `operation` is a literal.
 template <class T>
 Task<Result<T>> watched(std::shared_ptr<Watchdog> dog, std::string_view operation, std::string path,
-                        Task<Result<T>> task, std::shared_ptr<void> keep) {
+                        Task<Result<T>> task, std::shared_ptr<void> keep, std::chrono::seconds longer = {}) {
   auto watch = std::make_shared<WatchOf<T>>();
-  run_into(std::move(task), watch, dog, std::move(keep));
+  run_into(std::move(task), watch, dog, std::move(keep), longer);
   co_await watch->decided;
   if (watch->value) co_return std::move(*watch->value);
   co_return Failure(make_error(ErrorKind::timeout, std::string(operation), escape_bytes(path),
-                               fmt::format("nothing was heard for {}", format_duration(dog->limit()))));
+                               fmt::format("nothing was heard for {}", format_duration(dog->limit() + longer))));
 }
 
 class TimeoutReader : public ReaderWrapper {
@@ -133,7 +136,7 @@ public:
   // A digest takes the endpoint as long as it takes to read a file of any size: there its connection is watched alone.
   Task<Result<Published>> commit(CommitOptions options) override {
     if (!options.content_digest.empty()) return inner_->commit(std::move(options));
-    return watched(dog_, "commit", path_, inner_->commit(options), inner_);
+    return watched(dog_, "commit", path_, inner_->commit(options), inner_, silent_work_limit(options.size_bytes));
   }
   Task<Result<void>> abort() override { return watched(dog_, "abort", path_, inner_->abort(), inner_); }
 
@@ -148,7 +151,7 @@ public:
       : DirectCopyWrapper(std::move(inner)), dog_(std::move(dog)), path_(std::move(path)) {}
   Task<Result<std::uint64_t>> advance() override { return watched(dog_, "copy", path_, inner_->advance(), inner_); }
   Task<Result<Published>> commit(CommitOptions options) override {
-    return watched(dog_, "commit", path_, inner_->commit(options), inner_);
+    return watched(dog_, "commit", path_, inner_->commit(options), inner_, silent_work_limit(options.size_bytes));
   }
   Task<Result<void>> abort() override { return watched(dog_, "abort", path_, inner_->abort(), inner_); }
 

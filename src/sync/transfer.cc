@@ -240,6 +240,16 @@ private:
     co_return co_await conclude(digest, digest, expected_.size_bytes, *published);
   }
 
+  // Nothing is ever removed, so the parts of a longer version stay; the next one is there if any is.
+  Task<void> warn_of_stale_part(std::uint64_t parts) {
+    const auto next = scope_.chain.renamed(file_.path, parts + 1);
+    if (!next || !co_await target().stat(*next, false)) co_return;
+    scope_.engine.events.emit(WarningEvent{
+        fmt::format("{} now has {} parts, but {} is there, too: of a longer version, or somebody else's. Nothing is "
+                    "ever removed; readers that take all parts take it along",
+                    escape_bytes(file_.path), parts, escape_bytes(*next))});
+  }
+
   Task<Result<void>> copy_transformed(Reader& reader, std::unique_ptr<Upload> inner) {
     const std::uint64_t half = window_bytes_ / 2; // for what is read, and for what is written
     auto outputs = std::make_unique<Outputs>(target(), std::move(inner), name_, temporary_, commit_options(), half,
@@ -252,8 +262,10 @@ private:
     auto moved = co_await pump_through(pump);
     if (moved) {
       auto published = co_await upload.commit(commit_options());
-      if (published)
+      if (published) {
+        if (scope_.chain.splits()) co_await warn_of_stale_part(upload.parts());
         co_return co_await conclude(pump.digest(), upload.written_digest(), upload.written_bytes(), *published);
+      }
       moved = Failure(published.error());
     }
     (void)co_await upload.abort();

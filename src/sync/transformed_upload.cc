@@ -86,6 +86,7 @@ TransformedUpload::Step TransformedUpload::work(std::vector<Chunk> input, bool l
   if (last) run_->end_input();
   step.state = run_->work();
   step.output = run_->take_output();
+  parts_ = run_->parts();
   for (const ChainPiece& piece : step.output)
     if (piece.output == 0) written_hasher_.update(piece.chunk.bytes());
   if (step.state && *step.state == ChainRun::State::done) run_.reset();

@@ -34,6 +34,7 @@ public:
   // What was published; after commit. The digest is of the algorithm `hash`.
   std::uint64_t written_bytes() const { return outputs_->file_bytes(); }
   std::string written_digest() const { return written_hasher_.digest(); }
+  std::uint64_t parts() const { return parts_; }
 
 private:
   struct Input {
@@ -64,6 +65,7 @@ private:
   bool done_ = false;
   std::unique_ptr<ChainRun> run_; // used on a worker while a step is under way
   Hasher written_hasher_;         // likewise
+  std::uint64_t parts_ = 1;       // likewise
   std::optional<Error> failed_;
   TaskGroup tasks_; // drive
 };

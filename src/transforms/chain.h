@@ -75,6 +75,8 @@ public:
   Result<State> work();
   // The output so far, in order. Chunks are full-sized until the end of a part.
   std::vector<ChainPiece> take_output();
+  // How many parts have begun so far: 1 unless the chain splits.
+  std::uint64_t parts() const { return part_; }
 
 private:
   friend class Chain;

@@ -70,7 +70,7 @@ def open_parts(bucket: Path) -> int:
 def test_a_service_copies_by_itself(line: Line) -> None:
     source, source_url = line.filled_bucket(300, 40 * MIB + 12345)
     target, target_url = line.bucket("target")
-    in_parts = ["--target-option", "copy_part_size=8MiB"]
+    in_parts = ["--target-option", "copy_part_size=8MiB", "--target-option", "copy_cutoff=8MiB"]
     summary = line.sync(source_url, f"{target_url}/below", *in_parts).expect(0).json
     assert (summary["files_copied"], summary["bytes_copied"]) == (301, sum(map(len, objects(source).values())))
     assert objects(target / "below") == objects(source)
@@ -81,6 +81,49 @@ def test_a_service_copies_by_itself(line: Line) -> None:
     assert open_parts(target) == 0
     again = line.sync(source_url, f"{target_url}/below", *in_parts).expect(0).json
     assert (again["files_planned"], again["bytes_copied"]) == (0, 0)
+
+
+def test_one_request_copies_a_large_object(line: Line) -> None:
+    source, source_url = line.filled_bucket(1, 200 * MIB)
+    target, target_url = line.bucket("target")
+    line.sync(source_url, target_url).expect(0)
+    assert objects(target) == objects(source)
+    assert line.proxy.count("^PUT .*/large.bin") == 1
+    assert line.proxy.count("uploads|partNumber|uploadId") == 0
+
+
+@pytest.mark.parametrize("cutoff", ["6GiB", "some", "-1"])
+def test_a_cutoff_that_no_service_takes(line: Line, cutoff: str) -> None:
+    outcome = line.sync("s3://source", "s3://target", "--target-option", f"copy_cutoff={cutoff}").expect(2)
+    assert f"'copy_cutoff' is '{cutoff}', but must be auto, or a size up to 5GiB" in outcome.text
+
+
+def test_a_large_object_that_one_request_can_not_copy_goes_in_parts(line: Line) -> None:
+    """As behind a gateway that waits a minute for an answer: another try of the same would fail, too."""
+    source, source_url = line.filled_bucket(1, 40 * MIB)
+    target, target_url = line.bucket("target")
+    late = line.proxy.fail("^PUT .*/large.bin$", Answer(504, "GatewayTimeout"), last=1_000_000)
+    late.when = lambda request: "x-amz-copy-source" in request.headers
+    line.sync(source_url, target_url, "--target-option", "copy_part_size=8MiB").expect(0)
+    assert objects(target) == objects(source)
+    assert late.hit == 1
+    assert line.proxy.count("^PUT .*large.bin.partNumber=") == 5
+    assert open_parts(target) == 0
+
+
+def test_a_large_copy_may_take_longer_than_a_stall(line: Line) -> None:
+    """Its answer is held back until a small copy, whose answer is held back as well, was given up and tried again."""
+    source, source_url = line.filled_bucket(1, 320 * MIB)
+    target, target_url = line.bucket("target")
+    large, small = line.proxy.fail("^PUT .*/large.bin", "hold"), line.proxy.fail("^PUT .*/file_", "hold")
+    for fault in (large, small):
+        fault.when = lambda request: "x-amz-copy-source" in request.headers
+    running = line.program.start("sync", source_url, target_url, "--stall-timeout", "1s")
+    assert wait_until(lambda: large.hit == 1 and small.seen >= 2, 60)
+    large.release.set()
+    running.finish().expect(0)
+    assert objects(target) == objects(source)
+    assert large.seen == 1
 
 
 @pytest.mark.parametrize(

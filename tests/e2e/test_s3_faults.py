@@ -254,3 +254,16 @@ def test_keys_that_expired_for_good_are_told(moto_line: Line) -> None:
     outcome = moto_line.up().expect(3)
     assert outcome.json["error"]["kind"] == "auth"
     assert "an old one" not in outcome.text
+
+
+def test_more_files_are_read_than_requests_are_in_flight(line: Line) -> None:
+    """A target's answers cost a round trip each; meanwhile further files come from their source."""
+    many_small(line.folder, 100)
+    slow = line.proxy.fail("^PUT .*/file_", "hold", last=1_000_000)
+    running = line.program.start("sync", str(line.folder), line.url, "--target-option", "connections=3")
+    for _ in range(12):
+        running.wait_for(lambda event: event["type"] == "file_started")
+    assert slow.seen <= 3
+    slow.release.set()
+    running.finish().expect(0)
+    line.assert_same()

@@ -10,6 +10,7 @@ import pytest
 
 from e2e.support.program import Program, clean_environment
 from e2e.support.trees import contents, large_file, many_small
+from servers import nginx
 from servers.keys import write_known_hosts
 from servers.openssh import SshServer
 from servers.proxy import BUILD
@@ -57,6 +58,35 @@ def test_over_tls(place: Path) -> None:
             assert outcome.json["error"]["kind"] == "host_key"
             assert "certificate" in outcome.text
         assert not (bucket / "refused").exists()
+
+
+@pytest.mark.skipif(nginx.program() is None, reason="no nginx, which speaks HTTP/2")
+def test_over_http2(place: Path) -> None:
+    """Through a reverse proxy: the signature covers the host that the proxy was asked for. After a hundred requests it
+    asks for another connection (GOAWAY; RFC 9113, 6.8)."""
+    certificate, key = make_certificate(place / "keys", "server")
+    source = place / "source"
+    many_small(source, 1_200)
+    large_file(source / "large.bin", 100 * MIB + 17)
+    with (
+        Versitygw(place / "versitygw") as server,
+        nginx.Nginx(place / "nginx", server.port, certificate, key) as proxy,
+    ):
+        bucket = server.make_bucket("bucket")
+        env = {**server.environment(), "AWS_ENDPOINT_URL_S3": proxy.endpoint_url, "AWS_CA_BUNDLE": str(certificate)}
+        client = Program(place / "home", ["--state", str(place / "state.db")], env)
+        there = client.work("sync", str(source), "s3://bucket/there").expect(0)
+        assert contents(bucket / "there") == contents(source)
+        client.work("sync", "s3://bucket/there", str(place / "back")).expect(0)
+        assert contents(place / "back") == contents(source)
+        client.work("sync", "s3://bucket/there", "s3://bucket/copy").expect(0)
+        assert contents(bucket / "copy") == contents(source)
+        assert not there.of_type("retry") + there.of_type("warning")
+    requests = proxy.requests()
+    assert {protocol for protocol, _ in requests} == {"HTTP/2.0"}
+    assert requests["HTTP/2.0", "PUT"] >= 2 * 1_200 + 100 // 8
+    assert requests["HTTP/2.0", "GET"] >= 1_200
+    assert proxy.connections() < requests.total() / 10
 
 
 @pytest.mark.skipif(program() is None, reason="no rclone that has `serve s3` (1.65 or newer): RCLONE names one")

@@ -197,6 +197,22 @@ def test_split_parts_are_the_file_again(pair: Pair) -> None:
     pair.assert_clean()
 
 
+def test_a_part_of_a_longer_version_is_told_of(plain_pair: Pair) -> None:
+    """It stays, as all does that was published."""
+    chain = ["--transform", "split lines=10"]
+    file = plain_pair.source / "a.csv"
+    file.write_text("old\n" * 50)
+    assert plain_pair.sync(*chain).expect(0).of_type("warning") == []
+    file.write_text("new\n" * 30)
+    (warning,) = plain_pair.sync(*chain).expect(0).of_type("warning")
+    assert "a.csv now has 3 parts" in warning["message"]
+    assert "a.0004.csv" in warning["message"]
+    texts = {"a.0003.csv": b"new\n" * 10, "a.0004.csv": b"old\n" * 10, "a.0005.csv": b"old\n" * 10}
+    assert texts.items() <= published(plain_pair.target).items()
+    file.write_text("newer\n" * 70)
+    assert plain_pair.sync(*chain).expect(0).of_type("warning") == []
+
+
 def test_a_schema_sets_bad_rows_aside(plain_pair: Pair) -> None:
     (plain_pair.source / "a.csv").write_text("id,country,amount\n1,de,2\n2,DE,3\n3,fr,-1\n4,it,4\n")
     schema = (
@@ -219,7 +235,7 @@ def test_transforms_lists_what_the_option_takes(plain_pair: Pair) -> None:
     level = next(option for option in by_name["gzip"]["options"] if option["name"] == "level")
     assert (level["type"], level["default"]) == ("N", "6")
     text = plain_pair.program.run("transforms", "zstd").expect(0).stdout.decode()
-    assert "threads=N" in text
+    assert "level=N" in text
     assert "gzip" not in text
     assert "there is no transform 'gzap'" in plain_pair.program.run("transforms", "gzap").expect(2).text
 

@@ -43,7 +43,8 @@ class Fault:
     """What happens to the requests from the `first` to the `last` of those whose text (METHOD PATH?QUERY) matches.
 
     action: an Answer; "reset" (before anything is sent on); "lose" (the server does it, its answer is lost); "stall"
-    (half of the answer's body, then nothing); "short" (half of the body, then the end); "corrupt" (one bit of it).
+    (half of the answer's body, then nothing); "short" (half of the body, then the end); "corrupt" (one bit of it);
+    "hold" (nothing of the answer until `release` is set).
     """
 
     pattern: str
@@ -53,6 +54,7 @@ class Fault:
     when: Callable[[Request], bool] = lambda _: True
     seen: int = 0
     hit: int = 0
+    release: threading.Event = field(default_factory=threading.Event)
 
 
 class FaultyProxy:
@@ -113,6 +115,8 @@ class FaultyProxy:
 
     def stop(self) -> None:
         self.stopping.set()
+        for fault in self.faults:
+            fault.release.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -147,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif isinstance(action, Answer):
             self.answer(request, action)
         else:
-            self.forward(request, action)
+            self.forward(request, fault)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_any
 
@@ -166,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         while left > 0 and (piece := self.rfile.read(min(left, PIECE))):
             left -= len(piece)
 
-    def forward(self, request: Request, action: str) -> None:
+    def forward(self, request: Request, fault: Fault | None) -> None:
         upstream = http.client.HTTPConnection("127.0.0.1", self.owner.server_port, timeout=60)
         upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
@@ -184,6 +188,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.owner.add_bytes(len(piece), 0)
             upstream.send(piece)
         response = upstream.getresponse()
+        action = str(fault.action) if fault else ""
+        if fault and action == "hold":
+            fault.release.wait()
         if action == "lose":
             response.read()
             upstream.close()

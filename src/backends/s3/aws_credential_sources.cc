@@ -214,7 +214,8 @@ Task<Result<AwsCredentials>> ask_sts(AwsCredentialSources sources, NameValues fo
   if (!signer.access_key_id.empty()) {
     SignedParts parts{"POST", service.substr(service.find("://") + 3),           "/",
                       {},     {{"content-type", request.headers.front().value}}, sha256_hex(body)};
-    for (auto& [name, value] : sign(parts, signer, {sources.region, "sts", now_ms()}))
+    SigningKey key;
+    for (auto& [name, value] : sign(parts, signer, {sources.region, "sts", now_ms()}, key))
       request.headers.push_back({std::move(name), std::move(value), true});
   }
   CV_CO_TRY(const HttpResponse response, co_await sources.http.fetch(request));

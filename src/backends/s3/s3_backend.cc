@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t longest_key_bytes = 1024;
 
-Capabilities capabilities_of(const S3Settings& settings) {
+Capabilities capabilities_of(const S3Settings& settings, bool is_target) {
   Capabilities out;
   out.directories = false;
   out.recursive_list = true;
@@ -31,6 +31,8 @@ Capabilities capabilities_of(const S3Settings& settings) {
   out.mtime_precision_ns = 1'000'000'000;
   out.chunk_bytes = 256 * 1024;
   out.files_in_flight = settings.connections;
+  // Most files wait for their source, or are read from it, before their one request: these need no connection yet.
+  if (is_target) out.files_in_flight *= 4;
   out.window_bytes = 2 * settings.part_bytes;
   return out;
 }
@@ -42,7 +44,7 @@ Error no_links(const std::string& path) {
 class S3Source : public Source {
 public:
   explicit S3Source(std::shared_ptr<S3Client> client)
-      : client_(std::move(client)), capabilities_(capabilities_of(client_->settings())) {}
+      : client_(std::move(client)), capabilities_(capabilities_of(client_->settings(), false)) {}
   ~S3Source() override { client_->close(); } // pages that were asked for ahead may still be on their way
   Task<Result<void>> connect() override { return client_->connect(); }
   const Capabilities& capabilities() const override { return capabilities_; }
@@ -69,7 +71,7 @@ class S3Target : public Target {
 public:
   explicit S3Target(std::shared_ptr<S3Client> client)
       : client_(std::move(client)), conditions_(std::make_shared<S3Conditions>(client_)),
-        capabilities_(capabilities_of(client_->settings())) {}
+        capabilities_(capabilities_of(client_->settings(), true)) {}
   ~S3Target() override { client_->close(); }
   Task<Result<void>> connect() override { return client_->connect(); }
   const Capabilities& capabilities() const override { return capabilities_; }

@@ -4,13 +4,13 @@
 
 #include <random>
 
+#include "backends/silent_work.h"
 #include "core/path.h"
 #include "core/units.h"
 
 namespace checkvalve {
 namespace {
 
-constexpr int most_tries = 5;
 constexpr std::chrono::milliseconds first_delay{100};
 constexpr std::size_t hash_on_worker_from = 64 * 1024; // bytes; less is hashed on the engine thread
 constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD";
@@ -116,12 +116,13 @@ Task<Result<HttpRequest>> S3Client::prepare(const S3Request& request) {
   out.streamed_bytes = request.streamed_bytes;
   out.chunk_bytes = request.chunk_bytes;
   out.expected_bytes = request.expected_bytes;
+  out.silent_work = silent_work_limit(request.worked_bytes);
   for (const auto& [name, value] : parts.headers) out.headers.push_back({name, value});
   if (settings_.anonymous) co_return out;
 
   parts.payload_hash = co_await payload_hash(request);
   CV_CO_TRY(used_, co_await provider_.get());
-  for (auto& [name, value] : sign(parts, used_, {region_, "s3", now_ms() + clock_offset_ms_}))
+  for (auto& [name, value] : sign(parts, used_, {region_, "s3", now_ms() + clock_offset_ms_}, signing_key_))
     out.headers.push_back({std::move(name), std::move(value), true});
   co_return out;
 }
@@ -169,7 +170,7 @@ Task<void> S3Client::settle() {
 Task<Result<HttpResponse>> S3Client::call(S3Request request) {
   co_await slots_.acquire();
   Result<HttpResponse> outcome = HttpResponse{};
-  for (int attempt = 0; attempt < most_tries; ++attempt) {
+  for (int attempt = 0; attempt < request.tries; ++attempt) {
     auto prepared = co_await prepare(request);
     if (!prepared) {
       outcome = Failure(prepared.error());
@@ -190,7 +191,7 @@ Task<Result<HttpResponse>> S3Client::call(S3Request request) {
       again = learn(head, fault) || is_busy(head.status, fault.code);
       outcome = Failure(error_of(request, head, fault));
     }
-    if (!again || attempt + 1 == most_tries) break;
+    if (!again || attempt + 1 == request.tries) break;
     co_await context_.loop.sleep(delay_before(attempt));
   }
   slots_.release();

@@ -26,6 +26,8 @@ struct S3Request {
   std::string payload_hash;                    // of a streamed body; computed for others
   std::uint32_t chunk_bytes = 256 * 1024;      // see HttpRequest
   std::uint64_t expected_bytes = 0;
+  std::uint64_t worked_bytes = 0; // that the service itself copies or joins before it answers
+  int tries = 5;                  // of call(), at most
 };
 
 // Engine thread only. One for each Source and Target.
@@ -79,7 +81,8 @@ private:
   HttpClient http_;
   AwsCredentialProvider provider_;
   AwsCredentials used_; // by the latest request
-  std::string region_;  // the bucket's, once an answer told it
+  SigningKey signing_key_;
+  std::string region_; // the bucket's, once an answer told it
   bool encodes_keys_ = true;
   std::int64_t clock_offset_ms_ = 0; // the service's clock minus ours, once it complained
   std::set<std::string> warned_;

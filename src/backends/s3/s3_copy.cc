@@ -60,13 +60,19 @@ Task<Result<void>> S3Copy::begin(std::vector<TemporaryName> left_over) {
     co_return Failure(make_error(ErrorKind::unsupported, "copy", escape_bytes(path_), "the service makes no copies"));
   for (const TemporaryName& left : left_over)
     CV_CO_CHECK(co_await remove_upload(*client_, client_->key_of(left.beside(path_))));
-  if (entry_.size_bytes <= record_.part_bytes) co_return Result<void>();
+  if (!goes_in_parts()) co_return Result<void>();
   auto headers = co_await source_headers();
   if (!headers) co_return Failure(refusal(headers.error()));
   auto begun = co_await begin_multipart(*client_, record_key_, record_, std::move(*headers));
   if (begun) co_return begun;
   if (!record_.upload_id.empty()) (void)co_await remove_upload(*client_, record_key_);
   co_return begun;
+}
+
+bool S3Copy::goes_in_parts() const {
+  if (entry_.size_bytes <= record_.part_bytes) return false;
+  return entry_.size_bytes > client_->settings().copy_whole_bytes ||
+         (experience_->failed_bytes && entry_.size_bytes >= *experience_->failed_bytes);
 }
 
 Task<Result<NameValues>> S3Copy::source_headers() {
@@ -87,6 +93,7 @@ S3Request S3Copy::part_request(std::uint32_t number, std::uint64_t offset, std::
   S3Request request = copy_request("copy part of");
   request.query = {{"partNumber", std::to_string(number)}, {"uploadId", record_.upload_id}};
   request.headers.emplace_back("x-amz-copy-source-range", fmt::format("bytes={}-{}", offset, offset + size - 1));
+  request.worked_bytes = size;
   return request;
 }
 
@@ -138,8 +145,14 @@ Task<Result<Published>> S3Copy::copy_whole(bool only_new) {
   const NameValues& options = client_->settings().create_headers;
   request.headers.insert(request.headers.end(), options.begin(), options.end());
   if (only_new) request.headers.emplace_back("if-none-match", "*");
+  request.worked_bytes = entry_.size_bytes;
+  const bool large = entry_.size_bytes > record_.part_bytes;
+  if (large) request.tries = 1;
   const auto response = co_await client_->call(std::move(request));
   if (response) co_return Published{"copy", read_element(response->body, "ETag")};
+  // It may have taken longer than something on the way waits for an answer: the next attempt goes in parts.
+  if (large && response.error().temporary())
+    experience_->failed_bytes = std::min(entry_.size_bytes, experience_->failed_bytes.value_or(entry_.size_bytes));
   if (!only_new || response.error().kind != ErrorKind::changed) co_return Failure(refusal(response.error()));
   // 412 tells of either condition: which one, a look at the name tells.
   S3Request look;

@@ -1,4 +1,4 @@
-// Copies inside a service: CopyObject, and from copy_part_size on UploadPartCopy.
+// Copies inside a service: CopyObject, and above copy_cutoff UploadPartCopy.
 #pragma once
 
 #include <deque>
@@ -27,6 +27,7 @@ std::string copy_source(const S3Settings& settings, const std::string& key);
 struct S3CopyExperience {
   bool any_made = false;
   bool any_refused = false;
+  std::optional<std::uint64_t> failed_bytes; // of the smallest large object that it could not copy in one request
 };
 
 // The copy keeps the object's own metadata and type; storage class, encryption and ACL are the target's options.
@@ -49,6 +50,7 @@ private:
   Task<Result<NameValues>> source_headers();
   Task<Result<Published>> copy_whole(bool only_new);
   Task<Result<Published>> complete(bool only_new);
+  bool goes_in_parts() const;
   Task<Result<void>> check_published(const std::string& etag);
   S3Request copy_request(std::string operation) const;
   Error refusal(Error error) const;

@@ -138,11 +138,13 @@ Task<Result<std::string>> complete_multipart(std::shared_ptr<S3Client> client, s
   request.query = {{"uploadId", record.upload_id}};
   if (only_new) request.headers.emplace_back("if-none-match", "*");
   request.body = body_of(write_parts(parts));
+  for (const S3Part& part : parts) request.worked_bytes += part.size_bytes;
   const std::string checksum = checksum_of(record, parts);
   if (record.whole_checksum && !checksum.empty()) {
     request.headers.emplace_back("x-amz-checksum-crc32c", checksum);
     request.headers.emplace_back("x-amz-checksum-type", "FULL_OBJECT");
   }
+  const std::uint64_t size_bytes = request.worked_bytes;
   auto response = co_await client->call(std::move(request));
   std::string etag;
   if (response) {
@@ -151,9 +153,7 @@ Task<Result<std::string>> complete_multipart(std::shared_ptr<S3Client> client, s
     const ErrorKind kind = response.error().kind;
     // An upload that is gone, or a name that is taken: by the same request, perhaps, whose answer was lost on the way.
     if (kind == ErrorKind::not_found || kind == ErrorKind::changed) {
-      std::uint64_t size = 0;
-      for (const S3Part& part : parts) size += part.size_bytes;
-      etag = co_await client->published_etag(record.key, checksum, size);
+      etag = co_await client->published_etag(record.key, checksum, size_bytes);
     }
     if (etag.empty() && kind == ErrorKind::not_found) response.error().status = ErrorStatus::temporary; // begun anew
     if (etag.empty()) co_return Failure(response.error());

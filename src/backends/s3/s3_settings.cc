@@ -6,6 +6,8 @@
 #include <memory>
 #include <mutex>
 
+#include "core/units.h"
+
 namespace checkvalve {
 
 Result<std::unique_ptr<Source>> make_s3_source(BackendContext& context, const Endpoint& endpoint);
@@ -34,10 +36,13 @@ constexpr OptionSpec options[] = {
     {"request_payer", OptionType::boolean, "no", "agree to pay for requests to a requester-pays bucket"},
     {"part_size", OptionType::size, "8MiB",
      "of multipart uploads, and from which on there is one; grows with files over max_parts parts"},
-    {"copy_part_size", OptionType::size, "128MiB",
-     "of copies inside the service, and from which on they are made in parts: 5MiB to 5GiB"},
+    {"copy_cutoff", OptionType::text, "auto",
+     "size up to which a copy inside the service is one request, at most 5GiB; larger ones are made of parts, four at "
+     "once; auto: copy_part_size at AWS, 5GiB elsewhere"},
+    {"copy_part_size", OptionType::size, "128MiB", "of the parts of copies inside the service: 5MiB to 5GiB"},
     {"max_parts", OptionType::integer, "10000", "parts of an upload that the service allows"},
-    {"connections", OptionType::integer, "64", "files and requests in flight at most"},
+    {"connections", OptionType::integer, "64",
+     "requests in flight at most, and files that are read; four times as many files are written"},
     {"checksum", OptionType::text, "crc32c",
      "sent with all that is written, and checked by the server: crc32c or none"},
     {"conditional_writes", OptionType::text, "auto",
@@ -94,6 +99,18 @@ std::function<void(std::string_view)> trace_to(const std::string& file) {
     fmt::print(out.get(), "{}\n", line);
     std::fflush(out.get());
   };
+}
+
+// AWS copies parts side by side, each on machines of its own. Other services copy one object in one go at least as fast
+// as its parts, which some join by copying them once more, and some have nothing to copy at all.
+Result<std::uint64_t> read_copy_cutoff(const Endpoint& endpoint, const OptionReader& reader, bool is_aws) {
+  constexpr std::uint64_t most = 5ULL << 30; // of CopyObject
+  const std::string text = reader.text("copy_cutoff");
+  if (text == "auto") return is_aws ? reader.number("copy_part_size") : most;
+  const auto bytes = parse_size(text);
+  if (!bytes || *bytes > most)
+    return bad(endpoint, fmt::format("option 'copy_cutoff' is '{}', but must be auto, or a size up to 5GiB", text));
+  return *bytes;
 }
 
 Result<void> read_writing_options(const Endpoint& endpoint, const OptionReader& reader, S3Settings& settings) {
@@ -161,6 +178,7 @@ Result<S3Settings> read_s3_settings(const BackendContext& context, const Endpoin
   settings.signed_host = url.substr(host);
   settings.base_url = std::move(url);
 
+  CV_TRY(settings.copy_whole_bytes, read_copy_cutoff(endpoint, reader, is_aws));
   CV_CHECK(read_writing_options(endpoint, reader, settings));
   if (reader.boolean("request_payer")) settings.request_headers.emplace_back("x-amz-request-payer", "requester");
   settings.anonymous = reader.boolean("anonymous");

@@ -28,7 +28,8 @@ struct S3Settings {
   ConditionalWrites conditional_writes = ConditionalWrites::unknown;
   bool checksums = true; // CRC-32C goes with all that is written, and what is read is checked
   std::uint64_t part_bytes = 0;
-  std::uint64_t copy_part_bytes = 0; // of copies inside the service
+  std::uint64_t copy_part_bytes = 0;  // of copies inside the service
+  std::uint64_t copy_whole_bytes = 0; // up to which these are one request
   std::uint32_t max_parts = 0;
   std::uint32_t connections = 0;
   NameValues create_headers;  // of PUT and CreateMultipartUpload: storage class, encryption, ACL

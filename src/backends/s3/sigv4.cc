@@ -69,7 +69,21 @@ std::string canonical_query(const NameValues& query) {
   return out;
 }
 
-NameValues sign(const SignedParts& parts, const AwsCredentials& credentials, const SigningScope& scope) {
+const Secret& SigningKey::of(const Secret& secret_access_key, const std::string& date, const SigningScope& scope) {
+  std::string wanted = date + "/" + scope.region + "/" + scope.service;
+  if (wanted == made_for_ && secret_access_key.reveal() == made_of_.reveal()) return key_;
+  const Secret first("AWS4" + secret_access_key.reveal());
+  const Secret of_date(hmac(first.reveal(), date));
+  const Secret of_region(hmac(of_date.reveal(), scope.region));
+  const Secret of_service(hmac(of_region.reveal(), scope.service));
+  key_ = Secret(hmac(of_service.reveal(), "aws4_request"));
+  made_of_ = secret_access_key;
+  made_for_ = std::move(wanted);
+  return key_;
+}
+
+NameValues sign(const SignedParts& parts, const AwsCredentials& credentials, const SigningScope& scope,
+                SigningKey& key) {
   const std::string time = amz_date(scope.time_ms);
   const std::string date = time.substr(0, 8);
   NameValues added{{"x-amz-date", time}};
@@ -92,10 +106,10 @@ NameValues sign(const SignedParts& parts, const AwsCredentials& credentials, con
                                         "\n" + canonical_headers + "\n" + names + "\n" + parts.payload_hash;
   const std::string area = date + "/" + scope.region + "/" + scope.service + "/aws4_request";
   const std::string to_sign = "AWS4-HMAC-SHA256\n" + time + "\n" + area + "\n" + sha256_hex(canonical_request);
-  const Secret first("AWS4" + credentials.secret_access_key.reveal());
-  const std::string key = hmac(hmac(hmac(hmac(first.reveal(), date), scope.region), scope.service), "aws4_request");
+  const Secret& day_key = key.of(credentials.secret_access_key, date, scope);
   added.emplace_back("authorization", "AWS4-HMAC-SHA256 Credential=" + credentials.access_key_id + "/" + area +
-                                          ",SignedHeaders=" + names + ",Signature=" + hex(hmac(key, to_sign)));
+                                          ",SignedHeaders=" + names +
+                                          ",Signature=" + hex(hmac(day_key.reveal(), to_sign)));
   return added;
 }
 

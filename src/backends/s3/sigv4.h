@@ -37,9 +37,22 @@ struct SignedParts {
   std::string payload_hash; // hexadecimal SHA-256, or "UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 };
 
+// What requests are signed with: derived from the secret key, the same for a day (UTC). Keeps the one of the last call,
+// as deriving it takes twice as long as a signature.
+class SigningKey {
+public:
+  const Secret& of(const Secret& secret_access_key, const std::string& date, const SigningScope& scope);
+
+private:
+  Secret made_of_;
+  std::string made_for_;
+  Secret key_;
+};
+
 // The headers to add: authorization, x-amz-date, x-amz-content-sha256 (S3 only) and, with temporary credentials,
 // x-amz-security-token.
-NameValues sign(const SignedParts& parts, const AwsCredentials& credentials, const SigningScope& scope);
+NameValues sign(const SignedParts& parts, const AwsCredentials& credentials, const SigningScope& scope,
+                SigningKey& key);
 
 // "a=b&c=d", sorted and percent-encoded, as it is signed and sent.
 std::string canonical_query(const NameValues& query);

@@ -157,8 +157,6 @@ void CurlThread::set_connection(CURL* easy) {
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(settings_.connect_timeout.count()));
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
-                   std::max<long>(1, static_cast<long>((settings_.stall_timeout.count() + 999) / 1000)));
   if (!settings_.ca_bundle.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, settings_.ca_bundle.c_str());
   if (!settings_.proxy.empty())
     curl_easy_setopt(easy, CURLOPT_PROXY, settings_.proxy == "none" ? "" : settings_.proxy.c_str());
@@ -215,6 +213,8 @@ void CurlThread::begin(const StatePtr& state) {
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, state.get());
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
                    std::clamp<long>(static_cast<long>(request.expected_bytes), least_buffer_bytes, most_buffer_bytes));
+  const auto stall_timeout = std::chrono::ceil<std::chrono::seconds>(settings_.stall_timeout) + request.silent_work;
+  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, std::max<long>(1, static_cast<long>(stall_timeout.count())));
   if (request.direct) curl_easy_setopt(easy, CURLOPT_PROXY, "");
   if (request.timeout) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout->count()));
   running_.emplace(state.get(), state);

@@ -4,7 +4,9 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include <algorithm>
 #include <bit>
+#include <charconv>
 #include <new>
 
 #include "core/units.h"
@@ -14,9 +16,28 @@
 namespace checkvalve {
 namespace {
 
+constexpr int last_fast_level = 12; // beyond it, beginning a job anew takes as long as its compression
+
 struct ZstdSettings {
   int level = 3;
-  int threads = 0;
+  std::optional<int> threads; // nothing: as it is best for the file
+
+  // A thread of its own keeps a large file's compression going while bytes come and go, and works on whole jobs, which
+  // takes less time than the same bytes as a stream. A small file is done before that pays.
+  int threads_for(std::optional<std::uint64_t> size_bytes) const {
+    constexpr std::uint64_t large_bytes = 32 << 20;
+    if (threads) return *threads;
+    return level <= last_fast_level && size_bytes && *size_bytes >= large_bytes ? 1 : 0;
+  }
+  ZSTD_compressionParameters parameters(std::optional<std::uint64_t> size_bytes) const {
+    return ZSTD_getCParams(level, size_bytes.value_or(ZSTD_CONTENTSIZE_UNKNOWN), 0);
+  }
+  // Of what a thread compresses at once. libzstd's own choice, four windows, takes four times the memory for the same
+  // speed and size.
+  std::uint64_t job_bytes(const ZSTD_compressionParameters& parameters) const {
+    const std::uint64_t window = 1ULL << parameters.windowLog;
+    return level <= last_fast_level ? std::max<std::uint64_t>(window, 1 << 20) : 4 * window;
+  }
 };
 
 class ZstdCompressor : public Codec {
@@ -25,7 +46,11 @@ public:
     if (!context_) throw std::bad_alloc();
     ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel, settings.level);
     ZSTD_CCtx_setParameter(context_, ZSTD_c_checksumFlag, 1);
-    ZSTD_CCtx_setParameter(context_, ZSTD_c_nbWorkers, settings.threads);
+    const int threads = settings.threads_for(size_bytes);
+    ZSTD_CCtx_setParameter(context_, ZSTD_c_nbWorkers, threads);
+    if (threads != 0)
+      ZSTD_CCtx_setParameter(context_, ZSTD_c_jobSize,
+                             static_cast<int>(settings.job_bytes(settings.parameters(size_bytes))));
     if (size_bytes) ZSTD_CCtx_setPledgedSrcSize(context_, *size_bytes);
   }
   ~ZstdCompressor() override { ZSTD_freeCCtx(context_); }
@@ -86,12 +111,12 @@ public:
   explicit Zstd(ZstdSettings settings) : settings_(settings) {}
   std::string rename(std::string_view name) const override { return std::string(name) + ".zst"; }
   std::uint64_t memory_bytes(std::optional<std::uint64_t> size_bytes) const override {
-    const ZSTD_compressionParameters parameters =
-        ZSTD_getCParams(settings_.level, size_bytes.value_or(ZSTD_CONTENTSIZE_UNKNOWN), 0);
+    const ZSTD_compressionParameters parameters = settings_.parameters(size_bytes);
     const std::uint64_t one = ZSTD_estimateCStreamSize_usingCParams(parameters);
-    // With threads, each works on a job of four windows (at least 512 KiB), of which it holds input and output.
-    const std::uint64_t job = std::max<std::uint64_t>(4ULL << parameters.windowLog, 512 << 10);
-    return one + static_cast<std::uint64_t>(settings_.threads) * (one + 2 * job);
+    const auto threads = static_cast<std::uint64_t>(settings_.threads_for(size_bytes));
+    if (threads == 0) return one;
+    // The input of a job for each thread and of three that are gathered or done; the streams' share covers the output.
+    return (threads + 1) * one + (threads + 3) * settings_.job_bytes(parameters);
   }
   Result<std::unique_ptr<Stage>> start(const FileContext& file) const override {
     return std::make_unique<CodecStage>(std::make_unique<ZstdCompressor>(settings_, file.size_bytes),
@@ -124,7 +149,8 @@ private:
 
 constexpr OptionSpec zstd_options[] = {
     {"level", OptionType::integer, "3", "1 (fast) to 19 (small, and 90 MiB a file)"},
-    {"threads", OptionType::integer, "0", "threads for one file, beside the engine's; for few large files"},
+    {"threads", OptionType::text, "auto",
+     "threads for one file, beside the engine's: 0 to 64; auto: one from 32 MiB on, up to level 12"},
 };
 constexpr OptionSpec unzstd_options[] = {
     max_ratio_option,
@@ -142,10 +168,14 @@ const TransformDescriptor zstd_transform = {
     .options = zstd_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       const std::uint64_t level = options.number("level");
-      const std::uint64_t threads = options.number("threads");
       if (level < 1 || level > 19) return option_failure("level must be from 1 to 19");
-      if (threads > 64) return option_failure("threads must be at most 64");
-      return std::make_shared<Zstd>(ZstdSettings{static_cast<int>(level), static_cast<int>(threads)});
+      ZstdSettings settings{static_cast<int>(level), std::nullopt};
+      if (const std::string text = options.text("threads"); text != "auto") {
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), settings.threads.emplace());
+        if (error != std::errc() || end != text.data() + text.size() || *settings.threads < 0 || *settings.threads > 64)
+          return option_failure(fmt::format("threads is '{}', but must be auto, or from 0 to 64", text));
+      }
+      return std::make_shared<Zstd>(settings);
     },
 };
 

@@ -20,7 +20,8 @@ constexpr std::int64_t example_time_ms = 1'369'353'600'000; // 2013-05-24T00:00:
 std::string signature(SignedParts parts) {
   parts.host = "examplebucket.s3.amazonaws.com";
   const AwsCredentials credentials{example_id, Secret(example_secret), Secret(), 0};
-  for (const auto& [name, value] : sign(parts, credentials, {"us-east-1", "s3", example_time_ms}))
+  SigningKey key;
+  for (const auto& [name, value] : sign(parts, credentials, {"us-east-1", "s3", example_time_ms}, key))
     if (name == "authorization") return value.substr(value.find("Signature=") + 10);
   return "";
 }
@@ -45,9 +46,24 @@ TEST(SigV4, SignsAsTheReferenceDoes) {
 TEST(SigV4, SendsTheTokenOfTemporaryCredentials) {
   const AwsCredentials credentials{"id", Secret("secret"), Secret("token"), 0};
   bool sent = false;
-  for (const auto& [name, value] : sign({"GET", "host", "/", {}, {}, "UNSIGNED-PAYLOAD"}, credentials, {"r", "s3", 0}))
+  SigningKey key;
+  for (const auto& [name, value] :
+       sign({"GET", "host", "/", {}, {}, "UNSIGNED-PAYLOAD"}, credentials, {"r", "s3", 0}, key))
     if (name == "x-amz-security-token") sent = value == "token";
   EXPECT_TRUE(sent);
+}
+
+TEST(SigV4, AKeyServesItsDayRegionServiceAndSecretOnly) {
+  const SignedParts parts{"GET", "host", "/", {}, {}, "UNSIGNED-PAYLOAD"};
+  constexpr std::int64_t day_ms = 24 * 3'600'000;
+  SigningKey kept;
+  for (const SigningScope& scope : {SigningScope{"a", "s3", 0}, SigningScope{"a", "s3", 0}, SigningScope{"b", "s3", 0},
+                                    SigningScope{"b", "sts", 0}, SigningScope{"b", "sts", day_ms}})
+    for (const char* secret : {"one", "two"}) {
+      const AwsCredentials credentials{"id", Secret(secret), Secret(), 0};
+      SigningKey fresh;
+      EXPECT_EQ(sign(parts, credentials, scope, kept), sign(parts, credentials, scope, fresh));
+    }
 }
 
 std::string checksum_of(ChecksumKind kind, std::string_view first, std::string_view second) {

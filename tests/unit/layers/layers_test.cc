@@ -191,6 +191,25 @@ TEST_F(LayersTest, EndsACallThatHearsNothing) {
   EXPECT_OK(engine_.run(read_all(*from, "file")));
 }
 
+TEST_F(LayersTest, GivesTheCommitOfALargeFileLonger) {
+  options_.retries = 0;
+  options_.stall_timeout = milliseconds(20);
+  plan_->stall(Operation::commit, 1);
+  plan_->stall(Operation::list, 1);
+  auto to = target();
+  struct Body {
+    static Task<void> run(Target& to, TemporaryName temporary, FaultPlan& plan) {
+      const std::uint64_t said = 16ULL << 30;
+      CO_ASSERT_VALUE(auto upload, co_await to.begin("new", {temporary, said}));
+      auto committing = start(upload->commit({.size_bytes = said}));
+      EXPECT_FAILS(co_await to.list("", false), ErrorKind::timeout); // begun later, given up earlier
+      plan.release();
+      EXPECT_FAILS(co_await committing.get(), ErrorKind::interrupted); // its own answer
+    }
+  };
+  engine_.run(Body::run(*to, temporary_, *plan_));
+}
+
 TEST_F(LayersTest, RepeatsACallThatTimedOut) {
   options_.stall_timeout = milliseconds(20);
   plan_->stall(Operation::open, 1);

@@ -207,6 +207,34 @@ TEST(HttpClient, GivesUpOnAServerThatStalls) {
   EXPECT_FAILS(net.fetch(get(net.server.url("/"))), ErrorKind::timeout);
 }
 
+Task<void> outlast_a_stall(Net& net, std::promise<void>& worked) {
+  HttpRequest request = get(net.server.url("/work"));
+  request.silent_work = std::chrono::seconds(600);
+  const auto patient = net.client->start(request);
+  EXPECT_FAILS(co_await net.client->fetch(get(net.server.url("/stalls"))), ErrorKind::timeout);
+  worked.set_value();
+  CO_ASSERT_VALUE(const HttpHead head, co_await patient->head());
+  EXPECT_EQ(head.status, 200);
+}
+
+TEST(HttpClient, GivesAServerThatWorksLongerThanOneThatStalls) {
+  HttpSettings settings;
+  settings.stall_timeout = std::chrono::seconds(1);
+  std::promise<void> worked;
+  Net net(
+      [done = worked.get_future().share()](const HttpServerRequest& request, HttpServerConnection& connection) {
+        if (request.target == "/work") {
+          done.wait();
+          connection.respond(200, "", "");
+        } else {
+          connection.wait_for_close();
+        }
+        return false;
+      },
+      settings);
+  net.loop.run(outlast_a_stall(net, worked));
+}
+
 TEST(HttpClient, FollowsRedirectsAndLeavesSecretsBehind) {
   std::mutex mutex;
   std::vector<std::string> seen; // by the second server

@@ -80,6 +80,7 @@ const std::vector<Case>& cases() {
        },
        nullptr},
       {"zstd", csv_text, big_text},
+      {"zstd threads=1", csv_text, big_text},
       {"zstd level=1 threads=2", csv_text, nullptr},
       {"unzstd", [](std::size_t n) { return compressed_by("zstd", csv_text(n)) + compressed_by("zstd", "more"); },
        nullptr},

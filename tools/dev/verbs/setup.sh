@@ -48,6 +48,7 @@ leave_off() {
   shift
   case "$package" in
   openssh-server) unit=ssh ;;
+  nginx-light) unit=nginx ;;
   postgresql-15) unit=postgresql ;;
   redis-server | pgbouncer) unit="$package" ;;
   proftpd-core) unit=proftpd ;;
