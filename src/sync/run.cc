@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "core/path.h"
 #include "core/units.h"
@@ -87,13 +88,16 @@ private:
   }
 
   Task<void> run_batch(BatchRecord batch) {
-    auto lease = co_await take_lease(batch);
-    if (!lease) {
-      end_by(lease.error());
-    } else if (*lease) {
-      co_await work_on(batch, std::move(**lease));
-    } else if (!engine_.stop.requested()) {
-      summary_.files_skipped += batch.files - batch.files_done; // another worker has done it while we waited
+    for (bool first = true;; first = false) {
+      auto lease = co_await take_lease(batch);
+      if (lease && *lease) {
+        if (co_await work_on(batch, std::move(**lease))) continue;
+      } else if (!lease) {
+        end_by(lease.error());
+      } else if (first && !engine_.stop.requested()) {
+        summary_.files_skipped += batch.files - batch.files_done; // another worker has done it while we waited
+      }
+      break;
     }
     batch_slots_.release();
   }
@@ -125,33 +129,41 @@ private:
     co_return std::nullopt;
   }
 
-  Task<void> work_on(const BatchRecord& batch, Lease lease) {
+  // Whether the batch is to be leased once more: the lease ran out before all was tried (the state could not be
+  // reached, the process was suspended), but nobody else has taken it.
+  Task<bool> work_on(const BatchRecord& batch, Lease lease) {
     LeaseKeeper keeper(engine_, std::move(lease), job_.lease_ttl, [this] { return remember(); });
     keeper.start();
     engine_.events.emit(BatchEvent{batch.number, "started", "", batch.files, batch.bytes});
-    auto done = co_await run_files(batch, keeper);
+    bool all_tried = true;
+    auto done = co_await run_files(batch, keeper, all_tried);
     auto ended = co_await keeper.finish();
     if (!done) end_by(done.error());
     if (!ended) end_by(ended.error());
-    const bool complete = done && ended && !engine_.stop.requested();
+    const bool complete = done && ended && all_tried;
     engine_.events.emit(BatchEvent{batch.number, complete ? "finished" : "interrupted", "", batch.files, batch.bytes});
+    co_return done&& ended && !all_tried && !engine_.stop.requested();
   }
 
-  Task<Result<void>> run_files(const BatchRecord& batch, LeaseKeeper& keeper) {
+  Task<Result<void>> run_files(const BatchRecord& batch, LeaseKeeper& keeper, bool& all_tried) {
     StateStore& store = engine_.store;
     TaskGroup group;
     Result<void> outcome;
     std::uint64_t after = 0;
-    while (outcome && going_on(keeper)) {
+    while (all_tried) {
       auto page = co_await engine_.state_thread.run(
           [&] { return store.open_files(plan_, batch.number, after, files_at_once); });
       if (!page) outcome = Failure(page.error());
       if (!page || page->empty()) break;
       after = page->back().number;
       for (PlannedFile& file : *page) {
+        if (failed_.contains(file.number)) continue;
         Admission::Permit permit = co_await admission_.enter(window_for(scope_, file.size_bytes));
-        if (!going_on(keeper)) break;
-        group.start(run_file(batch.number, keeper, std::move(file), std::move(permit)));
+        if (!going_on(keeper)) {
+          all_tried = false;
+          break;
+        }
+        group.start(run_file(batch.number, keeper, std::move(file), std::move(permit), all_tried));
       }
     }
     co_await group.join();
@@ -165,11 +177,15 @@ private:
 
   bool going_on(const LeaseKeeper& keeper) const { return !engine_.stop.requested() && keeper.holds(); }
 
-  Task<void> run_file(std::uint32_t batch, LeaseKeeper& keeper, PlannedFile file, Admission::Permit permit) {
+  Task<void> run_file(std::uint32_t batch, LeaseKeeper& keeper, PlannedFile file, Admission::Permit permit,
+                      bool& all_tried) {
     const std::string path = file.path;
+    const std::uint64_t number = file.number;
     FileOutcome outcome = co_await transfer_file(scope_, keeper, std::move(file), permit.bytes());
     switch (outcome.state) {
-    case FileState::planned: co_return; // stopped: stays open
+    case FileState::planned: // stopped, or the lease has run out: stays open
+      all_tried = false;
+      co_return;
     case FileState::committed:
       ++summary_.files_copied;
       summary_.bytes_copied += outcome.bytes;
@@ -181,6 +197,7 @@ private:
       break;
     case FileState::failed:
       ++summary_.files_failed;
+      failed_.insert(number);
       if (summary_.failures.size() < most_summary_failures) summary_.failures.push_back({batch, path, *outcome.error});
       engine_.events.emit(FileFailedEvent{path, *outcome.error});
       break;
@@ -211,6 +228,7 @@ private:
   TransferScope scope_;
   Semaphore batch_slots_{batches_at_once};
   Summary summary_;
+  std::unordered_set<std::uint64_t> failed_; // in this run: not tried again with a further lease
   Timer watch_;
   bool remembers_ = false; // what is published is recorded for later comparisons
   bool finished_ = false;

@@ -60,6 +60,9 @@ private:
     ++report_.files_compared;
     if (here.type != there.type) {
       differ(here.path, "type", "is of another type at the target");
+    } else if (here.type == EntryType::symlink) {
+      co_await slots_.acquire();
+      contents_.start(compare_link(here.path));
     } else if (here.type != EntryType::file) {
       co_return;
     } else if (!chain_.empty()) {
@@ -102,6 +105,18 @@ private:
       differ(path, "unreadable", at_target.error().text());
     else if (*at_source != *at_target)
       differ(path, "content", fmt::format("{} at the source, {} at the target", *at_source, *at_target));
+    slots_.release();
+  }
+
+  Task<void> compare_link(std::string path) {
+    auto reading_there = start(ends_.readback->read_link(path));
+    const auto here = co_await ends_.source->read_link(path);
+    const auto there = co_await reading_there.get();
+    if (!here || !there)
+      differ(path, "unreadable", (here ? there : here).error().text());
+    else if (*here != *there)
+      differ(path, "content",
+             fmt::format("leads to {} at the source, to {} at the target", escape_bytes(*here), escape_bytes(*there)));
     slots_.release();
   }
 

@@ -1,6 +1,8 @@
 // The engine end to end, over stores in memory that can be told to misbehave.
 #include <fmt/format.h>
 
+#include <thread>
+
 #include "unit/sync/ended_holder.h"
 #include "unit/sync/sync_fixture.h"
 
@@ -60,6 +62,18 @@ TEST_F(Sync, SameSizeAndTimeNeedChecksum) {
   job.checksum = true;
   EXPECT_EQ(sync()->files_copied, 1U);
   expect_same_trees();
+}
+
+TEST_F(Sync, AFileThatShrinksWhileItsContentIsComparedFailsAlone) {
+  fill();
+  ASSERT_OK(sync());
+  job.checksum = true;
+  source->change_at_read("in/a.txt", 1, "al", 1'001 * second);
+  auto done = sync();
+  ASSERT_OK(done);
+  ASSERT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(done->failures.at(0).error.kind, ErrorKind::changed);
+  EXPECT_EQ(done->files_skipped, 4U);
 }
 
 TEST_F(Sync, RemembersInTheStateWhatTheTargetCannotShow) {
@@ -179,6 +193,16 @@ TEST_F(Sync, ListsOfFiles) {
   EXPECT_EQ(sync()->files_copied, 0U);
 }
 
+TEST_F(Sync, ANameThatIsListedTwiceIsOneFile) {
+  fill();
+  job.selection.files = std::vector<std::string>{"a.txt", "empty", "a.txt"};
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_copied, 2U);
+  EXPECT_EQ(done->files_skipped, 0U);
+  EXPECT_EQ(done->files_failed, 0U);
+}
+
 TEST_F(Sync, DryRunChangesNothing) {
   fill();
   auto planned = plan(true);
@@ -272,6 +296,26 @@ TEST_F(Sync, DoesNotWaitForTheLeaseOfAProcessThatIsGone) {
   expect_same_trees();
 }
 
+// As after a suspension of the machine, or while the state could not be reached.
+TEST_F(Sync, ALeaseThatRanOutMeanwhileIsTakenAgainAndNothingIsLeft) {
+  for (int i = 0; i < 20; ++i) put(*source, fmt::format("in/{:02}", i), "x", second);
+  put(*source, "in/00-secret", "x", second);
+  source->deny("in/00-secret");
+  job.target.options["files_in_flight"] = "1";
+  job.lease_ttl = std::chrono::milliseconds(50);
+  engine.events.on_event = [&, published = 0](const EngineEvent& event) mutable {
+    if (std::holds_alternative<FilePublishedEvent>(event) && ++published == 3)
+      std::this_thread::sleep_for(3 * job.lease_ttl);
+  };
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_FALSE(done->ended_by);
+  EXPECT_EQ(done->files_copied + done->files_skipped, 20U);
+  EXPECT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(files(*target, "out").size(), 20U);
+  EXPECT_EQ(store->plans(1)->front().state, PlanState::failed);
+}
+
 TEST_F(Sync, TakesOverAfterAKilledWorkerAndRemovesItsTemporaries) {
   put(*source, "in/a", "aaaa", second);
   put(*source, "in/b", "bbbb", second);
@@ -339,6 +383,18 @@ TEST_F(Sync, ReadbackFindsNothingWrongInAnHonestStore) {
   EXPECT_FAILS(sync(), ErrorKind::config); // the target computes no hashes, and that is said
 }
 
+TEST_F(Sync, WhatReadsBackOtherwiseIsNeverTakenForPublished) {
+  job.verify = VerifyMode::readback;
+  job.target.options["atomic_replace"] = "no";
+  put(*source, "in/a", "alpha", second);
+  target->change_at_read("out/a", 1, "alphA", second);
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_skipped, 0U);
+  ASSERT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(done->failures.at(0).error.kind, ErrorKind::integrity);
+}
+
 TEST_F(Sync, NamesThatTheTargetCannotHoldFailWhilePlanning) {
   job.source.options["recursive_list"] = "yes";
   job.source.options["directories"] = "no";
@@ -385,6 +441,24 @@ TEST_F(Sync, VerifyNamesEachDifference) {
   report = engine.run(verify_ends(shared, job, *both));
   ASSERT_OK(report);
   EXPECT_EQ(report->difference_count, 3U);
+}
+
+TEST_F(Sync, VerifyComparesWhatLinksSay) {
+  put(*source, "in/a", "content", second);
+  source->put_link("in/link", "a");
+  job.links = LinkPolicy::copy;
+  ASSERT_OK(sync());
+  Engine shared = parts();
+  auto both = ends();
+  ASSERT_OK(both);
+  auto report = engine.run(verify_ends(shared, job, *both));
+  ASSERT_OK(report);
+  EXPECT_EQ(report->difference_count, 0U);
+  target->put_link("out/link", "b");
+  report = engine.run(verify_ends(shared, job, *both));
+  ASSERT_OK(report);
+  ASSERT_EQ(report->difference_count, 1U);
+  EXPECT_EQ(report->differences.at(0).reason, "content");
 }
 
 TEST_F(Sync, SweepTakesOldTemporariesOfOursOnly) {
