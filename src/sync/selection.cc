@@ -202,4 +202,11 @@ bool Selection::enters(std::string_view directory) const {
   return true;
 }
 
+bool Selection::reaches(std::string_view path) const {
+  if (rules.empty() || rules.front().include) return true;
+  for (std::size_t slash = path.find('/'); slash != path.npos; slash = path.find('/', slash + 1))
+    if (!enters(path.substr(0, slash))) return false;
+  return true;
+}
+
 } // namespace checkvalve

@@ -120,6 +120,7 @@ private:
       if (page->empty()) break;
       source_entries_ += page->size();
       for (Entry& entry : *page) {
+        if (recursive && !job_.selection.reaches(entry.path)) continue;
         if (recursive) list_target_of(entry.path);
         co_await take(directory, std::move(entry), below);
       }

@@ -423,6 +423,19 @@ TEST_F(Sync, BothSidesMayListInOneStream) {
   }
 }
 
+TEST_F(Sync, AnExcludedFolderIsLeftHoweverTheSourceLists) {
+  for (const char* path : {"in/tmp/a.txt", "in/x/tmp/deep/b.txt", "in/x/c.txt"}) put(*source, path, "x", second);
+  source->put_directory("in/tmp/hollow");
+  job.selection.rules = {{false, "tmp"}, {true, "*.txt"}};
+  job.empty_directories = true;
+  for (const char* in_one_stream : {"no", "yes"}) {
+    job.source.options["recursive_list"] = in_one_stream;
+    ASSERT_OK(sync());
+    EXPECT_EQ(files(*target, "out").size(), 1U) << in_one_stream;
+    EXPECT_FALSE(target->find("out/tmp/hollow")) << in_one_stream;
+  }
+}
+
 TEST_F(Sync, VerifyNamesEachDifference) {
   fill();
   ASSERT_OK(sync());
