@@ -51,13 +51,20 @@ std::optional<std::string> scalar_text(const toml::node& node) {
   return std::nullopt;
 }
 
-Result<std::string> path_text(const Reading& reading, const std::string& text) {
+std::string path_text(const Reading& reading, const std::string& text) {
   if (text.starts_with("~/")) {
     const char* home = std::getenv("HOME");
     if (home && *home) return home + text.substr(1);
   }
   if (text.starts_with('/')) return text;
   return (fs::path(reading.file).parent_path() / text).lexically_normal().string();
+}
+
+// A setting that names a file of this machine, by what the table of settings says of its value.
+bool names_file(const Setting& setting, std::string_view text) {
+  if (setting.value_name == "FILE") return true;
+  if (setting.value_name == "FILE|-") return text != "-";
+  return setting.value_name == "PATH|URL" && text.find(':') == text.npos;
 }
 
 // A [[job.NAME.transform]] table as the command line's text: its key `name` and the transform's options.
@@ -97,6 +104,7 @@ Result<std::vector<Assignment>> read_settings(const Reading& reading, const toml
       if (const toml::table* call = one.as_table(); call && setting->key == "transform") text = transform_text(*call);
       const bool switches = setting->kind == SettingKind::flag || setting->kind == SettingKind::on_off;
       if (!text || switches != one.is_boolean()) return false;
+      if (!text->empty() && names_file(*setting, *text)) text = path_text(reading, *text);
       assignments.push_back({setting, std::move(*text), reading.place(key)});
       return true;
     };
@@ -132,7 +140,7 @@ Result<std::string> option_text(const Reading& reading, const toml::key& key, co
   }
   const auto text = scalar_text(node);
   if (!text) return reading.wrong(key, "must be a text in quotes, a number, true or false");
-  return spec.type == OptionType::path ? path_text(reading, *text) : Result<std::string>(*text);
+  return spec.type == OptionType::path ? path_text(reading, *text) : *text;
 }
 
 Result<Endpoint> read_address(const Reading& reading, const toml::table& table) {
@@ -215,11 +223,10 @@ Result<void> read_endpoint_key(const Reading& reading, const BackendDescriptor& 
   if (!place.place.empty())
     return reading.wrong(key, fmt::format("the secret is named twice (also by {})", place.place));
   place.place = reading.place(key);
-  if (how == "_env") {
+  if (how == "_env")
     place.variable = node.as_string()->get();
-  } else {
-    CV_TRY(place.file, path_text(reading, node.as_string()->get()));
-  }
+  else
+    place.file = path_text(reading, node.as_string()->get());
   return {};
 }
 
