@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "layers/faults.h"
 #include "unit/sync/ended_holder.h"
 #include "unit/sync/sync_fixture.h"
 
@@ -434,6 +435,39 @@ TEST_F(Sync, AnExcludedFolderIsLeftHoweverTheSourceLists) {
     EXPECT_EQ(files(*target, "out").size(), 1U) << in_one_stream;
     EXPECT_FALSE(target->find("out/tmp/hollow")) << in_one_stream;
   }
+}
+
+TEST_F(Sync, AListingThatBreaksOffIsBegunAgain) {
+  fill();
+  source->put_link("in/link", "a.txt");
+  put(*target, "out/a.txt", "alpha", 1'000 * second);
+  put(*target, "out/deep/x", "x", second);
+  for (const bool at_source : {true, false}) {
+    const auto faults = std::make_shared<FaultPlan>();
+    faults->drop_connection(Operation::next, 2); // pages are of one directory, and the second one ends it
+    faults->drop_connection(Operation::next, 4);
+    Engine shared = parts();
+    auto both = ends();
+    ASSERT_OK(both);
+    if (at_source)
+      both->source = with_faults(std::shared_ptr<Source>(std::move(both->source)), faults);
+    else
+      both->target = with_faults(std::shared_ptr<Target>(std::move(both->target)), faults);
+    auto planned = engine.run(make_plan(shared, job, *both, true));
+    ASSERT_OK(planned);
+    EXPECT_GT(faults->calls(Operation::next), 4U);
+    EXPECT_EQ(planned->files_planned, 4U);
+    EXPECT_EQ(planned->files_skipped, 1U);
+    EXPECT_NE(engine.events.of<WarningEvent>().back().message.find("1 symbolic"), std::string::npos);
+  }
+  const auto faults = std::make_shared<FaultPlan>();
+  faults->fail(Operation::next, 1, make_error(ErrorKind::connection, "list", "", "lost"), 100);
+  Engine shared = parts();
+  auto both = ends();
+  ASSERT_OK(both);
+  both->source = with_faults(std::shared_ptr<Source>(std::move(both->source)), faults);
+  EXPECT_FAILS(engine.run(make_plan(shared, job, *both, true)), ErrorKind::connection);
+  EXPECT_EQ(faults->calls(Operation::next), 1 + job.retries);
 }
 
 TEST_F(Sync, VerifyNamesEachDifference) {
