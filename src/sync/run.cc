@@ -12,6 +12,7 @@
 #include "sync/holder.h"
 #include "sync/lease_keeper.h"
 #include "sync/outputs.h"
+#include "sync/stop_watch.h"
 #include "sync/transfer.h"
 
 namespace checkvalve {
@@ -23,7 +24,7 @@ constexpr std::size_t batches_at_once = 4;   // so that one batch's last large f
 constexpr std::size_t files_at_once = 1'000; // rows fetched from the state
 constexpr std::size_t most_summary_failures = 1'000;
 constexpr milliseconds lease_poll{1'000};
-constexpr milliseconds stop_grace{5'000}; // for removing temporaries after a stop; then connections are cut
+constexpr milliseconds stop_grace{5'000}; // for removing temporaries
 
 // Each file is one open file at the source, and at the target one with those that a chain makes beside it.
 std::uint64_t files_at_once_between(const Ends& ends, const Chain& chain) {
@@ -36,15 +37,15 @@ public:
   Run(Engine& engine, const Job& job, Chain chain, std::string plan, Ends& ends, RunOptions options)
       : engine_(engine), job_(job), chain_(std::move(chain)), plan_(std::move(plan)), ends_(ends),
         options_(std::move(options)), admission_(files_at_once_between(ends, chain_), job.memory_bytes),
-        directories_(*ends.target), scope_{engine, job, chain_, ends, directories_}, watch_(engine.loop) {
+        directories_(*ends.target), scope_{engine, job, chain_, ends, directories_} {
     summary_.plan = plan_;
   }
 
   Task<Result<Summary>> run() {
     CV_CO_TRY(const std::vector<BatchRecord> batches, co_await wanted_batches());
     CV_CO_TRY(remembers_, co_await keeps_memory(engine_, job_, ends_.target->capabilities()));
-    TaskGroup watching;
-    watching.start(cut_after_grace());
+    StopWatch watch(engine_.loop, engine_.stop, ends_, stop_grace);
+    watch.start();
     TaskGroup group;
     for (const BatchRecord& batch : batches) {
       co_await batch_slots_.acquire();
@@ -52,9 +53,7 @@ public:
       group.start(run_batch(batch));
     }
     co_await group.join();
-    finished_ = true;
-    watch_.cancel();
-    co_await watching.join();
+    co_await watch.finish();
     if (engine_.stop.requested()) {
       summary_.interrupted = engine_.stop.reason().kind == ErrorKind::interrupted;
       summary_.ended_by = engine_.stop.reason();
@@ -209,14 +208,6 @@ private:
     if (!summary_.ended_by) summary_.ended_by = error;
   }
 
-  // After a stop, operations that don't answer are ended by cutting their connections.
-  Task<void> cut_after_grace() {
-    constexpr milliseconds tick{100};
-    while (!finished_ && !engine_.stop.requested()) co_await watch_.wait(tick);
-    if (!finished_) co_await watch_.wait(stop_grace);
-    if (!finished_) co_await close_ends(ends_);
-  }
-
   Engine& engine_;
   const Job& job_;
   const Chain chain_;
@@ -229,9 +220,7 @@ private:
   Semaphore batch_slots_{batches_at_once};
   Summary summary_;
   std::unordered_set<std::uint64_t> failed_; // in this run: not tried again with a further lease
-  Timer watch_;
-  bool remembers_ = false; // what is published is recorded for later comparisons
-  bool finished_ = false;
+  bool remembers_ = false;                   // what is published is recorded for later comparisons
 };
 
 } // namespace

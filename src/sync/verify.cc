@@ -5,6 +5,7 @@
 #include "core/units.h"
 #include "sync/compare.h"
 #include "sync/engine.h"
+#include "sync/stop_watch.h"
 #include "sync/walk.h"
 
 namespace checkvalve {
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::size_t most_differences = 1'000;
 constexpr std::size_t contents_in_flight = 16;
+constexpr std::chrono::milliseconds stop_grace{1'000};
 
 class Verification {
 public:
@@ -144,7 +146,11 @@ Task<Result<VerifyReport>> verify_ends(Engine& engine, const Job& job, Ends& end
   CV_CO_CHECK(check_comparable(job));
   CV_CO_TRY(Chain chain, Chain::make(job.transforms));
   Verification verification(engine, job, std::move(chain), ends);
-  co_return co_await verification.run();
+  StopWatch watch(engine.loop, engine.stop, ends, stop_grace);
+  watch.start();
+  auto report = co_await verification.run();
+  co_await watch.finish();
+  co_return report;
 }
 
 } // namespace checkvalve

@@ -87,8 +87,8 @@ public:
 private:
   bool failed() const { return fatal_ || engine_.stop.requested(); }
   Result<void> outcome() const {
-    if (fatal_) return Failure(*fatal_);
     if (engine_.stop.requested()) return Failure(engine_.stop.reason());
+    if (fatal_) return Failure(*fatal_);
     return {};
   }
   void fail(Error error) {
