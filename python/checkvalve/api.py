@@ -142,18 +142,28 @@ def verify(
 ) -> VerifySummary:
     """Compares both sides and changes nothing; with ``options.checksum`` both are read. Differences do not raise."""
     ends = (_endpoint(source), _endpoint(target))
+    return compare(ends, options, state=state, program=program, timeout_seconds=timeout_seconds)
+
+
+def compare(
+    ends: tuple[Endpoint | None, Endpoint | None],
+    options: JobOptions | None = None,
+    *,
+    configured: ConfiguredJob | None = None,
+    state: str | State | None = None,
+    program: str | None = None,
+    timeout_seconds: float = 6 * 3600,
+) -> VerifySummary:
+    """``verify`` of two endpoints, or of a configured job, to whose endpoints ``ends`` may add secrets."""
     options = options or JobOptions()
-    arguments = [
-        "verify",
-        "--die-with-parent",
-        *(end.argument() for end in ends),
-        *ends[0].arguments("source"),
-        *ends[1].arguments("target"),
-    ]
     place = _state(state)
-    arguments += [*options.arguments(), *place.arguments()]
+    words = ["verify", "--die-with-parent", *_places(ends, configured), *options.arguments(), *place.arguments()]
     code, value = call_json(
-        arguments, secrets=secrets_document(*ends, place), program=program, timeout_seconds=timeout_seconds
+        words,
+        secrets=secrets_document(*ends, place),
+        files=options.file_list,
+        program=program,
+        timeout_seconds=timeout_seconds,
     )
     report = VerifySummary.from_json(value)
     if code not in (0, EXIT_FILES_FAILED) or report.error:
@@ -199,11 +209,9 @@ def start(
     """``sync`` or ``plan`` of two endpoints, or of a configured job, to whose endpoints ``ends`` may add secrets."""
     options = options or JobOptions()
     place = _state(state)
-    words = configured.arguments() if configured else [end.argument() for end in ends if end]
-    for side, end in zip(("source", "target"), ends, strict=True):
-        words += end.arguments(side) if end else []
+    batches = batching.arguments() if batching else []
     return Operation(
-        [command, *words, *options.arguments(), *(batching.arguments() if batching else []), *place.arguments()],
+        [command, *_places(ends, configured), *options.arguments(), *batches, *place.arguments()],
         secrets=secrets_document(*ends, place, endpoint_secrets),
         files=options.file_list,
         program=program,
@@ -228,6 +236,13 @@ def secrets_document(
     if state.password:
         document["state"] = {"password": state.password}
     return document
+
+
+def _places(ends: tuple[Endpoint | None, Endpoint | None], configured: ConfiguredJob | None) -> list[str]:
+    words = configured.arguments() if configured else [end.argument() for end in ends if end]
+    for side, end in zip(("source", "target"), ends, strict=True):
+        words += end.arguments(side) if end else []
+    return words
 
 
 def _endpoint(value: str | Endpoint) -> Endpoint:

@@ -55,8 +55,7 @@ class Operation:
         try:
             with _Descriptors() as given:
                 words = [find_program(program), *arguments, "--events", f"fd:{events_write}", "--die-with-parent"]
-                if files is not None:
-                    words += ["--files-from", f"/dev/fd/{given.file_list(files)}", "--from0"]
+                words += given.files_from(files)
                 secrets_write = None
                 if secrets:
                     secrets_read, secrets_write = given.pipe()
@@ -192,12 +191,13 @@ def call_json(
     arguments: Sequence[str],
     *,
     secrets: Secrets | None = None,
+    files: Sequence[str] | None = None,
     program: str | None = None,
     timeout_seconds: float = 300,
 ) -> tuple[int, dict[str, Any]]:
     """Runs a command with --json; its exit code and object. Raises EngineError if it printed no object."""
     with _Descriptors() as given:
-        words = [find_program(program), *arguments, "--json"]
+        words = [find_program(program), *arguments, "--json", *given.files_from(files)]
         secrets_write = None
         if secrets:
             secrets_read, secrets_write = given.pipe()
@@ -284,7 +284,11 @@ class _Descriptors:
         self._writes.append(write)
         return read, write
 
-    def file_list(self, files: Sequence[str]) -> int:
+    def files_from(self, files: Sequence[str] | None) -> list[str]:
+        """The arguments for a list of files, if there is one."""
+        return [] if files is None else ["--files-from", f"/dev/fd/{self._file_list(files)}", "--from0"]
+
+    def _file_list(self, files: Sequence[str]) -> int:
         """Paths, each ended by NUL, in memory: a list of any length needs no thread that feeds it."""
         descriptor = os.memfd_create("checkvalve-files")
         self.inherited.append(descriptor)

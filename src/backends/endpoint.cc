@@ -97,7 +97,7 @@ Result<void> read_authority(std::string_view url, std::string_view authority, En
                         "a password must not stand in a URL, where process lists and logs show it: put it into "
                         "CHECKVALVE_SOURCE_PASSWORD or CHECKVALVE_TARGET_PASSWORD, a password_file or --secrets-fd");
     const auto decoded = percent_decoded(user);
-    if (!decoded || decoded->empty() || decoded->front() == '-')
+    if (!decoded || decoded->empty() || decoded->front() == '-' || !is_valid_utf8(*decoded))
       return unreadable(url, "the user name before '@' can't be read; write special characters as %NN");
     endpoint.user = *decoded;
   }
@@ -114,7 +114,7 @@ Result<void> read_authority(std::string_view url, std::string_view authority, En
     endpoint.host = authority.substr(0, colon);
     if (colon != authority.npos) port = authority.substr(colon);
   }
-  const bool host_ok = !endpoint.host.starts_with('-') && // never an option of a program that is given the host
+  const bool host_ok = is_valid_utf8(endpoint.host) && !endpoint.host.starts_with('-') && // never a program's option
                        std::none_of(endpoint.host.begin(), endpoint.host.end(), [](char c) {
                          return static_cast<unsigned char>(c) <= ' ' || c == 0x7F ||
                                 std::string_view("\\<>\"'`|;&$?#{}").find(c) != std::string_view::npos;

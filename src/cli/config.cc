@@ -106,13 +106,20 @@ Failure wrong_type(const Reading& reading, const toml::key& key, TomlType type, 
   return reading.wrong(key, fmt::format("must be {}, not {}", describe(type), shown(node)));
 }
 
-Result<std::string> path_text(const Reading& reading, const std::string& text) {
+std::string path_text(const Reading& reading, const std::string& text) {
   if (text.starts_with("~/")) {
     const char* home = std::getenv("HOME");
     if (home && *home) return home + text.substr(1);
   }
   if (text.starts_with('/')) return text;
   return (fs::path(reading.file).parent_path() / text).lexically_normal().string();
+}
+
+// A setting that names a file of this machine, by what the table of settings says of its value.
+bool names_file(const Setting& setting, std::string_view text) {
+  if (setting.value_name == "FILE") return true;
+  if (setting.value_name == "FILE|-") return text != "-";
+  return setting.value_name == "PATH|URL" && text.find(':') == text.npos;
 }
 
 // A list as a JSON array.
@@ -137,7 +144,7 @@ Result<std::string> option_text(const Reading& reading, const toml::key& key, co
   if (spec.type == OptionType::list) return list_text(reading, key, node);
   const auto text = typed_text(node, toml_type(spec.type));
   if (!text) return wrong_type(reading, key, toml_type(spec.type), node);
-  return spec.type == OptionType::path ? path_text(reading, *text) : Result<std::string>(*text);
+  return spec.type == OptionType::path ? path_text(reading, *text) : *text;
 }
 
 // A [[job.NAME.transform]] table as the command line's text: its key `name` and the transform's options. Names that are
@@ -180,6 +187,7 @@ Result<std::vector<Assignment>> read_settings(const Reading& reading, const toml
         CV_TRY(text, transform_text(reading, *call));
       }
       if (!text) return wrong_type(reading, key, type, one);
+      if (!text->empty() && names_file(*setting, *text)) text = path_text(reading, *text);
       assignments.push_back({setting, std::move(*text), reading.place(key)});
       return {};
     };
@@ -275,11 +283,10 @@ Result<void> read_endpoint_key(const Reading& reading, const BackendDescriptor& 
   if (!place.place.empty())
     return reading.wrong(key, fmt::format("the secret is named twice (also by {})", place.place));
   place.place = reading.place(key);
-  if (how == "_env") {
+  if (how == "_env")
     place.variable = node.as_string()->get();
-  } else {
-    CV_TRY(place.file, path_text(reading, node.as_string()->get()));
-  }
+  else
+    place.file = path_text(reading, node.as_string()->get());
   return {};
 }
 

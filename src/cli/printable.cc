@@ -1,14 +1,13 @@
 #include "cli/printable.h"
 
-#include <algorithm>
-
 #include "core/path.h"
 
 namespace checkvalve {
 
 std::string printable(std::string_view text) {
-  const bool control = std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
-  return control || !is_valid_utf8(text) ? escape_bytes(text) : std::string(text);
+  std::string plain(text);
+  std::erase(plain, '\\'); // which escaping would double
+  return escape_bytes(plain) == plain ? std::string(text) : escape_bytes(text);
 }
 
 } // namespace checkvalve

@@ -93,7 +93,8 @@ std::string escape_bytes(std::string_view bytes) {
   while (!bytes.empty()) {
     const auto byte = static_cast<std::uint8_t>(bytes.front());
     const std::size_t length = utf8_sequence(bytes);
-    if (length == 0 || byte < 0x20 || byte == 0x7F) {
+    const bool control = byte < 0x20 || byte == 0x7F || (length == 2 && byte == 0xC2 && bytes[1] < '\xA0'); // C0, C1
+    if (length == 0 || control) {
       out += "\\x";
       out += digits[byte >> 4];
       out += digits[byte & 15];

@@ -85,7 +85,8 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
     total += value * factor;
     any = true;
   }
-  if (!any || total > 9e15) return unreadable("duration", text, wanted);
+  constexpr double longest = 250.0 * 365 * 86400e3; // ms: counted in nanoseconds it must not overflow (at 292 years)
+  if (!any || total > longest) return unreadable("duration", text, wanted);
   return std::chrono::milliseconds(static_cast<std::int64_t>(total));
 }
 

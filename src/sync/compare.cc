@@ -209,13 +209,13 @@ Task<Result<std::string>> content_digest(Source& source, Entry entry, std::uint6
     reads.pop_front();
     if (!chunk) {
       failed = chunk.error();
-    } else if (chunk->empty()) {
-      failed = make_error(ErrorKind::changed, "read", "", "the file is shorter than when it was listed");
-    } else {
-      hasher.update(chunk->bytes());
-      got += chunk->size();
-      read_bytes += chunk->size();
+      break;
     }
+    hasher.update(chunk->bytes());
+    got += chunk->size();
+    read_bytes += chunk->size();
+    if (chunk->empty() || (reads.empty() && asked == size && got < size))
+      failed = make_error(ErrorKind::changed, "read", "", "the file is shorter than when it was listed");
   }
   for (auto& read : reads) (void)co_await read.get(); // the reader must outlive them
   if (failed) co_return Failure(std::move(*failed));

@@ -1,6 +1,7 @@
 // Opening and closing both ends of a job.
 #include "layers/layers.h"
 #include "sync/engine.h"
+#include "sync/stop_watch.h"
 
 namespace checkvalve {
 namespace {
@@ -18,28 +19,6 @@ LayerOptions layers_for(BackendContext& context, const Job& job, Stop& stop) {
 bool needs_readback(const Job& job) {
   return job.checksum || job.verify == VerifyMode::readback || job.links == LinkPolicy::copy;
 }
-
-// Cuts a connection attempt short when the run is stopped.
-class StopWatch {
-public:
-  StopWatch(Loop& loop, Stop& stop) : timer_(loop), stop_(stop) {}
-  void start(Ends& ends) { tasks_.start(watch(ends)); }
-  Task<void> finish() {
-    finished_ = true;
-    timer_.cancel();
-    co_await tasks_.join();
-  }
-
-private:
-  Task<void> watch(Ends& ends) {
-    while (!finished_ && !stop_.requested()) co_await timer_.wait(std::chrono::milliseconds(100));
-    if (!finished_) co_await close_ends(ends);
-  }
-  Timer timer_;
-  Stop& stop_;
-  bool finished_ = false;
-  TaskGroup tasks_;
-};
 
 Task<Result<void>> connect_ends(Ends& ends) {
   auto connecting_target = start(ends.target->connect());
@@ -59,8 +38,8 @@ Task<Result<void>> connect_ends(Ends& ends) {
 }
 
 Task<Result<Ends>> connected(BackendContext& context, Ends ends, Stop& stop) {
-  StopWatch watch(context.loop, stop);
-  watch.start(ends);
+  StopWatch watch(context.loop, stop, ends, std::chrono::milliseconds(0));
+  watch.start();
   const Result<void> there = co_await connect_ends(ends);
   co_await watch.finish();
   if (there && !stop.requested()) co_return ends;

@@ -10,6 +10,7 @@
 #include "sync/compare.h"
 #include "sync/engine.h"
 #include "sync/spool.h"
+#include "sync/stop_watch.h"
 #include "sync/unfinished.h"
 #include "sync/walk.h"
 
@@ -19,6 +20,7 @@ namespace {
 constexpr std::size_t most_summary_failures = 1'000;
 constexpr std::size_t rows_at_once = 2'000; // handed to the state store
 constexpr std::int64_t plans_kept_ms = 90LL * 24 * 3600 * 1000;
+constexpr std::chrono::milliseconds stop_grace{1'000};
 
 // Largest first, then by path: the order in which batches are filled and files are run.
 std::string order_key(const Entry& entry) {
@@ -145,13 +147,7 @@ Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draf
   co_return co_await engine.state_thread.run([&] { return store.prune(record.created_ms - plans_kept_ms); });
 }
 
-} // namespace
-
-Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool dry_run) {
-  CV_CO_CHECK(co_await engine.workers.run([&job] { return check_places(job); }));
-  CV_CO_CHECK(check_job(job, ends));
-  if (!dry_run) // finding out may write, and remove, a temporary
-    if (const auto hash = co_await hash_of(job, *ends.target); !hash) co_return Failure(hash.error());
+Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Ends& ends, bool dry_run) {
   CV_CO_TRY(const Chain chain, Chain::make(job.transforms));
   Summary summary;
   PlanDraft draft(engine, summary);
@@ -194,6 +190,20 @@ Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool
   engine.events.emit(PlannedEvent{dry_run ? "" : summary.plan, summary.files_planned, summary.bytes_planned,
                                   summary.files_skipped, summary.files_failed, summary.batches});
   co_return summary;
+}
+
+} // namespace
+
+Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool dry_run) {
+  CV_CO_CHECK(co_await engine.workers.run([&job] { return check_places(job); }));
+  CV_CO_CHECK(check_job(job, ends));
+  if (!dry_run) // finding out may write, and remove, a temporary
+    if (const auto hash = co_await hash_of(job, *ends.target); !hash) co_return Failure(hash.error());
+  StopWatch watch(engine.loop, engine.stop, ends, stop_grace);
+  watch.start();
+  auto planned = co_await plan_between(engine, job, ends, dry_run);
+  co_await watch.finish();
+  co_return planned;
 }
 
 } // namespace checkvalve

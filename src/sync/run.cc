@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "core/path.h"
 #include "core/units.h"
@@ -11,6 +12,7 @@
 #include "sync/holder.h"
 #include "sync/lease_keeper.h"
 #include "sync/outputs.h"
+#include "sync/stop_watch.h"
 #include "sync/transfer.h"
 
 namespace checkvalve {
@@ -22,7 +24,7 @@ constexpr std::size_t batches_at_once = 4;   // so that one batch's last large f
 constexpr std::size_t files_at_once = 1'000; // rows fetched from the state
 constexpr std::size_t most_summary_failures = 1'000;
 constexpr milliseconds lease_poll{1'000};
-constexpr milliseconds stop_grace{5'000}; // for removing temporaries after a stop; then connections are cut
+constexpr milliseconds stop_grace{5'000}; // for removing temporaries
 
 // Each file is one open file at the source, and at the target one with those that a chain makes beside it.
 std::uint64_t files_at_once_between(const Ends& ends, const Chain& chain) {
@@ -35,15 +37,15 @@ public:
   Run(Engine& engine, const Job& job, Chain chain, std::string plan, Ends& ends, HashAlgorithm hash, RunOptions options)
       : engine_(engine), job_(job), chain_(std::move(chain)), plan_(std::move(plan)), ends_(ends),
         options_(std::move(options)), admission_(files_at_once_between(ends, chain_), job.memory_bytes),
-        directories_(*ends.target), scope_{engine, job, chain_, ends, directories_, hash}, watch_(engine.loop) {
+        directories_(*ends.target), scope_{engine, job, chain_, ends, directories_, hash} {
     summary_.plan = plan_;
   }
 
   Task<Result<Summary>> run() {
     CV_CO_TRY(const std::vector<BatchRecord> batches, co_await wanted_batches());
     CV_CO_TRY(remembers_, co_await keeps_memory(engine_, job_, ends_.target->capabilities()));
-    TaskGroup watching;
-    watching.start(cut_after_grace());
+    StopWatch watch(engine_.loop, engine_.stop, ends_, stop_grace);
+    watch.start();
     TaskGroup group;
     for (const BatchRecord& batch : batches) {
       co_await batch_slots_.acquire();
@@ -51,9 +53,7 @@ public:
       group.start(run_batch(batch));
     }
     co_await group.join();
-    finished_ = true;
-    watch_.cancel();
-    co_await watching.join();
+    co_await watch.finish();
     if (engine_.stop.requested()) {
       summary_.interrupted = engine_.stop.reason().kind == ErrorKind::interrupted;
       summary_.ended_by = engine_.stop.reason();
@@ -87,13 +87,16 @@ private:
   }
 
   Task<void> run_batch(BatchRecord batch) {
-    auto lease = co_await take_lease(batch);
-    if (!lease) {
-      end_by(lease.error());
-    } else if (*lease) {
-      co_await work_on(batch, std::move(**lease));
-    } else if (!engine_.stop.requested()) {
-      summary_.files_skipped += batch.files - batch.files_done; // another worker has done it while we waited
+    for (bool first = true;; first = false) {
+      auto lease = co_await take_lease(batch);
+      if (lease && *lease) {
+        if (co_await work_on(batch, std::move(**lease))) continue;
+      } else if (!lease) {
+        end_by(lease.error());
+      } else if (first && !engine_.stop.requested()) {
+        summary_.files_skipped += batch.files - batch.files_done; // another worker has done it while we waited
+      }
+      break;
     }
     batch_slots_.release();
   }
@@ -125,33 +128,41 @@ private:
     co_return std::nullopt;
   }
 
-  Task<void> work_on(const BatchRecord& batch, Lease lease) {
+  // Whether the batch is to be leased once more: the lease ran out before all was tried (the state could not be
+  // reached, the process was suspended), but nobody else has taken it.
+  Task<bool> work_on(const BatchRecord& batch, Lease lease) {
     LeaseKeeper keeper(engine_, std::move(lease), job_.lease_ttl, [this] { return remember(); });
     keeper.start();
     engine_.events.emit(BatchEvent{batch.number, "started", "", batch.files, batch.bytes});
-    auto done = co_await run_files(batch, keeper);
+    bool all_tried = true;
+    auto done = co_await run_files(batch, keeper, all_tried);
     auto ended = co_await keeper.finish();
     if (!done) end_by(done.error());
     if (!ended) end_by(ended.error());
-    const bool complete = done && ended && !engine_.stop.requested();
+    const bool complete = done && ended && all_tried;
     engine_.events.emit(BatchEvent{batch.number, complete ? "finished" : "interrupted", "", batch.files, batch.bytes});
+    co_return done&& ended && !all_tried && !engine_.stop.requested();
   }
 
-  Task<Result<void>> run_files(const BatchRecord& batch, LeaseKeeper& keeper) {
+  Task<Result<void>> run_files(const BatchRecord& batch, LeaseKeeper& keeper, bool& all_tried) {
     StateStore& store = engine_.store;
     TaskGroup group;
     Result<void> outcome;
     std::uint64_t after = 0;
-    while (outcome && going_on(keeper)) {
+    while (all_tried) {
       auto page = co_await engine_.state_thread.run(
           [&] { return store.open_files(plan_, batch.number, after, files_at_once); });
       if (!page) outcome = Failure(page.error());
       if (!page || page->empty()) break;
       after = page->back().number;
       for (PlannedFile& file : *page) {
+        if (failed_.contains(file.number)) continue;
         Admission::Permit permit = co_await admission_.enter(window_for(scope_, file.size_bytes));
-        if (!going_on(keeper)) break;
-        group.start(run_file(batch.number, keeper, std::move(file), std::move(permit)));
+        if (!going_on(keeper)) {
+          all_tried = false;
+          break;
+        }
+        group.start(run_file(batch.number, keeper, std::move(file), std::move(permit), all_tried));
       }
     }
     co_await group.join();
@@ -165,11 +176,15 @@ private:
 
   bool going_on(const LeaseKeeper& keeper) const { return !engine_.stop.requested() && keeper.holds(); }
 
-  Task<void> run_file(std::uint32_t batch, LeaseKeeper& keeper, PlannedFile file, Admission::Permit permit) {
+  Task<void> run_file(std::uint32_t batch, LeaseKeeper& keeper, PlannedFile file, Admission::Permit permit,
+                      bool& all_tried) {
     const std::string path = file.path;
+    const std::uint64_t number = file.number;
     FileOutcome outcome = co_await transfer_file(scope_, keeper, std::move(file), permit.bytes());
     switch (outcome.state) {
-    case FileState::planned: co_return; // stopped: stays open
+    case FileState::planned: // stopped, or the lease has run out: stays open
+      all_tried = false;
+      co_return;
     case FileState::committed:
       ++summary_.files_copied;
       summary_.bytes_copied += outcome.bytes;
@@ -181,6 +196,7 @@ private:
       break;
     case FileState::failed:
       ++summary_.files_failed;
+      failed_.insert(number);
       if (summary_.failures.size() < most_summary_failures) summary_.failures.push_back({batch, path, *outcome.error});
       engine_.events.emit(FileFailedEvent{path, *outcome.error});
       break;
@@ -190,14 +206,6 @@ private:
 
   void end_by(const Error& error) {
     if (!summary_.ended_by) summary_.ended_by = error;
-  }
-
-  // After a stop, operations that don't answer are ended by cutting their connections.
-  Task<void> cut_after_grace() {
-    constexpr milliseconds tick{100};
-    while (!finished_ && !engine_.stop.requested()) co_await watch_.wait(tick);
-    if (!finished_) co_await watch_.wait(stop_grace);
-    if (!finished_) co_await close_ends(ends_);
   }
 
   Engine& engine_;
@@ -211,9 +219,8 @@ private:
   TransferScope scope_;
   Semaphore batch_slots_{batches_at_once};
   Summary summary_;
-  Timer watch_;
-  bool remembers_ = false; // what is published is recorded for later comparisons
-  bool finished_ = false;
+  std::unordered_set<std::uint64_t> failed_; // in this run: not tried again with a further lease
+  bool remembers_ = false;                   // what is published is recorded for later comparisons
 };
 
 } // namespace

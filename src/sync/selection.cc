@@ -194,8 +194,18 @@ bool Selection::enters(std::string_view directory) const {
   for (const SelectionRule& rule : rules) {
     if (rule.include) return true;
     if (glob_matches(rule.glob, directory)) return false;
-    if (rule.glob.ends_with("/**") && glob_matches(rule.glob.substr(0, rule.glob.size() - 3), directory)) return false;
+    if (!rule.glob.ends_with("/**")) continue;
+    // "tmp/**" is anchored by its '/', which "tmp" alone would lack.
+    const std::string above = (rule.glob.starts_with('/') ? "" : "/") + rule.glob.substr(0, rule.glob.size() - 3);
+    if (glob_matches(above, directory)) return false;
   }
+  return true;
+}
+
+bool Selection::reaches(std::string_view path) const {
+  if (rules.empty() || rules.front().include) return true;
+  for (std::size_t slash = path.find('/'); slash != path.npos; slash = path.find('/', slash + 1))
+    if (!enters(path.substr(0, slash))) return false;
   return true;
 }
 

@@ -32,6 +32,8 @@ struct Selection {
   bool takes(const Entry& entry, std::int64_t now_ms) const;
   // False if no file below the directory can be taken: an exclude rule ends with "/**" or matches the directory itself.
   bool enters(std::string_view directory) const;
+  // Whether all directories above the path are entered: for listings that give whole subtrees.
+  bool reaches(std::string_view path) const;
 };
 
 // A glob over bytes: '*' any run within a name, '?' one byte within a name, "[a-z]" and "[!a-z]" a class, "**/" any

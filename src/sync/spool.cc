@@ -197,9 +197,12 @@ Entry decode_entry(std::string_view path, std::string_view payload) {
 Result<void> EntrySpool::advance() {
   std::string_view key;
   std::string_view payload;
-  CV_TRY(const bool more, spool_.next(key, payload));
-  at_end_ = !more;
-  if (more) entry_ = decode_entry(key, payload);
+  const bool first = at_end_;
+  do {
+    CV_TRY(const bool more, spool_.next(key, payload));
+    at_end_ = !more;
+  } while (!at_end_ && !first && key == entry_.path);
+  if (!at_end_) entry_ = decode_entry(key, payload);
   return {};
 }
 

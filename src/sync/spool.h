@@ -46,7 +46,8 @@ private:
 std::string encode_entry(const Entry& entry); // without the path
 Entry decode_entry(std::string_view path, std::string_view payload);
 
-// A spool of entries in the order of their paths' bytes.
+// A spool of entries in the order of their paths' bytes. A name that was added twice (a list of files names it twice, a
+// directory was changed while it was read) is read once.
 class EntrySpool {
 public:
   Result<void> add(const Entry& entry) { return spool_.add(entry.path, encode_entry(entry)); }

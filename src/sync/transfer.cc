@@ -330,6 +330,7 @@ private:
 
   // The name was free when planned and is taken now.
   Task<Result<void>> existing_name() {
+    if (misread_) co_return Failure(*misread_); // it is ours
     if (co_await already_published()) co_return Result<void>();
     if (scope_.job.on_conflict != OnConflict::skip)
       co_return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(name_),
@@ -346,8 +347,9 @@ private:
     std::uint64_t read_bytes = 0;
     CV_CO_TRY(const std::string found, co_await content_digest(*scope_.ends.readback, there, read_bytes));
     if (found == digest) co_return Result<void>();
-    co_return Failure(make_error(ErrorKind::integrity, "verify", escape_bytes(name_),
-                                 "the published file reads back with other content than was written"));
+    misread_ = make_error(ErrorKind::integrity, "verify", escape_bytes(name_),
+                          "the published file reads back with other content than was written");
+    co_return Failure(*misread_);
   }
 
   Task<Result<void>> copy_link() {
@@ -416,6 +418,7 @@ private:
   const TemporaryName temporary_;
   Entry expected_; // the version of the source that this attempt copies
   FileOutcome outcome_;
+  std::optional<Error> misread_; // what was published under the name by an attempt before
   std::int64_t told_ms_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include "core/units.h"
 #include "sync/compare.h"
 #include "sync/engine.h"
+#include "sync/stop_watch.h"
 #include "sync/walk.h"
 
 namespace checkvalve {
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::size_t most_differences = 1'000;
 constexpr std::size_t contents_in_flight = 16;
+constexpr std::chrono::milliseconds stop_grace{1'000};
 
 class Verification {
 public:
@@ -60,6 +62,9 @@ private:
     ++report_.files_compared;
     if (here.type != there.type) {
       differ(here.path, "type", "is of another type at the target");
+    } else if (here.type == EntryType::symlink) {
+      co_await slots_.acquire();
+      contents_.start(compare_link(here.path));
     } else if (here.type != EntryType::file) {
       co_return;
     } else if (!chain_.empty()) {
@@ -105,6 +110,18 @@ private:
     slots_.release();
   }
 
+  Task<void> compare_link(std::string path) {
+    auto reading_there = start(ends_.readback->read_link(path));
+    const auto here = co_await ends_.source->read_link(path);
+    const auto there = co_await reading_there.get();
+    if (!here || !there)
+      differ(path, "unreadable", (here ? there : here).error().text());
+    else if (*here != *there)
+      differ(path, "content",
+             fmt::format("leads to {} at the source, to {} at the target", escape_bytes(*here), escape_bytes(*there)));
+    slots_.release();
+  }
+
   void differ(std::string path, std::string reason, std::string detail) {
     ++report_.difference_count;
     if (report_.differences.size() < most_differences)
@@ -129,7 +146,11 @@ Task<Result<VerifyReport>> verify_ends(Engine& engine, const Job& job, Ends& end
   CV_CO_CHECK(check_comparable(job));
   CV_CO_TRY(Chain chain, Chain::make(job.transforms));
   Verification verification(engine, job, std::move(chain), ends);
-  co_return co_await verification.run();
+  StopWatch watch(engine.loop, engine.stop, ends, stop_grace);
+  watch.start();
+  auto report = co_await verification.run();
+  co_await watch.finish();
+  co_return report;
 }
 
 } // namespace checkvalve

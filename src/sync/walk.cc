@@ -28,6 +28,16 @@ struct PendingDirectory {
   std::vector<std::string> entered; // the real paths of directories from which links led here
 };
 
+// What one listing of a directory has given; of a listing that breaks off nothing counts. (Entries are kept as they
+// come: the spools pass over those that come again.)
+struct Found {
+  std::vector<PendingDirectory> below;
+  std::vector<PathFailure> failures;
+  std::vector<Leftover> leftovers;
+  std::uint64_t skipped_links = 0;
+  std::uint64_t special_files = 0;
+};
+
 // Both as real_path() gives them.
 bool is_within(std::string_view path, std::string_view directory) {
   return directory == "/" || path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
@@ -77,8 +87,8 @@ public:
 private:
   bool failed() const { return fatal_ || engine_.stop.requested(); }
   Result<void> outcome() const {
-    if (fatal_) return Failure(*fatal_);
     if (engine_.stop.requested()) return Failure(engine_.stop.reason());
+    if (fatal_) return Failure(*fatal_);
     return {};
   }
   void fail(Error error) {
@@ -86,6 +96,20 @@ private:
   }
   void note(std::string path, Error error) {
     if (walk_.failures.size() < most_failures) walk_.failures.push_back({std::move(path), std::move(error)});
+  }
+
+  void count(Found found) {
+    for (PathFailure& failure : found.failures) note(std::move(failure.path), std::move(failure.error));
+    for (Leftover& leftover : found.leftovers)
+      if (walk_.leftovers.size() < most_leftovers) walk_.leftovers.push_back(std::move(leftover));
+    walk_.skipped_links += found.skipped_links;
+    walk_.special_files += found.special_files;
+  }
+  // After a listing broke off. One that can't even be begun again has had its tries.
+  bool begins_again(const std::string& directory, const Error& error, std::uint32_t attempt) {
+    if (failed() || !error.temporary() || attempt > job_.retries) return false;
+    engine_.events.emit(RetryEvent{directory, error, attempt + 1, 0});
+    return true;
   }
 
   Task<void> one_directory(PendingDirectory directory) {
@@ -105,56 +129,64 @@ private:
   }
 
   Task<std::vector<PendingDirectory>> list_source(const PendingDirectory& directory, bool recursive) {
-    std::vector<PendingDirectory> below;
-    auto listing = co_await ends_.source->list(directory.path, recursive);
-    while (listing && !failed()) {
-      auto page = co_await (*listing)->next();
-      for (Error& error : (*listing)->take_refused()) {
+    for (std::uint32_t attempt = 1;; ++attempt) {
+      Found found;
+      auto listed = co_await list_source_once(directory, recursive, found);
+      if (!listed && begins_again(directory.path, listed.error(), attempt)) continue;
+      if (!listed) {
+        // The root, and a lost endpoint, end the walk; a directory that vanished or can't be read fails alone.
+        const bool alone = !directory.path.empty() && listed.error().kind != ErrorKind::connection &&
+                           listed.error().kind != ErrorKind::timeout;
+        if (alone)
+          note(directory.path, listed.error());
+        else
+          fail(listed.error());
+      }
+      std::vector<PendingDirectory> below = std::move(found.below);
+      count(std::move(found));
+      co_return below;
+    }
+  }
+
+  Task<Result<void>> list_source_once(const PendingDirectory& directory, bool recursive, Found& found) {
+    CV_CO_TRY(const auto listing, co_await ends_.source->list(directory.path, recursive));
+    while (!failed()) {
+      auto page = co_await listing->next();
+      for (Error& error : listing->take_refused()) {
         std::string name = unescape_bytes(error.path).value_or(error.path);
-        note(std::move(name), std::move(error));
+        found.failures.push_back({std::move(name), std::move(error)});
       }
-      if (!page) {
-        listing = Failure(page.error());
-        break;
-      }
+      if (!page) co_return Failure(std::move(page.error()));
       if (page->empty()) break;
       source_entries_ += page->size();
       for (Entry& entry : *page) {
+        if (recursive && !job_.selection.reaches(entry.path)) continue;
         if (recursive) list_target_of(entry.path);
-        co_await take(directory, std::move(entry), below);
+        co_await take(directory, std::move(entry), found);
       }
       tell();
     }
-    if (!listing) {
-      // The root, and a lost endpoint, end the walk; a directory that vanished or can't be read fails alone.
-      const bool alone = !directory.path.empty() && listing.error().kind != ErrorKind::connection &&
-                         listing.error().kind != ErrorKind::timeout;
-      if (alone)
-        note(directory.path, listing.error());
-      else
-        fail(listing.error());
-    }
-    co_return below;
+    co_return Result<void>();
   }
 
-  Task<void> take(const PendingDirectory& directory, Entry entry, std::vector<PendingDirectory>& below) {
+  Task<void> take(const PendingDirectory& directory, Entry entry, Found& found) {
     if (parse_temporary(base_name(entry.path))) co_return; // unfinished files of a sync into our source
     if (entry.type == EntryType::symlink) {
       if (job_.links == LinkPolicy::skip) {
-        ++walk_.skipped_links;
+        ++found.skipped_links;
       } else if (job_.links == LinkPolicy::copy) {
         if (job_.selection.takes_name(entry.path)) keep(entry);
       } else {
-        co_await follow(directory, std::move(entry), below);
+        co_await follow(directory, std::move(entry), found);
       }
     } else if (entry.type == EntryType::directory) {
       PendingDirectory child{
           .path = entry.path, .real = join_path(directory.real, base_name(entry.path)), .entered = directory.entered};
-      enter(std::move(child), entry, below);
+      enter(std::move(child), entry, found.below);
     } else if (entry.type == EntryType::file) {
       if (job_.selection.takes(entry, now_ms_)) keep(entry);
     } else {
-      ++walk_.special_files;
+      ++found.special_files;
     }
   }
 
@@ -165,36 +197,37 @@ private:
   }
 
   // Takes what the link points to, under the link's name.
-  Task<void> follow(const PendingDirectory& directory, Entry link, std::vector<PendingDirectory>& below) {
-    auto found = co_await ends_.source->stat(link.path, true);
-    if (!found) {
+  Task<void> follow(const PendingDirectory& directory, Entry link, Found& found) {
+    auto entry = co_await ends_.source->stat(link.path, true);
+    if (!entry) {
       if (job_.selection.takes_name(link.path)) {
-        found.error().message += " (a symbolic link that leads nowhere)";
-        note(link.path, found.error());
+        entry.error().message += " (a symbolic link that leads nowhere)";
+        found.failures.push_back({link.path, entry.error()});
       }
       co_return;
     }
-    found->path = link.path;
-    if (found->type == EntryType::file) {
-      if (job_.selection.takes(*found, now_ms_)) keep(*found);
-    } else if (found->type == EntryType::directory) {
+    entry->path = link.path;
+    if (entry->type == EntryType::file) {
+      if (job_.selection.takes(*entry, now_ms_)) keep(*entry);
+    } else if (entry->type == EntryType::directory) {
       auto there = co_await ends_.source->real_path(link.path);
       if (!there) {
-        note(link.path, there.error());
+        found.failures.push_back({link.path, there.error()});
         co_return;
       }
       const auto leads_back = [&](const std::string& from) { return is_within(from, *there); };
       if (directory.entered.size() >= deepest_links || leads_back(directory.real) ||
           std::ranges::any_of(directory.entered, leads_back)) {
-        note(link.path, make_error(ErrorKind::invalid_name, "follow", escape_bytes(link.path),
-                                   "a loop of symbolic links: exclude it, or choose --links copy or skip"));
+        found.failures.push_back(
+            {link.path, make_error(ErrorKind::invalid_name, "follow", escape_bytes(link.path),
+                                   "a loop of symbolic links: exclude it, or choose --links copy or skip")});
         co_return;
       }
       PendingDirectory child{.path = link.path, .real = std::move(*there), .entered = directory.entered};
       child.entered.push_back(directory.real);
-      enter(std::move(child), *found, below);
+      enter(std::move(child), *entry, found.below);
     } else {
-      ++walk_.special_files;
+      ++found.special_files;
     }
   }
 
@@ -212,11 +245,11 @@ private:
     if (auto added = walk_.source.add(entry); !added) fail(added.error());
   }
 
-  void keep_target(Entry& entry) {
+  void keep_target(Entry& entry, std::vector<Leftover>& leftovers) {
     ++target_entries_;
     if (const auto name = parse_temporary(base_name(entry.path))) {
-      if (walk_.leftovers.size() < most_leftovers)
-        walk_.leftovers.push_back({entry.path, *name, entry.size_bytes, entry.mtime_ns});
+      if (leftovers.size() < most_leftovers)
+        leftovers.push_back({entry.path, *name, entry.size_bytes, entry.mtime_ns});
     } else if (auto added = walk_.target.add(entry); !added) {
       fail(added.error());
     }
@@ -224,24 +257,30 @@ private:
 
   // False if the target has no such directory.
   Task<bool> list_target(std::string path, bool recursive) {
-    auto listing = co_await ends_.target->list(path, recursive);
-    while (listing && !failed()) {
-      auto page = co_await (*listing)->next();
-      if (!page) {
-        listing = Failure(page.error());
-        break;
-      }
-      if (page->empty()) break;
-      for (Entry& entry : *page) keep_target(entry);
+    for (std::uint32_t attempt = 1;; ++attempt) {
+      Found found;
+      auto listed = co_await list_target_once(path, recursive, found);
+      if (!listed && begins_again(path, listed.error(), attempt)) continue;
+      count(std::move(found));
+      if (listed) co_return true;
+      // A missing directory will be made; a file in its place, or an unreadable one, fails the files below when they
+      // are published. Nothing is assumed to be up to date there.
+      const ErrorKind kind = listed.error().kind;
+      if (kind == ErrorKind::connection || kind == ErrorKind::timeout || kind == ErrorKind::protocol)
+        fail(listed.error());
+      co_return false;
+    }
+  }
+
+  Task<Result<void>> list_target_once(const std::string& path, bool recursive, Found& found) {
+    CV_CO_TRY(const auto listing, co_await ends_.target->list(path, recursive));
+    while (!failed()) {
+      CV_CO_TRY(std::vector<Entry> page, co_await listing->next());
+      if (page.empty()) break;
+      for (Entry& entry : page) keep_target(entry, found.leftovers);
       tell();
     }
-    if (listing) co_return true;
-    // A missing directory will be made; a file in its place, or an unreadable one, fails the files below when they
-    // are published. Nothing is assumed to be up to date there.
-    const ErrorKind kind = listing.error().kind;
-    if (kind == ErrorKind::connection || kind == ErrorKind::timeout || kind == ErrorKind::protocol)
-      fail(listing.error());
-    co_return false;
+    co_return Result<void>();
   }
 
   Task<void> one_file(std::string path, Semaphore& slots) {
@@ -268,7 +307,7 @@ private:
       if (job_.selection.takes(*entry, now_ms_)) keep(*entry);
       if (there) {
         there->path = name;
-        keep_target(*there);
+        keep_target(*there, walk_.leftovers);
       } else if (there.error().kind == ErrorKind::connection) {
         fail(there.error());
       }

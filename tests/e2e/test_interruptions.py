@@ -120,6 +120,20 @@ def test_signal_while_planning(pair: Pair) -> None:
     pair.synced()
 
 
+def test_signal_while_a_server_is_silent_in_mid_listing(place: Path, servers: Servers, user_key: Path) -> None:
+    """A stop does not wait for the stall timeout."""
+    with DelayProxy(servers.source.port, place / "proxy.log", delay_ms=50) as proxy:
+        pair = make_pair(place, servers, user_key, source_port=proxy.port)
+        fill(pair.source, {"/".join(["folder"] * depth) + "/a.txt": b"a" for depth in range(1, 60)})
+        run = pair.start_sync("--stall-timeout", "1h")
+        run.wait_for(lambda event: event["type"] == "listing")  # of the first of 60 levels, a round trip and more each
+        proxy.hang()
+        run.signal(signal.SIGTERM)
+        outcome = run.finish()
+        assert outcome.code == 143, outcome.text
+        assert outcome.events[-1]["interrupted"] is True
+
+
 @pytest.mark.parametrize("side", [0, 1], ids=["source", "target"])
 @pytest.mark.parametrize("seed", range(4))
 def test_connection_cut_at_a_random_byte(

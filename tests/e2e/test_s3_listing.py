@@ -10,7 +10,7 @@ import pytest
 
 from e2e.support.program import Program
 from e2e.support.trees import contents, many_small, write_file
-from servers.s3_faults import FaultyProxy
+from servers.s3_faults import Answer, FaultyProxy
 from servers.s3_versitygw import Versitygw
 
 
@@ -59,3 +59,16 @@ def test_a_page_is_a_request(line: Line) -> None:
     many_small(line.bucket / "top", 500)
     line.sync()
     assert line.list_requests("top%2F") == 2  # the one that connects, and the listing
+
+
+def test_a_listing_that_goes_in_circles_is_an_error(line: Line) -> None:
+    """Else it would have no end, and its spool would fill the disk."""
+    page = (
+        "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>"
+        "<Contents><Key>top/a.txt</Key><Size>1</Size></Contents></ListBucketResult>"
+    )
+    line.proxy.fail("list-type=2", Answer(200, "", body=page), last=10**9)
+    result = line.program.work("sync", "s3://bucket/top", str(line.target), timeout=20)
+    result.expect(3)
+    assert "goes in circles" in result.stderr + result.stdout
+    assert line.proxy.count("list-type=2") < 50

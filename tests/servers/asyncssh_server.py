@@ -22,7 +22,7 @@ import asyncssh
 
 from .keys import make_key, write_known_hosts
 from .openssh import sftp_url
-from .process import Child, ServerError
+from .process import Child, ChildServer, ServerError
 
 USER = "tester"
 
@@ -96,7 +96,7 @@ async def serve(options: argparse.Namespace) -> None:
     acceptor.close()
 
 
-class AsyncsshServer:
+class AsyncsshServer(ChildServer):
     """Starts the program above, with its own host key in `directory`."""
 
     def __init__(
@@ -131,15 +131,6 @@ class AsyncsshServer:
     def credentials_seen(self) -> list[str]:
         """The methods of the credentials that clients sent, in order."""
         return self.credentials.read_text().split() if self.credentials.exists() else []
-
-    def stop(self) -> None:
-        self.child.stop()
-
-    def __enter__(self) -> AsyncsshServer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def main() -> None:

@@ -12,6 +12,10 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 PR_SET_PDEATHSIG = 1
 START_SECONDS = 20.0
@@ -156,6 +160,21 @@ def wait_ready(child: Child, port: int, ready: Callable[[int], bool]) -> bool:
     """Waits until the server answers; False if it has ended or does not come up."""
     wait_until(lambda: not child.running() or ready(port), START_SECONDS)
     return child.running() and ready(port)
+
+
+class ChildServer:
+    """A server that is one child process, as a context manager."""
+
+    child: Child
+
+    def stop(self) -> None:
+        self.child.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
 
 def start_on_free_port(make: Callable[[int], Child], ready: Callable[[int], bool]) -> tuple[Child, int]:

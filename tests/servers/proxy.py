@@ -8,13 +8,13 @@ import subprocess
 import threading
 from pathlib import Path
 
-from .process import Child, ServerError
+from .process import Child, ChildServer, ServerError
 
 BUILD = Path(os.environ.get("CHECKVALVE_BUILD", Path(__file__).resolve().parents[2] / "build"))
 ANSWER_SECONDS = 20.0
 
 
-class DelayProxy:
+class DelayProxy(ChildServer):
     """Runs between a client and 127.0.0.1:`server_port`; clients connect to `port`. See delay_proxy.cc."""
 
     def __init__(self, server_port: int, log: Path, *, delay_ms: int = 0) -> None:
@@ -57,15 +57,6 @@ class DelayProxy:
 
     def flow(self) -> None:
         self._command("flow")
-
-    def stop(self) -> None:
-        self.child.stop()
-
-    def __enter__(self) -> DelayProxy:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _command(self, line: str) -> None:
         assert self.child.popen.stdin

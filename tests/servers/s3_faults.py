@@ -31,11 +31,12 @@ class Request:
 
 @dataclass
 class Answer:
-    """Instead of the server's. Code 200 with an error body is an S3 speciality."""
+    """Instead of the server's: an error's body, or `body`. Code 200 with an error body is an S3 speciality."""
 
     status: int
     code: str
     headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
 
 
 @dataclass
@@ -157,7 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, request: Request, answer: Answer) -> None:
         self.drain(int(request.headers.get("content-length", "0")))
-        body = ERROR_XML.format(code=answer.code).encode() if request.method != "HEAD" else b""
+        text = answer.body or ERROR_XML.format(code=answer.code)
+        body = text.encode() if request.method != "HEAD" else b""
         self.send_response_only(answer.status)
         for name, value in {"Date": email.utils.formatdate(time.time(), usegmt=True), **answer.headers}.items():
             self.send_header(name, value)

@@ -12,11 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .process import Child, start_on_free_port
+from .process import Child, ChildServer, start_on_free_port
 from .s3_versitygw import REGION, answers
 
 
-class Moto:
+class Moto(ChildServer):
     """A server whose buckets live in its memory."""
 
     access_key = "any"
@@ -65,15 +65,6 @@ class Moto:
         client = self.client()
         listed = client.list_objects_v2(Bucket=bucket).get("Contents", [])
         return {item["Key"]: client.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed}
-
-    def stop(self) -> None:
-        self.child.stop()
-
-    def __enter__(self) -> Moto:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def main() -> None:

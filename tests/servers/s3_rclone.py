@@ -8,7 +8,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from .process import Child, start_on_free_port
+from .process import Child, ChildServer, start_on_free_port
 from .s3_versitygw import REGION, ROOT, answers
 
 
@@ -24,7 +24,7 @@ def program() -> Path | None:
     return None
 
 
-class RcloneS3:
+class RcloneS3(ChildServer):
     """A server whose buckets are the folders of `data`."""
 
     access_key = "rclone-test"
@@ -57,12 +57,3 @@ class RcloneS3:
         bucket = self.data / name
         bucket.mkdir()
         return bucket
-
-    def stop(self) -> None:
-        self.child.stop()
-
-    def __enter__(self) -> RcloneS3:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()

@@ -20,7 +20,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from .process import Child, ServerError, start_on_free_port
+from .process import Child, ChildServer, ServerError, start_on_free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "build-tools"
@@ -78,7 +78,7 @@ def listens(port: int) -> bool:
     return True
 
 
-class Versitygw:
+class Versitygw(ChildServer):
     """A server with a key of its own. Several may serve one `data` folder."""
 
     def __init__(
@@ -139,15 +139,6 @@ class Versitygw:
         bucket = self.data / name
         bucket.mkdir()
         return bucket
-
-    def stop(self) -> None:
-        self.child.stop()
-
-    def __enter__(self) -> Versitygw:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def main() -> None:

@@ -89,6 +89,7 @@ def _batches(outlets: list[Asset], compare: str, tasks_args: dict[str, Any], par
     from .operators.batch import MAP_INDEX_TEMPLATE, CheckvalveBatchOperator
     from .operators.finish import CheckvalveFinishOperator
     from .operators.plan import CheckvalvePlanOperator
+    from .operators.selecting import SelectingOperator
 
     def some(names: Sequence[str]) -> dict[str, Any]:
         return {name: parameters[name] for name in names if name in parameters}
@@ -102,8 +103,9 @@ def _batches(outlets: list[Asset], compare: str, tasks_args: dict[str, Any], par
         plan_task_id=plan.task_id,
         compare=compare,
         outlets=outlets,
+        **(tasks_args if compare != "none" else {}),
         **some(_PLACE),
-        **some(("include", "exclude", "transforms", "on_empty")),
+        **some((*SelectingOperator.job_fields, "engine_retries", "extra_arguments", "on_empty")),
     )
     plan >> copy >> finish
     plan >> finish

@@ -39,8 +39,13 @@ public:
       auto page = co_await coming_->get();
       coming_.reset();
       if (!page) co_return Failure(std::move(page.error()));
-      if (!page->continuation.empty())
-        coming_.emplace(start(fetch_page(client_, prefix_, recursive_, page->continuation)));
+      if (!page->continuation.empty()) {
+        if (page->continuation == continuation_)
+          co_return Failure(make_error(ErrorKind::protocol, "list", escape_bytes(prefix_),
+                                       "the server's listing goes in circles: a page names itself as the next one"));
+        continuation_ = page->continuation;
+        coming_.emplace(start(fetch_page(client_, prefix_, recursive_, continuation_)));
+      }
       take(*page, entries);
     }
     co_return entries;
@@ -99,6 +104,7 @@ private:
   const std::string prefix_;
   const bool recursive_;
   const bool own_marker_;
+  std::string continuation_; // of the page that is fetched
   std::optional<Started<Result<S3Page>>> coming_;
   std::vector<Error> refused_;
 };

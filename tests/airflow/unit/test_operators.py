@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
-from airflow.sdk import Asset
+from airflow.sdk import DAG, Asset
 from checkvalve.airflow import (
     CheckvalveBatchOperator,
     CheckvalveFinishOperator,
     CheckvalvePlanOperator,
     CheckvalveSyncOperator,
+    checkvalve_task_group,
 )
 
 from servers.keys import make_key, public_key
@@ -199,6 +200,12 @@ class TestConfiguredJob:
         assert (counts["files_copied"], counts["files_failed"]) == (1, 0)
         assert names(place / "target") == ["2024/03/a.txt"]
 
+        finish = CheckvalveFinishOperator(task_id="finish", plan_task_id="plan", compare="checksum", **job, **logins)
+        execution.run(finish)
+        (place / "target/2024/03/a.txt").write_text("other")
+        with pytest.raises(AirflowFailException, match=r"1 file\(s\) differ: a\.txt"):
+            execution.run(finish)
+
 
 @pytest.mark.usefixtures("sftp")
 class TestBatches:
@@ -226,6 +233,22 @@ class TestBatches:
         assert (counts["files_copied"], counts["files_failed"], counts["batches"]) == (20, 0, len(references))
         assert execution.outlet_events[asset].extra["files_copied"] == 20
         assert execution.run(self.plan(place)) == []
+
+    @pytest.mark.parametrize(
+        "selection", [{"files": ["a.txt", "below/\N{SNOWMAN}.txt"]}, {"max_size": 110, "preserve": "none"}], ids=str
+    )
+    def test_the_comparison_is_of_what_was_planned(
+        self, place: Path, execution: Execution, selection: dict[str, Any]
+    ) -> None:
+        fill(place / "source", ["a.txt", "below/\N{SNOWMAN}.txt"])
+        (place / "source/b.log").write_text("not selected " * 9)
+        with DAG("d", schedule=None) as dag:
+            checkvalve_task_group("all", compare="size", pool="partner", **selection, **ends(place))
+        for reference in execution.run(dag.get_task("all.plan")):
+            execution.run(self.batch(reference))
+        finish = dag.get_task("all.finish")
+        assert finish.pool == "partner"
+        assert execution.run(finish)["files_copied"] == 2
 
     def test_the_name_of_a_mapped_task(self) -> None:
         batch = self.batch({"plan": "p", "batch": 3, "batches": 12, "files": 814, "bytes": 1_200_000_000})

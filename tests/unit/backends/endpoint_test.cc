@@ -104,6 +104,8 @@ TEST(EndpointUrl, RefusesWhatItCannotRead) {
                           "sftp://-oProxyCommand=id/x",
                           "sftp://-l@host/x",
                           "sftp://@host/x",
+                          "sftp://%FF@host/x",
+                          "sftp://h\xFFst/x",
                           "file://host/x",
                           "file://",
                           "memory:///x",

@@ -42,6 +42,23 @@ TEST(Config, PassesOverWhatTheAirflowProviderReads) {
   EXPECT_EQ(config.jobs.size(), 1u);
 }
 
+TEST(Config, NamesOfFilesAreRelativeToTheConfig) {
+  const Config config =
+      config_of("[defaults]\nidentity = \"keys/id\"\nknown_hosts = \"/etc/known\"\nstate = \"~/s.db\"\n"
+                "[job.a]\nfiles_from = \"list\"\n[job.b]\nfiles_from = \"-\"\n"
+                "state = \"postgresql://host/name\"\n");
+  Settings settings;
+  ASSERT_TRUE(apply_settings(settings, config.defaults).has_value());
+  EXPECT_EQ(settings.shared_options["identity"], "dir/keys/id");
+  EXPECT_EQ(settings.shared_options["known_hosts"], "/etc/known");
+  EXPECT_EQ(settings.state, std::string(std::getenv("HOME")) + "/s.db");
+  ASSERT_TRUE(apply_settings(settings, config.jobs.at("a")).has_value());
+  EXPECT_EQ(settings.files_from, "dir/list");
+  ASSERT_TRUE(apply_settings(settings, config.jobs.at("b")).has_value());
+  EXPECT_EQ(settings.files_from, "-");
+  EXPECT_EQ(settings.state, "postgresql://host/name");
+}
+
 TEST(Config, NamesFileLineKeyAndTheNearestKey) {
   EXPECT_EQ(config_error_of("[job.a]\nsource = \"/x\"\ninclde = \"*\"\n"),
             "cv.toml:3: 'inclde' is no key of [job.a]: did you mean 'include'?");

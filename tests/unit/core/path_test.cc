@@ -50,6 +50,7 @@ TEST(EscapeBytes, LeavesReadableNamesAsTheyAre) {
   EXPECT_EQ(escape_bytes("back\\slash"), "back\\\\slash");
   EXPECT_EQ(escape_bytes("\xFF"), "\\xff");
   EXPECT_EQ(escape_bytes("\x7F"), "\\x7f");
+  EXPECT_EQ(escape_bytes("\xC2\x9B"), "\\xc2\\x9b");                   // U+009B: a terminal may take it for ESC [
   EXPECT_EQ(escape_bytes("\xC3"), "\\xc3");                            // cut short
   EXPECT_EQ(escape_bytes("\xC0\xAF"), "\\xc0\\xaf");                   // not the shortest form
   EXPECT_EQ(escape_bytes("\xED\xA0\x80"), "\\xed\\xa0\\x80");          // a surrogate

@@ -39,7 +39,7 @@ TEST(Units, ReadsDurations) {
     ASSERT_TRUE(read.has_value()) << text;
     EXPECT_EQ(read->count(), ms) << text;
   }
-  for (const char* text : {"", "s", "-5s", "5 parsecs", "1h30", "1s2", "99999999999999w"})
+  for (const char* text : {"", "s", "-5s", "5 parsecs", "1h30", "1s2", "99999999999999w", "300000d"})
     EXPECT_FALSE(parse_duration(text).has_value()) << text;
 }
 

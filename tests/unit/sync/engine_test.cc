@@ -1,6 +1,8 @@
 // The engine end to end, over stores in memory that can be told to misbehave.
 #include <fmt/format.h>
 
+#include <thread>
+
 #include "core/units.h"
 #include "unit/sync/ended_holder.h"
 #include "unit/sync/sync_fixture.h"
@@ -8,20 +10,10 @@
 namespace checkvalve {
 namespace {
 
+using testing_support::second;
 using testing_support::SyncFixture;
 
-constexpr std::int64_t second = 1'000'000'000;
-
-class Sync : public SyncFixture {
-public:
-  void fill() {
-    put(*source, "in/a.txt", "alpha", 1'000 * second);
-    put(*source, "in/deep/er/b.txt", "beta", 2'000 * second);
-    put(*source, "in/empty", "", 3'000 * second);
-    put(*source, "in/large.bin", std::string(3 << 20, 'x'), 4'000 * second);
-    put(*source, "in/odd \xff\n'\"", "odd", 5'000 * second);
-  }
-};
+class Sync : public SyncFixture {};
 
 TEST_F(Sync, CopiesTheTreeAndThenMovesNothing) {
   fill();
@@ -61,6 +53,18 @@ TEST_F(Sync, SameSizeAndTimeNeedChecksum) {
   job.checksum = true;
   EXPECT_EQ(sync()->files_copied, 1U);
   expect_same_trees();
+}
+
+TEST_F(Sync, AFileThatShrinksWhileItsContentIsComparedFailsAlone) {
+  fill();
+  ASSERT_OK(sync());
+  job.checksum = true;
+  source->change_at_read("in/a.txt", 1, "al", 1'001 * second);
+  auto done = sync();
+  ASSERT_OK(done);
+  ASSERT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(done->failures.at(0).error.kind, ErrorKind::changed);
+  EXPECT_EQ(done->files_skipped, 4U);
 }
 
 TEST_F(Sync, RemembersInTheStateWhatTheTargetCannotShow) {
@@ -168,18 +172,6 @@ TEST_F(Sync, WithoutAtomicReplaceOverwritingNeedsConsent) {
   expect_same_trees();
 }
 
-TEST_F(Sync, ListsOfFiles) {
-  fill();
-  job.selection.files = std::vector<std::string>{"a.txt", "deep/er/b.txt", "missing", "deep",
-                                                 TemporaryName{"aaaaaaaaaa", 1, "0123abcd", 1}.text()};
-  auto done = sync();
-  ASSERT_OK(done);
-  EXPECT_EQ(done->files_copied, 2U);
-  EXPECT_EQ(done->files_failed, 3U);
-  EXPECT_EQ(*target->find("out/deep/er/b.txt")->content, "beta");
-  EXPECT_EQ(sync()->files_copied, 0U);
-}
-
 TEST_F(Sync, DryRunChangesNothing) {
   fill();
   auto planned = plan(true);
@@ -187,42 +179,6 @@ TEST_F(Sync, DryRunChangesNothing) {
   EXPECT_EQ(planned->files_planned, 5U);
   EXPECT_TRUE(files(*target, "out").empty());
   EXPECT_TRUE(store->plans(10)->empty());
-}
-
-TEST_F(Sync, LinksBySkipCopyAndFollow) {
-  put(*source, "in/real/file", "content", second);
-  source->put_link("in/link", "real/file");
-  source->put_link("in/loop", "../in");
-  source->put_link("in/real/up", "..");
-  source->put_link("in/nowhere", "missing");
-  EXPECT_EQ(sync()->files_copied, 1U);
-  EXPECT_FALSE(target->find("out/link"));
-
-  job.links = LinkPolicy::follow;
-  auto followed = sync();
-  ASSERT_OK(followed);
-  EXPECT_EQ(*target->find("out/link")->content, "content");
-  EXPECT_EQ(target->find("out/link")->type, EntryType::file);
-  EXPECT_EQ(followed->files_failed, 3U); // two loops and one that leads nowhere, each named
-
-  target->remove("out/link");
-  job.links = LinkPolicy::copy;
-  auto copied = sync();
-  ASSERT_OK(copied);
-  EXPECT_EQ(copied->files_failed, 0U);
-  EXPECT_EQ(target->find("out/link")->type, EntryType::symlink);
-  EXPECT_EQ(*target->find("out/link")->content, "real/file");
-  EXPECT_EQ(sync()->files_copied, 0U);
-}
-
-TEST_F(Sync, EmptyDirectoriesOnWish) {
-  source->put_directory("in/hollow");
-  EXPECT_EQ(sync()->files_copied, 0U);
-  EXPECT_FALSE(target->find("out/hollow"));
-  job.empty_directories = true;
-  EXPECT_EQ(sync()->files_copied, 1U);
-  ASSERT_TRUE(target->find("out/hollow"));
-  EXPECT_EQ(sync()->files_copied, 0U);
 }
 
 TEST_F(Sync, BatchesRunApartAndStayOpenUntilDone) {
@@ -271,6 +227,26 @@ TEST_F(Sync, DoesNotWaitForTheLeaseOfAProcessThatIsGone) {
   EXPECT_FALSE(ran->ended_by);
   EXPECT_EQ(ran->files_copied, 1U);
   expect_same_trees();
+}
+
+// As after a suspension of the machine, or while the state could not be reached.
+TEST_F(Sync, ALeaseThatRanOutMeanwhileIsTakenAgainAndNothingIsLeft) {
+  for (int i = 0; i < 20; ++i) put(*source, fmt::format("in/{:02}", i), "x", second);
+  put(*source, "in/00-secret", "x", second);
+  source->deny("in/00-secret");
+  job.target.options["files_in_flight"] = "1";
+  job.lease_ttl = std::chrono::milliseconds(50);
+  engine.events.on_event = [&, published = 0](const EngineEvent& event) mutable {
+    if (std::holds_alternative<FilePublishedEvent>(event) && ++published == 3)
+      std::this_thread::sleep_for(3 * job.lease_ttl);
+  };
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_FALSE(done->ended_by);
+  EXPECT_EQ(done->files_copied + done->files_skipped, 20U);
+  EXPECT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(files(*target, "out").size(), 20U);
+  EXPECT_EQ(store->plans(1)->front().state, PlanState::failed);
 }
 
 TEST_F(Sync, TakesOverAfterAKilledWorkerAndRemovesItsTemporaries) {
@@ -378,32 +354,16 @@ TEST_F(Sync, HashFindsContentThatIsNotWhatWasWritten) {
   expect_same_trees();
 }
 
-TEST_F(Sync, NamesThatTheTargetCannotHoldFailWhilePlanning) {
-  job.source.options["recursive_list"] = "yes";
-  job.source.options["directories"] = "no";
-  fill();
-  put(*source, "in/a//b", "two slashes", second);
+TEST_F(Sync, WhatReadsBackOtherwiseIsNeverTakenForPublished) {
+  job.verify = VerifyMode::readback;
+  job.target.options["atomic_replace"] = "no";
+  put(*source, "in/a", "alpha", second);
+  target->change_at_read("out/a", 1, "alphA", second);
   auto done = sync();
   ASSERT_OK(done);
-  EXPECT_EQ(done->files_copied, 5U);
+  EXPECT_EQ(done->files_skipped, 0U);
   ASSERT_EQ(done->files_failed, 1U);
-  EXPECT_EQ(done->failures.at(0).path, "a//b");
-  EXPECT_EQ(done->failures.at(0).error.kind, ErrorKind::invalid_name);
-  EXPECT_EQ(sync()->files_copied, 0U);
-}
-
-TEST_F(Sync, BothSidesMayListInOneStream) {
-  fill();
-  std::int64_t mtime = 0;
-  for (const char* side : {"source", "target", "both"}) {
-    for (Endpoint* end : {&job.source, &job.target}) end->options.erase("recursive_list");
-    if (side != std::string_view("target")) job.source.options["recursive_list"] = "yes";
-    if (side != std::string_view("source")) job.target.options["recursive_list"] = "yes";
-    put(*source, "in/a.txt", side, mtime += second);
-    EXPECT_EQ(sync()->files_copied, side == std::string_view("source") ? 5U : 1U) << side;
-    expect_same_trees();
-    EXPECT_EQ(sync()->files_copied, 0U) << side;
-  }
+  EXPECT_EQ(done->failures.at(0).error.kind, ErrorKind::integrity);
 }
 
 TEST_F(Sync, VerifyNamesEachDifference) {
@@ -424,6 +384,24 @@ TEST_F(Sync, VerifyNamesEachDifference) {
   report = engine.run(verify_ends(shared, job, *both));
   ASSERT_OK(report);
   EXPECT_EQ(report->difference_count, 3U);
+}
+
+TEST_F(Sync, VerifyComparesWhatLinksSay) {
+  put(*source, "in/a", "content", second);
+  source->put_link("in/link", "a");
+  job.links = LinkPolicy::copy;
+  ASSERT_OK(sync());
+  Engine shared = parts();
+  auto both = ends();
+  ASSERT_OK(both);
+  auto report = engine.run(verify_ends(shared, job, *both));
+  ASSERT_OK(report);
+  EXPECT_EQ(report->difference_count, 0U);
+  target->put_link("out/link", "b");
+  report = engine.run(verify_ends(shared, job, *both));
+  ASSERT_OK(report);
+  ASSERT_EQ(report->difference_count, 1U);
+  EXPECT_EQ(report->differences.at(0).reason, "content");
 }
 
 TEST_F(Sync, SweepTakesOldTemporariesOfOursOnly) {

@@ -93,5 +93,18 @@ TEST(Selection, EntersDirectoriesThatMayHoldFiles) {
   EXPECT_TRUE(selection.enters("other"));
 }
 
+TEST(Selection, EntersADirectoryBelowWithTheNameOfAnExcludedOne) {
+  for (const char* glob : {"tmp/**", "/tmp/**", "{tmp,old}/**"}) {
+    Selection selection;
+    selection.rules = {{false, glob}};
+    EXPECT_FALSE(selection.enters("tmp")) << glob;
+    EXPECT_TRUE(selection.takes_name("a/tmp/file")) << glob;
+    EXPECT_TRUE(selection.enters("a/tmp")) << glob;
+  }
+  Selection anywhere;
+  anywhere.rules = {{false, "**/tmp/**"}};
+  EXPECT_FALSE(anywhere.enters("a/tmp"));
+}
+
 } // namespace
 } // namespace checkvalve

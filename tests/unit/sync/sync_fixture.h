@@ -14,6 +14,8 @@
 
 namespace checkvalve::testing_support {
 
+inline constexpr std::int64_t second = 1'000'000'000;
+
 class SyncFixture : public ::testing::Test {
 public:
   SyncFixture() {
@@ -72,6 +74,15 @@ public:
     for (std::size_t slash = path.find('/'); slash != path.npos; slash = path.find('/', slash + 1))
       if (!into.find(path.substr(0, slash))) into.put_directory(path.substr(0, slash));
     into.put_file(path, std::move(content), mtime_ns);
+  }
+
+  // A small tree at the source, with an empty file, a large one and an odd name.
+  void fill() {
+    put(*source, "in/a.txt", "alpha", 1'000 * second);
+    put(*source, "in/deep/er/b.txt", "beta", 2'000 * second);
+    put(*source, "in/empty", "", 3'000 * second);
+    put(*source, "in/large.bin", std::string(3 << 20, 'x'), 4'000 * second);
+    put(*source, "in/odd \xff\n'\"", "odd", 5'000 * second);
   }
 
   // Path below the root → content, of all files that are no temporaries.

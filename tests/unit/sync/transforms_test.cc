@@ -10,9 +10,8 @@ namespace {
 
 using testing_support::chain_of;
 using testing_support::run_chain;
+using testing_support::second;
 using testing_support::SyncFixture;
-
-constexpr std::int64_t second = 1'000'000'000;
 
 class TransformedSync : public SyncFixture {
 public:

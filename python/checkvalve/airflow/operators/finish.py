@@ -2,67 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from ...options import JobOptions
-from .base import ON_EMPTY, CheckvalveOperator, check_choice, emit_asset_events, end_empty
+from .base import check_choice, emit_asset_events, end_empty
 from .plan import NO_SOURCE, PLAN_KEY
+from .selecting import SelectingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from ...options import JobOptions
     from ...summary import PlanStatus
-    from ...transform import Transform
 
 COMPARE = ("none", "size", "checksum")
 _MOST_NAMED = 50
 
 
-class CheckvalveFinishOperator(CheckvalveOperator):
+class CheckvalveFinishOperator(SelectingOperator):
     """Runs after the batches, however they ended (``trigger_rule="all_done"``), and fails if a file is missing.
 
     Returns files, bytes and skipped of the plan. The list of what is missing is in the failure, the log (up to 1,000)
-    and the report page.
+    and the report page. ``compare`` needs the parameters that the plan has: which files, ``links``, ``preserve``,
+    ``transforms`` and the limits of the transfer.
 
     :param plan_task_id: the task of the CheckvalvePlanOperator
-    :param compare: afterwards compare both sides: none (default), size, checksum (reads both sides)
-    :param include: globs as of the plan, for ``compare``
-    :param exclude: globs as of the plan, for ``compare``
-    :param transforms: the chain as of the plan, for ``compare``, which then can't be ``checksum``
-    :param on_empty: as of the plan: success (default), skip, fail
+    :param compare: afterwards compare both sides: none (default), size, checksum (reads both sides; not with
+        ``transforms``)
     """
 
-    template_fields: Sequence[str] = (*CheckvalveOperator.template_fields, "include", "exclude", "transforms")
+    job_fields: ClassVar[tuple[str, ...]] = tuple(
+        name for name in SelectingOperator.job_fields if name not in ("checksum", "lease_ttl")
+    )
 
-    def __init__(
-        self,
-        *,
-        plan_task_id: str,
-        compare: str = "none",
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-        transforms: Sequence[Transform] = (),
-        on_empty: str = "success",
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, plan_task_id: str, compare: str = "none", **kwargs: Any) -> None:
         kwargs.setdefault("trigger_rule", "all_done")
         super().__init__(**kwargs)
         check_choice(self.task_id, "compare", compare, COMPARE)
-        check_choice(self.task_id, "on_empty", on_empty, ON_EMPTY)
-        if compare == "checksum" and transforms:
+        if compare == "checksum" and self.transforms:
             raise ValueError(
                 f"compare of task '{self.task_id}' can't be 'checksum', since transforms change what is published: with"
                 " 'size' the state's record of what was made of which source tells"
             )
         self.plan_task_id = plan_task_id
         self.compare = compare
-        self.include = include
-        self.exclude = exclude
-        self.transforms = transforms
-        self.on_empty = on_empty
+
+    def job_options(self) -> JobOptions:
+        return replace(super().job_options(), checksum=self.compare == "checksum")
 
     def execute(self, context: Context) -> dict[str, Any]:
         status = self._status(context)
@@ -119,17 +107,11 @@ class CheckvalveFinishOperator(CheckvalveOperator):
         from ... import api
         from ...errors import EngineError
 
-        source, target = self.source(), self.target()
-        if source is None or target is None:
-            raise AirflowFailException(f"task '{self.task_id}': compare needs source and target connections and paths")
-        options = JobOptions(
-            include=self.include,
-            exclude=self.exclude,
-            transforms=self.transforms,
-            checksum=self.compare == "checksum",
-        )
+        ends, state = self.ends(), self.sync_state()
         try:
-            report = api.verify(source, target, options, state=self.sync_state(), program=self.hook.program)
+            report = api.compare(
+                ends, self.job_options(), configured=self.configured_job(), state=state, program=self.hook.program
+            )
         except EngineError as error:
             raise self.failure(error) from None
         self.log.info("Compared %d file(s): %d difference(s)", report.files_compared, report.difference_count)

@@ -1,0 +1,40 @@
+// StopWatch: a stop must not wait for a server that has fallen silent.
+#pragma once
+
+#include <chrono>
+
+#include "sync/engine.h"
+
+namespace checkvalve {
+
+// From start() to finish(): closes both ends once a stop was requested and the grace, which is for operations that
+// answer and for removing temporaries, is over. What then still waits on them fails. Engine thread only.
+class StopWatch {
+public:
+  StopWatch(Loop& loop, Stop& stop, Ends& ends, std::chrono::milliseconds grace)
+      : timer_(loop), stop_(stop), ends_(ends), grace_(grace) {}
+  void start() { tasks_.start(watch()); }
+  // Once, before the ends go.
+  Task<void> finish() {
+    finished_ = true;
+    timer_.cancel();
+    co_await tasks_.join();
+  }
+
+private:
+  Task<void> watch() {
+    constexpr std::chrono::milliseconds tick{100};
+    while (!finished_ && !stop_.requested()) co_await timer_.wait(tick);
+    if (!finished_ && grace_.count() > 0) co_await timer_.wait(grace_);
+    if (!finished_) co_await close_ends(ends_);
+  }
+
+  Timer timer_;
+  Stop& stop_;
+  Ends& ends_;
+  const std::chrono::milliseconds grace_;
+  bool finished_ = false;
+  TaskGroup tasks_;
+};
+
+} // namespace checkvalve
