@@ -119,14 +119,18 @@ Result<int> connect_tcp(const std::string& host, unsigned port, const std::strin
   std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, &::freeaddrinfo);
   const auto deadline = Clock::now() + options.connect_timeout;
   int error = EHOSTUNREACH;
-  for (addrinfo* a = addresses.get(); a; a = a->ai_next) {
+  int left = 0;
+  for (addrinfo* a = addresses.get(); a; a = a->ai_next) ++left;
+  for (addrinfo* a = addresses.get(); a; a = a->ai_next, --left) {
     const int fd = ::socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
     if (fd < 0) {
       error = errno;
       continue;
     }
     error = ::connect(fd, a->ai_addr, a->ai_addrlen) == 0 ? 0 : errno;
-    if (error == EINPROGRESS) error = finish_connect(fd, cancel, deadline);
+    // A share of the time each: one that does not answer must not use up that of the others.
+    const auto now = Clock::now();
+    if (error == EINPROGRESS) error = finish_connect(fd, cancel, now + (deadline - now) / left);
     if (error == 0) {
       tune_socket(fd);
       return fd;

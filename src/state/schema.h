@@ -2,8 +2,7 @@
 // released never changes: a change is a further migration.
 //
 // Enumerations are stored as their numbers (store.h: append only), error kinds as their words. Names and what comes
-// from endpoints are byte strings; ids and words that the engine makes are text. Files have no row for a partial
-// upload: going on inside a large file brings its own table, keyed as cv_files is, with a migration.
+// from endpoints are byte strings; ids and words that the engine makes are text.
 #pragma once
 
 #include "core/result.h"

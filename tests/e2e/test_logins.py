@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pty
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -385,3 +387,26 @@ def test_identities_only(place: Path, user_key: Path) -> None:
             config.synced()
     finally:
         agent.stop()
+
+
+def test_an_address_that_does_not_answer_leaves_time_for_the_next(place: Path) -> None:
+    """A host of two addresses, as with IPv6 that leads nowhere. Its name is given in a mount namespace of the test."""
+    (place / "hosts").write_text("127.0.0.1 two.test\n127.0.0.2 two.test\n")
+    as_if = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && "$@"']
+    as_if += [str(place / "hosts")]
+    if subprocess.run([*as_if, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody mount")
+    with socket.socket() as deaf, socket.socket() as first, socket.socket() as second, socket.socket() as server:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for caller in (first, second):  # they take the places of all who might be let in
+            caller.setblocking(False)
+            caller.connect_ex(deaf.getsockname())
+        server.bind(("127.0.0.2", deaf.getsockname()[1]))
+        server.listen()
+        url = f"sftp://two.test:{deaf.getsockname()[1]}/"
+        argv = [*as_if, str(PROGRAM), "doctor", url, "--connect-timeout", "2s"]
+        subprocess.run(argv, capture_output=True, env={**os.environ, "HOME": str(place)}, check=False, timeout=60)
+        server.settimeout(10)
+        with server.accept()[0] as connection:
+            assert connection.recv(4) == b"SSH-"

@@ -77,10 +77,6 @@ class SshServer:
         self.stop()
         self.start()
 
-    def drop_connections(self) -> None:
-        """Ends the connections' processes; the server goes on listening."""
-        send(self._sessions(), signal.SIGKILL)
-
     def pause(self) -> None:
         """Stops answering: the listener and all connections, which stay open."""
         assert self.child

@@ -100,15 +100,6 @@ class AirflowClient:
 
         return wait_for(state, seconds, f"the end of {dag_id} {run_id}")
 
-    def wait_for_task(
-        self, dag_id: str, run_id: str, task_id: str, states: set[str], seconds: float, map_index: int = -1
-    ) -> dict[str, Any]:
-        def found() -> dict[str, Any] | None:
-            item = self.task(dag_id, run_id, task_id, map_index)
-            return item if item and item["state"] in states else None
-
-        return wait_for(found, seconds, f"{task_id}[{map_index}] to be {' or '.join(sorted(states))}")
-
 
 def log_line(line: Any) -> str:
     """A line of a structured log, with the messages of its exceptions."""

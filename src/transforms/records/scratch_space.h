@@ -31,7 +31,6 @@ public:
 
   // For sqlite3_open_v2.
   const char* vfs_name() const { return name_.c_str(); }
-  std::uint64_t used_bytes() const { return used_bytes_; }
   // Why the last write was refused; empty if none was.
   const std::string& refusal() const { return refusal_; }
 
