@@ -71,17 +71,17 @@ def tries(site: Site, dag_id: str, run_id: str, task_id: str) -> int:
     return max(item["try_number"] for item in site.client.tasks(dag_id, run_id) if item["task_id"] == task_id)
 
 
-def start_slow(site: Site, folder: str) -> str:
+def start_slow(site: Site, folder: str, dag_id: str = "slow") -> str:
     """Starts a slow copy in two batches and waits until some files have arrived; the run's id."""
     site.fill(folder, SLOW_FILES, SLOW_FILE_BYTES)
-    run_id = site.client.trigger("slow", conf={"folder": folder})
+    run_id = site.client.trigger(dag_id, conf={"folder": folder})
     wait_for(lambda: site.engines() and len(site.published(folder)) >= 2, 120, "files to arrive")
     return run_id
 
 
-def check_done(site: Site, folder: str, run_id: str, before: dict[str, int]) -> None:
+def check_done(site: Site, folder: str, run_id: str, before: dict[str, int], dag_id: str = "slow") -> None:
     """The run succeeds, both sides are the same, and nothing of `before` was copied again."""
-    assert site.client.wait_for_run("slow", run_id, 240) == "success"
+    assert site.client.wait_for_run(dag_id, run_id, 240) == "success"
     assert site.same(folder)
     after = site.published(folder)
     assert {path: after[path] for path in before} == before, "files that had arrived were copied again"
