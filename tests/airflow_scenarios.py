@@ -19,6 +19,7 @@ MOST_TASKS = 16
 MEMORY_BYTES = 96 << 20  # of which 64 MiB are buffers
 FILE_COST_BYTES = 64 << 10  # what the planner counts for a file beside its bytes
 UNEVEN = 1.2
+BATCHES = 4  # of the DAG "balanced"
 
 Engine = tuple[str | int, int]
 
@@ -173,6 +174,23 @@ def large(site: Site, files: int, largest_bytes: int) -> list[dict[str, Any]]:
     least, most = over_two_workers(costs)
     assert most <= max(UNEVEN * least, one_file)
     return copies
+
+
+def balanced(site: Site) -> None:
+    """Files of very different sizes, in batches that each have a slow line of their own: they take equally long.
+
+    At full speed the seconds of a batch tell how many others used the processor meanwhile, and not how large it was.
+    """
+    for name, count, size_bytes in (("large", 10, 3_000_000), ("middle", 30, 300_000), ("small", 20, 20_000)):
+        site.fill(f"uneven/{name}", count, size_bytes)
+    run_id = site.client.trigger("balanced", conf={"folder": "uneven"})
+    assert site.client.wait_for_run("balanced", run_id, 180) == "success"
+    assert site.same("uneven")
+    reports = [item for item in site.client.xcoms("balanced", run_id) if item["key"] == "checkvalve_report"]
+    copied = [item["value"] for item in reports if item["task_id"] == COPY]
+    assert (len(copied), sum(item["files_copied"] for item in copied)) == (BATCHES, 60)
+    seconds = [item["seconds"] for item in copied]
+    assert max(seconds) <= UNEVEN * min(seconds), seconds
 
 
 def cost(files: int, size_bytes: int) -> int:
