@@ -10,7 +10,8 @@ from .containers import S3, Containers, within
 DATE = DATES[1]
 ARCHIVE = f"/var/lib/s3/data/checkvalve/archive/{DATE}"
 UNPACKED_DIGESTS = """
-cd "$1" && find . -type f -exec sh -c 'for file; do printf "%s %s\\n" "$(gzip -dc "$file" | sha256sum)" "$file"; done' sh {} +
+cd "$1" && find . -type f -exec sh -c '
+  for file; do printf "%s %s\\n" "$(gzip -dc "$file" | sha256sum)" "$file"; done' sh {} +
 """
 
 pytestmark = pytest.mark.skipif(not S3, reason="run.sh was told --no-s3")
