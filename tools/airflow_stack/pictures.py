@@ -1,7 +1,7 @@
 """Takes the pictures of docs/img/airflow-*.png: logs in to a running Airflow with headless Chromium.
 
-Start the containers of deploy/ (or ./dev airflow) and have the three dates run, the first with a file of gigabytes for a
-log that shows progress. Then, with Debian's chromium:
+Start the containers of deploy/ (or ./dev airflow) and have the three dates run, the first with a file of gigabytes, so
+that its log shows progress. Then, with Debian's chromium:
 
     pip install playwright httpx
     python tools/airflow_stack/pictures.py URL PASSWORD
