@@ -35,9 +35,10 @@ own_docker() {
 
 ((minutes > 0)) || leave_out "no time is left for them"
 docker info >/dev/null 2>&1 || own_docker
-# Containers may be refused though a daemon runs, and may have no way to the packages that the images are made of.
-in_time docker run --rm "${CHECKVALVE_BASE_IMAGE:-debian:bookworm-slim}" apt-get update >"$place/probe.log" 2>&1 ||
-  leave_out "no container here can fetch Debian's packages:" "$place/probe.log"
+# A daemon may run elsewhere or refuse containers, and they may have no way to the packages that the images are made of.
+in_time docker run --rm -v "$PWD/dags:/dags:ro" "${CHECKVALVE_BASE_IMAGE:-debian:bookworm-slim}" \
+  sh -c 'ls /dags/checkvalve_daily.py && apt-get update' >"$place/probe.log" 2>&1 ||
+  leave_out "containers can't be started here, see this folder and fetch Debian's packages:" "$place/probe.log"
 code=0
 in_time ./dev compose-test --no-s3 -m short || code=$?
 ((code != 124)) || leave_out "cut off after $minutes minutes"
