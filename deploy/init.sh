@@ -31,6 +31,9 @@ done
 [ "${1:-}" = secrets ] && exit 0
 # Airflow opens this file for writing, too.
 printf '{"admin": "%s"}' "$(cat $base/database/admin-password)" >"$base/metadata/passwords.json"
+if [ -n "${S3_HOST:-}" ]; then
+  for name in access-key secret-key; do make "$base/s3/$name" random; done
+fi
 airflow db migrate
 python3 - "$base" >"$base/database/connections.json" <<'PYTHON'
 import json, os, pathlib, sys
@@ -53,6 +56,13 @@ if host := os.environ.get("POSTGRES_HOST"):
     connections["checkvalve_state"] = {
         "conn_type": "postgres", "host": host, "port": 5432, "schema": "checkvalve", "login": "checkvalve",
         "password": (base / "database/postgres-password").read_text(),
+    }
+if host := os.environ.get("S3_HOST"):
+    connections["checkvalve_s3"] = {
+        "conn_type": "aws",
+        "login": (base / "s3/access-key").read_text(),
+        "password": (base / "s3/secret-key").read_text(),
+        "extra": json.dumps({"endpoint_url": f"http://{host}:7070", "region_name": "us-east-1"}),
     }
 print(json.dumps(connections))
 PYTHON

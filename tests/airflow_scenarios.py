@@ -19,6 +19,7 @@ MOST_TASKS = 16
 MEMORY_BYTES = 96 << 20  # of which 64 MiB are buffers
 FILE_COST_BYTES = 64 << 10  # what the planner counts for a file beside its bytes
 UNEVEN = 1.2
+BATCHES = 4  # of the DAG "balanced"
 
 Engine = tuple[str | int, int]
 
@@ -71,17 +72,17 @@ def tries(site: Site, dag_id: str, run_id: str, task_id: str) -> int:
     return max(item["try_number"] for item in site.client.tasks(dag_id, run_id) if item["task_id"] == task_id)
 
 
-def start_slow(site: Site, folder: str) -> str:
+def start_slow(site: Site, folder: str, dag_id: str = "slow") -> str:
     """Starts a slow copy in two batches and waits until some files have arrived; the run's id."""
     site.fill(folder, SLOW_FILES, SLOW_FILE_BYTES)
-    run_id = site.client.trigger("slow", conf={"folder": folder})
+    run_id = site.client.trigger(dag_id, conf={"folder": folder})
     wait_for(lambda: site.engines() and len(site.published(folder)) >= 2, 120, "files to arrive")
     return run_id
 
 
-def check_done(site: Site, folder: str, run_id: str, before: dict[str, int]) -> None:
+def check_done(site: Site, folder: str, run_id: str, before: dict[str, int], dag_id: str = "slow") -> None:
     """The run succeeds, both sides are the same, and nothing of `before` was copied again."""
-    assert site.client.wait_for_run("slow", run_id, 240) == "success"
+    assert site.client.wait_for_run(dag_id, run_id, 240) == "success"
     assert site.same(folder)
     after = site.published(folder)
     assert {path: after[path] for path in before} == before, "files that had arrived were copied again"
@@ -173,6 +174,23 @@ def large(site: Site, files: int, largest_bytes: int) -> list[dict[str, Any]]:
     least, most = over_two_workers(costs)
     assert most <= max(UNEVEN * least, one_file)
     return copies
+
+
+def balanced(site: Site) -> None:
+    """Files of very different sizes, in batches that each have a slow line of their own: they take equally long.
+
+    At full speed the seconds of a batch tell how many others used the processor meanwhile, and not how large it was.
+    """
+    for name, count, size_bytes in (("large", 10, 3_000_000), ("middle", 30, 300_000), ("small", 20, 20_000)):
+        site.fill(f"uneven/{name}", count, size_bytes)
+    run_id = site.client.trigger("balanced", conf={"folder": "uneven"})
+    assert site.client.wait_for_run("balanced", run_id, 180) == "success"
+    assert site.same("uneven")
+    reports = [item for item in site.client.xcoms("balanced", run_id) if item["key"] == "checkvalve_report"]
+    copied = [item["value"] for item in reports if item["task_id"] == COPY]
+    assert (len(copied), sum(item["files_copied"] for item in copied)) == (BATCHES, 60)
+    seconds = [item["seconds"] for item in copied]
+    assert max(seconds) <= UNEVEN * min(seconds), seconds
 
 
 def cost(files: int, size_bytes: int) -> int:

@@ -10,7 +10,16 @@ from airflow_stack.client import AirflowClient, wait_for
 
 from .containers import Containers, within
 
-DAG_IDS = {"slow", "large", "single", "twice"}
+DAG_IDS = {
+    "slow",
+    "large",
+    "balanced",
+    "single",
+    "twice",
+    "outage",
+    "checkvalve_sftp_to_s3",
+    "checkvalve_s3_to_sftp",
+}
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ COMPOSE = shlex.split(os.environ.get("CHECKVALVE_COMPOSE", ""))
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "")
 POSTGRES = "compose.postgres.yaml" in " ".join(COMPOSE)
 SERVICES: tuple[str, ...] = ("redis", "api-server", "scheduler", "dag-processor", "worker", "source", "target")
-if POSTGRES:
-    SERVICES += ("postgres",)
+S3 = "compose.s3.yaml" in " ".join(COMPOSE)
+SERVICES += (("postgres",) if POSTGRES else ()) + (("s3",) if S3 else ())
 FILL = """
 import pathlib, random, sys
 folder, count, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
+from airflow_stack.client import wait_for
+
 import airflow_scenarios
-from airflow_scenarios import COPY, tries
+from airflow_scenarios import COPY, check_done, start_slow, tries
 
 from .containers import Containers, within
+
+OUTAGE_SECONDS = 30
 
 
 def test_a_wrong_login_is_not_retried(site: Containers) -> None:
@@ -18,6 +24,27 @@ def test_an_unknown_host_key_is_not_retried(site: Containers) -> None:
 
 def test_a_target_that_is_down_is_retried(site: Containers) -> None:
     airflow_scenarios.target_down(site)
+
+
+def test_a_target_that_goes_down_in_the_middle_of_a_batch(site: Containers) -> None:
+    """For half a minute, with the default retries."""
+    folder, client = "outage", site.client
+    run_id = start_slow(site, folder, dag_id="outage")
+    before = site.published(folder)
+    site.take_target_down()
+    down_since = time.monotonic()
+
+    def over() -> bool:
+        copies = [item for item in client.tasks("outage", run_id) if item["task_id"] == COPY]
+        gave_up = {item["state"] == "up_for_retry" or item["try_number"] > 1 for item in copies}
+        return gave_up == {True} and time.monotonic() - down_since > OUTAGE_SECONDS
+
+    try:
+        wait_for(over, 120, "the first tries to end, and half a minute to pass")
+    finally:
+        site.bring_target_up()
+    check_done(site, folder, run_id, before, dag_id="outage")
+    assert tries(site, "outage", run_id, COPY) > 1
 
 
 def test_one_unreadable_file_does_not_stop_the_others(site: Containers) -> None:

@@ -1,8 +1,8 @@
-"""10,000 files and one of 1 GiB in one folder, over two workers."""
+"""10,000 files and one of 1 GiB in one folder, over two workers; batches that take equally long."""
 
 from __future__ import annotations
 
-from airflow_scenarios import large
+from airflow_scenarios import balanced, large
 
 from .containers import SERVICES, Containers, containers, docker, within
 
@@ -18,3 +18,7 @@ def test_a_folder_over_two_workers(site: Containers) -> None:
     for service in SERVICES:
         for name in containers(service):
             assert docker("inspect", "-f", "{{.State.OOMKilled}} {{.RestartCount}}", name).split() == ["false", "0"]
+
+
+def test_batches_take_equally_long(site: Containers) -> None:
+    balanced(site)

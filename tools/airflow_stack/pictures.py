@@ -1,6 +1,7 @@
 """Takes the pictures of docs/img/airflow-*.png: logs in to a running Airflow with headless Chromium.
 
-Start ./dev airflow in one terminal; it prints address and password. In another one, with Debian's chromium:
+Start the containers of deploy/ (or ./dev airflow) and have the three dates run, the first with a file of gigabytes, so
+that its log shows progress. Then, with Debian's chromium:
 
     pip install playwright httpx
     python tools/airflow_stack/pictures.py URL PASSWORD
@@ -29,7 +30,7 @@ def main() -> int:
     url, password = sys.argv[1:3]
     client = AirflowClient(url, "admin", password)
     client.login()
-    run = next(run["dag_run_id"] for run in client.runs(DAG_ID) if run["state"] == "success")
+    run = min(run["dag_run_id"] for run in client.runs(DAG_ID) if run["state"] == "success")
     base = f"{url}/dags/{DAG_ID}/runs/{quote(run, safe='')}"
     PLACE.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
@@ -41,7 +42,6 @@ def main() -> int:
         page.click("button[type=submit]")
         page.wait_for_url(lambda address: "/auth/login" not in address)
 
-        take(page, f"{url}/dags/{DAG_ID}", "runs")
         take(page, f"{base}/tasks/{GROUP}.copy/mapped", "batches", see="batch 1/")
         take(page, f"{base}/tasks/{GROUP}.copy/mapped/0", "log", see="Copied ")
         take(page, f"{base}/plugin/checkvalve_report", "report")
@@ -49,6 +49,7 @@ def main() -> int:
         page.get_by_role("button", name="Show Graph").click()
         page.get_by_role("button", name="Expand all task groups").click()
         save(page, "graph")
+        page.set_viewport_size({"width": 1440, "height": 1220})
         page.goto(f"{url}/connections")
         page.get_by_role("button", name="Add Connection").first.click()
         page.get_by_label("Connection ID").or_(page.locator("input[name=connection_id]")).first.fill("partner")

@@ -24,6 +24,7 @@ DAG_IDS = {
     "dates",
     "slow",
     "large",
+    "balanced",
     "single",
     "per_file",
     "observed",

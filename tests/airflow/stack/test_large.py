@@ -1,4 +1,7 @@
-"""Many files and one large one in one folder, over two workers. CHECKVALVE_LARGE=1: 10,000 files and 1 GiB."""
+"""Many files and one large one in one folder, over two workers; batches that take equally long.
+
+CHECKVALVE_LARGE=1: 10,000 files and 1 GiB.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 
 from airflow_stack.stack import Stack
 
-from airflow_scenarios import large
+from airflow_scenarios import balanced, large
 
 from .support import Processes
 
@@ -33,3 +36,7 @@ def test_a_folder_over_two_workers(stack: Stack, site: Processes) -> None:
     started = tasks_started(stack)
     large(site, COUNT + 1, ONE_BYTES)
     assert all(after > before for before, after in zip(started, tasks_started(stack), strict=True))
+
+
+def test_batches_take_equally_long(site: Processes) -> None:
+    balanced(site)

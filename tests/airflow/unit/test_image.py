@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from servers.s3_versitygw import VERSION as VERSITYGW
+
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = ROOT / "build/checkvalve"
 OF_EVERY_DEBIAN = {"libc6", "libgcc-s1", "libstdc++6"}
@@ -37,3 +39,7 @@ def test_the_image_installs_those_packages() -> None:
     dockerfile = (ROOT / "deploy/Dockerfile").read_text()
     for group in ("build", "runtime"):
         assert f"$(sed -n 's/^{group}: *//p' /tmp/packages.txt)" in dockerfile
+
+
+def test_the_image_has_the_s3_server_of_the_other_tests() -> None:
+    assert f"versitygw@{VERSITYGW}\n" in (ROOT / "deploy/Dockerfile").read_text()

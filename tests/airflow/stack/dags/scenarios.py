@@ -39,6 +39,9 @@ with DAG("slow", schedule=None, start_date=START):
 with DAG("large", schedule=None, start_date=START):
     checkvalve_task_group("copy", max_batches=16, batch_files=1000, default_args=QUICK_RETRIES, **ENDS)
 
+with DAG("balanced", schedule=None, start_date=START):
+    checkvalve_task_group("copy", batch_files=15, bwlimit="1500KB/s", default_args=QUICK_RETRIES, **ENDS)
+
 with DAG("single", schedule=None, start_date=START):
     CheckvalveSyncOperator(
         task_id="sync", engine_retries=0, connect_timeout="5s", **ENDS, **{**QUICK_RETRIES, "retries": 10}
