@@ -24,7 +24,7 @@ std::string copy_source(const S3Settings& settings, const std::string& key) {
 
 S3Copy::S3Copy(std::shared_ptr<S3Client> client, std::shared_ptr<S3Conditions> conditions,
                std::shared_ptr<S3CopyExperience> experience, const S3Origin& origin, Entry entry, std::string path,
-               UploadHints hints)
+               const UploadHints& hints)
     : client_(std::move(client)), conditions_(std::move(conditions)), experience_(std::move(experience)),
       source_(origin.client), entry_(std::move(entry)), path_(std::move(path)),
       record_key_(client_->key_of(hints.temporary.beside(path_))) {

@@ -35,7 +35,7 @@ class S3Copy : public DirectCopy {
 public:
   S3Copy(std::shared_ptr<S3Client> client, std::shared_ptr<S3Conditions> conditions,
          std::shared_ptr<S3CopyExperience> experience, const S3Origin& origin, Entry entry, std::string path,
-         UploadHints hints);
+         const UploadHints& hints);
 
   // Removes what is left over, and begins the multipart upload of a large object.
   Task<Result<void>> begin(std::vector<TemporaryName> left_over);

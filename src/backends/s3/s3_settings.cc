@@ -70,7 +70,7 @@ Result<bool> yes_no_auto(const Endpoint& endpoint, const OptionReader& reader, s
   return bad(endpoint, fmt::format("option '{}' is '{}', but must be yes, no or auto", name, text));
 }
 
-template <class... Texts> std::string first_of(Texts... texts) {
+template <class... Texts> std::string first_of(const Texts&... texts) {
   for (const std::string& text : {std::string(texts)...})
     if (!text.empty()) return text;
   return "";

@@ -72,7 +72,7 @@ public:
   explicit ZstdDecompressor(std::uint64_t max_window_bytes)
       : context_(ZSTD_createDCtx()), max_window_bytes_(max_window_bytes) {
     if (!context_) throw std::bad_alloc();
-    ZSTD_DCtx_setParameter(context_, ZSTD_d_windowLogMax, std::bit_width(max_window_bytes) - 1);
+    ZSTD_DCtx_setParameter(context_, ZSTD_d_windowLogMax, static_cast<int>(std::bit_width(max_window_bytes)) - 1);
   }
   ~ZstdDecompressor() override { ZSTD_freeDCtx(context_); }
 
