@@ -199,6 +199,28 @@ def test_server_without_atomic_replace(place: Path, servers: Servers, user_key: 
     assert snapshot(pair.target).keys() == {b"a.txt", b"b.txt", b"c.txt"}
 
 
+@pytest.mark.parametrize("refused", ["2", "3"])
+def test_a_refused_overwrite_keeps_the_old_file(
+    place: Path, servers: Servers, user_key: Path, normal_server: SshServer, refused: str
+) -> None:
+    """Without atomic replace the old file makes way for a moment; whichever step is refused, it is there in the end."""
+    from servers.asyncssh_server import AsyncsshServer
+
+    pair = make_pair(place, servers, user_key)
+    fill(pair.target, {"a.txt": b"first"})
+    fill(pair.source, {"a.txt": b"second version"})
+    with AsyncsshServer(place / "asyncssh", "pw", options=("--no-posix-rename", "--refuse-rename", refused)) as server:
+        (place / "known_hosts").write_text(normal_server.known_hosts.read_text() + server.known_hosts.read_text())
+        pair.target_url = server.url(pair.target)
+        pair.program.env["CHECKVALVE_TARGET_PASSWORD"] = "pw"
+        outcome = pair.sync("--overwrite", "non-atomic", "--retries", "0").expect(1)
+        assert failures(outcome.json).keys() == {"a.txt"}
+        assert contents(pair.target) == {b"a.txt": b"first"}
+        assert temporaries(pair.target) == []
+        pair.synced("--overwrite", "non-atomic")
+        assert temporaries(pair.target) == []
+
+
 def test_server_that_forbids_setstat(place: Path, servers: Servers, user_key: Path, normal_server: SshServer) -> None:
     """The target can't keep mtimes: what was recorded decides on the rerun."""
     from servers.asyncssh_server import AsyncsshServer

@@ -3,7 +3,7 @@
 Run as a program, with options on the command line and the password in the environment (TEST_SERVER_PASSWORD):
 
     python -m servers.asyncssh_server --directory DIR --login password|keyboard-interactive
-        [--no-posix-rename] [--no-setstat]
+        [--no-posix-rename] [--refuse-rename N]… [--no-setstat]
 
 It prints "port N" and serves the whole file system of the current user until its standard input ends.
 """
@@ -65,11 +65,18 @@ class PlainSftpServer(asyncssh.SFTPServer):
     """Without the extensions that were switched off."""
 
     options: argparse.Namespace
+    renames = 0  # of all sessions
 
     def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         if self.options.no_posix_rename:
             raise asyncssh.SFTPOpUnsupported("posix-rename is switched off")
         super().posix_rename(oldpath, newpath)
+
+    def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        PlainSftpServer.renames += 1
+        if self.renames in self.options.refuse_rename:
+            raise asyncssh.SFTPFailure("this rename is refused")
+        super().rename(oldpath, newpath)
 
     def setstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
         if self.options.no_setstat:
@@ -138,6 +145,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--login", choices=("password", "keyboard-interactive"), default="password")
     parser.add_argument("--no-posix-rename", action="store_true")
+    parser.add_argument("--refuse-rename", type=int, action="append", default=[], metavar="N")
     parser.add_argument("--no-setstat", action="store_true")
     asyncio.run(serve(parser.parse_args()))
 

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "backends/temporary.h"
 #include "core/path.h"
 
 namespace checkvalve {
@@ -62,6 +63,13 @@ Task<Result<std::string>> publish_if_absent(SessionPtr session, std::string temp
   co_return co_await rename_new(std::move(session), std::move(temporary), std::move(path));
 }
 
+// Another temporary's name in the same directory.
+std::string beside(const std::string& temporary) {
+  auto name = parse_temporary(base_name(temporary)).value_or(TemporaryName{random_plan_id()});
+  name.nonce = random_nonce();
+  return name.beside(temporary);
+}
+
 Task<Result<std::string>> publish_with_gap(SessionPtr session, std::string temporary, std::string path) {
   auto renamed = co_await session->rename(temporary, path);
   if (renamed) co_return std::string("rename");
@@ -69,8 +77,16 @@ Task<Result<std::string>> publish_with_gap(SessionPtr session, std::string tempo
     co_return Failure(std::move(renamed.error()));
   auto found = co_await session->lstat(path);
   if (!found || is_directory(*found)) co_return Failure(co_await explain(session, path, std::move(renamed.error())));
-  CV_CO_CHECK(co_await session->remove(path));
-  CV_CO_CHECK(co_await session->rename(std::move(temporary), std::move(path)));
+  // The old file is moved aside, not removed: it goes back if the new one can't take its name.
+  const std::string aside = beside(temporary);
+  CV_CO_CHECK(co_await session->rename(path, aside));
+  if (auto published = co_await session->rename(temporary, path); !published) {
+    if (auto back = co_await session->rename(aside, path); !back)
+      published.error().message += ", and the old file could not be put back: it is " + escape_bytes(aside);
+    co_return Failure(std::move(published.error()));
+  }
+  // If it stays, it is a leftover that sweep finds.
+  [[maybe_unused]] auto removed = co_await session->remove(aside);
   co_return std::string("rename");
 }
 
