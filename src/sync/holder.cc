@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <fstream>
 
 #include "core/units.h"
@@ -47,6 +50,13 @@ std::string start_of(std::string_view pid) {
   return line.substr(at + 1, line.find(' ', at + 1) - at - 1);
 }
 
+// Whether a process is there that is another user's and that /proc may not show (its mount option hidepid).
+bool hidden(std::string_view pid) {
+  pid_t number = 0;
+  std::from_chars(pid.data(), pid.data() + pid.size(), number);
+  return number > 0 && ::kill(number, 0) != 0 && errno == EPERM;
+}
+
 } // namespace
 
 std::string this_holder() {
@@ -64,7 +74,9 @@ bool is_gone(std::string_view holder) {
   const std::size_t colon = who.rfind(':');
   if (colon == who.npos || who.substr(0, colon) != host_name()) return false;
   const std::string_view start = holder.substr(at + 1 + here.size() + 1);
-  return !start.empty() && start_of(who.substr(colon + 1)) != start;
+  const std::string_view pid = who.substr(colon + 1);
+  const std::string present = start_of(pid);
+  return !start.empty() && present != start && !(present.empty() && hidden(pid));
 }
 
 bool any_live_lease(const std::vector<BatchRecord>& batches) {

@@ -1,6 +1,9 @@
 #include "sync/holder.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "unit/sync/ended_holder.h"
@@ -30,6 +33,25 @@ TEST(Holder, ANumberThatWasGivenToANewProcessIsNotTheOldOne) {
   std::string reborn = this_holder();
   reborn += "1"; // another start time
   EXPECT_TRUE(is_gone(reborn));
+}
+
+TEST(Holder, AnotherUsersProcessThatProcHidesIsNotGone) {
+  if (::geteuid() != 0) GTEST_SKIP() << "mounting /proc anew takes root";
+  enum Told { not_gone, gone, no_mount };
+  const std::string root = this_holder();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr unsigned nobody = 65534;
+    const bool mounted = ::unshare(CLONE_NEWNS) == 0 &&
+                         ::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) == 0 &&
+                         ::mount("proc", "/proc", "proc", 0, "hidepid=2") == 0;
+    if (!mounted || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(no_mount);
+    ::_exit(is_gone(root) ? gone : not_gone);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WEXITSTATUS(status) == no_mount) GTEST_SKIP() << "mounting is not allowed here";
+  EXPECT_EQ(WEXITSTATUS(status), not_gone);
 }
 
 TEST(Holder, ShowsHostAndNumberToPeople) {
