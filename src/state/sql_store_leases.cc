@@ -192,26 +192,31 @@ Result<void> write_failures(SqlDatabase& database, const Lease& lease, const Kno
                          });
 }
 
+// What was found at the target was not what was written: it may look up to date.
+bool in_doubt(const FileOutcome& outcome) {
+  return outcome.state == FileState::failed && outcome.error && outcome.error->kind == ErrorKind::integrity;
+}
+
 Result<void> write_published(SqlDatabase& database, std::int64_t pair, const std::string& chain,
                              const KnownFiles& known, std::span<const FileOutcome> outcomes) {
   // In the order of paths: two workers that record the same ones wait for each other instead of locking each other out.
-  std::map<std::string_view, const FileOutcome*> committed;
+  std::map<std::string_view, const FileOutcome*> published;
   for (const FileOutcome& outcome : outcomes)
-    if (outcome.state == FileState::committed) committed[known.at(outcome.number).path] = &outcome;
-  auto next = committed.begin();
+    if (outcome.state == FileState::committed || in_doubt(outcome)) published[known.at(outcome.number).path] = &outcome;
+  auto next = published.begin();
   return database.execute_many("INSERT INTO cv_published (pair, path, size_bytes, mtime_ns, etag, chain, target_bytes) "
                                "VALUES ($1, $2, $3, $4, $5, "
                                "$6, $7) ON CONFLICT (pair, path) DO UPDATE SET size_bytes = excluded.size_bytes, "
                                "mtime_ns = excluded.mtime_ns, etag = "
                                "excluded.etag, chain = excluded.chain, target_bytes = excluded.target_bytes",
-                               7, committed.size(), [&](std::size_t, std::span<SqlValue> values) {
+                               7, published.size(), [&](std::size_t, std::span<SqlValue> values) {
                                  const auto& [path, outcome] = *next++;
                                  values[0] = pair;
                                  values[1] = SqlBytes{path};
                                  values[2] = sql_value(outcome->size_bytes);
                                  values[3] = sql_value(outcome->mtime_ns);
                                  values[4] = SqlBytes{outcome->etag};
-                                 values[5] = SqlText{chain};
+                                 values[5] = SqlText{in_doubt(*outcome) ? chain_in_doubt : std::string_view(chain)};
                                  values[6] = sql_value(outcome->bytes);
                                });
 }

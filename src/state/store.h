@@ -115,12 +115,14 @@ struct FileOutcome {
 };
 
 // What was published under a path by an earlier plan of the same pair of endpoints.
+inline constexpr std::string_view chain_in_doubt = "in doubt";
+
 struct PublishedRecord {
   std::string path; // at the source
   std::uint64_t size_bytes = 0;
   std::optional<std::int64_t> mtime_ns;
   std::string etag;
-  std::string chain; // digest of the transforms that were applied; empty: none
+  std::string chain; // digest of the transforms that were applied; empty: none. chain_in_doubt: what is there is wrong
   std::uint64_t target_bytes = 0;
 };
 
@@ -169,7 +171,8 @@ public:
   // has it. The batch is then as after a lease that ran out.
   virtual Result<void> abandon_lease(const std::string& plan, std::uint32_t batch, const std::string& holder) = 0;
   // Records outcomes in one transaction. Kind lease if a newer generation exists: then nothing is recorded.
-  // `remember`: also keep a PublishedRecord under `pair` with `chain`, for committed files.
+  // `remember`: also keep a PublishedRecord under `pair` with `chain`, for committed files; with chain_in_doubt for those
+  // that failed with kind integrity.
   struct Remember {
     std::string pair;
     std::string chain;

@@ -197,6 +197,7 @@ private:
     case FileState::failed:
       ++summary_.files_failed;
       failed_.insert(number);
+      if (outcome.error->kind == ErrorKind::integrity) remembers_ = true; // what is there may look up to date
       if (summary_.failures.size() < most_summary_failures) summary_.failures.push_back({batch, path, *outcome.error});
       engine_.events.emit(FileFailedEvent{path, *outcome.error});
       break;

@@ -354,6 +354,20 @@ TEST_F(Sync, HashFindsContentThatIsNotWhatWasWritten) {
   expect_same_trees();
 }
 
+TEST_F(Sync, WhatReadsBackOtherwiseIsCopiedAgainByTheNextRun) {
+  put(*source, "in/file", "what was read", second);
+  put(*source, "in/other", "other", second);
+  job.verify = VerifyMode::readback;
+  job.retries = 1;
+  target->corrupts_uploads = true;
+  ASSERT_EQ(sync()->files_failed, 2U);
+  target->corrupts_uploads = false;
+  job.verify = VerifyMode::size; // also where the next one does not look
+  EXPECT_EQ(sync()->files_copied, 2U);
+  expect_same_trees();
+  EXPECT_EQ(sync()->files_copied, 0U);
+}
+
 TEST_F(Sync, WhatReadsBackOtherwiseIsNeverTakenForPublished) {
   job.verify = VerifyMode::readback;
   job.target.options["atomic_replace"] = "no";
