@@ -42,7 +42,7 @@ def measure(argv: Sequence[str], env: Mapping[str, str]) -> Measurement:
                 env={**os.environ, **env},
                 start_new_session=True,
             )
-            # Popen.wait(timeout) looks every 50 ms at the most, which is 10% of the shortest runs: the clock kills instead.
+            # Popen.wait(timeout) looks only every 50 ms, which is 10% of the shortest runs: the clock kills instead.
             overdue = threading.Timer(LIMIT_SECONDS, os.killpg, (run.pid, signal.SIGKILL))
             overdue.start()
             try:

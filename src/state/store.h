@@ -171,8 +171,8 @@ public:
   // has it. The batch is then as after a lease that ran out.
   virtual Result<void> abandon_lease(const std::string& plan, std::uint32_t batch, const std::string& holder) = 0;
   // Records outcomes in one transaction. Kind lease if a newer generation exists: then nothing is recorded.
-  // `remember`: also keep a PublishedRecord under `pair` with `chain`, for committed files; with chain_in_doubt for those
-  // that failed with kind integrity.
+  // `remember`: also keep a PublishedRecord under `pair` with `chain`, for committed files; with chain_in_doubt for
+  // those that failed with kind integrity.
   struct Remember {
     std::string pair;
     std::string chain;

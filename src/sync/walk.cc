@@ -248,8 +248,7 @@ private:
   void keep_target(Entry& entry, std::vector<Leftover>& leftovers) {
     ++target_entries_;
     if (const auto name = parse_temporary(base_name(entry.path))) {
-      if (leftovers.size() < most_leftovers)
-        leftovers.push_back({entry.path, *name, entry.size_bytes, entry.mtime_ns});
+      if (leftovers.size() < most_leftovers) leftovers.push_back({entry.path, *name, entry.size_bytes, entry.mtime_ns});
     } else if (auto added = walk_.target.add(entry); !added) {
       fail(added.error());
     }

@@ -104,7 +104,7 @@ TEST(Events, TheEndIsHeardWhereverTheThreadIs) {
     ASSERT_TRUE(writer.has_value());
     if (i % 2 == 0) (*writer)->write({{"v", 1}});
     for (volatile int spun = 0; spun < i % 20'000; spun = spun + 1) {
-    }                    // sweeps the end over the thread's first steps
+    } // sweeps the end over the thread's first steps
     (*writer)->finish(); // hangs if the word is lost
   }
 }
