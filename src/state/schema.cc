@@ -8,7 +8,7 @@ namespace checkvalve {
 namespace {
 
 // A migration: statements, each ended by ";\n".
-constexpr std::array<std::string_view, 2> migrations = {
+constexpr std::array<std::string_view, 3> migrations = {
     // 1: plans, batches, files, failures, published, runs
     R"(CREATE TABLE cv_plans (
   id TEXT NOT NULL PRIMARY KEY,
@@ -101,6 +101,22 @@ CREATE INDEX cv_runs_by_plan ON cv_runs (plan, started_ms);
 )",
     // 2: what an earlier plan left of a file, to go on with
     R"(ALTER TABLE cv_files ADD COLUMN leftover TEXT;
+)",
+    // 3: lists of checksums, and what they say of published files
+    R"(ALTER TABLE cv_published ADD COLUMN target_path {bytes};
+ALTER TABLE cv_published ADD COLUMN list {bytes};
+ALTER TABLE cv_published ADD COLUMN list_digest TEXT;
+ALTER TABLE cv_published ADD COLUMN published_ms BIGINT;
+CREATE TABLE cv_lists (
+  target {bytes} NOT NULL,
+  name {bytes} NOT NULL,
+  digest TEXT NOT NULL,
+  bytes BIGINT NOT NULL,
+  holder {bytes} NOT NULL,
+  temporary TEXT NOT NULL,
+  lease_until_ms BIGINT NOT NULL,
+  PRIMARY KEY (target, name)
+) {clustered};
 )",
 };
 

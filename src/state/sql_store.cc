@@ -286,9 +286,14 @@ Result<std::vector<PublishedRecord>> SqlStore::published(const std::string& pair
           record.etag = row.text(3);
           record.chain = row.text(4);
           record.target_bytes = row.count(5);
+          if (row.is_null(6)) return;
+          record.list = row.text(6);
+          record.list_digest = row.text(7);
+          record.target_path = row.text(8);
+          record.published_ms = row.integer(9);
         },
-        "SELECT path, size_bytes, mtime_ns, etag, chain, target_bytes FROM cv_published WHERE pair = (SELECT id FROM "
-        "cv_pairs WHERE pair = $1) AND path > $2 ORDER BY path LIMIT $3",
+        "SELECT path, size_bytes, mtime_ns, etag, chain, target_bytes, list, list_digest, target_path, published_ms "
+        "FROM cv_published WHERE pair = (SELECT id FROM cv_pairs WHERE pair = $1) AND path > $2 ORDER BY path LIMIT $3",
         SqlBytes{pair}, SqlBytes{after}, sql_value(std::uint64_t{limit})));
     return found;
   });

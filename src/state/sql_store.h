@@ -33,6 +33,12 @@ public:
                           const std::optional<Remember>& remember) override;
   Result<std::vector<PublishedRecord>> published(const std::string& pair, const std::string& after,
                                                  std::size_t limit) override;
+  Result<std::vector<std::string>> pairs_ending(const std::string& end) override;
+  Result<ListRecord> list(const ListKey& key) override;
+  Result<ListAnswer> take_list(const ListKey& key, const std::string& holder, const std::string& temporary,
+                               const std::string& gone, std::int64_t ttl_ms) override;
+  Result<void> renew_list(const ListKey& key, const std::string& temporary, std::int64_t ttl_ms) override;
+  Result<void> release_list(const ListKey& key, const std::string& temporary, const ListRecord& now) override;
   Result<void> begin_run(const RunRecord& run) override;
   Result<void> end_run(const std::string& run, std::int64_t ended_ms, const std::string& summary_json) override;
   Result<std::vector<RunRecord>> runs(const std::string& plan, std::size_t limit) override;
@@ -58,6 +64,8 @@ private:
   Result<void> abandon_lease_locked(const std::string& plan, std::uint32_t batch, const std::string& holder);
   Result<void> checkpoint_locked(const Lease& lease, std::span<const FileOutcome> outcomes,
                                  const std::optional<Remember>& remember);
+  Result<ListAnswer> take_list_locked(const ListKey& key, const std::string& holder, const std::string& temporary,
+                                      const std::string& gone, std::int64_t ttl_ms);
   Result<void> lock_plan(const std::string& plan, std::string_view operation);
   Result<void> settle_plan(const std::string& plan); // its state, from its batches
   Result<void> analyze(); // when a plan is complete, and when it has ended: what comes next reads it page by page

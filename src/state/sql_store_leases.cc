@@ -93,6 +93,7 @@ struct KnownFile {
   FileState state = FileState::planned;
   std::uint64_t size_bytes = 0;
   std::string path;
+  std::string target_path;
 };
 using KnownFiles = std::unordered_map<std::uint64_t, KnownFile>;
 
@@ -104,9 +105,10 @@ Result<KnownFiles> known_files(SqlDatabase& database, const Lease& lease, std::s
   KnownFiles known;
   CV_CHECK(database.select(
       [&](const SqlRow& row) {
-        known[row.count(0)] = {static_cast<FileState>(row.integer(1)), row.count(2), row.text(3)};
+        known[row.count(0)] = {static_cast<FileState>(row.integer(1)), row.count(2), row.text(3), row.text(4)};
       },
-      "SELECT number, state, size_bytes, path FROM cv_files WHERE plan = $1 AND batch = $2 AND number IN (SELECT "
+      "SELECT number, state, size_bytes, path, target_path FROM cv_files WHERE plan = $1 AND batch = $2 AND number IN "
+      "(SELECT "
       "CAST(value AS BIGINT) FROM {json_each}(CAST($3 AS {json})))",
       SqlText{lease.plan}, std::int64_t{lease.batch}, SqlText{numbers}));
   for (const FileOutcome& outcome : outcomes)
@@ -197,28 +199,34 @@ bool in_doubt(const FileOutcome& outcome) {
   return outcome.state == FileState::failed && outcome.error && outcome.error->kind == ErrorKind::integrity;
 }
 
-Result<void> write_published(SqlDatabase& database, std::int64_t pair, const std::string& chain,
-                             const KnownFiles& known, std::span<const FileOutcome> outcomes) {
+Result<void> write_published(SqlDatabase& database, std::int64_t pair, const StateStore::Remember& remember,
+                             std::int64_t now_ms, const KnownFiles& known, std::span<const FileOutcome> outcomes) {
   // In the order of paths: two workers that record the same ones wait for each other instead of locking each other out.
   std::map<std::string_view, const FileOutcome*> published;
   for (const FileOutcome& outcome : outcomes)
     if (outcome.state == FileState::committed || in_doubt(outcome)) published[known.at(outcome.number).path] = &outcome;
   auto next = published.begin();
-  return database.execute_many("INSERT INTO cv_published (pair, path, size_bytes, mtime_ns, etag, chain, target_bytes) "
-                               "VALUES ($1, $2, $3, $4, $5, "
-                               "$6, $7) ON CONFLICT (pair, path) DO UPDATE SET size_bytes = excluded.size_bytes, "
-                               "mtime_ns = excluded.mtime_ns, etag = "
-                               "excluded.etag, chain = excluded.chain, target_bytes = excluded.target_bytes",
-                               7, published.size(), [&](std::size_t, std::span<SqlValue> values) {
-                                 const auto& [path, outcome] = *next++;
-                                 values[0] = pair;
-                                 values[1] = SqlBytes{path};
-                                 values[2] = sql_value(outcome->size_bytes);
-                                 values[3] = sql_value(outcome->mtime_ns);
-                                 values[4] = SqlBytes{outcome->etag};
-                                 values[5] = SqlText{in_doubt(*outcome) ? chain_in_doubt : std::string_view(chain)};
-                                 values[6] = sql_value(outcome->bytes);
-                               });
+  return database.execute_many(
+      "INSERT INTO cv_published (pair, path, size_bytes, mtime_ns, etag, chain, target_bytes, list, list_digest, "
+      "target_path, published_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (pair, path) DO "
+      "UPDATE SET size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, etag = excluded.etag, chain = "
+      "excluded.chain, target_bytes = excluded.target_bytes, list = excluded.list, list_digest = excluded.list_digest, "
+      "target_path = excluded.target_path, published_ms = excluded.published_ms",
+      11, published.size(), [&](std::size_t, std::span<SqlValue> values) {
+        const auto& [path, outcome] = *next++;
+        values[0] = pair;
+        values[1] = SqlBytes{path};
+        values[2] = sql_value(outcome->size_bytes);
+        values[3] = sql_value(outcome->mtime_ns);
+        values[4] = SqlBytes{outcome->etag};
+        values[5] = SqlText{in_doubt(*outcome) ? chain_in_doubt : std::string_view(remember.chain)};
+        values[6] = sql_value(outcome->bytes);
+        if (remember.list.empty() || outcome->list_digest.empty() || in_doubt(*outcome)) return;
+        values[7] = SqlBytes{remember.list};
+        values[8] = SqlText{outcome->list_digest};
+        values[9] = SqlBytes{known.at(outcome->number).target_path};
+        values[10] = now_ms;
+      });
 }
 
 } // namespace
@@ -338,14 +346,14 @@ Result<std::int64_t> SqlStore::pair_key(const std::string& pair) {
 
 Result<void> SqlStore::checkpoint_locked(const Lease& lease, std::span<const FileOutcome> outcomes,
                                          const std::optional<Remember>& remember) {
-  CV_CHECK(lock_leased(*database_, lease, "checkpoint"));
+  CV_TRY(const LockedBatch batch, lock_leased(*database_, lease, "checkpoint"));
   if (outcomes.empty()) return {};
   CV_TRY(KnownFiles known, known_files(*database_, lease, outcomes));
   CV_CHECK(write_outcomes(*database_, lease, outcomes));
   CV_CHECK(write_failures(*database_, lease, known, outcomes));
   if (remember) {
     CV_TRY(const std::int64_t pair, pair_key(remember->pair));
-    CV_CHECK(write_published(*database_, pair, remember->chain, known, outcomes));
+    CV_CHECK(write_published(*database_, pair, *remember, batch.now_ms, known, outcomes));
   }
   Change change;
   for (const FileOutcome& outcome : outcomes) {

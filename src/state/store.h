@@ -107,6 +107,7 @@ struct FileOutcome {
   std::string target_digest; // of the bytes published; differs where transforms changed them
   std::string method;        // Published::method
   std::uint32_t attempts = 0;
+  std::string list_digest;    // for the target's list of checksums, "sha256:…" (Transform::checksum_list); empty: none
   std::optional<Error> error; // for failed; the reason in `message` for skipped
   // What the source was when it was read; kept for the comparison where the target can't tell.
   std::uint64_t size_bytes = 0;
@@ -124,6 +125,27 @@ struct PublishedRecord {
   std::string etag;
   std::string chain; // digest of the transforms that were applied; empty: none. chain_in_doubt: what is there is wrong
   std::uint64_t target_bytes = 0;
+  std::string target_path;       // empty: the same as path. Only with `list`, as the two below
+  std::string list;              // the name of the target's list of checksums that holds the file; empty: none does
+  std::string list_digest;       // what it says of the file
+  std::int64_t published_ms = 0; // when that was recorded, by the store's clock, since 1970 UTC
+};
+
+// A target's list of checksums, by its name below the target's root. Who writes it takes it first.
+struct ListKey {
+  std::string target; // Endpoint::display()
+  std::string name;
+};
+
+struct ListRecord {
+  std::string digest; // of what was last published under its name; empty: not known, since somebody has taken the list
+  std::uint64_t bytes = 0;
+};
+
+struct ListAnswer {
+  bool taken = false;
+  std::string leftover; // taken: the temporary of who took it before and never gave it back; may be empty
+  std::string holder;   // not taken: who has it
 };
 
 struct RunRecord {
@@ -173,15 +195,30 @@ public:
   // Records outcomes in one transaction. Kind lease if a newer generation exists: then nothing is recorded.
   // `remember`: also keep a PublishedRecord under `pair` with `chain`, for committed files; with chain_in_doubt for
   // those that failed with kind integrity.
+  // With `list`, the records of files with a list_digest say that this list holds them.
   struct Remember {
     std::string pair;
     std::string chain;
+    std::string list = "";
   };
   virtual Result<void> checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,
                                   const std::optional<Remember>& remember) = 0;
   // Published records of a pair, ordered by path bytes, after `after`.
   virtual Result<std::vector<PublishedRecord>> published(const std::string& pair, const std::string& after,
                                                          std::size_t limit) = 0;
+
+  // The pairs whose names end so.
+  virtual Result<std::vector<std::string>> pairs_ending(const std::string& end) = 0;
+
+  // Lists of checksums. Each taking has a temporary name of its own, which stands for it from then on.
+  virtual Result<ListRecord> list(const ListKey& key) = 0;
+  // Takes the list for `ttl_ms` from now by the store's clock, unless another has it. `gone`: a holder of whom the
+  // caller knows that it has ended; may be empty.
+  virtual Result<ListAnswer> take_list(const ListKey& key, const std::string& holder, const std::string& temporary,
+                                       const std::string& gone, std::int64_t ttl_ms) = 0;
+  // Both kind lease if another has taken it since.
+  virtual Result<void> renew_list(const ListKey& key, const std::string& temporary, std::int64_t ttl_ms) = 0;
+  virtual Result<void> release_list(const ListKey& key, const std::string& temporary, const ListRecord& now) = 0;
 
   virtual Result<void> begin_run(const RunRecord& run) = 0;
   virtual Result<void> end_run(const std::string& run, std::int64_t ended_ms, const std::string& summary_json) = 0;

@@ -229,6 +229,23 @@ TEST_F(Sqlite, ANewerSchemaAsksForAnUpgrade) {
   EXPECT_TRUE(open(path_));
 }
 
+TEST_F(Sqlite, AStateWithoutListsOfChecksumsGetsThem) {
+  ASSERT_TRUE(open(path_));
+  for (const char* column : {"target_path", "list", "list_digest", "published_ms"})
+    sql(std::string("ALTER TABLE cv_published DROP COLUMN ") + column);
+  sql("DROP TABLE cv_lists; UPDATE cv_schema SET version = 2; INSERT INTO cv_pairs (id, pair) VALUES (1, X'70'); "
+      "INSERT INTO cv_published VALUES (1, X'61', 5, 6, X'', 'chain', 7)");
+  const auto store = open(path_);
+  ASSERT_TRUE(store) << store.error().text();
+  const auto records = (*store)->published("p", "", 10);
+  ASSERT_TRUE(records);
+  ASSERT_EQ(records->size(), 1U);
+  EXPECT_EQ(records->at(0).target_bytes, 7U);
+  EXPECT_EQ(records->at(0).list, "");
+  const ListKey key{"target", "SHA256SUMS"};
+  EXPECT_TRUE((*store)->take_list(key, "w", "t", "", 1'000)->taken);
+}
+
 TEST_F(Sqlite, ALockThatIsKeptTooLongIsATemporaryError) {
   const auto store = open(path_);
   ASSERT_TRUE(store);

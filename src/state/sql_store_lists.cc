@@ -1,0 +1,99 @@
+// Lists of checksums: what is known of each, and who writes it.
+#include "core/path.h"
+#include "state/sql_store.h"
+
+namespace checkvalve {
+namespace {
+
+Failure lost(const ListKey& key) {
+  return Failure(
+      make_error(ErrorKind::lease, "write list", escape_bytes(key.name), "another worker has taken it over"));
+}
+
+} // namespace
+
+Result<std::vector<std::string>> SqlStore::pairs_ending(const std::string& end) {
+  return read([&]() -> Result<std::vector<std::string>> {
+    std::vector<std::string> found;
+    CV_CHECK(database_->select([&](const SqlRow& row) { found.push_back(row.text(0)); },
+                               "SELECT pair FROM cv_pairs WHERE length(pair) >= $2 AND substr(pair, length(pair) - "
+                               "CAST($2 AS INTEGER) + 1) = $1 ORDER BY pair",
+                               SqlBytes{end}, static_cast<std::int64_t>(end.size())));
+    return found;
+  });
+}
+
+Result<ListRecord> SqlStore::list(const ListKey& key) {
+  return read([&]() -> Result<ListRecord> {
+    ListRecord record;
+    CV_CHECK(database_->select(
+        [&](const SqlRow& row) {
+          record.digest = row.text(0);
+          record.bytes = row.count(1);
+        },
+        "SELECT digest, bytes FROM cv_lists WHERE target = $1 AND name = $2", SqlBytes{key.target},
+        SqlBytes{key.name}));
+    return record;
+  });
+}
+
+Result<ListAnswer> SqlStore::take_list_locked(const ListKey& key, const std::string& holder,
+                                              const std::string& temporary, const std::string& gone,
+                                              std::int64_t ttl_ms) {
+  CV_CHECK(
+      database_->run("INSERT INTO cv_lists (target, name, digest, bytes, holder, temporary, lease_until_ms) VALUES "
+                     "($1, $2, '', 0, $3, '', 0) ON CONFLICT (target, name) DO NOTHING",
+                     SqlBytes{key.target}, SqlBytes{key.name}, SqlBytes{}));
+  ListAnswer answer;
+  bool held = false;
+  std::int64_t now_ms = 0;
+  CV_CHECK(database_->select(
+      [&](const SqlRow& row) {
+        answer.holder = row.text(0);
+        answer.leftover = row.text(1);
+        now_ms = row.integer(3);
+        held = !answer.leftover.empty() && row.integer(2) > now_ms;
+      },
+      "SELECT holder, temporary, lease_until_ms, {now_ms} FROM cv_lists WHERE target = $1 AND name = $2 {for_update}",
+      SqlBytes{key.target}, SqlBytes{key.name}));
+  // Our own: taken by this very call, but the connection was lost while committing.
+  const bool ours = answer.leftover == temporary;
+  if (held && !ours && answer.holder != gone) {
+    answer.leftover.clear();
+    return answer;
+  }
+  CV_CHECK(
+      database_->run("UPDATE cv_lists SET digest = '', bytes = 0, holder = $3, temporary = $4, lease_until_ms = $5 "
+                     "WHERE target = $1 AND name = $2",
+                     SqlBytes{key.target}, SqlBytes{key.name}, SqlBytes{holder}, SqlText{temporary}, now_ms + ttl_ms));
+  return ListAnswer{.taken = true, .leftover = ours ? "" : answer.leftover};
+}
+
+Result<ListAnswer> SqlStore::take_list(const ListKey& key, const std::string& holder, const std::string& temporary,
+                                       const std::string& gone, std::int64_t ttl_ms) {
+  return transact(Repeat::yes, [&] { return take_list_locked(key, holder, temporary, gone, ttl_ms); });
+}
+
+Result<void> SqlStore::renew_list(const ListKey& key, const std::string& temporary, std::int64_t ttl_ms) {
+  return transact(Repeat::yes, [&]() -> Result<void> {
+    CV_TRY(const std::uint64_t changed,
+           database_->run("UPDATE cv_lists SET lease_until_ms = {now_ms} + $4 WHERE target = $1 AND name = $2 AND "
+                          "temporary = $3",
+                          SqlBytes{key.target}, SqlBytes{key.name}, SqlText{temporary}, ttl_ms));
+    return changed == 0 ? Result<void>(lost(key)) : Result<void>();
+  });
+}
+
+Result<void> SqlStore::release_list(const ListKey& key, const std::string& temporary, const ListRecord& now) {
+  return transact(Repeat::yes, [&]() -> Result<void> {
+    CV_TRY(
+        const std::uint64_t changed,
+        database_->run("UPDATE cv_lists SET digest = $4, bytes = $5, temporary = '', lease_until_ms = 0 WHERE target "
+                       "= $1 AND name = $2 AND temporary = $3",
+                       SqlBytes{key.target}, SqlBytes{key.name}, SqlText{temporary}, SqlText{now.digest},
+                       sql_value(now.bytes)));
+    return changed == 0 ? Result<void>(lost(key)) : Result<void>();
+  });
+}
+
+} // namespace checkvalve
