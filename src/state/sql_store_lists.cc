@@ -63,7 +63,7 @@ Result<ListAnswer> SqlStore::take_list_locked(const ListKey& key, const std::str
     return answer;
   }
   CV_CHECK(
-      database_->run("UPDATE cv_lists SET digest = '', bytes = 0, holder = $3, temporary = $4, lease_until_ms = $5 "
+      database_->run("UPDATE cv_lists SET digest = '', holder = $3, temporary = $4, lease_until_ms = $5 "
                      "WHERE target = $1 AND name = $2",
                      SqlBytes{key.target}, SqlBytes{key.name}, SqlBytes{holder}, SqlText{temporary}, now_ms + ttl_ms));
   return ListAnswer{.taken = true, .leftover = ours ? "" : answer.leftover};

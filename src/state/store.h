@@ -138,8 +138,8 @@ struct ListKey {
 };
 
 struct ListRecord {
-  std::string digest; // of what was last published under its name; empty: not known, since somebody has taken the list
-  std::uint64_t bytes = 0;
+  std::string digest;      // of what is published under its name; empty: not known, since somebody took the list
+  std::uint64_t bytes = 0; // of what was last published, or tried to; 0: nothing ever was
 };
 
 struct ListAnswer {

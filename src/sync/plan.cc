@@ -149,6 +149,7 @@ Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draf
 
 Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Ends& ends, bool dry_run) {
   CV_CO_TRY(const Chain chain, Chain::make(job.transforms));
+  if (chain.checksum_list()) CV_CO_CHECK(ends.target->accepts(chain.checksum_list()->name));
   Summary summary;
   PlanDraft draft(engine, summary);
   Walk walk;

@@ -11,6 +11,7 @@
 #include "sync/engine.h"
 #include "sync/holder.h"
 #include "sync/lease_keeper.h"
+#include "sync/list_file.h"
 #include "sync/outputs.h"
 #include "sync/stop_watch.h"
 #include "sync/transfer.h"
@@ -53,6 +54,7 @@ public:
       group.start(run_batch(batch));
     }
     co_await group.join();
+    if (chain_.checksum_list() && !engine_.stop.requested()) co_await keep_list(*chain_.checksum_list());
     co_await watch.finish();
     if (engine_.stop.requested()) {
       summary_.interrupted = engine_.stop.reason().kind == ErrorKind::interrupted;
@@ -169,9 +171,26 @@ private:
     co_return outcome;
   }
 
+  // While others work on batches of the plan the list is theirs to bring up to date: they end after this run has
+  // recorded its files.
+  Task<void> keep_list(const ChecksumList& list) {
+    StateStore& store = engine_.store;
+    const auto batches = co_await engine_.state_thread.run([&] { return store.batches(plan_); });
+    if (!batches) co_return end_by(batches.error());
+    if (any_live_lease(*batches)) co_return;
+    ListFile file(engine_, job_, ends_, list, scope_.hash);
+    const auto updated = co_await file.update();
+    if (updated || engine_.stop.requested()) co_return;
+    if (updated.error().kind == ErrorKind::state) co_return end_by(updated.error());
+    ++summary_.files_failed;
+    if (summary_.failures.size() < most_summary_failures) summary_.failures.push_back({0, list.name, updated.error()});
+    engine_.events.emit(FileFailedEvent{list.name, updated.error()});
+  }
+
   std::optional<StateStore::Remember> remember() const {
     if (!remembers_ && !needs_memory(job_, ends_.target->capabilities())) return std::nullopt;
-    return StateStore::Remember{pair_of(job_), chain_.digest()};
+    const auto& list = chain_.checksum_list();
+    return StateStore::Remember{pair_of(job_), chain_.digest(), list ? list->name : ""};
   }
 
   bool going_on(const LeaseKeeper& keeper) const { return !engine_.stop.requested() && keeper.holds(); }

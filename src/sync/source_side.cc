@@ -19,6 +19,18 @@ Error taken_error(const std::string& path, const std::string& other, const std::
                   escape_bytes(other), escape_bytes(target_path)));
 }
 
+// Nothing may stand where the list of checksums goes, nor below it.
+bool takes_name_of(const ChecksumList& list, std::string_view target_path) {
+  return target_path.substr(0, target_path.find('/')) == list.name;
+}
+
+Error list_error(const std::string& path, const std::string& list) {
+  return make_error(ErrorKind::exists, "plan", escape_bytes(path),
+                    fmt::format("'{}' at the target is the list of checksums: exclude this file, or give the list "
+                                "another name",
+                                escape_bytes(list)));
+}
+
 } // namespace
 
 SourceSide::SourceSide(Engine& engine, const Job& job, const Chain& chain, Walk& walk)
@@ -120,6 +132,9 @@ Result<std::optional<Wanted>> SourceSide::next_by_target_name() {
     if (!row.wanted) continue;
     if ((taken_before || taken_after) && !row.wanted->refused)
       row.wanted->refused = taken_error(row.wanted->entry.path, other, row.target_path);
+    const auto& list = chain_.checksum_list();
+    if (list && !row.wanted->refused && takes_name_of(*list, row.target_path))
+      row.wanted->refused = list_error(row.wanted->entry.path, list->name);
     return std::move(row.wanted);
   }
   return std::nullopt;

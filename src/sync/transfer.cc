@@ -264,6 +264,7 @@ private:
       auto published = co_await upload.commit(commit_options());
       if (published) {
         if (scope_.chain.splits()) co_await warn_of_stale_part(upload.parts());
+        outcome_.list_digest = upload.checksum();
         co_return co_await conclude(pump.digest(), upload.written_digest(), upload.written_bytes(), *published);
       }
       moved = Failure(published.error());

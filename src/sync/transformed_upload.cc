@@ -89,7 +89,10 @@ TransformedUpload::Step TransformedUpload::work(std::vector<Chunk> input, bool l
   parts_ = run_->parts();
   for (const ChainPiece& piece : step.output)
     if (piece.output == 0) written_hasher_.update(piece.chunk.bytes());
-  if (step.state && *step.state == ChainRun::State::done) run_.reset();
+  if (step.state && *step.state == ChainRun::State::done) {
+    checksum_ = run_->checksum();
+    run_.reset();
+  }
   return step;
 }
 

@@ -35,6 +35,7 @@ public:
   std::uint64_t written_bytes() const { return outputs_->file_bytes(); }
   std::string written_digest() const { return written_hasher_.digest(); }
   std::uint64_t parts() const { return parts_; }
+  const std::string& checksum() const { return checksum_; } // for Chain::checksum_list()
 
 private:
   struct Input {
@@ -66,6 +67,7 @@ private:
   std::unique_ptr<ChainRun> run_; // used on a worker while a step is under way
   Hasher written_hasher_;         // likewise
   std::uint64_t parts_ = 1;       // likewise
+  std::string checksum_;          // likewise
   std::optional<Error> failed_;
   TaskGroup tasks_; // drive
 };

@@ -5,6 +5,7 @@
 #include "core/units.h"
 #include "sync/compare.h"
 #include "sync/engine.h"
+#include "sync/list_file.h"
 #include "sync/stop_watch.h"
 #include "sync/walk.h"
 
@@ -26,10 +27,24 @@ public:
     const Result<void> merged = co_await merge();
     co_await contents_.join();
     if (!merged) co_return Failure(merged.error());
+    if (chain_.checksum_list()) CV_CO_CHECK(co_await compare_list(*chain_.checksum_list()));
     co_return report_;
   }
 
 private:
+  bool is_extra(const Entry& there) const {
+    const auto& list = chain_.checksum_list();
+    return there.type == EntryType::file && job_.selection.takes_name(there.path) &&
+           !(list && list->name == there.path);
+  }
+
+  Task<Result<void>> compare_list(const ChecksumList& list) {
+    ListFile file(engine_, job_, ends_, list, HashAlgorithm::xxh128);
+    CV_CO_TRY(const bool is_current, co_await file.current());
+    if (!is_current) differ(list.name, "content", "is not the list of what was published: the next run writes it");
+    co_return Result<void>();
+  }
+
   Task<Result<void>> merge() {
     CV_CO_CHECK(co_await walk_both(engine_, job_, chain_, ends_, walk_));
     for (const PathFailure& failed : walk_.failures) differ(failed.path, "unreadable", failed.error.text());
@@ -46,7 +61,7 @@ private:
         differ(here->entry.path, "missing", "is not at the target");
         CV_CO_CHECK(co_await source_.advance());
       } else if (!here || there->path < here->target_path) {
-        if (there->type == EntryType::file && job_.selection.takes_name(there->path)) ++report_.files_extra;
+        if (is_extra(*there)) ++report_.files_extra;
         CV_CO_CHECK(walk_.target.advance());
       } else {
         co_await compare(*here, *there);

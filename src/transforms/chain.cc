@@ -82,8 +82,27 @@ Result<Chain> Chain::make(std::span<const TransformCall> calls) {
     }
     chain.links_.push_back(std::move(link));
   }
+  CV_CHECK(chain.find_checksum_list());
   if (!chain.links_.empty()) chain.digest_ = sha256_prefix(identity);
   return chain;
+}
+
+Result<void> Chain::find_checksum_list() {
+  for (const Link& link : links_) {
+    std::optional<ChecksumList> list = link.transform->checksum_list();
+    if (!list) continue;
+    const std::string name(link.descriptor->name);
+    if (&link != &links_.back())
+      return unfit(name, "with list= it must be the last of the chain: its digests are of the published bytes");
+    if (splits())
+      return unfit(name, "list= can't list the parts of split: leave it out, and each part gets a side file");
+    for (const std::string& suffix : side_suffixes_)
+      if (list->name.ends_with(suffix))
+        return unfit(name, fmt::format("a side file '{}' could get the name of the list '{}': choose another", suffix,
+                                       list->name));
+    checksum_list_ = std::move(list);
+  }
+  return {};
 }
 
 bool Chain::keeps_size() const {

@@ -34,6 +34,8 @@ public:
   bool splits() const { return split_at_ < links_.size(); }
   // What is added to the target's name for each side file.
   const std::vector<std::string>& side_suffixes() const { return side_suffixes_; }
+  // The target's list of checksums; nothing if the chain keeps none.
+  const std::optional<ChecksumList>& checksum_list() const { return checksum_list_; }
   // Memory at most of one ChainRun, for a file of this size.
   std::uint64_t memory_bytes(std::uint64_t size_bytes) const;
 
@@ -48,9 +50,11 @@ private:
     std::size_t first_side;   // of side_suffixes_
   };
   friend class ChainRun;
+  Result<void> find_checksum_list();
   std::vector<Link> links_;
   std::size_t split_at_ = static_cast<std::size_t>(-1); // of links_: the one that splits
   std::vector<std::string> side_suffixes_;
+  std::optional<ChecksumList> checksum_list_;
   std::string digest_;
 };
 
@@ -77,6 +81,8 @@ public:
   std::vector<ChainPiece> take_output();
   // How many parts have begun so far: 1 unless the chain splits.
   std::uint64_t parts() const { return part_; }
+  // Once done: the file's digest for Chain::checksum_list(); empty without one.
+  const std::string& checksum() const { return stages_.back().out.checksum(); }
 
 private:
   friend class Chain;

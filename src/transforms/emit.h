@@ -37,6 +37,9 @@ public:
   // Bytes for a side file, by its number in Transform::side_suffixes().
   void side(std::size_t number, std::string_view text);
 
+  // The file's digest for Transform::checksum_list(), "sha256:" and hexadecimal digits.
+  void checksum(std::string digest) { checksum_ = std::move(digest); }
+
   // For the taker. The next chunk of the part, in order; empty if there is none. `flush`: also one that is still being
   // gathered.
   Chunk take(bool flush);
@@ -49,6 +52,7 @@ public:
   // What was written for a side file since it was last taken.
   std::string take_side(std::size_t number);
   std::size_t sides() const { return sides_.size(); }
+  const std::string& checksum() const { return checksum_; } // empty: none was given
 
 private:
   std::size_t side_bytes() const;
@@ -62,6 +66,7 @@ private:
   std::uint64_t emitted_bytes_ = 0;
   std::deque<std::uint64_t> part_ends_; // in bytes emitted; of parts that are not taken yet
   std::vector<std::string> sides_;
+  std::string checksum_;
 };
 
 } // namespace checkvalve

@@ -50,6 +50,12 @@ public:
   virtual Result<bool> finish(Emit& out) = 0;
 };
 
+// One list of checksums for all files of a target, in its root.
+struct ChecksumList {
+  std::string name;      // without '/'
+  std::string algorithm; // "sha256": before the ':' of its digests
+};
+
 class Transform {
 public:
   virtual ~Transform() = default;
@@ -63,6 +69,9 @@ public:
   virtual std::string part_name(std::string_view base_name, std::uint64_t) const { return rename(base_name); }
   // Files that are published beside the target's: what is added to its name, in the order of Emit::side's numbers.
   virtual std::vector<std::string> side_suffixes() const { return {}; }
+  // The list in which each file gets a line, with the digest that its stage gives to Emit::checksum. Of published
+  // bytes, so only for the last of a chain.
+  virtual std::optional<ChecksumList> checksum_list() const { return std::nullopt; }
   // Memory of one stage at most, for an input of this size.
   virtual std::uint64_t memory_bytes(std::optional<std::uint64_t> size_bytes) const = 0;
   // What the output depends on besides the options: the content of a lookup file, a key. Part of the chain's digest.

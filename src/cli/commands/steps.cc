@@ -8,6 +8,7 @@
 #include "backends/temporary.h"
 #include "cli/exit_code.h"
 #include "core/units.h"
+#include "transforms/chain.h"
 
 namespace checkvalve {
 namespace {
@@ -56,6 +57,12 @@ Task<Result<Summary>> recorded_run(Session& session, const Job& job, const std::
   co_return summary;
 }
 
+// Then also a run that moves nothing has something to look after.
+bool keeps_list(const Job& job) {
+  const auto chain = Chain::make(job.transforms);
+  return chain && chain->checksum_list();
+}
+
 Task<Result<Summary>> plan_with(Session& session, const Job& job, Ends& ends, bool dry_run, Report& report) {
   Engine engine = session.engine();
   CV_CO_TRY(Summary summary, co_await make_plan(engine, job, ends, dry_run));
@@ -87,7 +94,7 @@ Task<Report> plan_and_run(Session& session, const DatedJob& dated, bool then_run
       report.summary = std::move(*planned);
     else
       set_error(report, planned.error());
-    if (planned && then_run && !dry_run && report.summary.files_planned > 0) {
+    if (planned && then_run && !dry_run && (report.summary.files_planned > 0 || keeps_list(job))) {
       auto done = co_await recorded_run(session, job, report.summary.plan, *ends, {});
       if (!done)
         set_error(report, done.error());

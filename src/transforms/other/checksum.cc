@@ -1,4 +1,4 @@
-// checksum: passes bytes through and publishes their digest beside the file, as sha256sum(1) writes and checks it.
+// checksum: passes bytes through and publishes their digest, beside the file or in a list of the target's files.
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
@@ -6,6 +6,7 @@
 #include <new>
 
 #include "core/path.h"
+#include "transforms/checksum_line.h"
 #include "transforms/other/other.h"
 
 namespace checkvalve {
@@ -33,9 +34,17 @@ private:
   EVP_MD_CTX* context_;
 };
 
+struct Settings {
+  const EVP_MD* kind = nullptr;
+  std::string algorithm;
+  std::string suffix; // of the side file; empty: none
+  std::string list;   // empty: none
+};
+
 class ChecksumStage : public Stage {
 public:
-  ChecksumStage(const EVP_MD* kind, std::string name) : digest_(kind), name_(std::move(name)) {}
+  ChecksumStage(const Settings& settings, std::string name)
+      : settings_(settings), digest_(settings.kind), name_(std::move(name)) {}
   Result<void> push(Chunk& in, Emit& out) override {
     while (!in.empty() && !out.full()) {
       const std::size_t taken = std::min(in.size(), Emit::default_chunk_bytes);
@@ -51,54 +60,75 @@ public:
     return {};
   }
   Result<bool> finish(Emit& out) override {
-    // GNU coreutils: a name with a newline or a backslash is escaped, and the line begins with a backslash.
-    std::string escaped;
-    for (const char c : name_) escaped += c == '\n' ? "\\n" : c == '\\' ? "\\\\" : std::string(1, c);
-    out.side(0, fmt::format("{}{}  {}\n", escaped == name_ ? "" : "\\", digest_.hex(), escaped));
+    const std::string hex = digest_.hex();
+    if (!settings_.suffix.empty()) out.side(0, checksum_line(hex, name_));
+    if (!settings_.list.empty()) out.checksum(settings_.algorithm + ":" + hex);
     return true;
   }
 
 private:
+  const Settings& settings_;
   Digest digest_;
   const std::string name_;
 };
 
 class Checksum : public Transform {
 public:
-  Checksum(const EVP_MD* kind, std::string suffix) : kind_(kind), suffix_(std::move(suffix)) {}
+  explicit Checksum(Settings settings) : settings_(std::move(settings)) {}
   bool keeps_size() const override { return true; }
-  std::vector<std::string> side_suffixes() const override { return {suffix_}; }
+  std::vector<std::string> side_suffixes() const override {
+    if (settings_.suffix.empty()) return {};
+    return {settings_.suffix};
+  }
+  std::optional<ChecksumList> checksum_list() const override {
+    if (settings_.list.empty()) return std::nullopt;
+    return ChecksumList{settings_.list, settings_.algorithm};
+  }
   std::uint64_t memory_bytes(std::optional<std::uint64_t>) const override { return 4096; }
   Result<std::unique_ptr<Stage>> start(const FileContext& file) const override {
-    return std::make_unique<ChecksumStage>(kind_, std::string(base_name(file.target_path)));
+    return std::make_unique<ChecksumStage>(settings_, std::string(base_name(file.target_path)));
   }
 
 private:
-  const EVP_MD* kind_;
-  const std::string suffix_;
+  const Settings settings_;
 };
 
 constexpr OptionSpec checksum_options[] = {
     {"algorithm", OptionType::text, "sha256", "sha256, sha512, sha1 or md5"},
-    {"suffix", OptionType::text, "", "what the side file's name ends with; else the algorithm: .sha256"},
+    {"suffix", OptionType::text, "",
+     "what the side file's name ends with; else the algorithm: .sha256. With list: no side file without it"},
+    {"list", OptionType::text, "",
+     "one list for the whole target, in its root, instead of a side file for each: SHA256SUMS"},
 };
 
 } // namespace
 
 const TransformDescriptor checksum_transform = {
     .name = "checksum",
-    .summary = "publishes a digest of the bytes that pass in a file beside the target's (.sha256)",
+    .summary = "publishes a digest of the bytes that pass: in a file beside the target's (.sha256), or in one list "
+               "(SHA256SUMS)",
     .options = checksum_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
-      const std::string algorithm = options.text("algorithm");
-      const EVP_MD* kind = nullptr;
+      Settings settings;
+      settings.algorithm = options.text("algorithm");
       for (const char* known : {"sha256", "sha512", "sha1", "md5"})
-        if (algorithm == known) kind = EVP_get_digestbyname(known);
-      if (!kind)
-        return option_failure(fmt::format("algorithm is '{}', but must be sha256, sha512, sha1 or md5", algorithm));
-      const std::string suffix = options.has("suffix") ? options.text("suffix") : "." + algorithm;
-      if (suffix.empty() || suffix.find('/') != suffix.npos) return option_failure("suffix must be text without '/'");
-      return std::make_shared<Checksum>(kind, suffix);
+        if (settings.algorithm == known) settings.kind = EVP_get_digestbyname(known);
+      if (!settings.kind)
+        return option_failure(
+            fmt::format("algorithm is '{}', but must be sha256, sha512, sha1 or md5", settings.algorithm));
+      settings.list = options.text("list");
+      if (options.has("list"))
+        if (auto ok = check_name(settings.list); !ok)
+          return option_failure(
+              fmt::format("list must be the name of a file in the target's root: {}", ok.error().message));
+      if (options.has("suffix")) {
+        settings.suffix = options.text("suffix");
+        if (settings.suffix.empty() || settings.suffix.find('/') != settings.suffix.npos)
+          return option_failure("suffix must be text without '/'");
+      } else if (settings.list.empty()) {
+        settings.suffix = "." + settings.algorithm;
+      }
+      return std::make_shared<Checksum>(std::move(settings));
     },
 };
 

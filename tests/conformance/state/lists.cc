@@ -82,6 +82,7 @@ TEST_P(StateStoreSuite, OneWorkerAtATimeHasAList) {
   EXPECT_TRUE(again->taken);
   EXPECT_EQ(again->leftover, "");
   EXPECT_EQ(store_->list(sums)->digest, "");
+  EXPECT_EQ(store_->list(sums)->bytes, 70U);
 }
 
 TEST_P(StateStoreSuite, AListOfWhoIsGoneIsTakenOver) {

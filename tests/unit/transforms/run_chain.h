@@ -28,6 +28,7 @@ inline Result<Chain> chain_of(std::vector<std::string> texts) {
 struct ChainOutput {
   std::string bytes;                        // of the file itself
   std::map<std::string, std::string> sides; // parts and side files, by path
+  std::string checksum;                     // for the target's list
   std::size_t most_at_once = 0;             // bytes that one take_output() gave
 };
 
@@ -60,6 +61,7 @@ inline Result<ChainOutput> run_chain(const Chain& chain, std::string_view input,
     }
     output.most_at_once = std::max(output.most_at_once, at_once);
   }
+  output.checksum = run->checksum();
   return output;
 }
 

@@ -1,3 +1,4 @@
+#include "transforms/checksum_line.h"
 #include "unit/transforms/run_chain.h"
 
 namespace checkvalve {
@@ -193,6 +194,48 @@ TEST(Checksum, WritesWhatSha256sumReads) {
   EXPECT_EQ(output->bytes, "hello\n");
   EXPECT_EQ(output->sides.at("folder/file.csv.sha256"),
             "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03  file.csv\n");
+}
+
+TEST(Checksum, GivesTheListItsDigestInsteadOfASideFile) {
+  const Chain chain = chain_of({"gzip", "checksum list=SHA256SUMS"}).value();
+  ASSERT_TRUE(chain.checksum_list());
+  EXPECT_EQ(chain.checksum_list()->name, "SHA256SUMS");
+  EXPECT_EQ(chain.checksum_list()->algorithm, "sha256");
+  EXPECT_TRUE(chain.side_suffixes().empty());
+  const auto zipped = run_chain(chain, "hello\n");
+  ASSERT_OK(zipped);
+  EXPECT_TRUE(zipped->sides.empty());
+  EXPECT_EQ(zipped->checksum.substr(0, 7), "sha256:");
+  EXPECT_EQ(zipped->checksum.size(), 7U + 64U);
+  EXPECT_EQ(run_chain(chain_of({"checksum list=s"}).value(), "hello\n")->checksum,
+            "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03");
+  EXPECT_EQ(run_chain(chain_of({"checksum list=s algorithm=md5"}).value(), "")->checksum,
+            "md5:d41d8cd98f00b204e9800998ecf8427e");
+  EXPECT_EQ(run_chain(chain_of({"checksum"}).value(), "hello\n")->checksum, "");
+
+  const auto both = run_chain(chain_of({"checksum list=SUMS suffix=.sum"}).value(), "hello\n");
+  EXPECT_TRUE(both->sides.contains("folder/file.csv.sum"));
+  EXPECT_NE(both->checksum, "");
+}
+
+TEST(Checksum, AListIsOfPublishedBytesOnly) {
+  const auto refused = [](std::vector<std::string> texts) {
+    const auto chain = chain_of(std::move(texts));
+    return chain ? "" : chain.error().text();
+  };
+  EXPECT_TRUE(contains(refused({"checksum list=SHA256SUMS", "gzip"}), "last of the chain"));
+  EXPECT_TRUE(contains(refused({"checksum list=A", "checksum list=B"}), "last of the chain"));
+  EXPECT_TRUE(contains(refused({"split lines=1", "checksum list=SHA256SUMS"}), "parts of split"));
+  EXPECT_TRUE(contains(refused({"checksum list=all.sum suffix=.sum"}), "choose another"));
+  EXPECT_TRUE(contains(refused({"checksum list=a/b"}), "in the target's root"));
+  EXPECT_TRUE(contains(refused({"checksum list=''"}), "in the target's root"));
+  EXPECT_TRUE(contains(refused({"checksum list=.."}), "in the target's root"));
+}
+
+TEST(Checksum, LinesAreThoseOfCoreutils) {
+  EXPECT_EQ(checksum_line("0a", "d/a b \xff*"), "0a  d/a b \xff*\n");
+  EXPECT_EQ(checksum_line("0a", "a\nb\\c\rd"), "\\0a  a\\nb\\\\c\\rd\n");
+  EXPECT_EQ(checksum_line("0a", "-"), "0a  ./-\n");
 }
 
 TEST(Exec, RunsAProgramAsAFilter) {

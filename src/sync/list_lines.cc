@@ -1,0 +1,77 @@
+#include "sync/list_lines.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "transforms/checksum_line.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::size_t page_records = 2'000; // fetched at once
+
+// The name, which has no NUL, a NUL, and the time in big-endian order: records of one name lie together, the latest
+// last.
+std::string key_of(const std::string& path, std::int64_t published_ms) {
+  const std::uint64_t time = __builtin_bswap64(static_cast<std::uint64_t>(published_ms));
+  std::string key = path;
+  key += '\0';
+  return key.append(reinterpret_cast<const char*>(&time), sizeof time);
+}
+
+} // namespace
+
+ListLines::ListLines(Engine& engine, std::string target, ChecksumList list)
+    : engine_(engine), target_(std::move(target)), list_(std::move(list)) {}
+
+Task<Result<void>> ListLines::gather(const Between& between) {
+  StateStore& store = engine_.store;
+  // A pair's name ends with its target (pair_of).
+  CV_CO_TRY(const std::vector<std::string> pairs,
+            co_await engine_.state_thread.run([&] { return store.pairs_ending("\n" + target_); }));
+  for (const std::string& pair : pairs) CV_CO_CHECK(co_await gather_pair(pair, between));
+  CV_CO_CHECK(spool_.finish());
+  co_return read_ahead();
+}
+
+Task<Result<void>> ListLines::gather_pair(std::string pair, const Between& between) {
+  StateStore& store = engine_.store;
+  const std::string prefix = list_.algorithm + ":";
+  std::string after;
+  while (true) {
+    CV_CO_TRY(const std::vector<PublishedRecord> page,
+              co_await engine_.state_thread.run([&] { return store.published(pair, after, page_records); }));
+    for (const PublishedRecord& record : page) {
+      if (record.list != list_.name || !record.list_digest.starts_with(prefix)) continue;
+      const std::string& path = record.target_path.empty() ? record.path : record.target_path;
+      CV_CO_CHECK(spool_.add(key_of(path, record.published_ms), record.list_digest.substr(prefix.size())));
+    }
+    if (page.size() < page_records) co_return Result<void>();
+    after = page.back().path;
+    if (engine_.stop.requested()) co_return Failure(engine_.stop.reason());
+    CV_CO_CHECK(co_await between());
+  }
+}
+
+Result<void> ListLines::read_ahead() {
+  std::string_view key;
+  std::string_view digest;
+  digest_ahead_.clear();
+  CV_TRY(const bool more, spool_.next(key, digest));
+  if (!more) return {};
+  path_ahead_ = key.substr(0, key.find('\0'));
+  digest_ahead_ = digest;
+  return {};
+}
+
+Result<std::string> ListLines::next() {
+  while (!digest_ahead_.empty()) {
+    const std::string path = std::move(path_ahead_);
+    const std::string digest = std::move(digest_ahead_);
+    CV_CHECK(read_ahead());
+    if (digest_ahead_.empty() || path_ahead_ != path) return checksum_line(digest, path);
+  }
+  return "";
+}
+
+} // namespace checkvalve

@@ -1,0 +1,338 @@
+// The target's list of checksums: what it says, when it is written, and several workers that end at the same time.
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include <algorithm>
+
+#include "backends/temporary.h"
+#include "layers/wrapper.h"
+#include "sync/list_file.h"
+#include "transforms/checksum_line.h"
+#include "unit/sync/sync_fixture.h"
+
+namespace checkvalve {
+namespace {
+
+using testing_support::second;
+using testing_support::SyncFixture;
+
+constexpr const char* sums = "SHA256SUMS";
+
+std::string sha256(std::string_view text) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
+  std::string hex;
+  for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
+  return hex;
+}
+
+Task<void> wait_for(Event& event) { co_await event; }
+
+// A worker for each of the plan's batches, all at once; how many files they copied, or the first failure.
+Task<Result<std::uint64_t>> run_at_once(Engine& engine, const Job& job, std::string plan, std::vector<Ends>& ends) {
+  std::vector<Started<Result<Summary>>> runs;
+  for (std::size_t i = 0; i < ends.size(); ++i)
+    runs.push_back(start(run_plan(engine, job, plan, ends[i], {.batches = {static_cast<std::uint32_t>(i + 1)}})));
+  std::uint64_t copied = 0;
+  std::optional<Error> failed;
+  for (auto& run : runs) {
+    const auto done = co_await run.get();
+    if (!done)
+      failed = done.error();
+    else if (!done->failures.empty())
+      failed = done->failures[0].error;
+    else
+      copied += done->files_copied;
+  }
+  if (failed) co_return Failure(*failed);
+  co_return copied;
+}
+
+// Runs something of the test's when the list is about to be written: after its lines were read.
+class HookedTarget : public TargetWrapper {
+public:
+  HookedTarget(std::shared_ptr<Target> inner, std::function<Task<void>()> hook)
+      : TargetWrapper(std::move(inner)), hook_(std::move(hook)) {}
+  Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override {
+    if (path == sums) co_await hook_();
+    co_return co_await inner_->begin(std::move(path), std::move(hints));
+  }
+
+private:
+  std::function<Task<void>()> hook_;
+};
+
+class ListOfChecksums : public SyncFixture {
+public:
+  ListOfChecksums() { use({"checksum list=SHA256SUMS"}); }
+
+  void use(std::vector<std::string> calls) {
+    job.transforms.clear();
+    for (const std::string& call : calls) job.transforms.push_back(parse_transform_call(call).value());
+  }
+  std::string list(const std::string& path = "out/SHA256SUMS") const {
+    const auto* node = target->find(path);
+    return node ? *node->content : "missing";
+  }
+  // What the list should be: all files at the target but itself.
+  std::string wanted() const {
+    std::string lines;
+    for (const auto& [path, content] : files(*target, "out"))
+      if (path != sums) lines += checksum_line(sha256(content), path);
+    return lines;
+  }
+  Result<VerifyReport> verify() {
+    Engine shared = parts();
+    Ends both = ends().value();
+    return engine.run(verify_ends(shared, job, both));
+  }
+};
+
+TEST_F(ListOfChecksums, HoldsEachFileAndIsWrittenOnlyWhenItChanges) {
+  fill();
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_copied, 5U);
+  EXPECT_EQ(files(*target, "out").size(), 6U);
+  EXPECT_EQ(list(), wanted());
+  EXPECT_TRUE(target->temporaries().empty());
+
+  const auto version = target->find("out/SHA256SUMS")->version;
+  const auto written = target->bytes_written;
+  EXPECT_EQ(sync()->files_copied, 0U);
+  EXPECT_EQ(target->bytes_written, written);
+  EXPECT_EQ(target->find("out/SHA256SUMS")->version, version);
+
+  put(*source, "in/new", "new", 6'000 * second);
+  source->remove("in/a.txt");
+  EXPECT_EQ(sync()->files_copied, 1U);
+  EXPECT_EQ(list(), wanted()) << "with a.txt, which stays at the target";
+  put(*source, "in/new", "NEW", 6'001 * second);
+  EXPECT_EQ(sync()->files_copied, 1U);
+  EXPECT_EQ(list(), wanted());
+}
+
+TEST_F(ListOfChecksums, IsMadeAgainWhereItIsGoneOrOfAnotherSize) {
+  fill();
+  ASSERT_OK(sync());
+  target->remove("out/SHA256SUMS");
+  EXPECT_EQ(verify()->difference_count, 1U);
+  EXPECT_EQ(verify()->differences[0].path, sums);
+  ASSERT_OK(sync());
+  EXPECT_EQ(list(), wanted());
+  put(*target, "out/SHA256SUMS", "meddled");
+  ASSERT_OK(sync());
+  EXPECT_EQ(list(), wanted());
+  EXPECT_EQ(verify()->difference_count, 0U);
+  EXPECT_EQ(verify()->files_extra, 0U);
+}
+
+TEST_F(ListOfChecksums, IsOfThePublishedNamesAndBytes) {
+  fill();
+  use({"gzip", "checksum list=SHA256SUMS"});
+  ASSERT_OK(sync());
+  EXPECT_EQ(list(), wanted());
+  EXPECT_NE(list().find("  deep/er/b.txt.gz\n"), std::string::npos);
+  // Other transforms make the files anew; what stays of a deleted one stays listed.
+  source->remove("in/a.txt");
+  use({"zstd", "checksum list=SHA256SUMS"});
+  ASSERT_OK(sync());
+  EXPECT_NE(list().find("  deep/er/b.txt.zst\n"), std::string::npos);
+  EXPECT_NE(list().find("  a.txt.gz\n"), std::string::npos);
+  // Another algorithm has other lines.
+  use({"checksum list=SHA256SUMS algorithm=md5"});
+  ASSERT_OK(sync());
+  const std::string text = list();
+  EXPECT_EQ(std::ranges::count(text, '\n'), 4);
+  EXPECT_EQ(text.find("  "), 32U) << text;
+}
+
+TEST_F(ListOfChecksums, OfTwoFilesThatHadOneNameTheLaterCounts) {
+  put(*source, "in/z.txt", "first", 1'000 * second);
+  use({"checksum list=SHA256SUMS rename=one.txt"});
+  ASSERT_OK(sync());
+  source->remove("in/z.txt");
+  put(*source, "in/a.txt", "second", 2'000 * second);
+  ASSERT_OK(sync());
+  EXPECT_EQ(list(), checksum_line(sha256("second"), "one.txt"));
+}
+
+TEST_F(ListOfChecksums, TakesInWhatOtherSourcesSendToTheSameTarget) {
+  fill();
+  ASSERT_OK(sync());
+  put(*source, "second/c.txt", "c", 1'000 * second);
+  job.source = parse_endpoint_url("memory://source/second").value();
+  job.source.options["mtime_precision_ns"] = "1000000000";
+  ASSERT_OK(sync());
+  EXPECT_EQ(list(), wanted());
+  job.target = parse_endpoint_url("memory://target/other").value(); // that one has a list of its own
+  target->put_directory("other");
+  ASSERT_OK(sync());
+  EXPECT_EQ(list("other/SHA256SUMS"), checksum_line(sha256("c"), "c.txt"));
+}
+
+TEST_F(ListOfChecksums, AFileThatFailsIsNotListedAndKeepsNoOtherFromIt) {
+  fill();
+  source->deny("in/a.txt");
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(list(), wanted());
+  EXPECT_EQ(list().find("a.txt"), std::string::npos);
+}
+
+TEST_F(ListOfChecksums, NoFileTakesItsName) {
+  put(*source, "in/SHA256SUMS", "mine", 1'000 * second);
+  put(*source, "in/d/SHA256SUMS", "of a folder", 1'000 * second);
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(done->failures[0].path, sums);
+  EXPECT_EQ(done->failures[0].error.kind, ErrorKind::exists);
+  EXPECT_EQ(list(), checksum_line(sha256("of a folder"), "d/SHA256SUMS"));
+
+  source->remove("in/SHA256SUMS");
+  put(*source, "in/SHA256SUMS/below", "mine", 1'000 * second);
+  done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->failures[0].path, "SHA256SUMS/below");
+  EXPECT_EQ(list(), wanted());
+}
+
+TEST_F(ListOfChecksums, ThatCantBeWrittenIsAFailureOfTheRun) {
+  put(*source, "in/d/a", "a", 1'000 * second);
+  put(*target, "out/d/x", "x", 1'000 * second);
+  target->deny("out");
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_copied, 1U);
+  EXPECT_EQ(done->files_failed, 1U);
+  ASSERT_EQ(done->failures.size(), 1U);
+  EXPECT_EQ(done->failures[0].path, sums);
+  EXPECT_EQ(done->failures[0].error.kind, ErrorKind::permission);
+  EXPECT_EQ(list(), "missing");
+}
+
+TEST_F(ListOfChecksums, NothingIsWrittenWhereNothingWasPublished) {
+  put(*target, "out/SHA256SUMS", "somebody's");
+  ASSERT_OK(sync());
+  EXPECT_EQ(list(), "somebody's");
+  EXPECT_EQ(verify()->difference_count, 0U);
+}
+
+TEST_F(ListOfChecksums, ReplacesOnlyItsOwnUnlessToldTo) {
+  put(*source, "in/a", "a", 1'000 * second);
+  put(*target, "out/SHA256SUMS", "somebody's");
+  job.on_conflict = OnConflict::fail;
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(done->failures[0].error.kind, ErrorKind::exists);
+  EXPECT_EQ(list(), "somebody's");
+  target->remove("out/SHA256SUMS");
+  EXPECT_EQ(sync()->files_failed, 0U);
+  put(*source, "in/b", "b", 1'000 * second);
+  EXPECT_EQ(sync()->files_failed, 0U);
+  EXPECT_EQ(list(), checksum_line(sha256("a"), "a") + checksum_line(sha256("b"), "b"));
+}
+
+TEST_F(ListOfChecksums, ATargetWithoutAtomicReplaceNeedsConsent) {
+  job.target.options["atomic_replace"] = "no";
+  put(*source, "in/a", "a", 1'000 * second);
+  EXPECT_EQ(sync()->files_failed, 0U);
+  put(*source, "in/b", "b", 1'000 * second);
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(done->failures[0].error.kind, ErrorKind::unsupported);
+  EXPECT_EQ(list(), checksum_line(sha256("a"), "a"));
+  EXPECT_TRUE(target->temporaries().empty());
+  job.overwrite_non_atomic = true;
+  EXPECT_EQ(sync()->files_failed, 0U);
+  EXPECT_EQ(list(), wanted());
+}
+
+TEST_F(ListOfChecksums, IsReadBackLikeAnyFile) {
+  put(*source, "in/a", "a", 1'000 * second);
+  job.verify = VerifyMode::readback;
+  EXPECT_EQ(sync()->files_failed, 0U);
+  source->remove("in/a");
+  target->remove("out/SHA256SUMS");
+  target->corrupts_uploads = true;
+  auto done = sync();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_failed, 1U);
+  EXPECT_EQ(done->failures[0].error.kind, ErrorKind::integrity);
+  target->corrupts_uploads = false;
+  EXPECT_EQ(sync()->files_failed, 0U); // the size alone would not have told
+  EXPECT_EQ(list(), wanted());
+}
+
+TEST_F(ListOfChecksums, AWriterThatWasKilledIsMadeGoodByTheNextRun) {
+  put(*source, "in/a", "a", 1'000 * second);
+  ASSERT_OK(sync());
+  const TemporaryName dead{random_plan_id(), 1, random_nonce(), 0};
+  const ListKey key{job.target.display(), sums};
+  ASSERT_TRUE(store->take_list(key, "elsewhere:1", dead.text(), "", 0)->taken);
+  put(*target, "out/" + dead.text(), "half");
+  put(*target, "out/SHA256SUMS", std::string(list().size(), 'x')); // published, but not told
+  ASSERT_OK(sync());
+  EXPECT_EQ(list(), wanted());
+  EXPECT_TRUE(target->temporaries().empty());
+}
+
+// The first worker has read the records when the second one records its files: it must not have the last word.
+TEST_F(ListOfChecksums, AWorkerThatEndsWhileAnotherWritesIsInIt) {
+  put(*source, "in/a", "a", 1'000 * second);
+  put(*source, "in/b", "b", 1'000 * second);
+  job.batching.max_files = 1;
+  const auto planned = plan();
+  ASSERT_OK(planned);
+  ASSERT_EQ(planned->batches, 2U);
+  Engine shared = parts();
+  Ends first = ends().value();
+  Ends second_ends = ends().value();
+  Event recorded;
+  engine.events.on_event = [&](const EngineEvent& event) {
+    if (const auto* batch = std::get_if<BatchEvent>(&event)) {
+      if (batch->batch == 2 && batch->state == "finished") recorded.set();
+    }
+  };
+  std::optional<Started<Result<Summary>>> other;
+  const auto hook = [&] {
+    other.emplace(start(run_plan(shared, job, planned->plan, second_ends, {.batches = {2}})));
+    return wait_for(recorded);
+  };
+  first.target = std::make_unique<HookedTarget>(std::shared_ptr(std::move(first.target)), hook);
+  const auto one = engine.run(run_plan(shared, job, planned->plan, first, {.batches = {1}}));
+  ASSERT_OK(one);
+  ASSERT_TRUE(other);
+  const auto two = engine.run(other->get());
+  ASSERT_OK(two);
+  EXPECT_EQ(one->files_copied + two->files_copied, 2U);
+  EXPECT_EQ(one->files_failed + two->files_failed, 0U);
+  EXPECT_EQ(list(), checksum_line(sha256("a"), "a") + checksum_line(sha256("b"), "b"));
+  EXPECT_TRUE(target->temporaries().empty());
+}
+
+TEST_F(ListOfChecksums, ManyWorkersThatEndTogetherLeaveOneWholeList) {
+  job.batching.max_files = 2;
+  for (int round = 1; round <= 6; ++round) {
+    for (int i = 0; i < 16; ++i) put(*source, fmt::format("in/{}", i), fmt::format("{} {}", round, i), round * second);
+    const auto planned = plan();
+    ASSERT_OK(planned);
+    ASSERT_EQ(planned->batches, 8U);
+    Engine shared = parts();
+    std::vector<Ends> each;
+    for (std::uint32_t batch = 1; batch <= 8; ++batch) each.push_back(ends().value());
+    const auto copied = engine.run(run_at_once(shared, job, planned->plan, each));
+    ASSERT_OK(copied);
+    EXPECT_EQ(*copied, 16U);
+    EXPECT_EQ(list(), wanted()) << "round " << round;
+    EXPECT_TRUE(target->temporaries().empty());
+  }
+}
+
+} // namespace
+} // namespace checkvalve
