@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +114,23 @@ def test_sftp_to_s3(bench: Bench) -> None:
     first = next(source.rglob("file_000007.txt"))
     first.write_bytes(b"changed")
     assert bench.sync(source_url, f"{url}/below/a prefix").expect(0).json["files_copied"] == 1
+
+
+def test_a_list_of_checksums_in_a_bucket(bench: Bench) -> None:
+    source, source_url = bench.folder("source")
+    bucket, url = bench.bucket()
+    many_small(source, 100)
+    options = ["--transform", "gzip", "--transform", "checksum list=SHA256SUMS"]
+    for count in (100, 101):
+        bench.sync(source_url, f"{url}/daily", *options).expect(0)
+        folder = bucket / "daily"
+        subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+        assert (folder / "SHA256SUMS").read_bytes().count(b"\n") == count
+        before = (folder / "SHA256SUMS").stat()
+        assert bench.sync(source_url, f"{url}/daily", *options).expect(0).json["bytes_copied"] == 0
+        assert (folder / "SHA256SUMS").stat().st_mtime_ns == before.st_mtime_ns
+        write_file(source / "one more", b"more")
+    assert open_uploads(bucket) == []
 
 
 @pytest.mark.parametrize("read_only", [False, True])
