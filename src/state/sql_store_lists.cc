@@ -62,10 +62,10 @@ Result<ListAnswer> SqlStore::take_list_locked(const ListKey& key, const std::str
     answer.leftover.clear();
     return answer;
   }
-  CV_CHECK(
-      database_->run("UPDATE cv_lists SET digest = '', holder = $3, temporary = $4, lease_until_ms = $5 "
-                     "WHERE target = $1 AND name = $2",
-                     SqlBytes{key.target}, SqlBytes{key.name}, SqlBytes{holder}, SqlText{temporary}, now_ms + ttl_ms));
+  CV_CHECK(database_->run("UPDATE cv_lists SET digest = '', holder = $3, temporary = $4, lease_until_ms = $5 "
+                          "WHERE target = $1 AND name = $2",
+                          SqlBytes{key.target}, SqlBytes{key.name}, SqlBytes{holder}, SqlText{temporary},
+                          now_ms + ttl_ms));
   return ListAnswer{.taken = true, .leftover = ours ? "" : answer.leftover};
 }
 
@@ -85,15 +85,20 @@ Result<void> SqlStore::renew_list(const ListKey& key, const std::string& tempora
 }
 
 Result<void> SqlStore::release_list(const ListKey& key, const std::string& temporary, const ListRecord& now) {
-  return transact(Repeat::yes, [&]() -> Result<void> {
-    CV_TRY(
-        const std::uint64_t changed,
-        database_->run("UPDATE cv_lists SET digest = $4, bytes = $5, temporary = '', lease_until_ms = 0 WHERE target "
-                       "= $1 AND name = $2 AND temporary = $3",
-                       SqlBytes{key.target}, SqlBytes{key.name}, SqlText{temporary}, SqlText{now.digest},
-                       sql_value(now.bytes)));
-    return changed == 0 ? Result<void>(lost(key)) : Result<void>();
-  });
+  CV_TRY(
+      const bool ours, transact(Repeat::yes, [&]() -> Result<bool> {
+        CV_TRY(const std::uint64_t changed,
+               database_->run("UPDATE cv_lists SET digest = $4, bytes = $5, temporary = '', lease_until_ms = 0 WHERE "
+                              "target = $1 AND name = $2 AND temporary = $3",
+                              SqlBytes{key.target}, SqlBytes{key.name}, SqlText{temporary}, SqlText{now.digest},
+                              sql_value(now.bytes)));
+        if (changed == 0)
+          CV_CHECK(database_->run("UPDATE cv_lists SET digest = '', temporary = '', lease_until_ms = 0 WHERE target = "
+                                  "$1 AND name = $2",
+                                  SqlBytes{key.target}, SqlBytes{key.name}));
+        return changed != 0;
+      }));
+  return ours ? Result<void>() : Result<void>(lost(key));
 }
 
 } // namespace checkvalve

@@ -216,8 +216,10 @@ public:
   // caller knows that it has ended; may be empty.
   virtual Result<ListAnswer> take_list(const ListKey& key, const std::string& holder, const std::string& temporary,
                                        const std::string& gone, std::int64_t ttl_ms) = 0;
-  // Both kind lease if another has taken it since.
+  // Kind lease if another has taken it since.
   virtual Result<void> renew_list(const ListKey& key, const std::string& temporary, std::int64_t ttl_ms) = 0;
+  // Gives it back and tells what is published now. Kind lease if another has taken it since: as both may have published,
+  // nothing is known then, and nobody has the list.
   virtual Result<void> release_list(const ListKey& key, const std::string& temporary, const ListRecord& now) = 0;
 
   virtual Result<void> begin_run(const RunRecord& run) = 0;

@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "backends/temporary.h"
+#include "core/units.h"
 #include "layers/wrapper.h"
+#include "sync/holder.h"
 #include "sync/list_file.h"
 #include "transforms/checksum_line.h"
 #include "unit/sync/sync_fixture.h"
@@ -28,6 +30,13 @@ std::string sha256(std::string_view text) {
 }
 
 Task<void> wait_for(Event& event) { co_await event; }
+
+Task<void> nothing() { co_return; }
+
+Task<void> run_into(Result<Summary>& done, Engine& engine, const Job& job, std::string plan, Ends& ends,
+                    RunOptions options) {
+  done = co_await run_plan(engine, job, plan, ends, std::move(options));
+}
 
 // A worker for each of the plan's batches, all at once; how many files they copied, or the first failure.
 Task<Result<std::uint64_t>> run_at_once(Engine& engine, const Job& job, std::string plan, std::vector<Ends>& ends) {
@@ -153,6 +162,7 @@ TEST_F(ListOfChecksums, OfTwoFilesThatHadOneNameTheLaterCounts) {
   use({"checksum list=SHA256SUMS rename=one.txt"});
   ASSERT_OK(sync());
   source->remove("in/z.txt");
+  for (const std::int64_t then = now_ms(); now_ms() == then;) continue; // all of this takes less than a tick
   put(*source, "in/a.txt", "second", 2'000 * second);
   ASSERT_OK(sync());
   EXPECT_EQ(list(), checksum_line(sha256("second"), "one.txt"));
@@ -313,6 +323,41 @@ TEST_F(ListOfChecksums, AWorkerThatEndsWhileAnotherWritesIsInIt) {
   EXPECT_EQ(one->files_copied + two->files_copied, 2U);
   EXPECT_EQ(one->files_failed + two->files_failed, 0U);
   EXPECT_EQ(list(), checksum_line(sha256("a"), "a") + checksum_line(sha256("b"), "b"));
+  EXPECT_TRUE(target->temporaries().empty());
+}
+
+TEST_F(ListOfChecksums, WaitsForWhoHasIt) {
+  put(*source, "in/a", "a", 1'000 * second);
+  const ListKey key{job.target.display(), sums};
+  ASSERT_TRUE(store->take_list(key, "elsewhere:1", "temporary", "", 700)->taken); // and never gives it back
+  EXPECT_EQ(sync()->files_failed, 0U);
+  EXPECT_EQ(list(), wanted());
+}
+
+// Its time ran out while it was suspended, say; then it publishes an older list over that of who took it over.
+TEST_F(ListOfChecksums, AWriterThatLostTheListWithoutNoticingWritesItAgain) {
+  put(*source, "in/a", "a", 1'000 * second);
+  put(*source, "in/b", "b", 1'000 * second);
+  job.batching.max_files = 1;
+  const auto planned = plan();
+  ASSERT_OK(planned);
+  Engine shared = parts();
+  Ends first = ends().value();
+  Ends other_ends = ends().value();
+  Result<Summary> other;
+  int times = 0;
+  const auto hook = [&] {
+    if (++times > 1) return nothing();
+    EXPECT_TRUE(store->take_list({job.target.display(), sums}, "elsewhere:1", "temporary", this_holder(), 0)->taken);
+    return run_into(other, shared, job, planned->plan, other_ends, {.batches = {2}});
+  };
+  first.target = std::make_unique<HookedTarget>(std::shared_ptr(std::move(first.target)), hook);
+  const auto one = engine.run(run_plan(shared, job, planned->plan, first, {.batches = {1}}));
+  ASSERT_OK(one);
+  EXPECT_EQ(one->files_failed, 0U);
+  ASSERT_OK(other);
+  EXPECT_EQ(list(), checksum_line(sha256("a"), "a") + checksum_line(sha256("b"), "b"));
+  EXPECT_EQ(times, 2);
   EXPECT_TRUE(target->temporaries().empty());
 }
 
