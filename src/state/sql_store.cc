@@ -88,22 +88,35 @@ Result<void> SqlStore::add_files(const std::string& plan, std::span<const Planne
   });
 }
 
+Result<void> SqlStore::append_failures(const std::string& plan, std::span<const FailureRecord> failures,
+                                       std::int64_t file) {
+  return database_->append("cv_failures", "plan, batch, file, path, kind, status, operation, error_path, message",
+                           failures.size(), [&](std::size_t index, std::span<SqlValue> values) {
+                             const FailureRecord& failure = failures[index];
+                             values[0] = SqlText{plan};
+                             values[1] = std::int64_t{failure.batch};
+                             values[2] = file;
+                             values[3] = SqlBytes{failure.path};
+                             values[4] = SqlText{to_string(failure.error.kind)};
+                             values[5] = SqlText{to_string(failure.error.status)};
+                             values[6] = SqlBytes{failure.error.operation};
+                             values[7] = SqlBytes{failure.error.path};
+                             values[8] = SqlBytes{failure.error.message};
+                           });
+}
+
 Result<void> SqlStore::add_failures(const std::string& plan, std::span<const FailureRecord> failures) {
   return transact(Repeat::no, [&]() -> Result<void> {
     CV_CHECK(lock_plan(plan, "add failures"));
-    return database_->append("cv_failures", "plan, batch, file, path, kind, status, operation, error_path, message",
-                             failures.size(), [&](std::size_t index, std::span<SqlValue> values) {
-                               const FailureRecord& failure = failures[index];
-                               values[0] = SqlText{plan};
-                               values[1] = std::int64_t{failure.batch};
-                               values[2] = std::int64_t{0}; // of no planned file
-                               values[3] = SqlBytes{failure.path};
-                               values[4] = SqlText{to_string(failure.error.kind)};
-                               values[5] = SqlText{to_string(failure.error.status)};
-                               values[6] = SqlBytes{failure.error.operation};
-                               values[7] = SqlBytes{failure.error.path};
-                               values[8] = SqlBytes{failure.error.message};
-                             });
+    return append_failures(plan, failures, 0);
+  });
+}
+
+Result<void> SqlStore::set_list_failure(const std::string& plan, const std::optional<FailureRecord>& failure) {
+  return transact(Repeat::yes, [&]() -> Result<void> {
+    CV_CHECK(lock_plan(plan, "set list failure"));
+    CV_CHECK(database_->run("DELETE FROM cv_failures WHERE plan = $1 AND file = $2", SqlText{plan}, std::int64_t{-1}));
+    return failure ? append_failures(plan, std::span(&*failure, 1), -1) : Result<void>();
   });
 }
 

@@ -23,6 +23,7 @@ public:
   Result<std::vector<BatchRecord>> batches(const std::string& plan) override;
   Result<std::vector<PlannedFile>> open_files(const std::string& plan, std::uint32_t batch, std::uint64_t after,
                                               std::size_t limit) override;
+  Result<void> set_list_failure(const std::string& plan, const std::optional<FailureRecord>& failure) override;
   Result<std::vector<FailureRecord>> failures(const std::string& plan, std::size_t after, std::size_t limit) override;
   Result<LeaseAnswer> take_lease(const std::string& plan, std::uint32_t batch, const std::string& holder,
                                  std::int64_t ttl_ms) override;
@@ -53,6 +54,8 @@ private:
   // The same without a transaction, for one statement that reads.
   template <class Body> auto read(Body body) -> decltype(body());
 
+  // `file`: the planned file's number; 0 for one that could not be planned, -1 for the list of checksums.
+  Result<void> append_failures(const std::string& plan, std::span<const FailureRecord> failures, std::int64_t file);
   Result<void> require_plan(const std::string& plan, PlanState state, std::string_view operation);
 
   // The steps inside a transaction.

@@ -179,7 +179,10 @@ public:
   // Files of a batch that are still to be done (planned, or failed in an earlier lease), by number, after `after`.
   virtual Result<std::vector<PlannedFile>> open_files(const std::string& plan, std::uint32_t batch, std::uint64_t after,
                                                       std::size_t limit) = 0;
-  // Failures by path: of planning, and of files whose last try failed. after: the number of rows to pass over.
+  // Why the target's list of checksums could not be written at the end of the plan's last run; nothing: it could.
+  virtual Result<void> set_list_failure(const std::string& plan, const std::optional<FailureRecord>& failure) = 0;
+  // Failures by path: of planning, of files whose last try failed, and of the list of checksums. after: the number of
+  // rows to pass over.
   virtual Result<std::vector<FailureRecord>> failures(const std::string& plan, std::size_t after,
                                                       std::size_t limit) = 0;
 
@@ -218,8 +221,8 @@ public:
                                        const std::string& gone, std::int64_t ttl_ms) = 0;
   // Kind lease if another has taken it since.
   virtual Result<void> renew_list(const ListKey& key, const std::string& temporary, std::int64_t ttl_ms) = 0;
-  // Gives it back and tells what is published now. Kind lease if another has taken it since: as both may have published,
-  // nothing is known then, and nobody has the list.
+  // Gives it back and tells what is published now. Kind lease if another has taken it since: as both may have
+  // published, nothing is known then, and nobody has the list.
   virtual Result<void> release_list(const ListKey& key, const std::string& temporary, const ListRecord& now) = 0;
 
   virtual Result<void> begin_run(const RunRecord& run) = 0;

@@ -180,11 +180,16 @@ private:
     if (any_live_lease(*batches)) co_return;
     ListFile file(engine_, job_, ends_, list, scope_.hash);
     const auto updated = co_await file.update();
-    if (updated || engine_.stop.requested()) co_return;
-    if (updated.error().kind == ErrorKind::state) co_return end_by(updated.error());
+    if (!updated && engine_.stop.requested()) co_return;
+    if (!updated && updated.error().kind == ErrorKind::state) co_return end_by(updated.error());
+    std::optional<FailureRecord> failure;
+    if (!updated) failure = FailureRecord{0, list.name, updated.error()};
+    const auto told = co_await engine_.state_thread.run([&] { return store.set_list_failure(plan_, failure); });
+    if (!told) end_by(told.error());
+    if (!failure) co_return;
     ++summary_.files_failed;
-    if (summary_.failures.size() < most_summary_failures) summary_.failures.push_back({0, list.name, updated.error()});
-    engine_.events.emit(FileFailedEvent{list.name, updated.error()});
+    engine_.events.emit(FileFailedEvent{list.name, failure->error});
+    if (summary_.failures.size() < most_summary_failures) summary_.failures.push_back(std::move(*failure));
   }
 
   std::optional<StateStore::Remember> remember() const {

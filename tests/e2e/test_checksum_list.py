@@ -97,8 +97,11 @@ def test_a_list_that_cant_be_written_is_named(plain_pair: Pair) -> None:
     assert LIST in outcome.stderr.decode()
     assert (plain_pair.target / "a").read_bytes() == b"a"
     plain_pair.assert_clean()
+    plan = outcome.json["plan"]
+    assert [failure["path"] for failure in plain_pair.status(plan).expect(0).json["failures"]] == [LIST]
     (plain_pair.target / LIST).rmdir()
-    plain_pair.sync(*OPTIONS).expect(0)
+    plain_pair.run_plan(plan).expect(0)
+    assert plain_pair.status(plan).expect(0).json["failures"] == []
     assert listed(plain_pair.target) == 1
 
 

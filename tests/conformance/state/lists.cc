@@ -100,6 +100,26 @@ TEST_P(StateStoreSuite, AListOfWhoIsGoneIsTakenOver) {
   EXPECT_EQ(store_->take_list(sums, "four", "tmp-4", "", long_ttl_ms)->leftover, "");
 }
 
+TEST_P(StateStoreSuite, APlanSaysWhyItsListCouldNotBeWritten) {
+  make_plan("p", 1, 1);
+  const FailureRecord refused{0, sums.name, make_error(ErrorKind::exists, "plan", sums.name, "has the list's name")};
+  ASSERT_TRUE(ok(store_->add_failures("p", std::vector{refused})));
+  for (const char* message : {"disk full", "disk still full"}) {
+    const FailureRecord failed{0, sums.name, make_error(ErrorKind::no_space, "write", sums.name, message)};
+    ASSERT_TRUE(ok(store_->set_list_failure("p", failed)));
+  }
+  auto found = store_->failures("p", 0, 10);
+  ASSERT_TRUE(ok(found));
+  ASSERT_EQ(found->size(), 2U);
+  EXPECT_EQ(found->at(1).error.message, "disk still full");
+  EXPECT_EQ(found->at(1).batch, 0U);
+  ASSERT_TRUE(ok(store_->set_list_failure("p", {})));
+  found = store_->failures("p", 0, 10);
+  ASSERT_EQ(found->size(), 1U);
+  EXPECT_EQ(found->at(0).error.kind, ErrorKind::exists);
+  EXPECT_TRUE(fails(store_->set_list_failure("none", {}), ErrorKind::state));
+}
+
 // Who lost the list may have published after who took it over.
 TEST_P(StateStoreSuite, AListThatTwoHaveWrittenIsUnknown) {
   for (const bool taken_over_is_done : {true, false}) {

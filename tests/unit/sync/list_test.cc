@@ -222,6 +222,10 @@ TEST_F(ListOfChecksums, ThatCantBeWrittenIsAFailureOfTheRun) {
   EXPECT_EQ(done->failures[0].path, sums);
   EXPECT_EQ(done->failures[0].error.kind, ErrorKind::permission);
   EXPECT_EQ(list(), "missing");
+  const auto told = store->failures(done->plan, 0, 10); // for who asks after the plan
+  ASSERT_OK(told);
+  ASSERT_EQ(told->size(), 1U);
+  EXPECT_EQ(told->at(0).path, sums);
 }
 
 TEST_F(ListOfChecksums, NothingIsWrittenWhereNothingWasPublished) {
@@ -336,8 +340,11 @@ TEST_F(ListOfChecksums, WaitsForWhoHasIt) {
 
 // Its time ran out while it was suspended, say; then it publishes an older list over that of who took it over.
 TEST_F(ListOfChecksums, AWriterThatLostTheListWithoutNoticingWritesItAgain) {
-  put(*source, "in/a", "a", 1'000 * second);
-  put(*source, "in/b", "b", 1'000 * second);
+  for (const auto& [content, mtime] : {std::pair("old", 1'000), std::pair("new", 2'000)}) {
+    put(*source, "in/a", content, mtime * second);
+    put(*source, "in/b", content, mtime * second);
+    if (mtime == 1'000) ASSERT_OK(sync()); // the list's size will be the same
+  }
   job.batching.max_files = 1;
   const auto planned = plan();
   ASSERT_OK(planned);
@@ -356,7 +363,7 @@ TEST_F(ListOfChecksums, AWriterThatLostTheListWithoutNoticingWritesItAgain) {
   ASSERT_OK(one);
   EXPECT_EQ(one->files_failed, 0U);
   ASSERT_OK(other);
-  EXPECT_EQ(list(), checksum_line(sha256("a"), "a") + checksum_line(sha256("b"), "b"));
+  EXPECT_EQ(list(), checksum_line(sha256("new"), "a") + checksum_line(sha256("new"), "b"));
   EXPECT_EQ(times, 2);
   EXPECT_TRUE(target->temporaries().empty());
 }
