@@ -165,7 +165,7 @@ class PlanStatus:
 
     @property
     def files_missing(self) -> int:
-        """Planned files that are not at the target, files that could not be planned, a list that could not be written."""
+        """Planned files that are not at the target, what could not be planned, and a list that could not be written."""
         unplannable = sum(1 for failure in self.failures if failure.batch == 0)
         return self.files - self.files_done + unplannable
 
