@@ -28,7 +28,22 @@ public:
   virtual Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) = 0;
   // Looks at the file again, by its name: what would a new open find? Tells a file that changed while it was read.
   virtual Task<Result<Entry>> stat() = 0;
+  // A whole file of at most Capabilities::chunk_bytes, instead of read() and stat(): round trips less where the source
+  // can be asked for all of it at once. No other call follows.
+  struct Whole {
+    Chunk content;       // fewer than `size` bytes where the file became shorter
+    Result<Entry> after; // what stat() found after the last byte was read
+  };
+  virtual Task<Result<Whole>> read_whole(std::uint32_t size);
 };
+
+inline Task<Result<Reader::Whole>> Reader::read_whole(std::uint32_t size) {
+  Chunk content;
+  if (size != 0) {
+    CV_CO_TRY(content, co_await read(0, size));
+  }
+  co_return Whole{std::move(content), co_await stat()};
+}
 
 // The entries of a directory (or subtree), in no promised order, without "." and "..".
 class Listing {
@@ -66,6 +81,9 @@ public:
   virtual Task<Result<std::string>> real_path(std::string path) = 0;
   // Null: the content comes by open() only. Valid after connect().
   virtual std::shared_ptr<const Origin> origin() const { return nullptr; }
+  // Whether every call ends within the stall timeout by itself (BackendContext), or as soon as the server has done what
+  // takes longer, so that nothing else needs to watch it.
+  virtual bool bounds_its_calls() const { return false; }
   // Closes connections; waits for goodbyes at most a second.
   virtual Task<void> disconnect() = 0;
 };

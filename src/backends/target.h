@@ -69,6 +69,9 @@ public:
   // After all writes were acknowledged: size check, metadata, durability, publish. At any error the final name is
   // untouched, or (connection lost in the last step) holds the whole new file.
   virtual Task<Result<Published>> commit(CommitOptions options) = 0;
+  // A whole file of one chunk (which may be empty), instead of write() and commit(): one round trip less where the
+  // target can be told all of it at once. Errors as those of the two.
+  virtual Task<Result<Published>> write_and_commit(Chunk content, CommitOptions options);
   // Removes the temporary. Waits for writes under way. Succeeds if there is nothing to remove.
   virtual Task<Result<void>> abort() = 0;
 };
@@ -127,8 +130,17 @@ public:
   // The digest that this endpoint tells of the bytes that it holds without sending them
   // (CommitOptions::content_digest). unsupported: none. May try it out, on a temporary of ours.
   virtual Task<Result<HashAlgorithm>> content_hash();
+  virtual bool bounds_its_calls() const { return false; } // as Source's
   virtual Task<void> disconnect() = 0;
 };
+
+inline Task<Result<Published>> Upload::write_and_commit(Chunk content, CommitOptions options) {
+  if (!content.empty()) {
+    auto written = co_await write(0, std::move(content));
+    if (!written) co_return Failure(std::move(written.error()));
+  }
+  co_return co_await commit(std::move(options));
+}
 
 inline Task<Result<std::unique_ptr<DirectCopy>>> Target::begin_direct_copy(std::shared_ptr<const Origin>, Entry,
                                                                            std::string path, UploadHints) {

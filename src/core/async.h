@@ -83,14 +83,18 @@ public:
   };
   explicit Started(std::shared_ptr<State> state) : state_(std::move(state)) {}
   bool ready() const { return state_->done.is_set(); }
-  Task<T> get() { return wait(state_); }
+  // Awaited once.
+  auto get() {
+    struct Awaiter {
+      std::shared_ptr<State> state;
+      bool await_ready() const { return state->done.is_set(); }
+      void await_suspend(std::coroutine_handle<> handle) { state->done.operator co_await().await_suspend(handle); }
+      T await_resume() { return std::move(*state->value); }
+    };
+    return Awaiter{state_};
+  }
 
 private:
-  static Task<T> wait(std::shared_ptr<State> state) {
-    co_await state->done;
-    T value = std::move(*state->value);
-    co_return value;
-  }
   std::shared_ptr<State> state_;
 };
 

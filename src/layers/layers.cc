@@ -9,7 +9,9 @@ namespace {
 
 template <class Side> std::unique_ptr<Side> layered(std::unique_ptr<Side> side, const LayerOptions& options) {
   if (options.faults) side = with_faults(std::move(side), options.faults);
-  if (options.stall_timeout.count() > 0) side = with_timeout(std::move(side), *options.loop, options.stall_timeout);
+  const bool watched = options.faults || !side->bounds_its_calls();
+  if (watched && options.stall_timeout.count() > 0)
+    side = with_timeout(std::move(side), *options.loop, options.stall_timeout);
   if (options.bytes_per_second > 0)
     side = with_throttle(
         std::move(side), *options.loop,

@@ -1,5 +1,6 @@
 // The layers around a backend, put together. Outermost first: retry, throttle, timeout, faults. The throttle is outside
-// of the timeout, since waiting for one's turn is not a stall.
+// of the timeout, since waiting for one's turn is not a stall. A backend that bounds its calls by itself gets no
+// timeout.
 #pragma once
 
 #include <chrono>

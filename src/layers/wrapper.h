@@ -16,6 +16,7 @@ public:
   explicit ReaderWrapper(std::shared_ptr<Reader> inner) : inner_(std::move(inner)) {}
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override { return inner_->read(offset, size); }
   Task<Result<Entry>> stat() override { return inner_->stat(); }
+  // read_whole is not passed on: it is the two calls above unless a layer says otherwise.
 
 protected:
   std::shared_ptr<Reader> inner_;
@@ -38,6 +39,7 @@ public:
     return inner_->write(offset, std::move(chunk));
   }
   Task<Result<Published>> commit(CommitOptions options) override { return inner_->commit(options); }
+  // write_and_commit is not passed on: it is the two calls above unless a layer says otherwise.
   Task<Result<void>> abort() override { return inner_->abort(); }
   std::uint64_t resumed_bytes() const override { return inner_->resumed_bytes(); }
 
@@ -69,6 +71,7 @@ public:
   Task<Result<std::string>> read_link(std::string path) override { return inner_->read_link(std::move(path)); }
   Task<Result<std::string>> real_path(std::string path) override { return inner_->real_path(std::move(path)); }
   std::shared_ptr<const Origin> origin() const override { return inner_->origin(); }
+  bool bounds_its_calls() const override { return inner_->bounds_its_calls(); }
   Task<void> disconnect() override { return inner_->disconnect(); }
 
 protected:
@@ -108,6 +111,7 @@ public:
     return inner_->unfinished(std::move(leftover));
   }
   Task<Result<HashAlgorithm>> content_hash() override { return inner_->content_hash(); }
+  bool bounds_its_calls() const override { return inner_->bounds_its_calls(); }
   Task<void> disconnect() override { return inner_->disconnect(); }
 
 protected:

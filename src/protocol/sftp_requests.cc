@@ -9,17 +9,17 @@ namespace checkvalve {
 Task<Result<std::string>> SftpSession::open_file(std::string path, std::uint32_t flags, FileAttributes attributes) {
   PacketBuilder packet(PacketType::open);
   packet.string(path).u32(flags).attributes(attributes);
-  co_return co_await call_handle(std::move(packet), {"open", std::move(path)});
+  return call_handle(std::move(packet), {"open", std::move(path)});
 }
 
 Task<Result<void>> SftpSession::close_handle(std::string handle) {
   PacketBuilder packet(PacketType::close);
   packet.string(handle);
-  co_return co_await call_status(std::move(packet), {"close", {}});
+  return call_status(std::move(packet), {"close", {}, /*patient=*/true});
 }
 
 Task<void> SftpSession::close_and_release(std::shared_ptr<SftpSession> self, std::string handle) {
-  co_await self->close_handle(std::move(handle));
+  (void)co_await self->close_handle(std::move(handle));
   self->handles_.release();
 }
 
@@ -28,9 +28,14 @@ void SftpSession::close_later(std::string handle) { detach(close_and_release(sha
 Task<Result<Chunk>> SftpSession::read(std::string_view handle, std::uint64_t offset, std::uint32_t size) {
   PacketBuilder packet(PacketType::read);
   packet.string(handle).u64(offset).u32(size);
+  return call_read(std::move(packet), size);
+}
+
+Task<Result<Chunk>> SftpSession::call_read(PacketBuilder packet, std::uint32_t size) {
+  const auto self = shared_from_this();
+  const Request request{"read", {}};
   auto reply = co_await call(std::move(packet));
   if (!reply) co_return Failure(std::move(reply.error()));
-  const Request request{"read", {}};
   if (reply->type == PacketType::data) {
     if (narrow_to_data(reply->body) && reply->body.size() <= size) co_return std::move(reply->body);
     break_protocol("a malformed DATA packet");
@@ -45,18 +50,23 @@ Task<Result<Chunk>> SftpSession::read(std::string_view handle, std::uint64_t off
 Task<Result<void>> SftpSession::write(std::string_view handle, std::uint64_t offset, Chunk chunk) {
   PacketBuilder packet(PacketType::write);
   packet.string(handle).u64(offset).string_header(static_cast<std::uint32_t>(chunk.size()));
-  co_return co_await call_status(std::move(packet), {"write", {}}, std::move(chunk));
+  return call_status(std::move(packet), {"write", {}}, std::move(chunk));
 }
 
 Task<Result<std::string>> SftpSession::open_directory(std::string path) {
   PacketBuilder packet(PacketType::opendir);
   packet.string(path);
-  co_return co_await call_handle(std::move(packet), {"list", std::move(path)});
+  return call_handle(std::move(packet), {"list", std::move(path)});
 }
 
 Task<Result<std::vector<NameEntry>>> SftpSession::read_directory(std::string_view handle) {
   PacketBuilder packet(PacketType::readdir);
   packet.string(handle);
+  return call_names(std::move(packet));
+}
+
+Task<Result<std::vector<NameEntry>>> SftpSession::call_names(PacketBuilder packet) {
+  const auto self = shared_from_this();
   const Request request{"list", {}};
   auto reply = co_await call(std::move(packet));
   if (!reply) co_return Failure(std::move(reply.error()));
@@ -75,82 +85,83 @@ Task<Result<std::vector<NameEntry>>> SftpSession::read_directory(std::string_vie
 Task<Result<FileAttributes>> SftpSession::stat(std::string path) {
   PacketBuilder packet(PacketType::stat);
   packet.string(path);
-  co_return co_await call_attributes(std::move(packet), {"stat", std::move(path)});
+  return call_attributes(std::move(packet), {"stat", std::move(path)});
 }
 
 Task<Result<FileAttributes>> SftpSession::lstat(std::string path) {
   PacketBuilder packet(PacketType::lstat);
   packet.string(path);
-  co_return co_await call_attributes(std::move(packet), {"stat", std::move(path)});
+  return call_attributes(std::move(packet), {"stat", std::move(path)});
 }
 
 Task<Result<FileAttributes>> SftpSession::fstat(std::string_view handle) {
   PacketBuilder packet(PacketType::fstat);
   packet.string(handle);
-  co_return co_await call_attributes(std::move(packet), {"stat", {}});
+  return call_attributes(std::move(packet), {"stat", {}});
 }
 
 Task<Result<void>> SftpSession::fsetstat(std::string_view handle, FileAttributes attributes) {
   PacketBuilder packet(PacketType::fsetstat);
   packet.string(handle).attributes(attributes);
-  co_return co_await call_status(std::move(packet), {"set times and mode of", {}});
+  return call_status(std::move(packet), {"set times and mode of", {}});
 }
 
 Task<Result<void>> SftpSession::make_directory(std::string path, FileAttributes attributes) {
   PacketBuilder packet(PacketType::mkdir);
   packet.string(path).attributes(attributes);
-  co_return co_await call_status(std::move(packet), {"mkdir", std::move(path)});
+  return call_status(std::move(packet), {"mkdir", std::move(path)});
 }
 
 Task<Result<void>> SftpSession::remove(std::string path) {
   PacketBuilder packet(PacketType::remove);
   packet.string(path);
-  co_return co_await call_status(std::move(packet), {"remove", std::move(path)});
+  return call_status(std::move(packet), {"remove", std::move(path)});
 }
 
 Task<Result<void>> SftpSession::rename(std::string from, std::string to) {
   PacketBuilder packet(PacketType::rename);
   packet.string(from).string(to);
-  co_return co_await call_status(std::move(packet), {"rename", std::move(to)});
+  return call_status(std::move(packet), {"rename", std::move(to), /*patient=*/true});
 }
 
 Task<Result<std::string>> SftpSession::real_path(std::string path) {
   PacketBuilder packet(PacketType::realpath);
   packet.string(path);
-  co_return co_await call_name(std::move(packet), {"realpath", std::move(path)});
+  return call_name(std::move(packet), {"realpath", std::move(path)});
 }
 
 Task<Result<std::string>> SftpSession::read_link(std::string path) {
   PacketBuilder packet(PacketType::readlink);
   packet.string(path);
-  co_return co_await call_name(std::move(packet), {"readlink", std::move(path)});
+  return call_name(std::move(packet), {"readlink", std::move(path)});
 }
 
 Task<Result<void>> SftpSession::symlink(std::string target_text, std::string link_path) {
   PacketBuilder packet(PacketType::symlink);
   packet.string(target_text).string(link_path);
-  co_return co_await call_status(std::move(packet), {"symlink", std::move(link_path)});
+  return call_status(std::move(packet), {"symlink", std::move(link_path)});
 }
 
 Task<Result<void>> SftpSession::posix_rename(std::string from, std::string to) {
   PacketBuilder packet(PacketType::extended);
   packet.string("posix-rename@openssh.com").string(from).string(to);
-  co_return co_await call_status(std::move(packet), {"rename", std::move(to)});
+  return call_status(std::move(packet), {"rename", std::move(to), /*patient=*/true});
 }
 
 Task<Result<void>> SftpSession::hard_link(std::string existing, std::string path) {
   PacketBuilder packet(PacketType::extended);
   packet.string("hardlink@openssh.com").string(existing).string(path);
-  co_return co_await call_status(std::move(packet), {"link", std::move(path)});
+  return call_status(std::move(packet), {"link", std::move(path), /*patient=*/true});
 }
 
 Task<Result<void>> SftpSession::fsync(std::string_view handle) {
   PacketBuilder packet(PacketType::extended);
   packet.string("fsync@openssh.com").string(handle);
-  co_return co_await call_status(std::move(packet), {"fsync", {}});
+  return call_status(std::move(packet), {"fsync", {}, /*patient=*/true});
 }
 
 Task<Result<FileSystemReply>> SftpSession::file_system(std::string path) {
+  const auto self = shared_from_this();
   PacketBuilder packet(PacketType::extended);
   packet.string("statvfs@openssh.com").string(path);
   const Request request{"statvfs", std::move(path)};
@@ -164,10 +175,11 @@ Task<Result<FileSystemReply>> SftpSession::file_system(std::string path) {
 
 Task<Result<std::vector<std::byte>>> SftpSession::check_file(std::string path, std::string_view algorithm) {
   PacketBuilder packet(PacketType::extended);
+  const auto self = shared_from_this();
   // From offset 0, to the end (length 0), as one block (size 0).
   packet.string("check-file-name").string(path).string(algorithm).u64(0).u64(0).u32(0);
-  const Request request{"hash", std::move(path)};
-  auto reply = co_await call(std::move(packet));
+  const Request request{"hash", std::move(path), /*patient=*/true};
+  auto reply = co_await call(std::move(packet), {}, request.patient);
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
   auto parsed = parse_check_file(reply->body.bytes());

@@ -11,10 +11,9 @@
 namespace checkvalve {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // Payloads below this are copied behind their header; the transport gathers larger ones itself.
 constexpr std::size_t copied_payload_bytes = 2 * 1024;
+constexpr std::size_t head_bytes = 512; // what the requests between two payloads mostly need
 // A server's limits are taken up to what one Chunk is good for.
 constexpr std::uint64_t largest_request_bytes = 1024 * 1024;
 constexpr std::uint64_t smallest_request_bytes = 4 * 1024;
@@ -27,32 +26,26 @@ constexpr std::pair<std::string_view, std::string_view> spoken[] = {
 
 } // namespace
 
-struct SftpSession::Waiter {
-  std::coroutine_handle<> handle;
-  std::optional<Result<Reply>> reply;
-};
+SftpSession::Call::~Call() {
+  if (!awaiting_ || reply_) return;
+  if (id_ != 0)
+    session_.place_of(id_).call = nullptr;
+  else
+    std::erase(session_.waiting_, this);
+}
 
-class SftpSession::ReplyAwaiter {
-public:
-  ReplyAwaiter(SftpSession& session, std::uint32_t id) : session_(session), id_(id) {}
-  ReplyAwaiter(const ReplyAwaiter&) = delete;
-  ~ReplyAwaiter() {
-    if (waiter_.handle && !waiter_.reply) session_.place_of(id_).waiter = nullptr;
+bool SftpSession::Call::await_suspend(std::coroutine_handle<> awaiting) {
+  if (session_.closed_) {
+    reply_.emplace(Failure(*session_.closed_));
+    return false;
   }
-  bool await_ready() const { return false; }
-  void await_suspend(std::coroutine_handle<> handle) {
-    waiter_.handle = handle;
-    if (session_.due_count_++ == 0) session_.last_heard_ = Clock::now();
-    session_.place_of(id_) = {id_, true, &waiter_};
-    session_.watch_for_stall();
-  }
-  Result<Reply> await_resume() { return std::move(*waiter_.reply); }
-
-private:
-  SftpSession& session_;
-  std::uint32_t id_;
-  Waiter waiter_;
-};
+  awaiting_ = awaiting;
+  if (session_.due_count_ < session_.options_.requests_in_flight)
+    session_.send(*this);
+  else
+    session_.waiting_.push_back(this);
+  return true;
+}
 
 struct SftpSession::StallTimer {
   explicit StallTimer(Loop& loop) : timer(loop.context()) {}
@@ -63,9 +56,10 @@ struct SftpSession::StallTimer {
 SftpSession::SftpSession(Loop& loop, std::unique_ptr<SftpTransport> transport, std::string peer,
                          SftpSessionOptions options)
     : loop_(loop), transport_(std::move(transport)), peer_(std::move(peer)), options_(options),
-      slots_(std::max(1u, options.requests_in_flight)),
-      due_(std::bit_ceil(2 * std::max<std::size_t>(1, options.requests_in_flight))),
-      stall_timer_(std::make_unique<StallTimer>(loop)) {}
+      stall_timer_(std::make_unique<StallTimer>(loop)) {
+  options_.requests_in_flight = std::max(1u, options_.requests_in_flight);
+  due_.resize(std::bit_ceil(2 * std::size_t{options_.requests_in_flight}));
+}
 
 SftpSession::~SftpSession() { transport_->shutdown(); }
 
@@ -145,25 +139,20 @@ Task<Result<void>> SftpSession::find_login_directory() {
   co_return Result<void>();
 }
 
-Task<Result<SftpSession::Reply>> SftpSession::call(PacketBuilder packet, Chunk payload) {
-  auto self = shared_from_this();
-  co_await slots_.acquire();
-  if (closed_) {
-    slots_.release();
-    co_return Failure(*closed_);
-  }
-  while (place_of(next_id_).due) ++next_id_;
-  const std::uint32_t id = next_id_++;
-  // A request that is alone on the way measures the round trip.
-  const bool alone = due_count_ == 0;
-  const auto sent = alone ? Clock::now() : Clock::time_point();
-  const std::size_t payload_bytes = payload.size();
-  queue(packet.finish(id, payload_bytes), std::move(payload));
-  auto reply = co_await ReplyAwaiter(*this, id);
-  if (alone && reply)
-    round_trip_ = std::min(round_trip_, std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - sent));
-  slots_.release();
-  co_return reply;
+void SftpSession::send(Call& call) {
+  while (next_id_ == 0 || place_of(next_id_).due) ++next_id_;
+  call.id_ = next_id_++;
+  const std::size_t payload_bytes = call.payload_.size();
+  queue(call.packet_.finish(call.id_, payload_bytes), std::move(call.payload_));
+  const bool alone = due_count_++ == 0;
+  if (alone) last_heard_ = turn_began_;
+  place_of(call.id_) = {call.id_, true, call.patient_, alone, turn_began_, &call};
+  watch_for_stall();
+}
+
+void SftpSession::answer(Call& call, Result<Reply> reply) {
+  call.reply_.emplace(std::move(reply));
+  loop_.resume_soon(call.awaiting_);
 }
 
 bool SftpSession::says(const Reply& reply, StatusCode code) {
@@ -172,7 +161,8 @@ bool SftpSession::says(const Reply& reply, StatusCode code) {
 }
 
 Task<Result<void>> SftpSession::call_status(PacketBuilder packet, Request request, Chunk payload) {
-  auto reply = co_await call(std::move(packet), std::move(payload));
+  const auto self = shared_from_this();
+  auto reply = co_await call(std::move(packet), std::move(payload), request.patient);
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type != PacketType::status) co_return unexpected_reply(*reply, request);
   if (says(*reply, StatusCode::ok)) co_return Result<void>();
@@ -180,6 +170,7 @@ Task<Result<void>> SftpSession::call_status(PacketBuilder packet, Request reques
 }
 
 Task<Result<std::string>> SftpSession::call_handle(PacketBuilder packet, Request request) {
+  const auto self = shared_from_this();
   auto reply = co_await call(std::move(packet));
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
@@ -189,6 +180,7 @@ Task<Result<std::string>> SftpSession::call_handle(PacketBuilder packet, Request
 }
 
 Task<Result<FileAttributes>> SftpSession::call_attributes(PacketBuilder packet, Request request) {
+  const auto self = shared_from_this();
   auto reply = co_await call(std::move(packet));
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
@@ -198,6 +190,7 @@ Task<Result<FileAttributes>> SftpSession::call_attributes(PacketBuilder packet, 
 }
 
 Task<Result<std::string>> SftpSession::call_name(PacketBuilder packet, Request request) {
+  const auto self = shared_from_this();
   auto reply = co_await call(std::move(packet));
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
@@ -207,7 +200,7 @@ Task<Result<std::string>> SftpSession::call_name(PacketBuilder packet, Request r
 }
 
 void SftpSession::queue(std::string_view packet, Chunk payload) {
-  if (outgoing_.empty() || !outgoing_.back().tail.empty()) outgoing_.emplace_back();
+  if (outgoing_.empty() || !outgoing_.back().tail.empty()) outgoing_.emplace_back().head.reserve(head_bytes);
   OutSegment& segment = outgoing_.back();
   segment.head += packet;
   if (payload.size() < copied_payload_bytes)
@@ -216,6 +209,7 @@ void SftpSession::queue(std::string_view packet, Chunk payload) {
     segment.tail = std::move(payload);
   if (flush_planned_) return;
   flush_planned_ = true;
+  turn_began_ = Clock::now();
   loop_.at_end_of_turn([self = weak_from_this()] {
     if (auto session = self.lock()) session->flush();
   });
@@ -253,11 +247,17 @@ void SftpSession::on_frame(Chunk frame) {
   if (!place.due || place.id != id) return break_protocol("a reply to a request that was never made");
   place.due = false;
   --due_count_;
-  Waiter* const waiter = place.waiter;
-  if (!waiter) return;
-  frame.narrow(5, frame.size() - 5);
-  waiter->reply.emplace(Reply{type, std::move(frame)});
-  loop_.resume_soon(waiter->handle);
+  if (place.alone)
+    round_trip_ =
+        std::min(round_trip_, std::chrono::duration_cast<std::chrono::microseconds>(last_heard_ - place.sent));
+  if (place.call) {
+    frame.narrow(5, frame.size() - 5);
+    answer(*place.call, Reply{type, std::move(frame)});
+  }
+  if (waiting_.empty()) return;
+  Call& next = *waiting_.front();
+  waiting_.pop_front();
+  send(next);
 }
 
 void SftpSession::on_closed(Error error) { fail(std::move(error)); }
@@ -268,11 +268,9 @@ void SftpSession::fail(Error error) {
   transport_->shutdown();
   outgoing_.clear();
   stall_timer_->timer.cancel();
-  for (Due& place : due_) {
-    if (!std::exchange(place.due, false) || !place.waiter) continue;
-    place.waiter->reply.emplace(Failure(*closed_));
-    loop_.resume_soon(place.waiter->handle);
-  }
+  for (Due& place : due_)
+    if (std::exchange(place.due, false) && place.call) answer(*place.call, Failure(*closed_));
+  for (Call* call : std::exchange(waiting_, {})) answer(*call, Failure(*closed_));
   due_count_ = 0;
   version_came_.set();
 }
@@ -320,18 +318,29 @@ Error SftpSession::status_error(std::span<const std::byte> body, const Request& 
 void SftpSession::watch_for_stall() {
   if (stall_timer_->armed || closed_) return;
   stall_timer_->armed = true;
-  stall_timer_->timer.expires_at(last_heard_ + stall_limit());
+  auto since = last_heard_;
+  for (const Due& place : due_)
+    if (place.due && !place.patient) since = std::min(since, place.sent);
+  stall_timer_->timer.expires_at(since + stall_limit());
   stall_timer_->timer.async_wait([weak = weak_from_this()](const std::error_code&) {
     auto self = weak.lock();
     if (!self) return;
     self->stall_timer_->armed = false;
     if (self->closed_ || (self->version_ != 0 && self->due_count_ == 0)) return;
-    if (Clock::now() - self->last_heard_ >= self->stall_limit())
-      return self->fail(
-          make_error(ErrorKind::timeout, "talk to", self->peer_,
-                     fmt::format("the server did not answer for {} s", self->stall_limit().count() / 1000.0)));
+    if (auto missing = self->stall(Clock::now()))
+      return self->fail(make_error(ErrorKind::timeout, "talk to", self->peer_, std::move(*missing)));
     self->watch_for_stall();
   });
+}
+
+std::optional<std::string> SftpSession::stall(Clock::time_point now) const {
+  const auto limit = stall_limit();
+  const double seconds = limit.count() / 1000.0;
+  if (now - last_heard_ >= limit) return fmt::format("the server did not answer for {} s", seconds);
+  for (const Due& place : due_)
+    if (place.due && !place.patient && now - place.sent >= limit)
+      return fmt::format("the server left a request unanswered for {} s while it answered others", seconds);
+  return std::nullopt;
 }
 
 std::chrono::milliseconds SftpSession::stall_limit() const {

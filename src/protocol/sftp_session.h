@@ -3,12 +3,15 @@
 // made in one turn of the loop go out together, in the order in which they were made.
 //
 // Engine thread only. Paths are the server's: absolute, bytes. Errors carry the path, escaped. When the connection is
-// lost, or nothing was heard for the stall timeout while a reply was due, every call fails with a temporary error, and
-// so does each later one: make a new session.
+// lost, when nothing was heard for the stall timeout while a reply was due, or one reply is missing for that long
+// though others come, every call fails with a temporary error, and so does each later one: make a new session. Requests
+// at which a server may go through a whole file (CLOSE, renames, fsync, hashes) may take longer while others are
+// answered.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -110,8 +113,7 @@ public:
   Task<void> close();
 
 private:
-  struct Waiter;
-  class ReplyAwaiter;
+  using Clock = std::chrono::steady_clock;
   struct Reply {
     PacketType type;
     Chunk body; // what follows the request id
@@ -119,6 +121,29 @@ private:
   struct Request {
     std::string_view operation;
     std::string path;
+    bool patient = false; // the server may go through a whole file before it answers
+  };
+  // A request, sent when it is awaited, or when fewer than requests_in_flight are under way; gives its reply.
+  class Call {
+  public:
+    Call(SftpSession& session, PacketBuilder packet, Chunk payload, bool patient)
+        : session_(session), packet_(std::move(packet)), payload_(std::move(payload)), patient_(patient) {}
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+    ~Call();
+    bool await_ready() const { return false; }
+    bool await_suspend(std::coroutine_handle<> awaiting);
+    Result<Reply> await_resume() { return std::move(*reply_); }
+
+  private:
+    friend SftpSession;
+    SftpSession& session_;
+    PacketBuilder packet_;
+    Chunk payload_;
+    const bool patient_;
+    std::coroutine_handle<> awaiting_;
+    std::uint32_t id_ = 0;
+    std::optional<Result<Reply>> reply_;
   };
 
   SftpSession(Loop& loop, std::unique_ptr<SftpTransport> transport, std::string peer, SftpSessionOptions options);
@@ -128,12 +153,18 @@ private:
   Task<Result<void>> find_login_directory();
   void note_extensions(const VersionReply& reply);
 
-  Task<Result<Reply>> call(PacketBuilder packet, Chunk payload = {});
+  Call call(PacketBuilder packet, Chunk payload = {}, bool patient = false) {
+    return Call(*this, std::move(packet), std::move(payload), patient);
+  }
+  void send(Call& call);
+  void answer(Call& call, Result<Reply> reply);
   static bool says(const Reply& reply, StatusCode code);
   Task<Result<void>> call_status(PacketBuilder packet, Request request, Chunk payload = {});
   Task<Result<std::string>> call_handle(PacketBuilder packet, Request request);
   Task<Result<FileAttributes>> call_attributes(PacketBuilder packet, Request request);
   Task<Result<std::string>> call_name(PacketBuilder packet, Request request);
+  Task<Result<Chunk>> call_read(PacketBuilder packet, std::uint32_t size);
+  Task<Result<std::vector<NameEntry>>> call_names(PacketBuilder packet);
   static Task<void> close_and_release(std::shared_ptr<SftpSession> self, std::string handle);
 
   void queue(std::string_view packet, Chunk payload);
@@ -146,6 +177,7 @@ private:
   Failure unexpected_reply(const Reply& reply, const Request& request);
   Error status_error(std::span<const std::byte> body, const Request& request) const;
   void watch_for_stall();
+  std::optional<std::string> stall(Clock::time_point now) const; // what the server left undone for too long
   std::chrono::milliseconds stall_limit() const;
 
   Loop& loop_;
@@ -159,25 +191,29 @@ private:
   std::map<std::string, bool, std::less<>> refused_;
   std::chrono::microseconds round_trip_{std::chrono::microseconds::max()};
   Semaphore handles_{0};
-  Semaphore slots_;
 
-  // A call whose reply is due. Its place in the table is its id modulo the table's size, a power of two.
+  // A request whose reply is due. Its place in the table is its id modulo the table's size, a power of two.
   struct Due {
     std::uint32_t id = 0;
     bool due = false;
-    Waiter* waiter = nullptr; // null: nobody waits any more
+    bool patient = false;
+    bool alone = false; // on the way: it measures the round trip
+    Clock::time_point sent;
+    Call* call = nullptr; // null: nobody waits any more
   };
   Due& place_of(std::uint32_t id) { return due_[id & (due_.size() - 1)]; }
   std::vector<Due> due_;
   std::size_t due_count_ = 0;
+  std::deque<Call*> waiting_; // for fewer to be due
   std::uint32_t next_id_ = 1;
   std::vector<OutSegment> outgoing_;
   bool flush_planned_ = false;
+  Clock::time_point turn_began_; // when the first of the requests that leave next was made
   std::optional<Error> closed_;
   Event version_came_;
   struct StallTimer;
   std::unique_ptr<StallTimer> stall_timer_;
-  std::chrono::steady_clock::time_point last_heard_; // or when a request was sent while none was under way
+  Clock::time_point last_heard_; // or when a request was sent while none was under way
 };
 
 } // namespace checkvalve

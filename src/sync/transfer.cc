@@ -220,24 +220,48 @@ private:
     }
     if (expected_.etag.empty()) CV_CO_CHECK(unchanged(co_await source().stat(file_.path, true)));
     CV_CO_CHECK(still_ours());
-    auto published = co_await taken.commit(commit_options());
-    if (!published && published.error().kind == ErrorKind::exists) co_return co_await existing_name();
-    if (!published) co_return Failure(published.error());
+    const auto published = co_await taken.commit(commit_options());
+    if (!published) co_return co_await refused(published.error());
     co_return co_await conclude("", "", expected_.size_bytes, *published);
   }
 
   Task<Result<void>> copy(Reader& reader, Upload& upload) {
     const std::uint32_t chunk = std::min(source().capabilities().chunk_bytes, target().capabilities().chunk_bytes);
     const std::uint64_t resumed = upload.resumed_bytes();
+    if (expected_.size_bytes <= chunk && resumed == 0) co_return co_await copy_whole(reader, upload);
     Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk, resumed, scope_.hash}, scope_.engine.stop);
     CV_CO_CHECK(co_await pump_through(pump));
     CommitOptions options = commit_options();
     if (scope_.job.verify == VerifyMode::hash) options.content_digest = pump.digest();
-    auto published = co_await upload.commit(std::move(options));
-    if (!published && published.error().kind == ErrorKind::exists) co_return co_await existing_name();
-    if (!published) co_return Failure(published.error());
+    const auto published = co_await upload.commit(std::move(options));
+    if (!published) co_return co_await refused(published.error());
     const std::string digest = resumed == 0 ? pump.digest() : ""; // of a part of the file it would mislead
     co_return co_await conclude(digest, digest, expected_.size_bytes, *published);
+  }
+
+  // A file of one chunk is read, looked at again, and given to the target as one.
+  Task<Result<void>> copy_whole(Reader& reader, Upload& upload) {
+    const auto size = static_cast<std::uint32_t>(expected_.size_bytes);
+    CV_CO_TRY(Reader::Whole whole, co_await reader.read_whole(size));
+    if (whole.content.size() != size)
+      co_return Failure(make_error(ErrorKind::changed, "read", escape_bytes(file_.path),
+                                   "the file became shorter while it was read"));
+    CV_CO_CHECK(unchanged(whole.after));
+    if (scope_.engine.stop.requested()) co_return Failure(scope_.engine.stop.reason());
+    CV_CO_CHECK(still_ours());
+    Hasher hasher(scope_.hash);
+    hasher.update(whole.content.bytes());
+    const std::string digest = hasher.digest();
+    CommitOptions options = commit_options();
+    if (scope_.job.verify == VerifyMode::hash) options.content_digest = digest;
+    const auto published = co_await upload.write_and_commit(std::move(whole.content), std::move(options));
+    if (!published) co_return co_await refused(published.error());
+    co_return co_await conclude(digest, digest, size, *published);
+  }
+
+  Task<Result<void>> refused(Error error) {
+    if (error.kind == ErrorKind::exists) co_return co_await existing_name();
+    co_return Failure(std::move(error));
   }
 
   // Nothing is ever removed, so the parts of a longer version stay; the next one is there if any is.

@@ -16,7 +16,7 @@ constexpr std::uint64_t most_entries = 50'000'000; // of one directory: beyond t
 // As many as fill a way of 50 ms with small files. On a short one the server and the way are busy with few: more only
 // grow its buffers and ours, and cost both time.
 constexpr std::uint32_t files_in_flight_far = 256;
-constexpr std::uint32_t files_in_flight_near = 96;
+constexpr std::uint32_t files_in_flight_near = 64;
 constexpr std::chrono::milliseconds distant_round_trip{2};
 constexpr std::uint64_t near_window_bytes = 8ull << 20; // for one connection
 constexpr std::uint64_t far_window_bytes = 32ull << 20; // for several

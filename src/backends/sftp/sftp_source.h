@@ -16,6 +16,7 @@ public:
   Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override;
   Task<Result<std::string>> read_link(std::string path) override { return side_.read_link(std::move(path)); }
   Task<Result<std::string>> real_path(std::string path) override { return side_.real_path(std::move(path)); }
+  bool bounds_its_calls() const override { return true; } // SftpSession does
   Task<void> disconnect() override { return side_.disconnect(); }
 
 private:

@@ -23,6 +23,7 @@ public:
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override;
   Task<Result<void>> remove_leftover(Leftover leftover) override;
   Task<Result<HashAlgorithm>> content_hash() override;
+  bool bounds_its_calls() const override { return true; } // SftpSession does
   Task<void> disconnect() override { return side_.disconnect(); }
 
   // What uploads share with their target.

@@ -12,16 +12,6 @@
 namespace checkvalve {
 namespace {
 
-// These hold the session while their reply is due, so that they can be started now and awaited later.
-Task<Result<FileAttributes>> fstat_on(std::shared_ptr<SftpSession> session, std::string handle) {
-  co_return co_await session->fstat(handle);
-}
-Task<Result<void>> fsetstat_on(std::shared_ptr<SftpSession> session, std::string handle, FileAttributes attributes) {
-  co_return co_await session->fsetstat(handle, attributes);
-}
-Task<Result<void>> fsync_on(std::shared_ptr<SftpSession> session, std::string handle) {
-  co_return co_await session->fsync(handle);
-}
 Task<Result<void>> close_on(std::shared_ptr<SftpSession> session, std::string handle) {
   auto closed = co_await session->close_handle(std::move(handle));
   session->handles().release();
@@ -44,12 +34,14 @@ public:
 
   Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override;
   Task<Result<Published>> commit(CommitOptions options) override;
+  Task<Result<Published>> write_and_commit(Chunk content, CommitOptions options) override;
   Task<Result<void>> abort() override;
 
 private:
   Task<Result<void>> write_part(std::uint64_t offset, Chunk part);
   Task<Result<void>> write_parts(std::uint64_t offset, Chunk chunk, std::size_t part_bytes);
   Task<void> writes_done();
+  Task<Result<Published>> finish_and_publish(std::optional<Started<Result<void>>> writing, CommitOptions options);
   Task<Result<void>> finish_content(CommitOptions options);
   Task<Result<void>> check_content(std::shared_ptr<SftpSession> session, CommitOptions options);
   FileAttributes attributes_to_set(const CommitOptions& options) const;
@@ -138,8 +130,9 @@ void SftpUpload::cannot_set(const FileAttributes& attributes, const Error& error
 }
 
 // The size is looked at, metadata set, data made durable and the handle closed: all asked for at once, all checked.
+// What was written before on the same handle comes first, since requests for one file are answered in order (section
+// 3).
 Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
-  co_await writes_done();
   auto first = lanes_->first();
   auto session = first->session;
   std::vector<Started<Result<void>>> closes;
@@ -147,11 +140,11 @@ Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
     if (!lane->handle.empty()) closes.push_back(start(close_on(lane->session, std::exchange(lane->handle, {}))));
   const std::string handle = std::exchange(first->handle, {}); // from here on it is closed here
   const FileAttributes attributes = attributes_to_set(options);
-  auto looked = start(fstat_on(session, handle));
+  auto looked = start(session->fstat(handle));
   std::optional<Started<Result<void>>> set;
   std::optional<Started<Result<void>>> synced;
-  if (attributes.mtime_s || attributes.permissions) set = start(fsetstat_on(session, handle, attributes));
-  if (options.durable && session->has("fsync@openssh.com")) synced = start(fsync_on(session, handle));
+  if (attributes.mtime_s || attributes.permissions) set = start(session->fsetstat(handle, attributes));
+  if (options.durable && session->has("fsync@openssh.com")) synced = start(session->fsync(handle));
   closes.push_back(start(close_on(session, handle)));
 
   auto found = co_await looked.get();
@@ -186,8 +179,23 @@ Task<Result<void>> SftpUpload::check_content(std::shared_ptr<SftpSession> sessio
 }
 
 Task<Result<Published>> SftpUpload::commit(CommitOptions options) {
+  co_await writes_done();
+  co_return co_await finish_and_publish(std::nullopt, std::move(options));
+}
+
+Task<Result<Published>> SftpUpload::write_and_commit(Chunk content, CommitOptions options) {
+  std::optional<Started<Result<void>>> writing;
+  if (!content.empty()) writing.emplace(start(write(0, std::move(content))));
+  return finish_and_publish(std::move(writing), std::move(options));
+}
+
+// `writing`: what is not acknowledged yet; nothing is published before it is.
+Task<Result<Published>> SftpUpload::finish_and_publish(std::optional<Started<Result<void>>> writing,
+                                                       CommitOptions options) {
   auto session = lanes_->first()->session;
   auto finished = co_await finish_content(options);
+  if (writing)
+    if (auto written = co_await writing->get(); !written) finished = std::move(written); // the cause of what followed
   lanes_.reset();
   if (finished && !options.content_digest.empty()) finished = co_await check_content(session, options);
   if (!finished) co_return Failure(co_await explain(std::move(finished.error())));

@@ -40,6 +40,38 @@ BACKEND_TEST(ReadsFilesOfAllSizesToTheEnd) {
   }
 }
 
+BACKEND_TEST(ReadsWholeFilesAndLooksAgain) {
+  const std::size_t chunk = t.source().capabilities().chunk_bytes;
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{40'000}, chunk}) {
+    const std::string path = fmt::format("file{}", size);
+    const std::string content = pattern(size, 11);
+    CO_ASSERT_OK(co_await t.fixture().plant_file(path, content));
+    CO_ASSERT_VALUE(const Entry entry, co_await t.source().stat(path, true));
+    CO_ASSERT_VALUE(auto reader, co_await t.source().open(entry));
+    CO_ASSERT_VALUE(const Reader::Whole whole, co_await reader->read_whole(static_cast<std::uint32_t>(size)));
+    EXPECT_TRUE(whole.content.text() == content) << size << " bytes, read " << whole.content.size();
+    CO_ASSERT_VALUE(const Entry after, whole.after);
+    EXPECT_EQ(after.size_bytes, size);
+    EXPECT_EQ(after.mtime_ns, entry.mtime_ns);
+    EXPECT_EQ(after.path, path);
+  }
+}
+
+BACKEND_TEST(AWholeFileThatBecameShorterIsRead) {
+  CO_ASSERT_OK(co_await t.fixture().plant_file("file", pattern(1'000)));
+  CO_ASSERT_VALUE(Entry entry, co_await t.source().stat("file", true));
+  entry.size_bytes = 3'000;
+  auto reader = co_await t.source().open(entry);
+  if (!reader) {
+    EXPECT_EQ(reader.error().kind, ErrorKind::changed) << reader.error().text();
+    co_return;
+  }
+  CO_ASSERT_VALUE(const Reader::Whole whole, co_await (*reader)->read_whole(3'000));
+  EXPECT_TRUE(whole.content.text() == pattern(1'000));
+  CO_ASSERT_VALUE(const Entry after, whole.after);
+  EXPECT_EQ(after.size_bytes, 1'000u);
+}
+
 Task<void> read_into(Reader& reader, std::uint64_t offset, std::uint32_t size, std::string& content) {
   CO_ASSERT_VALUE(const Chunk chunk, co_await reader.read(offset, size));
   chunk.text().copy(content.data() + offset, chunk.size());

@@ -34,6 +34,33 @@ BACKEND_TEST(PublishesFilesOfAllSizes) {
   EXPECT_EQ(names.size(), number) << "temporaries stayed";
 }
 
+BACKEND_TEST(PublishesWholeFilesInOneGo) {
+  std::uint64_t number = 0;
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{t.capabilities().chunk_bytes}}) {
+    const std::string path = fmt::format("file{}", size);
+    const std::string content = pattern(size, 5);
+    CO_ASSERT_VALUE(auto upload, co_await t.target().begin(path, {t.temporary(++number), size}));
+    CommitOptions options;
+    options.size_bytes = size;
+    CO_ASSERT_OK(co_await upload->write_and_commit(Chunk::copy_of(content), options));
+    CO_ASSERT_VALUE(const std::string at_target, co_await t.fixture().read_back(path));
+    EXPECT_TRUE(at_target == content) << size << " bytes";
+  }
+  CO_ASSERT_VALUE(const auto names, co_await t.fixture().raw_names(""));
+  EXPECT_EQ(names.size(), number) << "temporaries stayed";
+}
+
+BACKEND_TEST(AWholeFileOfAnotherSizeIsNotPublished) {
+  CO_ASSERT_VALUE(auto upload, co_await t.target().begin("file", {t.temporary(1), std::nullopt}));
+  CommitOptions options;
+  options.size_bytes = 9;
+  EXPECT_FAILS(co_await upload->write_and_commit(Chunk::copy_of(std::string_view("12345678")), options),
+               ErrorKind::integrity);
+  CO_ASSERT_OK(co_await upload->abort());
+  CO_ASSERT_VALUE(const auto names, co_await t.fixture().raw_names(""));
+  EXPECT_TRUE(names.empty());
+}
+
 BACKEND_TEST(TakesOddPiecesWithManyWritesInFlight) {
   const std::string content = pattern(3 * megabyte + 1, 3);
   const std::size_t piece = std::min<std::size_t>(t.capabilities().chunk_bytes, 100'003) - 1;

@@ -166,10 +166,6 @@ SESSION_TEST(ThatNeverGreetsTimesOut) {
   EXPECT_TRUE(server.shut_down);
 }
 
-Task<Result<FileAttributes>> stat_on(std::shared_ptr<SftpSession> session, std::string path) {
-  co_return co_await session->stat(std::move(path));
-}
-
 SESSION_TEST(MatchesRepliesInAnyOrder) {
   server.on_request = [](ScriptedServer& s, const Request&) {
     if (s.requests.size() < 3) return;
@@ -181,12 +177,29 @@ SESSION_TEST(MatchesRepliesInAnyOrder) {
   CO_ASSERT_VALUE(auto session, co_await open());
   const std::size_t before = server.sends;
   std::vector<Started<Result<FileAttributes>>> calls;
-  for (const char* path : {"/0", "/1", "/2"}) calls.push_back(start(stat_on(session, path)));
+  for (const char* path : {"/0", "/1", "/2"}) calls.push_back(start(session->stat(path)));
   for (std::uint32_t i = 0; i < 3; ++i) {
     CO_ASSERT_VALUE(const auto attributes, co_await calls[i].get());
     EXPECT_EQ(attributes.size_bytes, i);
   }
   EXPECT_EQ(server.sends, before + 1) << "requests of one loop turn go out together";
+}
+
+SESSION_TEST(RequestsBeyondTheLimitWaitForReplies) {
+  options.requests_in_flight = 2;
+  std::size_t answered = 0;
+  server.on_request = [&](ScriptedServer& s, const Request& r) {
+    EXPECT_LE(s.requests.size(), answered + 2);
+    ++answered;
+    s.answer(reply(PacketType::attrs, r.id, u32(1) + u32(0) + u32(static_cast<std::uint32_t>(answered))));
+  };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  std::vector<Started<Result<FileAttributes>>> calls;
+  for (int i = 0; i < 7; ++i) calls.push_back(start(session->stat("/a")));
+  for (std::uint32_t i = 0; i < 7; ++i) {
+    CO_ASSERT_VALUE(const auto attributes, co_await calls[i].get());
+    EXPECT_EQ(attributes.size_bytes, i + 1) << "out of order";
+  }
 }
 
 SESSION_TEST(AReplyToNoRequestEndsIt) {
@@ -232,12 +245,59 @@ SESSION_TEST(ALostConnectionFailsAllCalls) {
     if (s.requests.size() == 2) s.lose(make_error(ErrorKind::connection, "talk to", "server", "gone"));
   };
   CO_ASSERT_VALUE(auto session, co_await open());
-  auto first = start(stat_on(session, "/a"));
-  auto second = start(stat_on(session, "/b"));
+  auto first = start(session->stat("/a"));
+  auto second = start(session->stat("/b"));
   const auto one = co_await first.get();
   EXPECT_FAILS(one, ErrorKind::connection);
   if (!one) EXPECT_TRUE(one.error().temporary());
   EXPECT_FAILS(co_await second.get(), ErrorKind::connection);
+}
+
+SESSION_TEST(ALostConnectionFailsCallsThatWaitForTheirTurn) {
+  options.requests_in_flight = 1;
+  server.on_request = [](ScriptedServer& s, const Request&) {
+    s.lose(make_error(ErrorKind::connection, "talk to", "server", "gone"));
+  };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  auto sent = start(session->stat("/a"));
+  auto waiting = start(session->stat("/b"));
+  EXPECT_FAILS(co_await sent.get(), ErrorKind::connection);
+  EXPECT_FAILS(co_await waiting.get(), ErrorKind::connection);
+  EXPECT_EQ(server.requests.size(), 1u);
+}
+
+SESSION_TEST(OneReplyThatNeverComesTimesOutThoughOthersDo) {
+  options.stall_timeout = 20ms;
+  server.on_request = [](ScriptedServer& s, const Request& r) {
+    if (r.type == PacketType::stat) s.answer(reply(PacketType::attrs, r.id, u32(0)));
+  };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  auto forgotten = start(session->lstat("/a"));
+  while (session->alive()) {
+    (void)co_await session->stat("/b");
+    co_await engine.loop.sleep(1ms);
+  }
+  const auto result = co_await forgotten.get();
+  EXPECT_FAILS(result, ErrorKind::timeout);
+  if (!result) EXPECT_TRUE(result.error().temporary());
+}
+
+SESSION_TEST(WorkOnAWholeFileMayTakeLongerWhileOthersAreAnswered) {
+  options.stall_timeout = 20ms;
+  std::uint32_t closing = 0;
+  server.on_request = [&](ScriptedServer& s, const Request& r) {
+    if (r.type == PacketType::close) closing = r.id;
+    if (r.type == PacketType::stat) s.answer(reply(PacketType::attrs, r.id, u32(0)));
+  };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  auto closed = start(session->close_handle("h"));
+  const auto until = std::chrono::steady_clock::now() + 3 * options.stall_timeout; // longer than a stall may be
+  while (std::chrono::steady_clock::now() < until) {
+    EXPECT_OK(co_await session->stat("/b"));
+    co_await engine.loop.sleep(1ms);
+  }
+  server.answer(status(closing, StatusCode::ok));
+  EXPECT_OK(co_await closed.get());
 }
 
 SESSION_TEST(AServerThatStopsAnsweringTimesOut) {
