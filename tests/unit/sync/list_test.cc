@@ -296,6 +296,8 @@ TEST_F(ListOfChecksums, AWriterThatWasKilledIsMadeGoodByTheNextRun) {
   EXPECT_TRUE(target->temporaries().empty());
 }
 
+Task<Result<Summary>> outcome_of(Started<Result<Summary>> run) { co_return co_await run.get(); }
+
 // The first worker has read the records when the second one records its files: it must not have the last word.
 TEST_F(ListOfChecksums, AWorkerThatEndsWhileAnotherWritesIsInIt) {
   put(*source, "in/a", "a", 1'000 * second);
@@ -322,7 +324,7 @@ TEST_F(ListOfChecksums, AWorkerThatEndsWhileAnotherWritesIsInIt) {
   const auto one = engine.run(run_plan(shared, job, planned->plan, first, {.batches = {1}}));
   ASSERT_OK(one);
   ASSERT_TRUE(other);
-  const auto two = engine.run(other->get());
+  const auto two = engine.run(outcome_of(std::move(*other)));
   ASSERT_OK(two);
   EXPECT_EQ(one->files_copied + two->files_copied, 2U);
   EXPECT_EQ(one->files_failed + two->files_failed, 0U);
