@@ -90,6 +90,18 @@ def test_certificate(place: Path) -> None:
         pair.synced()
 
 
+def test_a_certificate_that_the_server_does_not_trust(place: Path) -> None:
+    """One that lies beside the key is tried first, as ssh(1) does, and then the key alone."""
+    key = make_key(place / "key")
+    with SshServer(place / "server", authorized=[key]) as server:
+        sign_user_key(make_key(place / "authority"), key, server.user)
+        pair = make_pair(place, Servers(server, server), key)
+        fill(pair.source, TREE)
+        pair.synced()
+        (place / "key-cert.pub").write_text("no certificate\n")
+        pair.assert_nothing_to_do()
+
+
 def test_agent(filled: Pair, place: Path, user_key: Path) -> None:
     agent = Agent(place / "agent")
     try:
@@ -380,10 +392,27 @@ def test_identities_only(place: Path, user_key: Path) -> None:
             lines = [f'IdentityFile "{user_key}.pub"', f'UserKnownHostsFile "{hosts}"']
             config = SshConfig(place, Servers(server, server), user_key, *lines)
             config.pair.program.env = {"SSH_AUTH_SOCK": str(agent.socket)}
-            assert config.sync("--connect-timeout", "2s").code == 3
+            message = refused(config.sync(), "auth")
+            assert "too many tries" in message and "--identity" in message and "IdentitiesOnly" in message
             config.file.write_text(
                 config.file.read_text().replace("  IdentityFile", "  IdentitiesOnly yes\n  IdentityFile")
             )
+            config.synced()
+    finally:
+        agent.stop()
+
+
+def test_the_agent_is_asked_once(place: Path, user_key: Path) -> None:
+    """Its keys, and then ssh_config's: not its keys again, which would use up the six tries that OpenSSH allows."""
+    agent = Agent(place / "agent")
+    try:
+        for number in range(3):
+            agent.add(make_key(place / f"stranger {number}"))
+        with SshServer(place / "server", authorized=[user_key]) as server:
+            hosts = write_known_hosts(place / "hosts", [(server.port, server.host_key)])
+            lines = [f'IdentityFile "{user_key}"', f'UserKnownHostsFile "{hosts}"']
+            config = SshConfig(place, Servers(server, server), user_key, *lines)
+            config.pair.program.env = {"SSH_AUTH_SOCK": str(agent.socket)}
             config.synced()
     finally:
         agent.stop()
