@@ -418,6 +418,20 @@ def test_the_agent_is_asked_once(place: Path, user_key: Path) -> None:
         agent.stop()
 
 
+@pytest.mark.parametrize("transport", ["libssh", "ssh"])
+def test_a_given_identity_comes_before_the_agent(plain_pair: Pair, place: Path, transport: str) -> None:
+    """A full agent does not use up the server's tries before the key that was named."""
+    fill(plain_pair.source, TREE)
+    agent = Agent(place / "agent")
+    try:
+        for number in range(7):
+            agent.add(make_key(place / f"stranger {number}"))
+        plain_pair.program.env = {"SSH_AUTH_SOCK": str(agent.socket)}
+        plain_pair.synced("--source-option", f"transport={transport}", "--target-option", f"transport={transport}")
+    finally:
+        agent.stop()
+
+
 def test_an_address_that_does_not_answer_leaves_time_for_the_next(place: Path) -> None:
     """A host of two addresses, as with IPv6 that leads nowhere. Its name is given in a mount namespace of the test."""
     (place / "hosts").write_text("127.0.0.1 two.test\n127.0.0.2 two.test\n")
