@@ -282,8 +282,7 @@ Result<void> check_host_key(ssh_session_struct* session, const SshOptions& o) {
                                         type, fingerprint, o.host_key_fingerprint));
   }
   if (!o.check_host_key) return {};
-  const std::string trust =
-      fmt::format("checkvalve trust sftp://{}{}", o.host, o.port == 0 ? "" : fmt::format(":{}", o.port));
+  const std::string trust = "checkvalve trust sftp://" + peer;
   switch (ssh_session_is_known_server(session)) {
   case SSH_KNOWN_HOSTS_OK: return {};
   case SSH_KNOWN_HOSTS_CHANGED:
