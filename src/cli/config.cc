@@ -9,11 +9,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "backends/registry.h"
+#include "cli/read_file.h"
 #include "transforms/registry.h"
 
 namespace checkvalve {
@@ -361,13 +361,10 @@ Result<Config> load_config(const std::optional<std::string>& named) {
   for (const std::string& place : places) {
     std::error_code ignored;
     if (!named && !fs::exists(place, ignored)) continue;
-    errno = 0;
-    std::ifstream file(place, std::ios::binary);
-    std::ostringstream text;
-    if (!file || fs::is_directory(place, ignored) || !(text << file.rdbuf(), !file.bad()))
-      return Failure(config_error(
-          place, fmt::format("can't read the config: {}", errno ? std::strerror(errno) : "is a directory")));
-    return parse_config(text.str(), place);
+    std::string text;
+    if (!read_file(place, text))
+      return Failure(config_error(place, fmt::format("can't read the config: {}", std::strerror(errno))));
+    return parse_config(text, place);
   }
   return Config{};
 }
