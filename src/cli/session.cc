@@ -129,7 +129,9 @@ int Session::run(Task<int> work) {
   }
   progress_.clear();
   if (events_) events_->flush();
-  return signal_ != 0 ? 128 + signal_ : code;
+  // Whatever error ended the work after a signal: the signal is its reason.
+  const bool has_outcome = code == exit_code::success || code == exit_code::incomplete;
+  return signal_ != 0 && !has_outcome ? exit_code::interrupted + signal_ : code;
 }
 
 void Session::report(const Json& object, std::string_view text, const std::optional<Error>& error) {

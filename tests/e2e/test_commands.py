@@ -6,6 +6,8 @@ import os
 import pty
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -233,6 +235,42 @@ def test_doctor_of_a_read_only_server(plain_pair: Pair, read_only_server: SshSer
     known_hosts.write_text(known_hosts.read_text() + read_only_server.known_hosts.read_text())
     outcome = run_on(plain_pair, "doctor", read_only_server.url(plain_pair.source))
     assert outcome.code in (0, 1), outcome.text
+
+
+@pytest.mark.parametrize("command", [["ls"], ["doctor"], ["doctor", "--read-only"], ["sweep"], ["verify", "."]])
+def test_a_stop_does_not_wait_for_a_silent_server(program: Program, command: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"sftp://127.0.0.1:{silent.getsockname()[1]}/"
+        argv = [str(PROGRAM), *command, url, "--connect-timeout", "10m"]
+        run = subprocess.Popen(argv, env=program.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        silent.settimeout(60)
+        with silent.accept()[0]:
+            run.send_signal(signal.SIGINT)
+            _, errors = run.communicate(timeout=60)
+        assert run.returncode == 130, errors
+
+
+def test_output_that_is_lost_is_an_error(program: Program, place: Path) -> None:
+    fill(place / "from", {"a.txt": b"a"})
+    for words in (["ls", place / "from"], ["sync", place / "from", place / "to", "--json"], ["backends"], ["--help"]):
+        with open("/dev/full", "wb") as full:
+            argv = [PROGRAM, *words]
+            done = subprocess.run(
+                argv, env=program.environment(), stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+            )
+        assert done.returncode == 74, (words, done.stderr)
+    assert contents(place / "to") == contents(place / "from")
+
+
+@pytest.mark.parametrize("standard_input", ["<&-", "</"])
+def test_a_list_of_files_that_can_not_be_read(program: Program, place: Path, standard_input: str) -> None:
+    """It is not taken for an empty one."""
+    fill(place / "from", {"a.txt": b"a"})
+    argv = [str(PROGRAM), "sync", "--files-from", "-", str(place / "from"), str(place / "to")]
+    words = ["sh", "-c", f'exec "$@" {standard_input}', "sh", *argv]
+    done = subprocess.run(words, env=program.environment(), capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert b"standard input" in done.stderr
 
 
 def config_text(pair: Pair) -> str:

@@ -133,10 +133,13 @@ Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool the
     codes.push_back(exit_code_of(report));
     if (session.stop().requested() || (report.error && ends_range(*report.error))) break;
   }
+  if (session.stop().requested() && codes.size() < jobs.size()) co_return exit_code::interrupted;
   // The same for all dates, or: some of it is done, some is not.
   const bool alike = std::ranges::all_of(codes, [&](int code) { return code == codes.front(); });
   const int last = codes.back();
-  co_return alike || last == exit_code::state || last == exit_code::usage ? last : exit_code::incomplete;
+  co_return alike || last == exit_code::state || last == exit_code::usage || last == exit_code::interrupted
+      ? last
+      : exit_code::incomplete;
 }
 
 Result<PlanRecord> find_plan(StateStore& store, const std::string& id) {
