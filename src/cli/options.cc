@@ -84,10 +84,11 @@ Result<Inputs> read_config_and_secrets(const CLI::App& app, const ProcessOptions
   return inputs;
 }
 
-// --identity and the like must mean something on at least one side.
-Result<void> check_shared_options(const Settings& settings, const Job& job) {
-  for (const auto& [key, unused] : settings.shared_options)
-    if (!job.source.options.contains(key) && !job.target.options.contains(key))
+// --identity and the like must mean something on at least one side, unless they are given for all jobs.
+Result<void> check_shared_options(const Inputs& inputs, const Job& job) {
+  for (const auto& [key, unused] : inputs.settings.shared_options)
+    if (!job.source.options.contains(key) && !job.target.options.contains(key) &&
+        std::ranges::none_of(inputs.config.defaults, [&](const auto& each) { return each.setting->key == key; }))
       return Failure(
           config_error(find_setting(key)->option(), fmt::format("neither {}:// nor {}:// takes it: leave it out",
                                                                 job.source.scheme, job.target.scheme)));
@@ -225,7 +226,7 @@ Result<std::vector<DatedJob>> make_jobs(Inputs& inputs, const SyncArguments& arg
       jobs.push_back({format_date(date), std::move(job)});
     }
   }
-  CV_CHECK(check_shared_options(settings, jobs.front().job));
+  CV_CHECK(check_shared_options(inputs, jobs.front().job));
   return jobs;
 }
 

@@ -208,8 +208,8 @@ std::string config_page() {
 <!-- Printed by `checkvalve man --page config`; a test compares. -->
 
 TOML. Read from `--config FILE`, else `./checkvalve.toml`, else `$XDG_CONFIG_HOME/checkvalve/config.toml`
-(`~/.config/checkvalve/config.toml`). Unknown keys are errors. File names are relative to the config's folder; `~/` is the
-home folder.
+(`~/.config/checkvalve/config.toml`). Unknown keys are errors. Names of files and folders are relative to the config's
+folder; `~/` is the home folder.
 
     [endpoint.partner]
     url = "sftp://me@source.example/outgoing"

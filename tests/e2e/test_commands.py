@@ -327,6 +327,16 @@ def test_endpoints_by_name(pair: Pair) -> None:
     assert contents(pair.target) == {b"other/a.txt": b"x"}
 
 
+def test_a_default_need_not_fit_every_job(program: Program, place: Path) -> None:
+    fill(place / "from", {"a.txt": b"a"})
+    job = '[job.local]\nsource = "from"\ntarget = "to"\n'
+    (place / "jobs.toml").write_text('[defaults]\nidentity = "key"\n' + job)
+    program.run("sync", "--config", str(place / "jobs.toml"), "--job", "local").expect(0)
+    assert contents(place / "to") == {b"a.txt": b"a"}
+    (place / "jobs.toml").write_text(job + 'identity = "key"\n')
+    assert "--identity" in program.run("sync", "--config", str(place / "jobs.toml"), "--job", "local").expect(2).text
+
+
 @pytest.mark.parametrize(
     "line", ["unknown_key = 1", "include = { a = 1 }", "this is not toml", 'on_conflict = "maybe"']
 )
