@@ -393,7 +393,8 @@ def test_identities_only(place: Path, user_key: Path) -> None:
             config = SshConfig(place, Servers(server, server), user_key, *lines)
             config.pair.program.env = {"SSH_AUTH_SOCK": str(agent.socket)}
             message = refused(config.sync(), "auth")
-            assert "too many tries" in message and "--identity" in message and "IdentitiesOnly" in message
+            assert "too many tries" in message
+            assert all(mend in message for mend in ("--identity", "agent=no", "IdentitiesOnly"))
             config.file.write_text(
                 config.file.read_text().replace("  IdentityFile", "  IdentitiesOnly yes\n  IdentityFile")
             )
