@@ -199,6 +199,13 @@ TEST_P(SftpLibssh, KeyWithAPassphrase) {
   EXPECT_FAILS(connect(), ErrorKind::auth);
 }
 
+TEST_P(SftpLogin, AnSshConfigThatIsNotThere) {
+  endpoint.options["ssh_config"] = sshd->directory() + "/no such file";
+  const auto result = connect();
+  EXPECT_FAILS(result, ErrorKind::config);
+  EXPECT_NE(message_of(result).find("no such file"), std::string::npos) << message_of(result);
+}
+
 TEST_P(SftpLibssh, PinnedFingerprint) {
   std::ofstream(sshd->known_hosts()) << "";
   const auto key = shown_key();
