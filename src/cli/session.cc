@@ -93,12 +93,13 @@ void Session::request_stop(int number) {
 }
 
 void Session::on_signal(int number) {
-  if (stop_.requested() && number == SIGINT) {
+  const bool first = signal_ == 0; // a run that an endpoint has ended may be stopping already
+  if (!first && number == SIGINT) {
     progress_.clear();
     ::_exit(128 + number); // asked twice by hand: what is in flight is left to the next run
   }
   // SIGTERM comes twice in the ordinary way: to the process group, from the parent, and when the parent dies.
-  if (!stop_.requested())
+  if (first)
     tell(number == SIGINT ? "checkvalve: stopping; Ctrl-C once more ends it at once" : "checkvalve: stopping");
   request_stop(number);
 }

@@ -32,5 +32,19 @@ TEST(Session, ASignalThatCameWhenAllWasDoneChangesNothing) {
   EXPECT_EQ(code_after(SIGINT, exit_code::incomplete), 1);
 }
 
+// The run is ending because an endpoint is gone, and removes its temporaries.
+Task<int> interrupted_at_its_end(Session& session) {
+  session.stop().request(make_error(ErrorKind::connection, "", "", "gone"));
+  std::raise(SIGINT);
+  co_await Loop::current()->sleep(std::chrono::milliseconds(1)); // the loop's next turn handles the signal
+  co_return exit_code::endpoint;
+}
+
+TEST(Session, OnlyTheSecondCtrlCEndsItAtOnce) {
+  const ProcessOptions options;
+  Session session("sync", options);
+  EXPECT_EQ(session.run(interrupted_at_its_end(session)), 130);
+}
+
 } // namespace
 } // namespace checkvalve
