@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -316,6 +317,10 @@ Result<EndpointConfig> read_endpoint(const Reading& reading, const std::string& 
 }
 
 } // namespace
+
+bool has_default(const Config& config, std::string_view key) {
+  return std::ranges::any_of(config.defaults, [&](const Assignment& each) { return each.setting->key == key; });
+}
 
 Result<Config> parse_config(std::string_view text, const std::string& file) {
   Config config;

@@ -91,8 +91,11 @@ Result<void> complete_endpoint(Endpoint& endpoint, Side side, const EndpointInpu
   for (const auto& [key, value] : inputs.settings.shared_options)
     for (const OptionSpec& spec : backend ? backend->options : std::span<const OptionSpec>())
       if (spec.name == key) endpoint.options[key] = value;
-  const auto& own = side == Side::source ? inputs.settings.source_options : inputs.settings.target_options;
-  for (const auto& [key, value] : own) endpoint.options[key] = value;
+  const bool is_source = side == Side::source;
+  for (const auto& [key, value] : is_source ? inputs.settings.source_options : inputs.settings.target_options) {
+    const bool by_default = has_default(inputs.config, (is_source ? "source_" : "target_") + key);
+    if (!by_default || !backend || find_option(backend->options, key)) endpoint.options[key] = value;
+  }
   return {};
 }
 

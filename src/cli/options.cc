@@ -87,8 +87,7 @@ Result<Inputs> read_config_and_secrets(const CLI::App& app, const ProcessOptions
 // --identity and the like must mean something on at least one side, unless they are given for all jobs.
 Result<void> check_shared_options(const Inputs& inputs, const Job& job) {
   for (const auto& [key, unused] : inputs.settings.shared_options)
-    if (!job.source.options.contains(key) && !job.target.options.contains(key) &&
-        std::ranges::none_of(inputs.config.defaults, [&](const auto& each) { return each.setting->key == key; }))
+    if (!job.source.options.contains(key) && !job.target.options.contains(key) && !has_default(inputs.config, key))
       return Failure(
           config_error(find_setting(key)->option(), fmt::format("neither {}:// nor {}:// takes it: leave it out",
                                                                 job.source.scheme, job.target.scheme)));

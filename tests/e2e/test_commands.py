@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -327,10 +328,21 @@ def test_endpoints_by_name(pair: Pair) -> None:
     assert contents(pair.target) == {b"other/a.txt": b"x"}
 
 
+def test_verify_goes_on_past_a_date_that_is_not_there(program: Program, place: Path) -> None:
+    """As sync does."""
+    for folder in ("from", "to"):
+        fill(place / folder, {"2024-03-01/a.txt": b"a", "2024-03-03/a.txt": b"a"})
+    arguments = [f"{place}/{folder}/{{date}}" for folder in ("from", "to")]
+    outcome = program.run("verify", *arguments, "--date", "2024-03-01..2024-03-03", "--checksum", "--json").expect(1)
+    reports = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert [report["files_compared"] for report in reports] == [1, 0, 1]
+    assert reports[1]["error"]["kind"] == "not_found"
+
+
 def test_a_default_need_not_fit_every_job(program: Program, place: Path) -> None:
     fill(place / "from", {"a.txt": b"a"})
     job = '[job.local]\nsource = "from"\ntarget = "to"\n'
-    (place / "jobs.toml").write_text('[defaults]\nidentity = "key"\n' + job)
+    (place / "jobs.toml").write_text('[defaults]\nidentity = "key"\ntarget_connections = 4\n' + job)
     program.run("sync", "--config", str(place / "jobs.toml"), "--job", "local").expect(0)
     assert contents(place / "to") == {b"a.txt": b"a"}
     (place / "jobs.toml").write_text(job + 'identity = "key"\n')
