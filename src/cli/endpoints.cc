@@ -38,7 +38,7 @@ Result<Endpoint> find_reference(std::string_view name, std::string_view path, co
         config.file.empty() ? "there is no config" : fmt::format("{} has no [endpoint.{}]", config.file, name);
     const std::string below(path.substr(std::min(path.find_first_not_of('/'), path.size())));
     const std::string mend =
-        find_backend(name) ? fmt::format("a URL has two slashes: {}://{}", name, below)
+        find_backend(name) ? fmt::format("a URL has two slashes: {}://{}{}", name, name == "file" ? "/" : "", below)
         : !nearest.empty()
             ? fmt::format("did you mean '{}'?", nearest)
             : fmt::format("write sftp://{0}/{1} for a server, ./{0}:{2} for a local file", name, below, path);

@@ -24,7 +24,11 @@ Session::Session(std::string command, const ProcessOptions& options)
     : command_(std::move(command)), options_(options), workers_(std::max(2u, std::thread::hardware_concurrency())),
       tracker_(now_ms()), progress_(choose_progress(options.progress)) {}
 
-Session::~Session() = default;
+Session::~Session() {
+  if (!events_) return;
+  events_->finish();
+  if (events_->failed()) tell("checkvalve: warning: the events could not be written to their end");
+}
 
 Result<void> Session::open_events() {
   if (!options_.events.empty()) {
@@ -99,8 +103,7 @@ void Session::on_signal(int number) {
     ::_exit(128 + number); // asked twice by hand: what is in flight is left to the next run
   }
   // SIGTERM comes twice in the ordinary way: to the process group, from the parent, and when the parent dies.
-  if (first)
-    tell(number == SIGINT ? "checkvalve: stopping; Ctrl-C once more ends it at once" : "checkvalve: stopping");
+  if (first) tell(number == SIGINT ? "checkvalve: stopping; Ctrl-C once more ends it at once" : "checkvalve: stopping");
   request_stop(number);
 }
 
@@ -142,7 +145,6 @@ void Session::report(const Json& object, std::string_view text, const std::optio
     event.update(object);
     events_->write(event);
     events_->flush();
-    if (events_->failed()) tell("checkvalve: warning: the events could not be written to their end");
   }
   if (options_.json)
     std::cout << to_line(object) << '\n' << std::flush;

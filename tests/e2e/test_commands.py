@@ -261,6 +261,8 @@ def test_output_that_is_lost_is_an_error(program: Program, place: Path) -> None:
             )
         assert done.returncode == 74, (words, done.stderr)
     assert contents(place / "to") == contents(place / "from")
+    # Events are written by a thread: it is waited for before the end.
+    assert "events could not be written" in program.run("sync", "--events", "/dev/full").expect(2).text
 
 
 @pytest.mark.parametrize("standard_input", ["<&-", "</"])

@@ -158,6 +158,9 @@ TEST(Endpoints, ResolvesNamesBelowOrInsteadOfTheRoot) {
   const auto unknown = resolve_endpoint("im:a", Side::source, inputs);
   ASSERT_FALSE(unknown.has_value());
   EXPECT_EQ(unknown.error().text(), "im:a: dir/cv.toml has no [endpoint.im]: did you mean 'in'?");
+  const auto slash = resolve_endpoint("file:/x", Side::source, inputs);
+  ASSERT_FALSE(slash.has_value());
+  EXPECT_NE(slash.error().text().find("file:///x"), std::string::npos) << slash.error().text();
 }
 
 TEST(Endpoints, TakesSecretsFromEachPlaceAndTheNearestWins) {
