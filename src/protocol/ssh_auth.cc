@@ -4,7 +4,8 @@
 #include <libssh/libssh.h>
 #include <poll.h>
 
-#include <chrono>
+#include <algorithm>
+#include <climits>
 #include <filesystem>
 #include <optional>
 
@@ -12,8 +13,6 @@
 
 namespace checkvalve {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int most_prompts = 10; // of keyboard-interactive, before it is taken for a loop
 
@@ -166,15 +165,13 @@ std::optional<int> Login::with_identity() {
 // For attempts with several keys: left to wait by itself, libssh would offer the next key to a server that has closed
 // the connection, and wait for its answer until the timeout.
 template <class Attempt> int Login::answer_to(Attempt attempt) {
+  const int patience_ms = static_cast<int>(std::min<std::int64_t>(options_.connect_timeout.count(), INT_MAX));
   ssh_set_blocking(session_, 0);
-  auto deadline = Clock::now() + options_.connect_timeout;
   int answer = attempt();
   while (answer == SSH_AUTH_AGAIN && ssh_is_connected(session_)) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0) break;
     const bool unsent = (ssh_get_status(session_) & SSH_WRITE_PENDING) != 0;
     pollfd wait{ssh_get_fd(session_), static_cast<short>(unsent ? POLLIN | POLLOUT : POLLIN), 0};
-    if (::poll(&wait, 1, static_cast<int>(left)) > 0) deadline = Clock::now() + options_.connect_timeout;
+    if (::poll(&wait, 1, patience_ms) == 0) break; // nothing was heard
     answer = attempt();
   }
   ssh_set_blocking(session_, 1);
