@@ -125,8 +125,9 @@ Result<int> connect_tcp(const std::string& host, unsigned port, const std::strin
     if (error == ECANCELED) break;
   }
   if (error == ETIMEDOUT)
-    return Failure(make_error(ErrorKind::timeout, "connect", peer,
-                              fmt::format("no answer within {} s", options.connect_timeout.count() / 1000.0)));
+    return Failure(make_error(
+        ErrorKind::timeout, "connect", peer,
+        fmt::format("no answer within {} s", std::chrono::duration<double>(options.connect_timeout).count())));
   return connect_failure(peer, std::strerror(error));
 }
 
