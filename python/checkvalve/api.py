@@ -182,11 +182,17 @@ def status(plan: str, *, state: str | State | None = None, program: str | None =
     return PlanStatus.from_json(value)
 
 
-def doctor(endpoint: str | Endpoint, *, program: str | None = None, timeout_seconds: float = 60) -> DoctorReport:
-    """Connects and reports what an endpoint can do. A failure to connect is in the report's ``error``."""
+def doctor(
+    endpoint: str | Endpoint, *, read_only: bool = False, program: str | None = None, timeout_seconds: float = 60
+) -> DoctorReport:
+    """Connects and reports what an endpoint can do. A failure to connect is in the report's ``error``.
+
+    Unless ``read_only``, temporaries are made below its root, some megabytes among them, and removed again.
+    """
     end = _endpoint(endpoint)
+    only_look = ["--read-only"] if read_only else []
     _, value = call_json(
-        ["doctor", end.url, *end.arguments("source")],
+        ["doctor", end.url, *only_look, *end.arguments("source")],
         secrets=secrets_document(end, None, State()),
         program=program,
         timeout_seconds=timeout_seconds,

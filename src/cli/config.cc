@@ -5,15 +5,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "backends/registry.h"
+#include "cli/read_file.h"
 #include "transforms/registry.h"
 
 namespace checkvalve {
@@ -106,7 +107,9 @@ Failure wrong_type(const Reading& reading, const toml::key& key, TomlType type, 
   return reading.wrong(key, fmt::format("must be {}, not {}", describe(type), shown(node)));
 }
 
+// "none" is a word for options like ssh_config: a file of that name is ./none.
 std::string path_text(const Reading& reading, const std::string& text) {
+  if (text == "none") return text;
   if (text.starts_with("~/")) {
     const char* home = std::getenv("HOME");
     if (home && *home) return home + text.substr(1);
@@ -115,8 +118,12 @@ std::string path_text(const Reading& reading, const std::string& text) {
   return (fs::path(reading.file).parent_path() / text).lexically_normal().string();
 }
 
-// A setting that names a file of this machine, by what the table of settings says of its value.
+// Whether an endpoint is written as a path of this machine, and not as a URL, NAME:path or, by mistake, as for scp.
+bool is_plain_path(std::string_view text) { return text.substr(0, text.find('/')).find(':') == text.npos; }
+
+// A setting that names a file or folder of this machine, by what the table of settings says of its value.
 bool names_file(const Setting& setting, std::string_view text) {
+  if (setting.value_name == "URL|NAME:path") return is_plain_path(text);
   if (setting.value_name == "FILE") return true;
   if (setting.value_name == "FILE|-") return text != "-";
   return setting.value_name == "PATH|URL" && text.find(':') == text.npos;
@@ -211,7 +218,8 @@ Result<Endpoint> read_address(const Reading& reading, const toml::table& table) 
         return Failure(config_error(reading.file,
                                     fmt::format("{} has both 'url' and '{}': write one of them", reading.table, part)));
     if (!url->is_string()) return Failure(config_error(reading.file, reading.table + ": url must be a text in quotes"));
-    auto parsed = parse_endpoint_url(url->as_string()->get());
+    const std::string& text = url->as_string()->get();
+    auto parsed = parse_endpoint_url(is_plain_path(text) ? path_text(reading, text) : text);
     if (!parsed)
       return Failure(
           config_error(fmt::format("{}:{}: url", reading.file, url->source().begin.line), parsed.error().message));
@@ -233,6 +241,7 @@ Result<Endpoint> read_address(const Reading& reading, const toml::table& table) 
       endpoint.port = static_cast<std::uint16_t>(port->get());
     }
   }
+  if (endpoint.scheme == "file" && !endpoint.root.empty()) endpoint.root = path_text(reading, endpoint.root);
   if (endpoint.scheme.empty())
     return Failure(config_error(
         reading.file, fmt::format("{} has no address: write url = \"sftp://…\", or scheme, host, …", reading.table)));
@@ -309,6 +318,10 @@ Result<EndpointConfig> read_endpoint(const Reading& reading, const std::string& 
 
 } // namespace
 
+bool has_default(const Config& config, std::string_view key) {
+  return std::ranges::any_of(config.defaults, [&](const Assignment& each) { return each.setting->key == key; });
+}
+
 Result<Config> parse_config(std::string_view text, const std::string& file) {
   Config config;
   config.file = file;
@@ -361,13 +374,10 @@ Result<Config> load_config(const std::optional<std::string>& named) {
   for (const std::string& place : places) {
     std::error_code ignored;
     if (!named && !fs::exists(place, ignored)) continue;
-    errno = 0;
-    std::ifstream file(place, std::ios::binary);
-    std::ostringstream text;
-    if (!file || fs::is_directory(place, ignored) || !(text << file.rdbuf(), !file.bad()))
-      return Failure(config_error(
-          place, fmt::format("can't read the config: {}", errno ? std::strerror(errno) : "is a directory")));
-    return parse_config(text.str(), place);
+    std::string text;
+    if (!read_file(place, text))
+      return Failure(config_error(place, fmt::format("can't read the config: {}", std::strerror(errno))));
+    return parse_config(text, place);
   }
   return Config{};
 }

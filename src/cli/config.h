@@ -31,6 +31,9 @@ struct Config {
   std::map<std::string, EndpointConfig> endpoints;
 };
 
+// Whether [defaults] has the setting. What is said for all jobs need not fit each of them.
+bool has_default(const Config& config, std::string_view key);
+
 // `text` is the content of `file`. Unknown keys, tables and values are errors that name file, line, key and the nearest
 // known key. Error kind config.
 Result<Config> parse_config(std::string_view text, const std::string& file);

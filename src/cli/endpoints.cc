@@ -38,7 +38,7 @@ Result<Endpoint> find_reference(std::string_view name, std::string_view path, co
         config.file.empty() ? "there is no config" : fmt::format("{} has no [endpoint.{}]", config.file, name);
     const std::string below(path.substr(std::min(path.find_first_not_of('/'), path.size())));
     const std::string mend =
-        find_backend(name) ? fmt::format("a URL has two slashes: {}://{}", name, below)
+        find_backend(name) ? fmt::format("a URL has two slashes: {}://{}{}", name, name == "file" ? "/" : "", below)
         : !nearest.empty()
             ? fmt::format("did you mean '{}'?", nearest)
             : fmt::format("write sftp://{0}/{1} for a server, ./{0}:{2} for a local file", name, below, path);
@@ -91,8 +91,11 @@ Result<void> complete_endpoint(Endpoint& endpoint, Side side, const EndpointInpu
   for (const auto& [key, value] : inputs.settings.shared_options)
     for (const OptionSpec& spec : backend ? backend->options : std::span<const OptionSpec>())
       if (spec.name == key) endpoint.options[key] = value;
-  const auto& own = side == Side::source ? inputs.settings.source_options : inputs.settings.target_options;
-  for (const auto& [key, value] : own) endpoint.options[key] = value;
+  const bool is_source = side == Side::source;
+  for (const auto& [key, value] : is_source ? inputs.settings.source_options : inputs.settings.target_options) {
+    const bool by_default = has_default(inputs.config, (is_source ? "source_" : "target_") + key);
+    if (!by_default || !backend || find_option(backend->options, key)) endpoint.options[key] = value;
+  }
   return {};
 }
 

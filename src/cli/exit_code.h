@@ -11,9 +11,13 @@ inline constexpr int usage = 2;
 inline constexpr int endpoint = 3;
 inline constexpr int state = 5;
 
-// For an error that ended a command. Interrupted commands end with 128 + the signal's number instead.
+inline constexpr int output = 74;       // EX_IOERR: standard output did not take what there was to say
+inline constexpr int interrupted = 128; // and the signal's number, which Session::run adds
+
+// For an error that ended a command.
 inline int of(const Error& error) {
   switch (error.kind) {
+  case ErrorKind::interrupted: return interrupted;
   case ErrorKind::config:
   case ErrorKind::unsupported: return usage; // the job asks for what this endpoint can't do
   case ErrorKind::state: return state;

@@ -1,17 +1,16 @@
 #include "cli/options.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iostream>
 #include <map>
-#include <sstream>
 
 #include "cli/dates.h"
 #include "cli/endpoints.h"
+#include "cli/read_file.h"
 #include "core/path.h"
 
 namespace checkvalve {
@@ -26,18 +25,10 @@ std::string described(const Setting& setting) {
 }
 
 Result<std::string> read_list_text(const std::string& name) {
-  std::ostringstream text;
-  if (name == "-") {
-    text << std::cin.rdbuf();
-    return std::move(text).str();
-  }
-  errno = 0;
-  std::ifstream file(name, std::ios::binary);
-  // An empty file puts nothing into the stream, which sets failbit: only badbit tells an error of reading.
-  if (file && file.peek() != std::ifstream::traits_type::eof()) text << file.rdbuf();
-  if (!file.is_open() || file.bad() || errno == EISDIR)
-    return Failure(config_error("--files-from", fmt::format("can't read {}: {}", name, std::strerror(errno))));
-  return std::move(text).str();
+  std::string text;
+  if (name == "-" ? read_all(STDIN_FILENO, text) : read_file(name, text)) return text;
+  return Failure(config_error(
+      "--files-from", fmt::format("can't read {}: {}", name == "-" ? "standard input" : name, std::strerror(errno))));
 }
 
 // The list of files of a job, or nothing if folders are to be listed.
@@ -93,10 +84,10 @@ Result<Inputs> read_config_and_secrets(const CLI::App& app, const ProcessOptions
   return inputs;
 }
 
-// --identity and the like must mean something on at least one side.
-Result<void> check_shared_options(const Settings& settings, const Job& job) {
-  for (const auto& [key, unused] : settings.shared_options)
-    if (!job.source.options.contains(key) && !job.target.options.contains(key))
+// --identity and the like must mean something on at least one side, unless they are given for all jobs.
+Result<void> check_shared_options(const Inputs& inputs, const Job& job) {
+  for (const auto& [key, unused] : inputs.settings.shared_options)
+    if (!job.source.options.contains(key) && !job.target.options.contains(key) && !has_default(inputs.config, key))
       return Failure(
           config_error(find_setting(key)->option(), fmt::format("neither {}:// nor {}:// takes it: leave it out",
                                                                 job.source.scheme, job.target.scheme)));
@@ -234,7 +225,7 @@ Result<std::vector<DatedJob>> make_jobs(Inputs& inputs, const SyncArguments& arg
       jobs.push_back({format_date(date), std::move(job)});
     }
   }
-  CV_CHECK(check_shared_options(settings, jobs.front().job));
+  CV_CHECK(check_shared_options(inputs, jobs.front().job));
   return jobs;
 }
 

@@ -1,5 +1,6 @@
 #include "cli/process.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -22,9 +23,17 @@ namespace {
 
 pid_t parent_at_start = 0;
 
+// Else the next file that is opened becomes standard output, and is written into. Opened the wrong way round, so that
+// using them is still an error.
+void keep_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 } // namespace
 
 void prepare_process() {
+  keep_standard_descriptors();
   parent_at_start = ::getppid();
   // glibc gives each thread an arena of its own, and keeps what is freed: with 1 MiB chunks passing from the network's
   // threads to the engine's, that would hold many times the buffers' budget.

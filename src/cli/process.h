@@ -10,8 +10,8 @@
 
 namespace checkvalve {
 
-// First thing in main, before there are threads: few malloc arenas, no SIGPIPE, the locale's character set. Remembers
-// the parent.
+// First thing in main, before there are threads: few malloc arenas, no SIGPIPE, the locale's character set, and nothing
+// that is opened later in the place of a standard descriptor. Remembers the parent.
 void prepare_process();
 
 // Tells when the process that started this one is gone: by a SIGTERM from the kernel (PR_SET_PDEATHSIG) and, where

@@ -117,11 +117,15 @@ int run_program(int argc, char** argv) {
   try {
     app->parse(argc, argv);
   } catch (const CLI::Success& wanted) { // --help, --version
-    return app->exit(wanted);
+    app->exit(wanted);
+    return std::cout.flush() ? exit_code::success : exit_code::output;
   } catch (const CLI::ParseError& error) {
     return usage_error(*app, argc, argv, error.what());
   }
-  return chosen();
+  const int code = chosen();
+  if (std::cout.flush()) return code;
+  std::cerr << "checkvalve: standard output could not be written to its end\n";
+  return code == exit_code::success ? exit_code::output : code;
 }
 
 } // namespace checkvalve

@@ -163,6 +163,7 @@ std::string man_page(const CLI::App& app) {
          ".TP\n2\nwrong usage or configuration\n"
          ".TP\n3\nan endpoint could not be reached or refused us (login, host key); nothing was moved\n"
          ".TP\n5\nthe state store failed\n"
+         ".TP\n74\nall went well, but standard output did not take what there was to say\n"
          ".TP\n130, 143\ninterrupted by SIGINT, SIGTERM; what was in flight is cleaned up or journaled\n";
   out += ".SH ENVIRONMENT\n"
          ".TP\nCHECKVALVE_SOURCE_PASSWORD, CHECKVALVE_TARGET_PASSPHRASE, …\nsecrets of the two sides; secrets are "
@@ -208,8 +209,8 @@ std::string config_page() {
 <!-- Printed by `checkvalve man --page config`; a test compares. -->
 
 TOML. Read from `--config FILE`, else `./checkvalve.toml`, else `$XDG_CONFIG_HOME/checkvalve/config.toml`
-(`~/.config/checkvalve/config.toml`). Unknown keys are errors. File names are relative to the config's folder; `~/` is the
-home folder.
+(`~/.config/checkvalve/config.toml`). Unknown keys are errors. Names of files and folders are relative to the config's
+folder; `~/` is the home folder.
 
     [endpoint.partner]
     url = "sftp://me@source.example/outgoing"

@@ -1,6 +1,5 @@
 #include "cli/secrets.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -11,6 +10,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "cli/read_file.h"
 #include "cli/settings.h"
 
 extern char** environ;
@@ -18,23 +18,7 @@ extern char** environ;
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t largest_document_bytes = 1 << 20;
-
-// Reads to the end. False with errno set on failure, with EFBIG beyond the limit.
-bool read_all(int fd, std::string& out) {
-  char buffer[4096];
-  for (;;) {
-    const ssize_t got = ::read(fd, buffer, sizeof buffer);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return false;
-    if (got == 0) return true;
-    out.append(buffer, static_cast<std::size_t>(got));
-    if (out.size() > largest_document_bytes) {
-      errno = EFBIG;
-      return false;
-    }
-  }
-}
+constexpr std::size_t largest_secret_bytes = 1 << 20;
 
 // Moves the variables of one prefix out of the environment.
 void take_environment(std::string_view prefix, SecretMap& secrets) {
@@ -93,7 +77,7 @@ Result<Secrets> read_secrets(std::optional<int> fd) {
   take_environment("CHECKVALVE_STATE_", secrets.state);
   if (!fd) return secrets;
   std::string text;
-  const bool read = read_all(*fd, text);
+  const bool read = read_all(*fd, text, largest_secret_bytes);
   const int error = errno;
   Result<void> parsed;
   if (read) parsed = parse_secrets_document(text, secrets);
@@ -105,13 +89,9 @@ Result<Secrets> read_secrets(std::optional<int> fd) {
 }
 
 Result<Secret> read_secret_file(const std::string& path, const std::string& place) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   std::string text;
-  const bool read = fd >= 0 && read_all(fd, text);
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (!read)
-    return Failure(config_error(place, fmt::format("can't read the secret in {}: {}", path, std::strerror(error))));
+  if (!read_file(path, text, largest_secret_bytes))
+    return Failure(config_error(place, fmt::format("can't read the secret in {}: {}", path, std::strerror(errno))));
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
   return Secret(std::move(text));

@@ -24,7 +24,11 @@ Session::Session(std::string command, const ProcessOptions& options)
     : command_(std::move(command)), options_(options), workers_(std::max(2u, std::thread::hardware_concurrency())),
       tracker_(now_ms()), progress_(choose_progress(options.progress)) {}
 
-Session::~Session() = default;
+Session::~Session() {
+  if (!events_) return;
+  events_->finish();
+  if (events_->failed()) tell("checkvalve: warning: the events could not be written to their end");
+}
 
 Result<void> Session::open_events() {
   if (!options_.events.empty()) {
@@ -93,13 +97,13 @@ void Session::request_stop(int number) {
 }
 
 void Session::on_signal(int number) {
-  if (stop_.requested() && number == SIGINT) {
+  const bool first = signal_ == 0; // a run that an endpoint has ended may be stopping already
+  if (!first && number == SIGINT) {
     progress_.clear();
     ::_exit(128 + number); // asked twice by hand: what is in flight is left to the next run
   }
   // SIGTERM comes twice in the ordinary way: to the process group, from the parent, and when the parent dies.
-  if (!stop_.requested())
-    tell(number == SIGINT ? "checkvalve: stopping; Ctrl-C once more ends it at once" : "checkvalve: stopping");
+  if (first) tell(number == SIGINT ? "checkvalve: stopping; Ctrl-C once more ends it at once" : "checkvalve: stopping");
   request_stop(number);
 }
 
@@ -129,7 +133,9 @@ int Session::run(Task<int> work) {
   }
   progress_.clear();
   if (events_) events_->flush();
-  return signal_ != 0 ? 128 + signal_ : code;
+  // Whatever error ended the work after a signal: the signal is its reason.
+  const bool has_outcome = code == exit_code::success || code == exit_code::incomplete;
+  return signal_ != 0 && !has_outcome ? exit_code::interrupted + signal_ : code;
 }
 
 void Session::report(const Json& object, std::string_view text, const std::optional<Error>& error) {
@@ -139,7 +145,6 @@ void Session::report(const Json& object, std::string_view text, const std::optio
     event.update(object);
     events_->write(event);
     events_->flush();
-    if (events_->failed()) tell("checkvalve: warning: the events could not be written to their end");
   }
   if (options_.json)
     std::cout << to_line(object) << '\n' << std::flush;

@@ -39,7 +39,8 @@ public:
   void emit(const EngineEvent& event) override;
   void emit_started(const std::string& source, const std::string& target);
 
-  // Runs a command's work with signals handled, and returns its exit code, or 128 + the signal's number.
+  // Runs a command's work with signals handled, and returns its exit code: 128 + the signal's number if one ended it. A
+  // signal that came when all was done changes nothing.
   int run(Task<int> work);
 
   // Prints the command's outcome: with --json the object, else the text, and the failures and the error on standard

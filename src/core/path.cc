@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "core/percent.h"
+
 namespace checkvalve {
 namespace {
 
@@ -32,13 +34,6 @@ std::size_t utf8_sequence(std::string_view bytes) {
   for (std::size_t i = 2; i < length; ++i)
     if (at(i) < 0x80 || at(i) > 0xBF) return 0;
   return length;
-}
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 Failure invalid(std::string_view path, std::string message) {

@@ -362,7 +362,8 @@ Result<std::unique_ptr<SftpTransport>> make_ssh_command_transport(Loop& loop, co
     if (!o.known_hosts.empty()) argv.push_back(ssh_file_option("UserKnownHostsFile", o.known_hosts));
     argv.push_back("-oStrictHostKeyChecking=yes");
   }
-  if (!o.identity.empty()) argv.insert(argv.end(), {"-i", o.identity});
+  // Else ssh offers the agent's other keys before a file that the agent does not have.
+  if (!o.identity.empty()) argv.insert(argv.end(), {"-i", o.identity, "-oIdentitiesOnly=yes"});
   if (!o.certificate.empty()) argv.push_back(ssh_file_option("CertificateFile", o.certificate));
   if (!o.agent) argv.push_back("-oIdentityAgent=none");
   if (!o.ciphers.empty()) argv.push_back("-oCiphers=" + o.ciphers);

@@ -20,14 +20,6 @@ Failure host_key_failure(const std::string& peer, std::string message) {
   return Failure(make_error(ErrorKind::host_key, "trust", peer, std::move(message)));
 }
 
-std::string text_option(ssh_session_struct* session, ssh_options_e option) {
-  char* value = nullptr;
-  if (ssh_options_get(session, option, &value) != SSH_OK || !value) return {};
-  std::string out(value);
-  ssh_string_free_char(value);
-  return out;
-}
-
 bool ends_without_newline(const std::string& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file || file.tellg() <= 0) return false;
@@ -60,7 +52,7 @@ Result<HostKey> fetch_host_key(const SshOptions& given) {
   case SSH_KNOWN_HOSTS_CHANGED: out.state = HostKeyState::changed; break;
   default: out.state = HostKeyState::unknown; break;
   }
-  out.known_hosts_file = text_option(session.get(), SSH_OPTIONS_KNOWNHOSTS);
+  out.known_hosts_file = known_hosts_file(session.get());
   if (out.known_hosts_file.empty()) {
     const char* home = std::getenv("HOME");
     out.known_hosts_file = std::string(home ? home : "") + "/.ssh/known_hosts";

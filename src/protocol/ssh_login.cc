@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 #include <libssh/libssh.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -13,8 +12,6 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <filesystem>
-#include <optional>
 #include <vector>
 
 #include "core/path.h"
@@ -25,12 +22,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int default_port = 22;
-constexpr int most_prompts = 10; // of keyboard-interactive, before it is taken for a loop
-
-std::string last_error(ssh_session session) {
-  std::string text = escape_bytes(ssh_get_error(session));
-  return text.empty() ? "unknown error" : text;
-}
 
 std::string option_text(ssh_session session, ssh_options_e option) {
   char* value = nullptr;
@@ -44,11 +35,6 @@ unsigned port_of(ssh_session session) {
   unsigned port = default_port;
   ssh_options_get_port(session, &port);
   return port == 0 ? default_port : port;
-}
-
-std::string expand_home(const std::string& path) {
-  const char* home = std::getenv("HOME");
-  return path.starts_with("~/") && home ? home + path.substr(1) : path;
 }
 
 bool cpu_has_aes() {
@@ -139,8 +125,9 @@ Result<int> connect_tcp(const std::string& host, unsigned port, const std::strin
     if (error == ECANCELED) break;
   }
   if (error == ETIMEDOUT)
-    return Failure(make_error(ErrorKind::timeout, "connect", peer,
-                              fmt::format("no answer within {} s", options.connect_timeout.count() / 1000.0)));
+    return Failure(make_error(
+        ErrorKind::timeout, "connect", peer,
+        fmt::format("no answer within {} s", std::chrono::duration<double>(options.connect_timeout).count())));
   return connect_failure(peer, std::strerror(error));
 }
 
@@ -172,158 +159,17 @@ Result<SshKey> parse_public_key(const std::string& line, const std::string& peer
                             "the option host_key must be a public key: \"ssh-ed25519 AAAA…\""));
 }
 
-class Login {
-public:
-  Login(ssh_session session, const SshOptions& options) : session_(session), options_(options) {}
-  Result<void> run();
-
-private:
-  using Step = std::optional<int> (Login::*)(); // libssh's answer, or nothing: there is nothing to try
-  std::optional<int> with_private_key();
-  std::optional<int> with_identity();
-  std::optional<int> with_agent();
-  std::optional<int> with_usual_keys();
-  std::optional<int> with_password();
-  std::optional<int> with_keyboard_interactive();
-  std::optional<int> with_key(SshKey key, const std::string& name, const std::string& certificate);
-  const char* passphrase() const {
-    return options_.passphrase.empty() ? nullptr : options_.passphrase.reveal().c_str();
-  }
-  Failure refused() const;
-
-  ssh_session session_;
-  const SshOptions& options_;
-  std::vector<std::string> tried_;
-  bool password_refused_ = false;
-};
-
-Result<void> Login::run() {
-  // The answer to "none" tells what the server accepts (RFC 4252, section 5.2); with a key at hand that round trip is
-  // saved, as the answer to a refused key tells it too.
-  const bool key_given = !options_.private_key.empty() || !options_.identity.empty();
-  if (!key_given && ssh_userauth_none(session_, nullptr) == SSH_AUTH_SUCCESS) return {};
-  constexpr std::pair<Step, int> steps[] = {
-      {&Login::with_private_key, SSH_AUTH_METHOD_PUBLICKEY},
-      {&Login::with_identity, SSH_AUTH_METHOD_PUBLICKEY},
-      {&Login::with_agent, SSH_AUTH_METHOD_PUBLICKEY},
-      {&Login::with_usual_keys, SSH_AUTH_METHOD_PUBLICKEY},
-      {&Login::with_password, SSH_AUTH_METHOD_PASSWORD},
-      {&Login::with_keyboard_interactive, SSH_AUTH_METHOD_INTERACTIVE},
-  };
-  // After a partial success (RFC 4252, section 5.1) the server names what it wants next: another round.
-  for (bool partial = true; partial;) {
-    partial = false;
-    for (const auto& [step, method] : steps) {
-      const int accepted = ssh_userauth_list(session_, nullptr);
-      if (accepted != 0 && (accepted & method) == 0) continue;
-      const std::optional<int> answer = (this->*step)();
-      if (!ssh_is_connected(session_))
-        return connect_failure(options_.display(),
-                               "the server closed the connection during login: " + last_error(session_));
-      if (answer == SSH_AUTH_SUCCESS) return {};
-      if (answer == SSH_AUTH_PARTIAL) partial = true;
-      if (partial && tried_.size() > 8) return refused();
-      if (partial) break;
-    }
-  }
-  return refused();
-}
-
-Failure Login::refused() const {
-  std::vector<std::string_view> accepted;
-  const int list = ssh_userauth_list(session_, nullptr);
-  if (list & SSH_AUTH_METHOD_PUBLICKEY) accepted.push_back("publickey");
-  if (list & SSH_AUTH_METHOD_PASSWORD) accepted.push_back("password");
-  if (list & SSH_AUTH_METHOD_INTERACTIVE) accepted.push_back("keyboard-interactive");
-  if (list & SSH_AUTH_METHOD_GSSAPI_MIC) accepted.push_back("gssapi-with-mic (use transport=ssh)");
-  return Failure(make_error(
-      ErrorKind::auth, "log in to", options_.display(),
-      fmt::format("login refused. Tried: {}. The server accepts: {}",
-                  tried_.empty() ? "nothing, as no key, agent or password was given"
-                                 : fmt::format("{}", fmt::join(tried_, ", ")),
-                  accepted.empty() ? "nothing that is known" : fmt::format("{}", fmt::join(accepted, ", ")))));
-}
-
-std::optional<int> Login::with_key(SshKey key, const std::string& name, const std::string& certificate) {
-  if (!certificate.empty()) {
-    ssh_key raw = nullptr;
-    if (ssh_pki_import_cert_file(certificate.c_str(), &raw) != SSH_OK ||
-        ssh_pki_copy_cert_to_privkey(raw, key.get()) != SSH_OK) {
-      ssh_key_free(raw);
-      tried_.push_back(fmt::format("certificate {} (can't be read, or is not one of this key)", certificate));
-      return std::nullopt;
-    }
-    ssh_key_free(raw);
-    tried_.push_back(fmt::format("{} with certificate {}", name, certificate));
-  } else {
-    tried_.push_back(name);
-  }
-  return ssh_userauth_publickey(session_, nullptr, key.get());
-}
-
-std::optional<int> Login::with_private_key() {
-  if (options_.private_key.empty()) return std::nullopt;
-  ssh_key key = nullptr;
-  if (ssh_pki_import_privkey_base64(options_.private_key.reveal().c_str(), passphrase(), nullptr, nullptr, &key) !=
-      SSH_OK) {
-    tried_.push_back("the given private key (can't be read: wrong format or passphrase)");
-    return std::nullopt;
-  }
-  return with_key(SshKey(key), "the given private key", expand_home(options_.certificate));
-}
-
-std::optional<int> Login::with_identity() {
-  if (options_.identity.empty()) return std::nullopt;
-  const std::string path = expand_home(options_.identity);
-  ssh_key key = nullptr;
-  const int rc = ssh_pki_import_privkey_file(path.c_str(), passphrase(), nullptr, nullptr, &key);
-  if (rc != SSH_OK) {
-    tried_.push_back(fmt::format("{} ({})", path,
-                                 rc == SSH_EOF                 ? "there is no such file, or it can't be opened"
-                                 : options_.passphrase.empty() ? "can't be read: does it need a passphrase?"
-                                                               : "can't be read: wrong passphrase or format"));
-    return std::nullopt;
-  }
-  std::string certificate = expand_home(options_.certificate);
-  std::error_code ignored;
-  if (certificate.empty() && std::filesystem::exists(path + "-cert.pub", ignored)) certificate = path + "-cert.pub";
-  return with_key(SshKey(key), path, certificate);
-}
-
-std::optional<int> Login::with_agent() {
-  if (!options_.agent || !std::getenv("SSH_AUTH_SOCK")) return std::nullopt;
-  tried_.push_back("agent");
-  return ssh_userauth_agent(session_, nullptr);
-}
-
-std::optional<int> Login::with_usual_keys() {
-  if (!options_.identity.empty() || !options_.private_key.empty()) return std::nullopt;
-  tried_.push_back("the usual keys");
-  return ssh_userauth_publickey_auto(session_, nullptr, passphrase());
-}
-
-std::optional<int> Login::with_password() {
-  if (options_.password.empty() || password_refused_) return std::nullopt;
-  tried_.push_back("password");
-  const int answer = ssh_userauth_password(session_, nullptr, options_.password.reveal().c_str());
-  password_refused_ = answer == SSH_AUTH_DENIED;
-  return answer;
-}
-
-std::optional<int> Login::with_keyboard_interactive() {
-  if (options_.password.empty() || password_refused_) return std::nullopt;
-  tried_.push_back("keyboard-interactive");
-  int answer = ssh_userauth_kbdint(session_, nullptr, nullptr);
-  for (int round = 0; answer == SSH_AUTH_INFO && round < most_prompts; ++round) {
-    const int prompts = ssh_userauth_kbdint_getnprompts(session_);
-    for (int i = 0; i < prompts; ++i)
-      ssh_userauth_kbdint_setanswer(session_, static_cast<unsigned>(i), options_.password.reveal().c_str());
-    answer = ssh_userauth_kbdint(session_, nullptr, nullptr);
-  }
-  return answer;
-}
-
 } // namespace
+
+std::string last_error(ssh_session_struct* session) {
+  std::string text = escape_bytes(ssh_get_error(session));
+  return text.empty() ? "unknown error" : text;
+}
+
+std::string expand_home(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  return path.starts_with("~/") && home ? home + path.substr(1) : path;
+}
 
 // Not ssh_disconnect: it forgets a socket that was given to it (SSH_OPTIONS_FD), and leaves it open.
 void SshSessionDeleter::operator()(ssh_session_struct* session) const { ssh_free(session); }
@@ -437,17 +283,15 @@ Result<void> check_host_key(ssh_session_struct* session, const SshOptions& o) {
                                         type, fingerprint, o.host_key_fingerprint));
   }
   if (!o.check_host_key) return {};
-  const std::string trust =
-      fmt::format("checkvalve trust sftp://{}{}", o.host, o.port == 0 ? "" : fmt::format(":{}", o.port));
+  const std::string trust = "checkvalve trust sftp://" + peer;
   switch (ssh_session_is_known_server(session)) {
   case SSH_KNOWN_HOSTS_OK: return {};
   case SSH_KNOWN_HOSTS_CHANGED:
     return host_key_failure(
-        peer,
-        fmt::format("THE SERVER'S KEY HAS CHANGED: its {} key is now {}, and {} knows another. Someone may "
-                    "be impersonating the server; nothing was sent to it. If the server's owner confirms the "
-                    "new key, remove the old line (ssh-keygen -R '{}') and run: {}",
-                    type, fingerprint, option_text(session, SSH_OPTIONS_KNOWNHOSTS), known_hosts_name(session), trust));
+        peer, fmt::format("THE SERVER'S KEY HAS CHANGED: its {} key is now {}, and {} knows another. Someone may "
+                          "be impersonating the server; nothing was sent to it. If the server's owner confirms the "
+                          "new key, remove the old line (ssh-keygen -R '{}') and run: {}",
+                          type, fingerprint, known_hosts_file(session), known_hosts_name(session), trust));
   case SSH_KNOWN_HOSTS_OTHER:
     return host_key_failure(
         peer, fmt::format("the server shows a {} key ({}), but known_hosts has a key of another type for it. If its "
@@ -463,8 +307,6 @@ Result<void> check_host_key(ssh_session_struct* session, const SshOptions& o) {
   }
   return host_key_failure(peer, "known_hosts can't be read: " + last_error(session));
 }
-
-Result<void> log_in(ssh_session_struct* session, const SshOptions& options) { return Login(session, options).run(); }
 
 std::string fingerprint_of(ssh_key_struct* key) {
   unsigned char* hash = nullptr;
@@ -482,6 +324,8 @@ std::string known_hosts_name(ssh_session_struct* session) {
   const unsigned port = port_of(session);
   return port == default_port ? host : fmt::format("[{}]:{}", host, port);
 }
+
+std::string known_hosts_file(ssh_session_struct* session) { return option_text(session, SSH_OPTIONS_KNOWNHOSTS); }
 
 std::vector<std::pair<std::string, std::string>> ssh_facts(ssh_session_struct* session) {
   const auto text = [](const char* value) { return value ? escape_bytes(value) : std::string("none"); };

@@ -40,14 +40,21 @@ Result<void> connect_ssh(ssh_session_struct* session, const SshOptions& options,
 // Error host_key unless the server's key is the pinned one or the one of known_hosts. Nothing secret was sent before.
 Result<void> check_host_key(ssh_session_struct* session, const SshOptions& options);
 // Tries, as far as the server accepts them: private_key, identity (with its certificate), agent and the usual
-// identities, password, keyboard-interactive. Error auth with what was tried.
+// identities, password, keyboard-interactive. Error auth with what was tried. In ssh_auth.cc.
 Result<void> log_in(ssh_session_struct* session, const SshOptions& options);
 
 // "SHA256:…" as ssh-keygen -l prints it.
 std::string fingerprint_of(ssh_key_struct* key);
 // "[host]:port", or "host" for port 22, or the HostKeyAlias: the first word of a known_hosts line. After connect_ssh.
 std::string known_hosts_name(ssh_session_struct* session);
+// The file in which the server is looked up; empty before libssh has filled in its default.
+std::string known_hosts_file(ssh_session_struct* session);
 // How the session is encrypted and what the server calls itself.
 std::vector<std::pair<std::string, std::string>> ssh_facts(ssh_session_struct* session);
+
+// libssh's words for what went wrong last, escaped.
+std::string last_error(ssh_session_struct* session);
+// "~/x" below $HOME.
+std::string expand_home(const std::string& path);
 
 } // namespace checkvalve

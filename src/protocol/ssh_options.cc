@@ -3,7 +3,8 @@
 namespace checkvalve {
 
 std::string SshOptions::display() const {
-  std::string out = user.empty() ? host : user + "@" + host;
+  std::string out = user.empty() ? "" : user + "@";
+  out += host.find(':') == host.npos ? host : "[" + host + "]";
   if (port != 0) out += ":" + std::to_string(port);
   return out;
 }

@@ -34,7 +34,7 @@ struct SshOptions {
   std::string ciphers; // comma-separated, best first; empty: AES-GCM first where the CPU has AES, else ChaCha20
   std::chrono::milliseconds connect_timeout{20'000}; // for each of: TCP connect, key exchange, an answer to a login
 
-  // "user@host:port" with what is given.
+  // "user@host:port" with what is given, as in a URL: an IPv6 address stands in brackets.
   std::string display() const;
 };
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -235,6 +238,44 @@ def test_doctor_of_a_read_only_server(plain_pair: Pair, read_only_server: SshSer
     assert outcome.code in (0, 1), outcome.text
 
 
+@pytest.mark.parametrize("command", [["ls"], ["doctor"], ["doctor", "--read-only"], ["sweep"], ["verify", "."]])
+def test_a_stop_does_not_wait_for_a_silent_server(program: Program, command: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"sftp://127.0.0.1:{silent.getsockname()[1]}/"
+        argv = [str(PROGRAM), *command, url, "--connect-timeout", "10m"]
+        run = subprocess.Popen(argv, env=program.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        silent.settimeout(60)
+        with silent.accept()[0]:
+            run.send_signal(signal.SIGINT)
+            _, errors = run.communicate(timeout=60)
+        assert run.returncode == 130, errors
+
+
+def test_output_that_is_lost_is_an_error(program: Program, place: Path) -> None:
+    fill(place / "from", {"a.txt": b"a"})
+    for words in (["ls", place / "from"], ["sync", place / "from", place / "to", "--json"], ["backends"], ["--help"]):
+        with open("/dev/full", "wb") as full:
+            argv = [PROGRAM, *words]
+            done = subprocess.run(
+                argv, env=program.environment(), stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+            )
+        assert done.returncode == 74, (words, done.stderr)
+    assert contents(place / "to") == contents(place / "from")
+    # Events are written by a thread: it is waited for before the end.
+    assert "events could not be written" in program.run("sync", "--events", "/dev/full").expect(2).text
+
+
+@pytest.mark.parametrize("standard_input", ["<&-", "</"])
+def test_a_list_of_files_that_can_not_be_read(program: Program, place: Path, standard_input: str) -> None:
+    """It is not taken for an empty one."""
+    fill(place / "from", {"a.txt": b"a"})
+    argv = [str(PROGRAM), "sync", "--files-from", "-", str(place / "from"), str(place / "to")]
+    words = ["sh", "-c", f'exec "$@" {standard_input}', "sh", *argv]
+    done = subprocess.run(words, env=program.environment(), capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert b"standard input" in done.stderr
+
+
 def config_text(pair: Pair) -> str:
     server = {
         side: url.split("/")[2].split("@")[1].split(":")
@@ -287,6 +328,27 @@ def test_endpoints_by_name(pair: Pair) -> None:
     config.write_text(config_text(pair))
     pair.program.work("sync", "source:sub", "target:other", "--config", str(config)).expect(0)
     assert contents(pair.target) == {b"other/a.txt": b"x"}
+
+
+def test_verify_goes_on_past_a_date_that_is_not_there(program: Program, place: Path) -> None:
+    """As sync does."""
+    for folder in ("from", "to"):
+        fill(place / folder, {"2024-03-01/a.txt": b"a", "2024-03-03/a.txt": b"a"})
+    arguments = [f"{place}/{folder}/{{date}}" for folder in ("from", "to")]
+    outcome = program.run("verify", *arguments, "--date", "2024-03-01..2024-03-03", "--checksum", "--json").expect(1)
+    reports = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert [report["files_compared"] for report in reports] == [1, 0, 1]
+    assert reports[1]["error"]["kind"] == "not_found"
+
+
+def test_a_default_need_not_fit_every_job(program: Program, place: Path) -> None:
+    fill(place / "from", {"a.txt": b"a"})
+    job = '[job.local]\nsource = "from"\ntarget = "to"\n'
+    (place / "jobs.toml").write_text('[defaults]\nidentity = "key"\ntarget_connections = 4\n' + job)
+    program.run("sync", "--config", str(place / "jobs.toml"), "--job", "local").expect(0)
+    assert contents(place / "to") == {b"a.txt": b"a"}
+    (place / "jobs.toml").write_text(job + 'identity = "key"\n')
+    assert "--identity" in program.run("sync", "--config", str(place / "jobs.toml"), "--job", "local").expect(2).text
 
 
 @pytest.mark.parametrize(

@@ -235,3 +235,14 @@ def test_server_that_forbids_setstat(place: Path, servers: Servers, user_key: Pa
         pair.sync().expect(0)
         assert contents(pair.target) == {b"a.txt": b"a.txt", b"b/c.txt": b"b/c.txt"}
         pair.assert_nothing_to_do()
+
+
+def test_server_that_forbids_removing(place: Path, servers: Servers, user_key: Path) -> None:
+    """What is published there counts, although a link's other name can't be removed; one is enough to learn that."""
+    forbids = ["ForceCommand internal-sftp -P remove"]
+    with SshServer(place / "server", authorized=[user_key], lines=forbids) as server:
+        pair = make_pair(place, Servers(servers.source, server), user_key)
+        fill(pair.source, {f"{number}.txt": b"content" for number in range(500)})
+        assert pair.sync("--on-conflict", "skip").expect(0).json["files_copied"] == 500
+        assert contents(pair.source).items() <= contents(pair.target).items()
+        assert 0 < len(temporaries(pair.target)) < 500

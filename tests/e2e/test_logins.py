@@ -90,6 +90,18 @@ def test_certificate(place: Path) -> None:
         pair.synced()
 
 
+def test_a_certificate_that_the_server_does_not_trust(place: Path) -> None:
+    """One that lies beside the key is tried first, as ssh(1) does, and then the key alone."""
+    key = make_key(place / "key")
+    with SshServer(place / "server", authorized=[key]) as server:
+        sign_user_key(make_key(place / "authority"), key, server.user)
+        pair = make_pair(place, Servers(server, server), key)
+        fill(pair.source, TREE)
+        pair.synced()
+        (place / "key-cert.pub").write_text("no certificate\n")
+        pair.assert_nothing_to_do()
+
+
 def test_agent(filled: Pair, place: Path, user_key: Path) -> None:
     agent = Agent(place / "agent")
     try:
@@ -380,11 +392,43 @@ def test_identities_only(place: Path, user_key: Path) -> None:
             lines = [f'IdentityFile "{user_key}.pub"', f'UserKnownHostsFile "{hosts}"']
             config = SshConfig(place, Servers(server, server), user_key, *lines)
             config.pair.program.env = {"SSH_AUTH_SOCK": str(agent.socket)}
-            assert config.sync("--connect-timeout", "2s").code == 3
+            message = refused(config.sync(), "auth")
+            assert "too many tries" in message
+            assert all(mend in message for mend in ("--identity", "agent=no", "IdentitiesOnly"))
             config.file.write_text(
                 config.file.read_text().replace("  IdentityFile", "  IdentitiesOnly yes\n  IdentityFile")
             )
             config.synced()
+    finally:
+        agent.stop()
+
+
+def test_the_agent_is_asked_once(place: Path, user_key: Path) -> None:
+    """Its keys, and then ssh_config's: not its keys again, which would use up the six tries that OpenSSH allows."""
+    agent = Agent(place / "agent")
+    try:
+        for number in range(3):
+            agent.add(make_key(place / f"stranger {number}"))
+        with SshServer(place / "server", authorized=[user_key]) as server:
+            hosts = write_known_hosts(place / "hosts", [(server.port, server.host_key)])
+            lines = [f'IdentityFile "{user_key}"', f'UserKnownHostsFile "{hosts}"']
+            config = SshConfig(place, Servers(server, server), user_key, *lines)
+            config.pair.program.env = {"SSH_AUTH_SOCK": str(agent.socket)}
+            config.synced()
+    finally:
+        agent.stop()
+
+
+@pytest.mark.parametrize("transport", ["libssh", "ssh"])
+def test_a_given_identity_comes_before_the_agent(plain_pair: Pair, place: Path, transport: str) -> None:
+    """A full agent does not use up the server's tries before the key that was named."""
+    fill(plain_pair.source, TREE)
+    agent = Agent(place / "agent")
+    try:
+        for number in range(7):
+            agent.add(make_key(place / f"stranger {number}"))
+        plain_pair.program.env = {"SSH_AUTH_SOCK": str(agent.socket)}
+        plain_pair.synced("--source-option", f"transport={transport}", "--target-option", f"transport={transport}")
     finally:
         agent.stop()
 

@@ -8,7 +8,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from servers.process import Child, start_on_free_port
+from servers.process import Child, ChildServer, start_on_free_port
 from servers.s3_versitygw import listens
 
 # The request's own host and path go on as they came, since an S3 signature covers both; bodies are streamed both ways.
@@ -49,7 +49,7 @@ def program() -> str | None:
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
-class Nginx:
+class Nginx(ChildServer):
     def __init__(self, folder: Path, server_port: int, certificate: Path, key: Path) -> None:
         folder.mkdir(parents=True)
         nginx = program()
@@ -76,12 +76,3 @@ class Nginx:
 
     def connections(self) -> int:
         return len({line.split()[0] for line in (self.folder / "access").read_text().splitlines()})
-
-    def stop(self) -> None:
-        self.child.stop()
-
-    def __enter__(self) -> Nginx:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()

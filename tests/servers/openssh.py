@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 from .keys import make_key, public_key, write_known_hosts
-from .process import Child, ServerError, descendants, send, ssh_banner, start_on_free_port, wait_ready
+from .process import Child, ServerError, StartedServer, descendants, send, ssh_banner, start_on_free_port, wait_ready
 
 
 def current_user() -> str:
@@ -25,7 +25,7 @@ def sftp_url(port: int, path: str | bytes | os.PathLike[str], user: str | None =
 
 
 @dataclass
-class SshServer:
+class SshServer(StartedServer):
     """One sshd. `directory` holds its keys, configuration and log, and must be its own."""
 
     directory: Path
@@ -41,8 +41,6 @@ class SshServer:
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.child: Child | None = None
-        self.port = 0
         self.user = self.run_as or current_user()
         self.host_key = make_key(self.directory / "host_key")
         self.user_key = make_key(self.directory / "user_key")
@@ -67,11 +65,6 @@ class SshServer:
         write_known_hosts(self.known_hosts, [(self.port, self.host_key)])
         return self
 
-    def stop(self) -> None:
-        if self.child:
-            self.child.stop()
-            self.child = None
-
     def restart(self) -> None:
         """Drops all connections and listens on the same port again."""
         self.stop()
@@ -94,12 +87,6 @@ class SshServer:
 
     def log_text(self) -> str:
         return self.log.read_text(errors="replace")
-
-    def __enter__(self) -> SshServer:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _sessions(self) -> list[tuple[int, int]]:
         return descendants(self.child.pid) if self.child else []

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .process import Child, ServerError, start_on_free_port, wait_ready
+from .process import Child, ServerError, StartedServer, start_on_free_port, wait_ready
 
 USER = "checkvalve"
 DATABASE = "postgres"
@@ -54,7 +54,7 @@ def _program(name: str) -> str | None:
 
 
 @dataclass
-class PostgresServer:
+class PostgresServer(StartedServer):
     """One cluster. `directory` holds its data, sockets and log, and must be its own."""
 
     directory: Path
@@ -62,8 +62,6 @@ class PostgresServer:
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.child: Child | None = None
-        self.port = 0
         self.account = _account()
         if self.account:
             shutil.chown(self.directory, self.account)
@@ -84,19 +82,11 @@ class PostgresServer:
         return self
 
     def stop(self) -> None:
-        if self.child:
-            if self.child.running():
-                self.child.popen.send_signal(signal.SIGINT)  # fast shutdown: does not wait for clients
-                with suppress(subprocess.TimeoutExpired):
-                    self.child.popen.wait(10)
-            self.child.stop()
-            self.child = None
-
-    def __enter__(self) -> PostgresServer:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+        if self.child and self.child.running():
+            self.child.popen.send_signal(signal.SIGINT)  # fast shutdown: does not wait for clients
+            with suppress(subprocess.TimeoutExpired):
+                self.child.popen.wait(10)
+        super().stop()
 
     def _make_cluster(self) -> None:
         initdb = _program("initdb")
@@ -139,7 +129,7 @@ class PostgresServer:
 
 
 @dataclass
-class Pooler:
+class Pooler(StartedServer):
     """PgBouncer in transaction mode. Few server connections, used in turn: a transaction seldom gets the last one's."""
 
     directory: Path
@@ -151,19 +141,12 @@ class Pooler:
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.child: Child | None = None
-        self.port = 0
         if self.server.account:
             shutil.chown(self.directory, self.server.account)
 
-    def __enter__(self) -> Pooler:
+    def start(self) -> Pooler:
         self.child, self.port = start_on_free_port(self._launch, _answers)
         return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.child:
-            self.child.stop()
-            self.child = None
 
     def _launch(self, port: int) -> Child:
         program = _program("pgbouncer")

@@ -9,6 +9,7 @@ import pwd
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -163,9 +164,10 @@ def wait_ready(child: Child, port: int, ready: Callable[[int], bool]) -> bool:
 
 
 class ChildServer:
-    """A server that is one child process, as a context manager."""
+    """A server that is one child process from the start on, as a context manager."""
 
     child: Child
+    port: int
 
     def stop(self) -> None:
         self.child.stop()
@@ -175,6 +177,34 @@ class ChildServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class StartedServer:
+    """A server that start() starts, also again after stop(), as a context manager that does both."""
+
+    child: Child | None = None
+    port = 0
+
+    def start(self) -> Self:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        if self.child:
+            self.child.stop()
+            self.child = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def serve(server: ChildServer | StartedServer) -> None:
+    """As a program: prints "port N" once the server answers, and serves until standard input ends."""
+    with server:
+        print(f"port {server.port}", flush=True)
+        sys.stdin.read()
 
 
 def start_on_free_port(make: Callable[[int], Child], ready: Callable[[int], bool]) -> tuple[Child, int]:

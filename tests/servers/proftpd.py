@@ -13,25 +13,22 @@ import grp
 import os
 import pwd
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from .keys import make_key, run_tool, write_known_hosts
 from .openssh import current_user, sftp_url
-from .process import Child, ServerError, ssh_banner, start_on_free_port
+from .process import Child, ServerError, StartedServer, serve, ssh_banner, start_on_free_port
 
 
 @dataclass
-class Proftpd:
+class Proftpd(StartedServer):
     """One server. `directory` holds its keys, configuration and log, and must be its own."""
 
     directory: Path
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.child: Child | None = None
-        self.port = 0
         self.host_key = make_key(self.directory / "host_key")
         self.user_key = make_key(self.directory / "user_key")
         self.known_hosts = self.directory / "known_hosts"
@@ -45,19 +42,8 @@ class Proftpd:
         write_known_hosts(self.known_hosts, [(self.port, self.host_key)])
         return self
 
-    def stop(self) -> None:
-        if self.child:
-            self.child.stop()
-            self.child = None
-
     def url(self, path: str | os.PathLike[str]) -> str:
         return sftp_url(self.port, path)
-
-    def __enter__(self) -> Proftpd:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _write_users(self) -> None:
         """The current user, without a password, and its key in the format of RFC 4716."""
@@ -106,9 +92,7 @@ class Proftpd:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--directory", type=Path, required=True)
-    with Proftpd(parser.parse_args().directory) as server:
-        print(f"port {server.port}", flush=True)
-        sys.stdin.read()
+    serve(Proftpd(parser.parse_args().directory))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .process import Child, ChildServer, start_on_free_port
+from .process import Child, ChildServer, serve, start_on_free_port
 from .s3_versitygw import REGION, answers
 
 
@@ -70,9 +70,7 @@ class Moto(ChildServer):
 def main() -> None:
     parser = argparse.ArgumentParser(prog="s3_moto")
     parser.add_argument("--directory", type=Path, required=True)
-    with Moto(parser.parse_args().directory) as server:
-        print(f"port {server.port}", flush=True)
-        sys.stdin.read()
+    serve(Moto(parser.parse_args().directory))
 
 
 if __name__ == "__main__":

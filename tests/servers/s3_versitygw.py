@@ -20,7 +20,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from .process import Child, ChildServer, ServerError, start_on_free_port
+from .process import Child, ChildServer, ServerError, serve, start_on_free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "build-tools"
@@ -158,9 +158,7 @@ def main() -> None:
         access_key=os.environ["TEST_S3_ACCESS_KEY"],
         secret_key=os.environ["TEST_S3_SECRET_KEY"],
     )
-    with server:
-        print(f"port {server.port}", flush=True)
-        sys.stdin.read()
+    serve(server)
 
 
 if __name__ == "__main__":

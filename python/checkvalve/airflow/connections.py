@@ -219,13 +219,20 @@ class SftpBuilder(EndpointBuilder):
         if host_key and unchecked:
             raise self.error("host_key and no_host_key_check contradict each other; keep host_key")
         if host_key:
-            words = host_key.split()
-            # The stock hooks take a lone base64 text for an RSA key.
-            self.add_option("host_key", " ".join(words[:2]) if len(words) > 1 else f"ssh-rsa {words[0]}")
+            self.add_option("host_key", _key_of_line(host_key))
         elif unchecked:
             self.add_option("host_key_check", "no")
         if known_hosts != "none":
             self.add_option("known_hosts", known_hosts)
+
+
+def _key_of_line(line: str) -> str:
+    """Type and base64 of a public key: alone, as in authorized_keys, or as in known_hosts and by `ssh-keyscan`."""
+    words = line.split()
+    for number, word in enumerate(words[:-1]):
+        if word.startswith(("ssh-", "ecdsa-", "sk-")):
+            return f"{word} {words[number + 1]}"
+    return f"ssh-rsa {words[0]}"  # as the stock hooks take a lone base64 text
 
 
 @connection_type("fs")
@@ -257,8 +264,9 @@ class GenericBuilder(EndpointBuilder):
         self.add_secret("password", self.connection.password)
         self.add_secret("private_key", key_text(self.text("private_key")))
         self.add_secret("passphrase", self.text("passphrase"))
-        return Endpoint(self._with_user(f"{self._base_url().rstrip('/')}/{quote(path, safe='/').lstrip('/')}"),
-                        self.options, self.secrets)  # fmt: skip
+        scheme, rest = self._base_url().split("://", 1)
+        below = f"{rest.rstrip('/')}/{quote(path, safe='/').lstrip('/')}"
+        return Endpoint(f"{scheme}://{self._user_of(rest)}{below}", self.options, self.secrets)
 
     def _base_url(self) -> str:
         url = self.connection.host or ""
@@ -266,11 +274,10 @@ class GenericBuilder(EndpointBuilder):
             raise self.error("its URL must be like sftp://files.example.org/outgoing or file:///data")
         return url
 
-    def _with_user(self, url: str) -> str:
-        scheme, rest = url.split("://", 1)
-        if not self.connection.login or "@" in rest.split("/", 1)[0]:
-            return url
-        return f"{scheme}://{quote(self.connection.login, safe='')}@{rest}"
+    def _user_of(self, address: str) -> str:
+        if not self.connection.login or "@" in address.split("/", 1)[0]:
+            return ""
+        return f"{quote(self.connection.login, safe='')}@"
 
 
 @connection_type("aws")

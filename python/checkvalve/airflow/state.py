@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 from airflow.providers.common.compat.sdk import BaseHook, conf
 
 from ..api import State
+
+_LIBPQ_EXTRAS = (
+    *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "channel_binding", "gssencmode"),
+    *("connect_timeout", "target_session_attrs", "options"),
+)
+"""Extras of a postgres connection that go on to libpq: who is trusted, and which server is meant."""
 
 
 def state_of(state: str | None) -> State:
@@ -45,6 +51,10 @@ def _of_connection(conn_id: str) -> State:
             " 'postgres' or 'sqlite', or a path or URL"
         )
     user = f"{quote(connection.login, safe='')}@" if connection.login else ""
+    host = connection.host or "localhost"
+    place = f"[{host}]" if ":" in host else host
     port = f":{connection.port}" if connection.port else ""
     name = quote(connection.schema or "", safe="")
-    return State(f"postgresql://{user}{connection.host or 'localhost'}{port}/{name}", connection.password or None)
+    asked = {key: value for key, value in connection.extra_dejson.items() if key in _LIBPQ_EXTRAS and value}
+    query = f"?{urlencode(asked, quote_via=quote)}" if asked else ""
+    return State(f"postgresql://{user}{place}{port}/{name}{query}", connection.password or None)

@@ -1,10 +1,16 @@
 #include "backends/sftp/sftp_backend.h"
 
+#include <fmt/core.h>
+#include <unistd.h>
+
 #include <array>
+#include <cerrno>
+#include <cstring>
 
 #include "backends/sftp/sftp_settings.h"
 #include "backends/sftp/sftp_source.h"
 #include "backends/sftp/sftp_target.h"
+#include "protocol/ssh_login.h"
 
 namespace checkvalve {
 namespace {
@@ -78,7 +84,7 @@ Result<SftpSettings> read_sftp_settings(const Endpoint& endpoint, std::chrono::m
   s.ssh.host = endpoint.host;
   s.ssh.port = endpoint.port;
   s.ssh.user = endpoint.user;
-  s.ssh.ssh_config = reader.text("ssh_config");
+  s.ssh.ssh_config = expand_home(reader.text("ssh_config"));
   s.ssh.known_hosts = reader.text("known_hosts");
   s.ssh.host_key = reader.text("host_key");
   s.ssh.host_key_fingerprint = reader.text("host_key_fingerprint");
@@ -91,6 +97,10 @@ Result<SftpSettings> read_sftp_settings(const Endpoint& endpoint, std::chrono::m
   s.ssh.passphrase = reader.secret("passphrase");
   s.ssh.private_key = reader.secret("private_key");
   s.ssh.connect_timeout = connect_timeout;
+  // libssh takes one that is not there for an empty one, and would go another way than the one that it describes.
+  const std::string& config = s.ssh.ssh_config;
+  if (!config.empty() && config != "none" && ::access(config.c_str(), R_OK) != 0)
+    return bad(endpoint, fmt::format("can't read the ssh_config {}: {}", config, std::strerror(errno)));
   if (!s.ssh.host_key_fingerprint.empty() && !s.ssh.host_key_fingerprint.starts_with("SHA256:"))
     return bad(endpoint, "host_key_fingerprint must begin with SHA256: (ssh-keygen -lf prints it)");
 

@@ -1,11 +1,11 @@
-// What `checkvalve doctor` and `checkvalve trust` ask of an sftp endpoint.
+// What `checkvalve doctor` asks of an sftp endpoint.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "backends/registry.h"
-#include "protocol/host_key.h"
 
 namespace checkvalve {
 
@@ -17,10 +17,9 @@ struct DoctorCheck {
 
 // Connects as the endpoint says and tries out what it can do. Below the root it makes a few temporaries of its own
 // (temporary.h) and removes them; a root that does not exist or can't be written is a check that is not ok. An error
-// means that there was no connection. The endpoint's options must have been checked (registry.h).
-Task<Result<std::vector<DoctorCheck>>> doctor_sftp(BackendContext& context, Endpoint endpoint);
-
-// The endpoint's host key, without logging in.
-Task<Result<HostKey>> fetch_host_key(BackendContext& context, Endpoint endpoint);
+// means that there was no connection, or, with kind interrupted, that `stopping` said so: the temporaries are removed
+// then, unless the server does not answer for two seconds. The endpoint's options must have been checked (registry.h).
+Task<Result<std::vector<DoctorCheck>>> doctor_sftp(BackendContext& context, Endpoint endpoint,
+                                                   std::function<bool()> stopping);
 
 } // namespace checkvalve

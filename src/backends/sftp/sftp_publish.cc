@@ -49,7 +49,9 @@ Task<Result<std::string>> publish_if_absent(SessionPtr session, std::string temp
   if (session->has(hard_link)) {
     auto linked = co_await session->hard_link(temporary, path);
     if (linked) {
-      CV_CO_CHECK(co_await session->remove(std::move(temporary)));
+      // The file is published, whatever becomes of its other name. Who may remove nothing is renamed from now on.
+      auto removed = co_await session->remove(std::move(temporary));
+      if (!removed && session->alive()) session->disable(hard_link);
       co_return std::string("link");
     }
     if (linked.error().kind == ErrorKind::unsupported)

@@ -14,6 +14,7 @@
 #include "cli/printable.h"
 #include "core/path.h"
 #include "core/units.h"
+#include "sync/stop_watch.h"
 
 namespace checkvalve {
 namespace {
@@ -28,7 +29,7 @@ struct Arguments {
 // Looks at an endpoint: first as a source, which changes nothing, then at what only trying out can tell.
 class Doctor {
 public:
-  Doctor(BackendContext context, const Job& job) : job_(job), context_(context) {}
+  Doctor(BackendContext context, const Job& job, Stop& stop) : job_(job), context_(context), stop_(stop) {}
 
   const std::vector<DoctorCheck>& checks() const { return checks_; }
   // It could be reached and its root can be read.
@@ -36,50 +37,70 @@ public:
 
   // An error: it could not be reached.
   Task<Result<void>> look() {
-    CV_CO_TRY(std::unique_ptr<Source> source, make_source(context_, job_.source));
+    Ends ends;
+    CV_CO_TRY(ends.source, make_source(context_, job_.source));
+    co_return co_await watched(ends, look_at(*ends.source));
+  }
+
+  // Makes temporaries of our own below the root and removes them again.
+  Task<Result<void>> try_out() {
+    if (job_.source.scheme == "sftp") {
+      CV_CO_TRY(std::vector<DoctorCheck> found,
+                co_await doctor_sftp(context_, job_.source, [this] { return stop_.requested(); }));
+      checks_.insert(checks_.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
+      co_return Result<void>();
+    }
+    Ends ends;
+    CV_CO_TRY(ends.target, make_target(context_, job_.target));
+    co_return co_await watched(ends, try_out(*ends.target));
+  }
+
+private:
+  // The work on these ends, which are closed in any case.
+  Task<Result<void>> watched(Ends& ends, Task<Result<void>> work) {
+    constexpr std::chrono::seconds stop_grace{2}; // for removing the temporary
+    StopWatch watch(context_.loop, stop_, ends, ends.target ? stop_grace : std::chrono::seconds(0));
+    watch.start();
+    auto done = co_await std::move(work);
+    co_await watch.finish();
+    co_await close_ends(ends);
+    co_return done;
+  }
+
+  Task<Result<void>> look_at(Source& source) {
     const auto began = Clock::now();
-    CV_CO_CHECK(co_await source->connect());
+    CV_CO_CHECK(co_await source.connect());
     note("connect and login", milliseconds_since(began));
-    note_capabilities(source->capabilities());
+    note_capabilities(source.capabilities());
     const auto listed_at = Clock::now();
-    auto page = co_await first_page(*source);
+    auto page = co_await first_page(source);
     if (page)
       note("list the root", fmt::format("{} names at once, {}", page->size(), milliseconds_since(listed_at)));
     else
       fail("list the root", page.error());
     usable_ = page.has_value();
     const auto asked_at = Clock::now();
-    auto root = co_await source->stat("", true);
+    auto root = co_await source.stat("", true);
     if (root)
       note("stat the root", milliseconds_since(asked_at));
     else
       fail("stat the root", root.error());
-    if (page) co_await read_largest(*source, *page);
-    co_await source->disconnect();
+    if (page) co_await read_largest(source, *page);
     co_return Result<void>();
   }
 
-  // Makes temporaries of our own below the root and removes them again.
-  Task<Result<void>> try_out() {
-    if (job_.source.scheme == "sftp") {
-      CV_CO_TRY(std::vector<DoctorCheck> found, co_await doctor_sftp(context_, job_.source));
-      checks_.insert(checks_.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
-      co_return Result<void>();
-    }
-    CV_CO_TRY(std::unique_ptr<Target> target, make_target(context_, job_.target));
-    CV_CO_CHECK(co_await target->connect());
-    auto written = co_await write_temporary(*target);
+  Task<Result<void>> try_out(Target& target) {
+    CV_CO_CHECK(co_await target.connect());
+    auto written = co_await write_temporary(target);
     if (written)
       note("writable", "yes");
     else
       note("writable", "no: " + written.error().text(), false);
-    const auto hash = co_await target->content_hash();
+    const auto hash = co_await target.content_hash();
     note("digests of its own (--verify hash)", hash ? std::string(to_string(*hash)) : "none: " + hash.error().message);
-    co_await target->disconnect();
     co_return Result<void>();
   }
 
-private:
   static std::string milliseconds_since(Clock::time_point start) {
     return fmt::format("{:.1f} ms", std::chrono::duration<double, std::milli>(Clock::now() - start).count());
   }
@@ -143,6 +164,7 @@ private:
     std::uint64_t got = 0;
     std::optional<Error> error;
     while (asked < end || !under_way.empty()) {
+      if (stop_.requested()) asked = end;
       while (asked < end && under_way.size() < window) {
         const auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(chunk, end - asked));
         under_way.push_back(start(reader->read(asked, size)));
@@ -172,6 +194,7 @@ private:
 
   const Job& job_;
   BackendContext context_;
+  Stop& stop_;
   std::vector<DoctorCheck> checks_;
   bool usable_ = false;
 };
@@ -193,9 +216,11 @@ std::string doctor_text(const std::string& url, const std::vector<DoctorCheck>& 
 }
 
 Task<int> examine(Session& session, Job job, bool read_only) {
-  Doctor doctor(session.context(job), job);
+  Stop& stop = session.stop();
+  Doctor doctor(session.context(job), job, stop);
   auto outcome = co_await doctor.look();
-  if (outcome && doctor.usable() && !read_only) outcome = co_await doctor.try_out();
+  if (outcome && doctor.usable() && !read_only && !stop.requested()) outcome = co_await doctor.try_out();
+  if (stop.requested()) outcome = Failure(stop.reason());
   std::optional<Error> error;
   if (!outcome) error = outcome.error();
   const bool ok = outcome && doctor.usable();

@@ -11,6 +11,7 @@
 #include "cli/printable.h"
 #include "core/path.h"
 #include "core/units.h"
+#include "sync/stop_watch.h"
 
 namespace checkvalve {
 namespace {
@@ -62,6 +63,7 @@ Task<Result<std::vector<Entry>>> read_directory(Source& source, const std::strin
   CV_CO_TRY(std::unique_ptr<Listing> listing, co_await source.list(directory, recursive));
   std::vector<Entry> entries;
   for (;;) {
+    if (session.stop().requested()) co_return Failure(session.stop().reason());
     CV_CO_TRY(std::vector<Entry> page, co_await listing->next());
     for (const Error& refused : listing->take_refused()) session.tell(error_line(refused));
     if (page.empty()) break;
@@ -72,9 +74,10 @@ Task<Result<std::vector<Entry>>> read_directory(Source& source, const std::strin
 }
 
 Task<Result<void>> list_all(Source& source, Session& session, bool recursive) {
+  CV_CO_CHECK(co_await source.connect());
   const bool in_one = recursive && source.capabilities().recursive_list;
   std::vector<std::string> directories = {""}; // still to be listed, the next one last
-  while (!directories.empty() && !session.stop().requested()) {
+  while (!directories.empty() && std::cout) {  // or whoever read it has seen enough
     const std::string directory = std::move(directories.back());
     directories.pop_back();
     CV_CO_TRY(const std::vector<Entry> entries, co_await read_directory(source, directory, in_one, session));
@@ -89,12 +92,17 @@ Task<Result<void>> list_all(Source& source, Session& session, bool recursive) {
 }
 
 Task<int> list_and_report(Session& session, Job job, bool recursive) {
-  auto source = co_await connect_source(session, job);
+  BackendContext context = session.context(job);
+  auto source = make_source(context, job.source);
   if (!source) co_return session.fail(source.error());
-  auto listed = co_await list_all(**source, session, recursive);
-  co_await (*source)->disconnect();
-  if (!listed) co_return session.fail(listed.error());
-  co_return exit_code::success;
+  Ends ends{std::move(*source), nullptr, nullptr};
+  StopWatch watch(context.loop, session.stop(), ends, std::chrono::milliseconds(0));
+  watch.start();
+  auto listed = co_await list_all(*ends.source, session, recursive);
+  co_await watch.finish();
+  co_await close_ends(ends);
+  if (listed) co_return exit_code::success;
+  co_return session.fail(session.stop().requested() ? session.stop().reason() : listed.error());
 }
 
 int ls_command(const CLI::App& app, const Arguments& arguments) {

@@ -21,11 +21,4 @@ Result<Job> one_end_job(const CLI::App& app, const OneEndArguments& arguments) {
   return job;
 }
 
-Task<Result<std::unique_ptr<Source>>> connect_source(Session& session, const Job& job) {
-  BackendContext context = session.context(job);
-  CV_CO_TRY(std::unique_ptr<Source> source, make_source(context, job.source));
-  CV_CO_CHECK(co_await source->connect());
-  co_return source;
-}
-
 } // namespace checkvalve

@@ -1,7 +1,6 @@
 // What ls, doctor and trust share: a single endpoint, which is read as a source.
 #pragma once
 
-#include <memory>
 #include <string>
 
 #include "cli/options.h"
@@ -16,7 +15,5 @@ struct OneEndArguments {
 void add_one_end(CLI::App& app, OneEndArguments& arguments);
 // A job whose source and target are both this endpoint, with the source's secrets.
 Result<Job> one_end_job(const CLI::App& app, const OneEndArguments& arguments);
-
-Task<Result<std::unique_ptr<Source>>> connect_source(Session& session, const Job& job);
 
 } // namespace checkvalve

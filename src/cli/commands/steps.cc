@@ -73,11 +73,6 @@ Task<Result<Summary>> plan_with(Session& session, const Job& job, Ends& ends, bo
   co_return summary;
 }
 
-// A date that fails for its own sake (a folder that is not there) does not keep the others from being done.
-bool ends_range(const Error& error) {
-  return error.kind != ErrorKind::not_found && error.kind != ErrorKind::permission;
-}
-
 } // namespace
 
 Task<Report> plan_and_run(Session& session, const DatedJob& dated, bool then_run, bool dry_run) {
@@ -130,6 +125,20 @@ Task<Report> run_batches(Session& session, const Job& job, const PlanRecord& pla
   co_return report;
 }
 
+bool ends_range(const Error& error) {
+  return error.kind != ErrorKind::not_found && error.kind != ErrorKind::permission;
+}
+
+int code_of_range(Session& session, const std::vector<int>& codes, std::size_t dates) {
+  if (session.stop().requested() && codes.size() < dates) return exit_code::interrupted;
+  // The same for all dates, or: some of it is done, some is not.
+  const bool alike = std::ranges::all_of(codes, [&](int code) { return code == codes.front(); });
+  const int last = codes.back();
+  return alike || last == exit_code::state || last == exit_code::usage || last == exit_code::interrupted
+             ? last
+             : exit_code::incomplete;
+}
+
 Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool then_run, bool dry_run) {
   std::vector<int> codes;
   for (const DatedJob& dated : jobs) {
@@ -140,10 +149,7 @@ Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool the
     codes.push_back(exit_code_of(report));
     if (session.stop().requested() || (report.error && ends_range(*report.error))) break;
   }
-  // The same for all dates, or: some of it is done, some is not.
-  const bool alike = std::ranges::all_of(codes, [&](int code) { return code == codes.front(); });
-  const int last = codes.back();
-  co_return alike || last == exit_code::state || last == exit_code::usage ? last : exit_code::incomplete;
+  co_return code_of_range(session, codes, jobs.size());
 }
 
 Result<PlanRecord> find_plan(StateStore& store, const std::string& id) {

@@ -11,6 +11,7 @@
 #include "cli/session.h"
 #include "core/path.h"
 #include "core/units.h"
+#include "sync/stop_watch.h"
 
 namespace checkvalve {
 namespace {
@@ -50,10 +51,14 @@ std::string sweep_text(const SweepReport& report, bool dry_run) {
 
 Task<Result<SweepReport>> sweep(Session& session, const Job& job, std::chrono::milliseconds older_than, bool dry_run) {
   BackendContext context = session.context(job);
-  CV_CO_TRY(const std::unique_ptr<Target> target, co_await open_target(context, job, session.stop()));
+  Ends ends;
+  CV_CO_TRY(ends.target, co_await open_target(context, job, session.stop()));
   Engine engine = session.engine();
-  auto report = co_await sweep_target(engine, *target, older_than, dry_run);
-  co_await target->disconnect();
+  StopWatch watch(context.loop, session.stop(), ends, std::chrono::milliseconds(0));
+  watch.start();
+  auto report = co_await sweep_target(engine, *ends.target, older_than, dry_run);
+  co_await watch.finish();
+  co_await close_ends(ends);
   co_return report;
 }
 

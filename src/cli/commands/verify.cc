@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/commands/commands.h"
+#include "cli/commands/steps.h"
 #include "cli/exit_code.h"
 #include "cli/options.h"
 #include "cli/printable.h"
@@ -61,19 +62,21 @@ Task<Result<VerifyReport>> verify(Session& session, const Job& job) {
 }
 
 Task<int> verify_dates(Session& session, const std::vector<DatedJob>& jobs) {
-  int code = exit_code::success;
+  std::vector<int> codes;
   for (const DatedJob& dated : jobs) {
     session.emit_started(dated.job.source.display(), dated.job.target.display());
     auto report = co_await verify(session, dated.job);
-    if (!report) {
+    if (report) {
+      session.report(verify_json(dated.date, *report, std::nullopt),
+                     verify_text(dated.date, *report, dated.job.checksum));
+      codes.push_back(report->difference_count > 0 ? exit_code::incomplete : exit_code::success);
+    } else {
       session.report(verify_json(dated.date, {}, report.error()), "", report.error());
-      co_return exit_code::of(report.error());
+      codes.push_back(exit_code::of(report.error()));
     }
-    session.report(verify_json(dated.date, *report, std::nullopt),
-                   verify_text(dated.date, *report, dated.job.checksum));
-    if (report->difference_count > 0) code = exit_code::incomplete;
+    if (session.stop().requested() || (!report && ends_range(report.error()))) break;
   }
-  co_return code;
+  co_return code_of_range(session, codes, jobs.size());
 }
 
 int verify_command(const CLI::App& app, const Arguments& arguments) {

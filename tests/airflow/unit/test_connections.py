@@ -45,6 +45,8 @@ def test_sftp_login_with_password() -> None:
         ),
         ({"host_key": "ssh-ed25519 AAAA me@there"}, {"host_key": "ssh-ed25519 AAAA"}, {"password": "pw"}),
         ({"host_key": "AAAA"}, {"host_key": "ssh-rsa AAAA"}, {"password": "pw"}),
+        ({"host_key": "AAAA comment"}, {"host_key": "ssh-rsa AAAA"}, {"password": "pw"}),
+        ({"host_key": "[h.example]:22 ssh-ed25519 AAAA\n"}, {"host_key": "ssh-ed25519 AAAA"}, {"password": "pw"}),
         ({"no_host_key_check": "true"}, {"host_key_check": "no"}, {"password": "pw"}),
         ({"no_host_key_check": True}, {"host_key_check": "no"}, {"password": "pw"}),
         ({"no_host_key_check": "false"}, {}, {"password": "pw"}),
@@ -121,6 +123,12 @@ def test_a_generic_connection() -> None:
     assert end.url == "sftp://me@h:22/base/a%20b"
     assert end.options == {"host_key": "ssh-ed25519 AAAA", "connections": "2"}
     assert end.secrets == {"password": "pw", "private_key": "K\n", "passphrase": "pp"}
+
+
+@pytest.mark.parametrize("login", [None, "me"])
+def test_a_generic_connection_to_a_whole_file_system(login: str | None) -> None:
+    end = endpoint_of(connection("checkvalve", host="file:///", login=login), "/data/in")
+    assert end.url == ("file:///data/in" if login is None else "file://me@/data/in"), "the engine refuses a user there"
 
 
 def test_a_folder_of_the_worker() -> None:

@@ -20,6 +20,7 @@ from checkvalve.airflow import (
     CheckvalveSyncOperator,
     checkvalve_task_group,
 )
+from checkvalve.airflow.hooks.checkvalve import CheckvalveHook
 
 from servers.keys import make_key, public_key
 from servers.openssh import SshServer
@@ -160,6 +161,25 @@ class TestFailures:
         connect("source", "sftp", **sftp_fields(sftp, host_key=None, no_host_key_check="true"))
         self.run(place, execution)
         assert names(place / "target") == ["a.txt"]
+
+    def test_a_connection_is_tested_without_writing(self, place: Path, sftp: SshServer, connect: Any) -> None:
+        """It may be a source's."""
+        fill(place / "source", ["a.txt"])
+        fields = sftp_fields(sftp)
+        url = f"sftp://127.0.0.1:{sftp.port}{place}/source"
+        options = f"host_key={fields['extra']['host_key']}"
+        extra = {"private_key": fields["extra"]["private_key"], "options": options}
+        connect("source", "checkvalve", host=url, login=fields["login"], extra=extra)
+        before = (place / "source").stat().st_mtime_ns
+        works, text = CheckvalveHook("source").test_connection()
+        assert works, text
+        assert (place / "source").stat().st_mtime_ns == before
+
+    @pytest.mark.usefixtures("sftp")
+    def test_a_batch_that_is_none(self, place: Path, execution: Execution) -> None:
+        for batch in ([], {"plan": "7k3m9q2x5t", "batch": 1}):
+            with pytest.raises(AirflowFailException, match="not a reference that CheckvalvePlanOperator returned"):
+                execution.run(CheckvalveBatchOperator(task_id="copy", batch=batch))
 
     def test_a_server_that_is_down_is_retried(
         self, place: Path, execution: Execution, sftp: SshServer, connect: Any

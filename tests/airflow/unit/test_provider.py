@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -161,6 +162,10 @@ def test_the_state_may_be_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     state = state_of("shared")
     assert (state.location, state.password) == ("postgresql://u%20r@db:6432/s", "p@ss")
     assert "p@ss" not in repr(state)
+    extra = {"sslmode": "verify-full", "sslrootcert": "/a b.pem", "cursor": "dictcursor"}
+    sure = Connection(conn_id="x", conn_type="postgres", host="2001:db8::1", schema="s", extra=json.dumps(extra))
+    monkeypatch.setenv("AIRFLOW_CONN_SURE", sure.as_json())
+    assert state_of("sure").location == "postgresql://[2001:db8::1]/s?sslmode=verify-full&sslrootcert=%2Fa%20b.pem"
     url = state_of("postgresql://me:p%40ss@db/s")
     assert (url.location, url.password) == ("postgresql://me@db/s", "p@ss")
     assert state_of("/var/lib/state.db").location == "/var/lib/state.db"

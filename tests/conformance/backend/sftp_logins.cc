@@ -10,6 +10,8 @@
 
 #include "backends/sftp/sftp_backend.h"
 #include "backends/sftp/sftp_doctor.h"
+#include "backends/sftp/sftp_settings.h"
+#include "protocol/host_key.h"
 #include "support/run.h"
 #include "support/sshd.h"
 
@@ -42,6 +44,11 @@ protected:
     auto connected = engine.run((*source)->connect());
     engine.run((*source)->disconnect());
     return connected;
+  }
+
+  Result<HostKey> shown_key() {
+    CV_TRY(const SftpSettings settings, read_sftp_settings(endpoint, engine.context.connect_timeout));
+    return fetch_host_key(settings.ssh);
   }
 
   TestEngine engine;
@@ -192,9 +199,16 @@ TEST_P(SftpLibssh, KeyWithAPassphrase) {
   EXPECT_FAILS(connect(), ErrorKind::auth);
 }
 
+TEST_P(SftpLogin, AnSshConfigThatIsNotThere) {
+  endpoint.options["ssh_config"] = sshd->directory() + "/no such file";
+  const auto result = connect();
+  EXPECT_FAILS(result, ErrorKind::config);
+  EXPECT_NE(message_of(result).find("no such file"), std::string::npos) << message_of(result);
+}
+
 TEST_P(SftpLibssh, PinnedFingerprint) {
   std::ofstream(sshd->known_hosts()) << "";
-  const auto key = engine.run(fetch_host_key(engine.context, endpoint));
+  const auto key = shown_key();
   ASSERT_OK(key);
   endpoint.options["host_key_fingerprint"] = key->fingerprint;
   EXPECT_OK(connect());
@@ -204,20 +218,20 @@ TEST_P(SftpLibssh, PinnedFingerprint) {
 
 TEST_P(SftpLibssh, TrustAppendsTheKey) {
   std::ofstream(sshd->known_hosts()) << "other.example ssh-ed25519 AAAA";
-  auto key = engine.run(fetch_host_key(engine.context, endpoint));
+  auto key = shown_key();
   ASSERT_OK(key);
   EXPECT_EQ(key->state, HostKeyState::unknown);
   EXPECT_EQ(key->known_hosts_file, sshd->known_hosts());
   ASSERT_OK(trust_host_key(*key));
   EXPECT_EQ(read_text(sshd->known_hosts()), "other.example ssh-ed25519 AAAA\n" + key->known_hosts_line + "\n");
   EXPECT_OK(connect());
-  auto again = engine.run(fetch_host_key(engine.context, endpoint));
+  auto again = shown_key();
   ASSERT_OK(again);
   EXPECT_EQ(again->state, HostKeyState::known);
 }
 
 TEST_P(SftpLibssh, DoctorFindsWhatOpenSshDoesAndCleansUp) {
-  const auto checks = engine.run(doctor_sftp(engine.context, endpoint));
+  const auto checks = engine.run(doctor_sftp(engine.context, endpoint, [] { return false; }));
   ASSERT_OK(checks);
   const auto value = [&](std::string_view name) {
     for (const auto& check : *checks)
@@ -229,6 +243,25 @@ TEST_P(SftpLibssh, DoctorFindsWhatOpenSshDoesAndCleansUp) {
   EXPECT_EQ(value("file times"), "kept, to 1 s");
   EXPECT_NE(value("read throughput"), "missing");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(root), {}), 1) << "temporaries are left";
+}
+
+TEST_P(SftpLibssh, DoctorThatIsStoppedCleansUp) {
+  bool stopping = false;
+  const auto checks = engine.run(doctor_sftp(engine.context, endpoint, [&] {
+    // From the first temporary on.
+    stopping = stopping || std::distance(std::filesystem::directory_iterator(root), {}) > 1;
+    return stopping;
+  }));
+  EXPECT_FAILS(checks, ErrorKind::interrupted);
+  EXPECT_TRUE(stopping);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(root), {}), 1) << "temporaries are left";
+}
+
+TEST_P(SftpLibssh, DoctorThatIsStoppedDoesNotWaitForASilentServer) {
+  SilentServer silent;
+  endpoint.port = silent.port();
+  engine.context.connect_timeout = std::chrono::minutes(10); // longer than a test may run
+  EXPECT_FAILS(engine.run(doctor_sftp(engine.context, endpoint, [] { return true; })), ErrorKind::interrupted);
 }
 
 } // namespace

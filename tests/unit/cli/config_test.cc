@@ -59,6 +59,31 @@ TEST(Config, NamesOfFilesAreRelativeToTheConfig) {
   EXPECT_EQ(settings.state, "postgresql://host/name");
 }
 
+TEST(Config, FoldersAreRelativeToTheConfigToo) {
+  const Config config =
+      config_of("[job.a]\nsource = \"out/{date}\"\ntarget = \"~/in\"\n[job.b]\nsource = \"in:x\"\ntarget = \".\"\n"
+                "[job.c]\nsource = \"sftp://h/x\"\ntarget = \"me@h:/x\"\n"
+                "[endpoint.below]\nscheme = \"file\"\nroot = \"data\"\n[endpoint.home]\nurl = \"~/data\"\n");
+  const std::string home = std::getenv("HOME");
+  Settings settings;
+  ASSERT_TRUE(apply_settings(settings, config.jobs.at("a")).has_value());
+  EXPECT_EQ(settings.source, "dir/out/{date}");
+  EXPECT_EQ(settings.target, home + "/in");
+  ASSERT_TRUE(apply_settings(settings, config.jobs.at("b")).has_value());
+  EXPECT_EQ(settings.source, "in:x");
+  EXPECT_EQ(settings.target, "dir/");
+  ASSERT_TRUE(apply_settings(settings, config.jobs.at("c")).has_value());
+  EXPECT_EQ(settings.source, "sftp://h/x");
+  EXPECT_EQ(settings.target, "me@h:/x");
+  EXPECT_EQ(config.endpoints.at("below").endpoint.root, "dir/data");
+  EXPECT_EQ(config.endpoints.at("home").endpoint.root, home + "/data");
+}
+
+TEST(Config, NoneIsNoFile) {
+  const Config config = config_of("[endpoint.a]\nurl = \"sftp://h/x\"\nssh_config = \"none\"\n");
+  EXPECT_EQ(config.endpoints.at("a").endpoint.options.at("ssh_config"), "none");
+}
+
 TEST(Config, NamesFileLineKeyAndTheNearestKey) {
   EXPECT_EQ(config_error_of("[job.a]\nsource = \"/x\"\ninclde = \"*\"\n"),
             "cv.toml:3: 'inclde' is no key of [job.a]: did you mean 'include'?");
@@ -133,6 +158,9 @@ TEST(Endpoints, ResolvesNamesBelowOrInsteadOfTheRoot) {
   const auto unknown = resolve_endpoint("im:a", Side::source, inputs);
   ASSERT_FALSE(unknown.has_value());
   EXPECT_EQ(unknown.error().text(), "im:a: dir/cv.toml has no [endpoint.im]: did you mean 'in'?");
+  const auto slash = resolve_endpoint("file:/x", Side::source, inputs);
+  ASSERT_FALSE(slash.has_value());
+  EXPECT_NE(slash.error().text().find("file:///x"), std::string::npos) << slash.error().text();
 }
 
 TEST(Endpoints, TakesSecretsFromEachPlaceAndTheNearestWins) {

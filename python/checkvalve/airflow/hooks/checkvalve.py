@@ -94,10 +94,10 @@ class CheckvalveHook(BaseHook):
             operation.stop(_KILL_GRACE_SECONDS)
 
     def test_connection(self) -> tuple[bool, str]:
-        """What the button "Test" shows: `checkvalve doctor` on the connection's root."""
+        """What the button "Test" shows: `checkvalve doctor --read-only` on the connection's root."""
         try:
             connection = self.get_connection(self.checkvalve_conn_id)
-            report = api.doctor(endpoint_of(connection, "", self.program), program=self.program)
+            report = api.doctor(endpoint_of(connection, "", self.program), read_only=True, program=self.program)
         except (ConnectionConfigError, EngineError, FileNotFoundError) as error:
             return False, str(error)
         if report.error:

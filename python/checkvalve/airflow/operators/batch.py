@@ -84,7 +84,7 @@ class CheckvalveBatchOperator(CheckvalveOperator):
         from ... import api
         from ...errors import EngineError
 
-        if not isinstance(self.batch, dict) or not {"plan", "batch"} <= self.batch.keys():
+        if not isinstance(self.batch, dict) or not {"plan", "batch", "batches", "files", "bytes"} <= self.batch.keys():
             raise AirflowFailException(f"batch is {self.batch!r}, not a reference that CheckvalvePlanOperator returned")
         self.log.info("Copying %s of plan %s", self.batch_label, self.batch["plan"])
         state, source, target = self.sync_state(), self.source(), self.target()

@@ -1,0 +1,17 @@
+// Whole files and descriptors. Not by streams: those end at an error as at the end.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace checkvalve {
+
+inline constexpr std::size_t any_size = SIZE_MAX;
+
+// Appends all that the descriptor gives. False, with errno set, at an error; with EFBIG beyond `most_bytes`.
+bool read_all(int fd, std::string& out, std::size_t most_bytes = any_size);
+// The same for a file; a folder is an error, too.
+bool read_file(const std::string& path, std::string& out, std::size_t most_bytes = any_size);
+
+} // namespace checkvalve
