@@ -12,12 +12,6 @@ namespace {
 constexpr std::size_t most_head_bytes = 256 * 1024;
 constexpr long least_buffer_bytes = 16 * 1024;
 constexpr long most_buffer_bytes = 256 * 1024;
-constexpr int poll_ms = 1'000;
-
-void initialise_libcurl() {
-  static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
-  (void)done;
-}
 
 Error curl_error(CURLcode code, const char* text, const HttpRequest& request) {
   const std::string where(without_query(request.url));
@@ -58,16 +52,9 @@ std::string_view trimmed(std::string_view text) {
 } // namespace
 
 CurlThread::CurlThread(Loop& loop, HttpSettings settings) : loop_(loop), settings_(std::move(settings)) {
-  initialise_libcurl();
-  multi_ = curl_multi_init();
-  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(settings_.idle_connections));
-  curl_multi_setopt(multi_, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX));
+  curl_multi_setopt(multi_.handle(), CURLMOPT_MAXCONNECTS, static_cast<long>(settings_.idle_connections));
+  curl_multi_setopt(multi_.handle(), CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX));
   thread_ = std::thread([this] { run(); });
-}
-
-CurlThread::~CurlThread() {
-  stop();
-  curl_multi_cleanup(multi_);
 }
 
 void CurlThread::stop() {
@@ -76,7 +63,7 @@ void CurlThread::stop() {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  curl_multi_wakeup(multi_);
+  multi_.wake();
   thread_.join();
 }
 
@@ -90,7 +77,7 @@ void CurlThread::submit(std::vector<Command> commands) {
     else
       std::move(commands.begin(), commands.end(), std::back_inserter(commands_));
   }
-  if (first) curl_multi_wakeup(multi_);
+  if (first) multi_.wake();
 }
 
 void CurlThread::run() {
@@ -103,11 +90,10 @@ void CurlThread::run() {
       batch.swap(commands_);
     }
     for (Command& command : batch) obey(std::move(command));
-    int running = 0;
-    curl_multi_perform(multi_, &running);
+    multi_.act();
     collect_finished();
     deliver_news();
-    curl_multi_poll(multi_, nullptr, 0, poll_ms, nullptr);
+    multi_.wait();
   }
   while (!running_.empty()) end(running_.begin()->second);
   for (CURL* easy : idle_) curl_easy_cleanup(easy);
@@ -218,14 +204,14 @@ void CurlThread::begin(const StatePtr& state) {
   if (request.direct) curl_easy_setopt(easy, CURLOPT_PROXY, "");
   if (request.timeout) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout->count()));
   running_.emplace(state.get(), state);
-  curl_multi_add_handle(multi_, easy);
+  curl_multi_add_handle(multi_.handle(), easy);
 }
 
 // Takes the transfer off libcurl; its connection stays usable only if the exchange was complete.
 void CurlThread::end(const StatePtr& state) {
   const StatePtr kept = state; // `state` may be the map's own
   CurlTransfer& curl = kept->curl;
-  curl_multi_remove_handle(multi_, curl.easy);
+  curl_multi_remove_handle(multi_.handle(), curl.easy);
   curl_easy_reset(curl.easy);
   idle_.push_back(std::exchange(curl.easy, nullptr));
   curl_slist_free_all(std::exchange(curl.headers, nullptr));
@@ -235,7 +221,7 @@ void CurlThread::end(const StatePtr& state) {
 
 void CurlThread::collect_finished() {
   int left = 0;
-  while (CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+  while (CURLMsg* message = curl_multi_info_read(multi_.handle(), &left)) {
     if (message->msg != CURLMSG_DONE) continue;
     const CURLcode code = message->data.result;
     HttpExchange::State* found = nullptr;

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "protocol/http/curl_multi.h"
 #include "protocol/http/http_exchange.h"
 
 namespace checkvalve {
@@ -23,7 +24,7 @@ public:
   };
 
   CurlThread(Loop& loop, HttpSettings settings);
-  ~CurlThread(); // stops
+  ~CurlThread() { stop(); }
   CurlThread(const CurlThread&) = delete;
   CurlThread& operator=(const CurlThread&) = delete;
 
@@ -53,7 +54,7 @@ private:
 
   Loop& loop_;
   const HttpSettings settings_;
-  CURLM* multi_;
+  CurlMulti multi_;
   std::vector<CURL*> idle_;
   std::unordered_map<HttpExchange::State*, StatePtr> running_;
   std::vector<StatePtr> with_news_;
