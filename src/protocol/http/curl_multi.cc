@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace checkvalve {
@@ -57,7 +58,8 @@ CurlMulti::~CurlMulti() { curl_multi_cleanup(multi_); }
 
 void CurlMulti::wake() { (void)!::eventfd_write(wake_.get(), 1); }
 
-void CurlMulti::wait() {
+void CurlMulti::wait(std::chrono::microseconds least) {
+  if (least.count() > 0 && (!due_ || *due_ > Clock::now() + least)) std::this_thread::sleep_for(least);
   int timeout_ms = -1;
   if (due_) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(*due_ - Clock::now()).count();

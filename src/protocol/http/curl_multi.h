@@ -24,8 +24,9 @@ public:
 
   // To add and remove transfers, and to ask which are done.
   CURLM* handle() { return multi_; }
-  // Until a transfer can go on, libcurl's timer is due, or wake() was called since the last wait.
-  void wait();
+  // Until a transfer can go on, libcurl's timer is due, or wake() was called since the last wait; for all but the timer
+  // not before `least` is over.
+  void wait(std::chrono::microseconds least);
   // Lets the transfers go on that wait() found, and those whose time has come.
   void act();
   // Thread-safe.

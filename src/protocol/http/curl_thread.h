@@ -43,8 +43,9 @@ private:
   void note(HttpExchange::State& state);
   void deliver_news();
   CURL* take_easy();
+  CURL* new_easy();
   void set_body(const StatePtr& state);
-  void set_connection(CURL* easy);
+  void set_headers(const StatePtr& state);
 
   static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* state);
   static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* state);
