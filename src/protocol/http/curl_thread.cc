@@ -99,7 +99,7 @@ void CurlThread::run() {
     deliver_news();
     multi_.wait(running_.size() < gathers_from ? std::chrono::microseconds(0) : gathering);
   }
-  while (!running_.empty()) end(running_.begin()->second);
+  while (!running_.empty()) end(*running_.begin()->second);
   for (CURL* easy : idle_) curl_easy_cleanup(easy);
 }
 
@@ -118,7 +118,7 @@ void CurlThread::obey(Command command) {
     if (!state.curl.receive_paused) return;
     state.curl.receive_paused = false;
     return resume(state);
-  case HttpCommands::Kind::cancel: return end(command.state);
+  case HttpCommands::Kind::cancel: return end(state);
   }
 }
 
@@ -248,15 +248,14 @@ void CurlThread::begin(const StatePtr& state) {
 }
 
 // Takes the transfer off libcurl; its connection stays usable only if the exchange was complete.
-void CurlThread::end(const StatePtr& state) {
-  const StatePtr kept = state; // `state` may be the map's own
-  CurlTransfer& curl = kept->curl;
+void CurlThread::end(HttpExchange::State& state) {
+  const auto held = running_.extract(&state);
+  CurlTransfer& curl = state.curl;
   curl_multi_remove_handle(multi_.handle(), curl.easy);
   curl_easy_setopt(curl.easy, CURLOPT_ERRORBUFFER, nullptr);
   curl_easy_setopt(curl.easy, CURLOPT_HTTPHEADER, nullptr);
   idle_.push_back(std::exchange(curl.easy, nullptr));
   curl.to_send.clear();
-  running_.erase(kept.get());
 }
 
 void CurlThread::collect_finished() {
@@ -266,8 +265,8 @@ void CurlThread::collect_finished() {
     const CURLcode code = message->data.result;
     HttpExchange::State* found = nullptr;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &found);
-    const StatePtr state = running_.at(found);
-    CurlTransfer& curl = state->curl;
+    HttpExchange::State& state = *found;
+    CurlTransfer& curl = state.curl;
     if (curl.filled != 0) {
       curl.filling.narrow(0, curl.filled);
       curl.news.body.push_back(std::move(curl.filling));
@@ -276,8 +275,8 @@ void CurlThread::collect_finished() {
     if (code == CURLE_OK)
       curl.news.done = Result<void>();
     else
-      curl.news.done = Failure(curl_error(code, curl.error_text, state->request));
-    note(*state);
+      curl.news.done = Failure(curl_error(code, curl.error_text, state.request));
+    note(state);
     end(state);
   }
 }

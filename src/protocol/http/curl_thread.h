@@ -38,7 +38,7 @@ private:
   void obey(Command command);
   void begin(const StatePtr& state);
   void resume(HttpExchange::State& state);
-  void end(const StatePtr& state);
+  void end(HttpExchange::State& state);
   void collect_finished();
   void note(HttpExchange::State& state);
   void deliver_news();
