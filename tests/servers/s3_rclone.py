@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 from .process import Child, ChildServer, start_on_free_port
-from .s3_versitygw import REGION, ROOT, answers
+from .s3_versitygw import REGION, answers
 
 
 @cache
 def program() -> Path | None:
-    """RCLONE, one on the PATH, or the one that the benchmarks build from the Go module proxy; None: none serves S3."""
-    candidates = [os.environ.get("RCLONE"), shutil.which("rclone"), str(ROOT / "bench" / "tools" / "rclone")]
+    """RCLONE, that of tests/requirements.txt, or one on the PATH; None: none serves S3."""
+    candidates = [os.environ.get("RCLONE"), str(Path(sys.executable).parent / "rclone"), shutil.which("rclone")]
     for candidate in filter(None, candidates):
         if Path(candidate).exists():
             done = subprocess.run([candidate, "serve", "s3", "--help"], capture_output=True, text=True, check=False)

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+#include <utility>
+#include <vector>
+
 #include "core/async.h"
 
 namespace checkvalve {
@@ -15,12 +19,21 @@ public:
     workers_.submit([file = std::move(file_)] {});
   }
 
+  // The kernel lets one write at a time into a file, and others spin for it: those that came meanwhile go together.
   Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override {
     ++under_way_;
-    auto written = co_await workers_.run([file = file_, offset, &chunk] { return file->write(offset, chunk.bytes()); });
-    if (written) written_bytes_ += chunk.size();
+    const auto piece = std::make_shared<Piece>(Piece{offset, std::move(chunk), std::nullopt});
+    waiting_.push_back(piece);
+    co_await turn_.acquire();
+    if (!piece->written)
+      co_await workers_.run([file = file_, batch = std::exchange(waiting_, {})] {
+        for (const auto& one : batch) one->written = file->write(one->offset, one->chunk.bytes());
+        return true;
+      });
+    turn_.release();
+    if (*piece->written) written_bytes_ += piece->chunk.size();
     if (--under_way_ == 0 && idle_) idle_->set();
-    co_return written;
+    co_return *piece->written;
   }
 
   Task<Result<Published>> commit(CommitOptions options) override {
@@ -41,9 +54,16 @@ public:
   }
 
 private:
+  struct Piece {
+    std::uint64_t offset;
+    Chunk chunk;
+    std::optional<Result<void>> written;
+  };
   ThreadPool& workers_;
   std::shared_ptr<NewFile> file_;
-  std::uint64_t written_bytes_ = 0; // acknowledged
+  std::uint64_t written_bytes_ = 0;             // acknowledged
+  std::vector<std::shared_ptr<Piece>> waiting_; // for the turn to be written
+  Semaphore turn_{1};
   std::size_t under_way_ = 0;
   std::shared_ptr<Event> idle_; // set when no write is under way
 };

@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "backends/local/unique_fd.h"
 #include "core/result.h"
+#include "core/unique_fd.h"
 
 namespace checkvalve {
 

@@ -26,6 +26,7 @@ Task<Result<HashAlgorithm>> find_content_hash(S3Client& client) {
                                  "no checksums are sent to this service (checksum = none)"));
   const std::string path = TemporaryName{random_plan_id(), 1, random_nonce(), 0}.text();
   Checksum checksum(ChecksumKind::crc32c);
+  const std::string wrong = checksum.base64();
   auto body = std::make_shared<std::vector<Chunk>>();
   body->push_back(Chunk::copy_of(std::string_view("checkvalve tries checksums")));
   checksum.update(body->front().bytes());
@@ -33,17 +34,23 @@ Task<Result<HashAlgorithm>> find_content_hash(S3Client& client) {
   write.operation = "try checksums with";
   write.method = "PUT";
   write.key = client.key_of(path);
-  write.headers = {{"x-amz-checksum-crc32c", checksum.base64()}};
+  write.headers = {{"x-amz-checksum-crc32c", wrong}};
   write.body = body;
   S3Request remove;
   remove.operation = write.operation;
   remove.method = "DELETE";
   remove.key = write.key;
+  // A service may keep any header, and tell it again, without looking at the content (rclone 1.75).
+  const bool takes_wrong = (co_await client.call(write)).has_value();
+  write.headers = {{"x-amz-checksum-crc32c", checksum.base64()}};
   CV_CO_TRY(const HttpResponse written, co_await client.call(std::move(write)));
   const auto kept = co_await kept_digest(client, path);
   if (auto removed = co_await client.call(std::move(remove)); !removed)
     client.warn_once("a temporary object is left behind, sweep removes it: " + removed.error().text());
   if (!kept) co_return Failure(kept.error());
+  if (takes_wrong)
+    co_return Failure(make_error(ErrorKind::unsupported, "hash", "s3://" + client.settings().bucket,
+                                 "the service does not check the checksums that it keeps"));
   co_return HashAlgorithm::crc32c;
 }
 

@@ -8,7 +8,8 @@
 
 namespace checkvalve {
 
-// CRC-32C, if the service keeps it: tried on a temporary object of ours, which is removed again. Else kind unsupported.
+// CRC-32C, if the service keeps it and refuses a wrong one: tried on a temporary object of ours, which is removed
+// again. Else kind unsupported.
 Task<Result<HashAlgorithm>> find_content_hash(S3Client& client);
 
 // Of an object that was written by an S3Upload, as Hasher::digest() has it.

@@ -21,10 +21,16 @@ std::string hex(std::string_view bytes) {
   return out;
 }
 
+// Fetched once: OpenSSL 3 looks EVP_sha256() up at each use, under a lock (crypto(7), "Performance").
+const EVP_MD* sha256() {
+  static const EVP_MD* const fetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return fetched;
+}
+
 std::string hmac(std::string_view key, std::string_view text) {
   unsigned char out[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()),
+  HMAC(sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()),
        text.size(), out, &size);
   return {reinterpret_cast<const char*>(out), size};
 }
@@ -43,7 +49,7 @@ std::string canonical_value(std::string_view value) {
 std::string sha256_hex(std::string_view bytes) {
   unsigned char out[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  EVP_Digest(bytes.data(), bytes.size(), out, &size, EVP_sha256(), nullptr);
+  EVP_Digest(bytes.data(), bytes.size(), out, &size, sha256(), nullptr);
   return hex({reinterpret_cast<const char*>(out), size});
 }
 

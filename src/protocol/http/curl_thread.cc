@@ -12,12 +12,10 @@ namespace {
 constexpr std::size_t most_head_bytes = 256 * 1024;
 constexpr long least_buffer_bytes = 16 * 1024;
 constexpr long most_buffer_bytes = 256 * 1024;
-constexpr int poll_ms = 1'000;
-
-void initialise_libcurl() {
-  static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
-  (void)done;
-}
+// With this many transfers under way, what becomes ready within this time is taken together: to wake this thread and
+// the engine's for each answer costs more than a small answer itself (measured: a fifth of the program's CPU time).
+constexpr std::size_t gathers_from = 16;
+constexpr std::chrono::microseconds gathering{1'000};
 
 Error curl_error(CURLcode code, const char* text, const HttpRequest& request) {
   const std::string where(without_query(request.url));
@@ -58,16 +56,9 @@ std::string_view trimmed(std::string_view text) {
 } // namespace
 
 CurlThread::CurlThread(Loop& loop, HttpSettings settings) : loop_(loop), settings_(std::move(settings)) {
-  initialise_libcurl();
-  multi_ = curl_multi_init();
-  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(settings_.idle_connections));
-  curl_multi_setopt(multi_, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX));
+  curl_multi_setopt(multi_.handle(), CURLMOPT_MAXCONNECTS, static_cast<long>(settings_.idle_connections));
+  curl_multi_setopt(multi_.handle(), CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX));
   thread_ = std::thread([this] { run(); });
-}
-
-CurlThread::~CurlThread() {
-  stop();
-  curl_multi_cleanup(multi_);
 }
 
 void CurlThread::stop() {
@@ -76,7 +67,7 @@ void CurlThread::stop() {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  curl_multi_wakeup(multi_);
+  multi_.wake();
   thread_.join();
 }
 
@@ -90,7 +81,7 @@ void CurlThread::submit(std::vector<Command> commands) {
     else
       std::move(commands.begin(), commands.end(), std::back_inserter(commands_));
   }
-  if (first) curl_multi_wakeup(multi_);
+  if (first) multi_.wake();
 }
 
 void CurlThread::run() {
@@ -103,13 +94,12 @@ void CurlThread::run() {
       batch.swap(commands_);
     }
     for (Command& command : batch) obey(std::move(command));
-    int running = 0;
-    curl_multi_perform(multi_, &running);
+    multi_.act();
     collect_finished();
     deliver_news();
-    curl_multi_poll(multi_, nullptr, 0, poll_ms, nullptr);
+    multi_.wait(running_.size() < gathers_from ? std::chrono::microseconds(0) : gathering);
   }
-  while (!running_.empty()) end(running_.begin()->second);
+  while (!running_.empty()) end(*running_.begin()->second);
   for (CURL* easy : idle_) curl_easy_cleanup(easy);
 }
 
@@ -128,7 +118,7 @@ void CurlThread::obey(Command command) {
     if (!state.curl.receive_paused) return;
     state.curl.receive_paused = false;
     return resume(state);
-  case HttpCommands::Kind::cancel: return end(command.state);
+  case HttpCommands::Kind::cancel: return end(state);
   }
 }
 
@@ -140,13 +130,16 @@ void CurlThread::resume(HttpExchange::State& state) {
 }
 
 CURL* CurlThread::take_easy() {
-  if (idle_.empty()) return curl_easy_init();
+  if (idle_.empty()) return new_easy();
   CURL* easy = idle_.back();
   idle_.pop_back();
   return easy;
 }
 
-void CurlThread::set_connection(CURL* easy) {
+// With what all requests have in common. Handles are used again without a reset, which costs more than a request's own
+// options: what one request sets, begin() sets for each.
+CURL* CurlThread::new_easy() {
+  CURL* easy = curl_easy_init();
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -157,36 +150,75 @@ void CurlThread::set_connection(CURL* easy) {
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(settings_.connect_timeout.count()));
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+  curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
+  curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
   if (!settings_.ca_bundle.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, settings_.ca_bundle.c_str());
-  if (!settings_.proxy.empty())
-    curl_easy_setopt(easy, CURLOPT_PROXY, settings_.proxy == "none" ? "" : settings_.proxy.c_str());
   if (settings_.trace) {
     curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
     curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug);
     curl_easy_setopt(easy, CURLOPT_DEBUGDATA, this);
   }
+  return easy;
 }
 
 void CurlThread::set_body(const StatePtr& state) {
   CURL* easy = state->curl.easy;
   const HttpRequest& request = state->request;
-  const bool has_body = request.body || request.streamed_bytes || request.method == "PUT" || request.method == "POST";
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDS, nullptr); // while there is one, libcurl rewinds no other body
+  curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+  curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method == "HEAD" ? nullptr : request.method.c_str());
   if (request.method == "HEAD") {
     curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-  } else if (has_body) {
+  } else if (request.streamed_bytes || (request.body && request.body->size() > 1)) {
     const auto size = static_cast<curl_off_t>(request.body_bytes());
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, size);
-    curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
     curl_easy_setopt(easy, CURLOPT_READDATA, state.get());
-    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
     curl_easy_setopt(easy, CURLOPT_SEEKDATA, state.get());
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE,
                      std::clamp<long>(static_cast<long>(size), least_buffer_bytes, most_buffer_bytes));
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
-  } else {
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  } else if (request.body || request.method == "PUT" || request.method == "POST") {
+    // Libcurl sends a body that it has at hand, and is below 64 KiB, together with the head: one segment for both.
+    const std::string_view body = request.body && !request.body->empty() ? request.body->front().text() : "";
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.empty() ? "" : body.data());
   }
+}
+
+// Libcurl's list of header lines, in memory of ours.
+void CurlThread::set_headers(const StatePtr& state) {
+  CurlTransfer& curl = state->curl;
+  // Without waiting for "100 Continue", which costs a round trip for each upload, and without a form's type.
+  static constexpr std::string_view none[] = {"Expect:", "Content-Type:"};
+  std::size_t bytes = 0;
+  for (const HttpHeader& header : state->request.headers) bytes += header.name.size() + header.value.size() + 3;
+  for (const std::string_view line : none) bytes += line.size() + 1;
+  curl.header_text.clear();
+  curl.header_text.reserve(bytes); // so that the lines stay where they are
+  curl.headers.clear();
+  const auto end_line = [&](std::size_t begin) {
+    curl.header_text += '\0';
+    curl.headers.push_back({curl.header_text.data() + begin, nullptr});
+  };
+  for (const HttpHeader& header : state->request.headers) {
+    const std::size_t begin = curl.header_text.size();
+    curl.header_text += header.name;
+    // A header without a value is given as "Name;".
+    if (header.value.empty())
+      curl.header_text += ';';
+    else
+      curl.header_text.append(": ").append(header.value);
+    end_line(begin);
+  }
+  for (const std::string_view line : none) {
+    const std::size_t begin = curl.header_text.size();
+    curl.header_text += line;
+    end_line(begin);
+  }
+  for (std::size_t i = 1; i < curl.headers.size(); ++i) curl.headers[i - 1].next = &curl.headers[i];
+  curl_easy_setopt(curl.easy, CURLOPT_HTTPHEADER, curl.headers.data());
 }
 
 void CurlThread::begin(const StatePtr& state) {
@@ -195,53 +227,46 @@ void CurlThread::begin(const StatePtr& state) {
   curl.thread = this;
   curl.easy = take_easy();
   CURL* easy = curl.easy;
-  set_connection(easy);
   curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(easy, CURLOPT_PRIVATE, state.get());
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, curl.error_text);
   set_body(state);
-  for (const HttpHeader& header : request.headers)
-    // libcurl: a header without a value is given as "Name;".
-    curl.headers =
-        curl_slist_append(curl.headers, (header.name + (header.value.empty() ? ";" : ": " + header.value)).c_str());
-  // Without waiting for "100 Continue": it costs a round trip for each upload.
-  curl.headers = curl_slist_append(curl.headers, "Expect:");
-  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, curl.headers);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+  set_headers(state);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, state.get());
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, state.get());
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
                    std::clamp<long>(static_cast<long>(request.expected_bytes), least_buffer_bytes, most_buffer_bytes));
   const auto stall_timeout = std::chrono::ceil<std::chrono::seconds>(settings_.stall_timeout) + request.silent_work;
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, std::max<long>(1, static_cast<long>(stall_timeout.count())));
-  if (request.direct) curl_easy_setopt(easy, CURLOPT_PROXY, "");
-  if (request.timeout) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout->count()));
+  const bool no_proxy = request.direct || settings_.proxy == "none";
+  const char* proxy = settings_.proxy.empty() ? nullptr : settings_.proxy.c_str(); // null: as the environment has it
+  curl_easy_setopt(easy, CURLOPT_PROXY, no_proxy ? "" : proxy);
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+                   static_cast<long>(request.timeout.value_or(std::chrono::milliseconds(0)).count()));
   running_.emplace(state.get(), state);
-  curl_multi_add_handle(multi_, easy);
+  curl_multi_add_handle(multi_.handle(), easy);
 }
 
 // Takes the transfer off libcurl; its connection stays usable only if the exchange was complete.
-void CurlThread::end(const StatePtr& state) {
-  const StatePtr kept = state; // `state` may be the map's own
-  CurlTransfer& curl = kept->curl;
-  curl_multi_remove_handle(multi_, curl.easy);
-  curl_easy_reset(curl.easy);
+void CurlThread::end(HttpExchange::State& state) {
+  const auto held = running_.extract(&state);
+  CurlTransfer& curl = state.curl;
+  curl_multi_remove_handle(multi_.handle(), curl.easy);
+  curl_easy_setopt(curl.easy, CURLOPT_ERRORBUFFER, nullptr);
+  curl_easy_setopt(curl.easy, CURLOPT_HTTPHEADER, nullptr);
   idle_.push_back(std::exchange(curl.easy, nullptr));
-  curl_slist_free_all(std::exchange(curl.headers, nullptr));
   curl.to_send.clear();
-  running_.erase(kept.get());
 }
 
 void CurlThread::collect_finished() {
   int left = 0;
-  while (CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+  while (CURLMsg* message = curl_multi_info_read(multi_.handle(), &left)) {
     if (message->msg != CURLMSG_DONE) continue;
     const CURLcode code = message->data.result;
     HttpExchange::State* found = nullptr;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &found);
-    const StatePtr state = running_.at(found);
-    CurlTransfer& curl = state->curl;
+    HttpExchange::State& state = *found;
+    CurlTransfer& curl = state.curl;
     if (curl.filled != 0) {
       curl.filling.narrow(0, curl.filled);
       curl.news.body.push_back(std::move(curl.filling));
@@ -250,8 +275,8 @@ void CurlThread::collect_finished() {
     if (code == CURLE_OK)
       curl.news.done = Result<void>();
     else
-      curl.news.done = Failure(curl_error(code, curl.error_text, state->request));
-    note(*state);
+      curl.news.done = Failure(curl_error(code, curl.error_text, state.request));
+    note(state);
     end(state);
   }
 }

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "protocol/http/curl_multi.h"
 #include "protocol/http/http_exchange.h"
 
 namespace checkvalve {
@@ -23,7 +24,7 @@ public:
   };
 
   CurlThread(Loop& loop, HttpSettings settings);
-  ~CurlThread(); // stops
+  ~CurlThread() { stop(); }
   CurlThread(const CurlThread&) = delete;
   CurlThread& operator=(const CurlThread&) = delete;
 
@@ -37,13 +38,14 @@ private:
   void obey(Command command);
   void begin(const StatePtr& state);
   void resume(HttpExchange::State& state);
-  void end(const StatePtr& state);
+  void end(HttpExchange::State& state);
   void collect_finished();
   void note(HttpExchange::State& state);
   void deliver_news();
   CURL* take_easy();
+  CURL* new_easy();
   void set_body(const StatePtr& state);
-  void set_connection(CURL* easy);
+  void set_headers(const StatePtr& state);
 
   static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* state);
   static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* state);
@@ -53,7 +55,7 @@ private:
 
   Loop& loop_;
   const HttpSettings settings_;
-  CURLM* multi_;
+  CurlMulti multi_;
   std::vector<CURL*> idle_;
   std::unordered_map<HttpExchange::State*, StatePtr> running_;
   std::vector<StatePtr> with_news_;

@@ -38,7 +38,8 @@ public:
 struct CurlTransfer {
   CurlThread* thread = nullptr;
   CURL* easy = nullptr;
-  curl_slist* headers = nullptr;
+  std::string header_text;
+  std::vector<curl_slist> headers; // each line points into header_text
   char error_text[CURL_ERROR_SIZE] = {};
   HttpHead head;
   std::size_t head_bytes = 0;

@@ -1,11 +1,15 @@
 #include "protocol/http/http_client.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
+#include <array>
 #include <atomic>
 #include <future>
 #include <mutex>
 
+#include "core/unique_fd.h"
 #include "protocol/http/http_trace.h"
 #include "support/http_server.h"
 #include "support/run.h"
@@ -129,10 +133,11 @@ TEST(HttpClient, TellsAConnectionThatIsClosedInsteadOfAnAnswer) {
 struct Flood {
   static constexpr std::size_t piece = 64 * 1024;
   static constexpr std::size_t pieces = 640; // 40 MiB
+  std::size_t sent_pieces = pieces;
   std::atomic<std::size_t> sent{0};
   bool operator()(const HttpServerRequest&, HttpServerConnection& connection) {
     connection.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(piece * pieces) + "\r\n\r\n");
-    for (std::size_t i = 0; i < pieces; ++i) {
+    for (std::size_t i = 0; i < sent_pieces; ++i) {
       connection.send(std::string(piece, static_cast<char>('a' + i % 26)));
       ++sent;
     }
@@ -195,6 +200,29 @@ TEST(HttpClient, TellsAServerThatIsNotThere) {
   EXPECT_TRUE(response.error().temporary());
 }
 
+// A listener whose queue of connections is full: the kernel answers no further one.
+class FullListener {
+public:
+  FullListener() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address_;
+    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address_), size), 0);
+    EXPECT_EQ(::listen(listener_.get(), 0), 0);
+    EXPECT_EQ(::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address_), &size), 0);
+    for (UniqueFd& fd : queued_) {
+      fd = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      (void)::connect(fd.get(), reinterpret_cast<sockaddr*>(&address_), size);
+    }
+  }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(ntohs(address_.sin_port)) + "/"; }
+
+private:
+  UniqueFd listener_;
+  sockaddr_in address_{};
+  std::array<UniqueFd, 4> queued_;
+};
+
 TEST(HttpClient, GivesUpOnAServerThatStalls) {
   HttpSettings settings;
   settings.stall_timeout = std::chrono::seconds(1);
@@ -233,6 +261,34 @@ TEST(HttpClient, GivesAServerThatWorksLongerThanOneThatStalls) {
       },
       settings);
   net.loop.run(outlast_a_stall(net, worked));
+}
+
+// Libcurl asks for no more of a body while it is held back, and has to look for stalls again afterwards.
+TEST(HttpClient, GivesUpOnAServerThatStallsAfterItWasHeldBack) {
+  HttpSettings settings;
+  settings.stall_timeout = std::chrono::seconds(1);
+  settings.receive_ahead_bytes = 1;
+  Flood flood;
+  flood.sent_pieces = Flood::pieces - 1;
+  Net net(
+      [&](const HttpServerRequest& request, HttpServerConnection& connection) {
+        flood(request, connection);
+        connection.wait_for_close();
+        return false;
+      },
+      settings);
+  HttpRequest request = get(net.server.url("/"));
+  request.max_body_bytes = Flood::piece * Flood::pieces;
+  EXPECT_FAILS(net.fetch(request), ErrorKind::timeout);
+  EXPECT_EQ(flood.sent, Flood::pieces - 1);
+}
+
+TEST(HttpClient, GivesUpOnAServerThatTakesNoConnection) {
+  FullListener full;
+  HttpSettings settings;
+  settings.connect_timeout = std::chrono::milliseconds(300);
+  Net net(echo, settings);
+  EXPECT_FAILS(net.fetch(get(full.url())), ErrorKind::timeout);
 }
 
 TEST(HttpClient, FollowsRedirectsAndLeavesSecretsBehind) {
@@ -353,6 +409,61 @@ TEST(HttpClient, CancelsWhatIsDropped) {
     return true;
   });
   net.loop.run(drop_half_way(net));
+}
+
+Task<void> start_and_drop(Net& net, std::future<void> asked) {
+  auto exchange = net.client->start(get(net.server.url("/")));
+  co_await net.loop.sleep(std::chrono::milliseconds(1)); // the request goes out at the end of a turn
+  asked.wait();
+  exchange.reset();
+  CO_ASSERT_OK(co_await net.client->fetch(get(net.server.url("/small"))));
+}
+
+// The other thread has nothing to do but what it is told: the request must not be overlooked while it cancels.
+Task<void> drop_and_ask(Net& net, int rounds) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds step{1};
+  for (int i = 0; i < rounds; ++i) {
+    auto dropped = net.client->start(get(net.server.url("/held")));
+    co_await net.loop.sleep(step);
+    dropped.reset();
+    co_await net.loop.sleep(std::chrono::milliseconds(0)); // in a turn of its own, a little later each time
+    for (const auto until = Clock::now() + std::chrono::microseconds(i); Clock::now() < until;) continue;
+    auto asked = start(net.client->fetch(get(net.server.url("/small"))));
+    for (auto waited = step; !asked.ready() && waited < std::chrono::seconds(20); waited += step)
+      co_await net.loop.sleep(step);
+    CO_ASSERT_TRUE(asked.ready());
+    CO_ASSERT_OK(co_await asked.get());
+  }
+}
+
+TEST(HttpClient, HearsOfARequestWhileItCancelsAnother) {
+  Net net([](const HttpServerRequest& request, HttpServerConnection& connection) {
+    if (request.target == "/small") {
+      connection.respond(200, "", "small");
+      return true;
+    }
+    connection.wait_for_close();
+    return false;
+  });
+  net.loop.run(drop_and_ask(net, 200));
+}
+
+TEST(HttpClient, ClosesTheConnectionOfWhatIsDroppedBeforeItsAnswer) {
+  std::promise<void> asked;
+  std::promise<void> closed;
+  Net net([&](const HttpServerRequest& request, HttpServerConnection& connection) {
+    if (request.target == "/small") {
+      connection.respond(200, "", "small");
+      return true;
+    }
+    asked.set_value();
+    connection.wait_for_close();
+    closed.set_value();
+    return false;
+  });
+  net.loop.run(start_and_drop(net, asked.get_future()));
+  EXPECT_EQ(closed.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
 }
 
 } // namespace
