@@ -1,5 +1,7 @@
 # Sourced by the verbs of ./dev, which run in the repository's root.
 set -euo pipefail
+# What ccache needs to know of precompiled headers (its manual, "Precompiled headers").
+export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*" >&2; }
 fail() {
