@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cli/settings.h"
+#include "transforms/reference.h"
 
 namespace checkvalve {
 namespace {
@@ -60,13 +61,6 @@ std::vector<std::string> examples_of(const CLI::App& command) {
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return lines;
-}
-
-// In Markdown tables, '|' ends a cell.
-std::string cell(std::string_view text) {
-  std::string out;
-  for (const char c : text) out += c == '|' ? "\\|" : std::string(1, c);
-  return out;
 }
 
 std::string man_command(const CLI::App& command) {
@@ -193,8 +187,8 @@ std::string commands_page(const CLI::App& app) {
       out += fmt::format("\n| {} | |\n| --- | --- |\n", group.name == "Options" ? "Option" : group.name);
       for (const CLI::Option* option : group.options) {
         const std::string type = type_of(*option);
-        out += fmt::format("| `{}{}` | {} |\n", option_names(*option), type.empty() ? "" : " " + cell(type),
-                           cell(option->get_description()));
+        out += fmt::format("| `{}{}` | {} |\n", option_names(*option), type.empty() ? "" : " " + table_cell(type),
+                           table_cell(option->get_description()));
       }
     }
     out += "\n";
@@ -250,10 +244,10 @@ patterns; the first that matches decides.
   for (const Setting& setting : all_settings()) {
     if (!setting.for_config) continue;
     const bool switches = setting.kind == SettingKind::flag || setting.kind == SettingKind::on_off;
-    out += fmt::format("| `{}` | {}{} | {} | {} |\n", setting.key, switches ? "true\\|false" : cell(setting.value_name),
-                       setting.kind == SettingKind::list ? ", or a list" : "",
-                       setting.default_value.empty() ? "" : fmt::format("`{}`", setting.default_value),
-                       cell(setting.help));
+    out += fmt::format(
+        "| `{}` | {}{} | {} | {} |\n", setting.key, switches ? "true\\|false" : table_cell(setting.value_name),
+        setting.kind == SettingKind::list ? ", or a list" : "",
+        setting.default_value.empty() ? "" : fmt::format("`{}`", setting.default_value), table_cell(setting.help));
   }
   out += R"(
 ## `[endpoint.NAME]`
@@ -267,12 +261,13 @@ environment variable.
                        backend->scheme, backend->summary);
     for (const OptionSpec& spec : backend->options) {
       const bool secret = spec.type == OptionType::secret;
-      out += fmt::format("| {} | {} | {} | {} |\n",
-                         secret ? fmt::format("`{0}_file`, `{0}_env`", spec.name) : fmt::format("`{}`", spec.name),
-                         secret                             ? "secret"
-                         : spec.type == OptionType::boolean ? "true\\|false"
-                                                            : option_type_word(spec.type),
-                         spec.default_value.empty() ? "" : fmt::format("`{}`", spec.default_value), cell(spec.help));
+      out +=
+          fmt::format("| {} | {} | {} | {} |\n",
+                      secret ? fmt::format("`{0}_file`, `{0}_env`", spec.name) : fmt::format("`{}`", spec.name),
+                      secret                             ? "secret"
+                      : spec.type == OptionType::boolean ? "true\\|false"
+                                                         : option_type_word(spec.type),
+                      spec.default_value.empty() ? "" : fmt::format("`{}`", spec.default_value), table_cell(spec.help));
     }
   }
   return out;

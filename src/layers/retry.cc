@@ -61,6 +61,9 @@ class RetrySource : public SourceWrapper {
 public:
   RetrySource(std::shared_ptr<Source> inner, std::shared_ptr<Retrier> retrier)
       : SourceWrapper(std::move(inner)), retrier_(std::move(retrier)) {}
+  Task<Result<void>> connect() override {
+    return repeat(retrier_, "", [inner = inner_] { return inner->connect(); });
+  }
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
     return repeat(retrier_, directory,
                   [inner = inner_, directory, recursive] { return inner->list(directory, recursive); });
@@ -86,6 +89,9 @@ class RetryTarget : public TargetWrapper {
 public:
   RetryTarget(std::shared_ptr<Target> inner, std::shared_ptr<Retrier> retrier)
       : TargetWrapper(std::move(inner)), retrier_(std::move(retrier)) {}
+  Task<Result<void>> connect() override {
+    return repeat(retrier_, "", [inner = inner_] { return inner->connect(); });
+  }
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
     return repeat(retrier_, directory,
                   [inner = inner_, directory, recursive] { return inner->list(directory, recursive); });

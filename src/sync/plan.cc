@@ -20,7 +20,6 @@ namespace {
 constexpr std::size_t most_summary_failures = 1'000;
 constexpr std::size_t rows_at_once = 2'000; // handed to the state store
 constexpr std::int64_t plans_kept_ms = 90LL * 24 * 3600 * 1000;
-constexpr std::chrono::milliseconds stop_grace{1'000};
 
 // Largest first, then by path: the order in which batches are filled and files are run.
 std::string order_key(const Entry& entry) {
@@ -200,7 +199,7 @@ Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool
   CV_CO_CHECK(check_job(job, ends));
   if (!dry_run) // finding out may write, and remove, a temporary
     if (const auto hash = co_await hash_of(job, *ends.target); !hash) co_return Failure(hash.error());
-  StopWatch watch(engine.loop, engine.stop, ends, stop_grace);
+  StopWatch watch(engine.loop, engine.stop, ends, reading_stop_grace);
   watch.start();
   auto planned = co_await plan_between(engine, job, ends, dry_run);
   co_await watch.finish();

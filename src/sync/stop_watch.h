@@ -7,6 +7,8 @@
 
 namespace checkvalve {
 
+constexpr std::chrono::milliseconds reading_stop_grace{1'000}; // where nothing is left behind at the endpoints
+
 // From start() to finish(): closes both ends once a stop was requested and the grace, which is for operations that
 // answer and for removing temporaries, is over. What then still waits on them fails. Engine thread only.
 class StopWatch {

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t most_differences = 1'000;
 constexpr std::size_t contents_in_flight = 16;
-constexpr std::chrono::milliseconds stop_grace{1'000};
 
 class Verification {
 public:
@@ -161,7 +160,7 @@ Task<Result<VerifyReport>> verify_ends(Engine& engine, const Job& job, Ends& end
   CV_CO_CHECK(check_comparable(job));
   CV_CO_TRY(Chain chain, Chain::make(job.transforms));
   Verification verification(engine, job, std::move(chain), ends);
-  StopWatch watch(engine.loop, engine.stop, ends, stop_grace);
+  StopWatch watch(engine.loop, engine.stop, ends, reading_stop_grace);
   watch.start();
   auto report = co_await verification.run();
   co_await watch.finish();

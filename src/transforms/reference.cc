@@ -7,19 +7,10 @@
 namespace checkvalve {
 namespace {
 
-// Text as a cell of a Markdown table.
-std::string cell(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '|') out += '\\';
-    out += c;
-  }
-  return out;
-}
-
 void add_option(const OptionSpec& spec, std::string& page) {
   page += fmt::format("| `{}` | {} | {} | {} |\n", spec.name, describe(spec.type),
-                      spec.default_value.empty() ? "" : fmt::format("`{}`", cell(spec.default_value)), cell(spec.help));
+                      spec.default_value.empty() ? "" : fmt::format("`{}`", table_cell(spec.default_value)),
+                      table_cell(spec.help));
 }
 
 } // namespace
@@ -40,6 +31,15 @@ std::string_view describe(StageClass stage_class) {
   case StageClass::spilling: return "with temporary data on disk";
   }
   return "";
+}
+
+std::string table_cell(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '|') out += '\\';
+    out += c;
+  }
+  return out;
 }
 
 std::string transforms_page() {

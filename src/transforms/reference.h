@@ -2,9 +2,13 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace checkvalve {
 
 std::string transforms_page(); // docs/reference/transforms.md
+
+// Text as a cell of a Markdown table.
+std::string table_cell(std::string_view text);
 
 } // namespace checkvalve

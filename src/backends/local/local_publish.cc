@@ -36,8 +36,7 @@ Result<std::string> publish_name(const RootDirectory& root, const std::string& t
       if (status != 0 && (errno == EPERM || errno == EOPNOTSUPP))
         return Failure(make_error(ErrorKind::unsupported, "publish", root.shown(path),
                                   "this file system can't refuse an existing name in one step"));
-      if (status == 0 && ::unlinkat(directory, from.c_str(), 0) != 0)
-        return Failure(errno_error(errno, "remove temporary", root.shown(temporary)));
+      if (status == 0) (void)::unlinkat(directory, from.c_str(), 0); // it is published; what stays a sweep removes
     }
     struct stat there{};
     if (status != 0 && errno == EEXIST && link_gives_way &&

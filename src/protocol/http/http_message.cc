@@ -2,6 +2,8 @@
 
 #include <curl/curl.h>
 
+#include "core/percent.h"
+
 namespace checkvalve {
 namespace {
 
@@ -30,13 +32,6 @@ struct Url {
 Failure refused(const HttpRequest& request, std::string why) {
   return Failure(
       make_error(ErrorKind::protocol, "follow redirect of", std::string(without_query(request.url)), std::move(why)));
-}
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 } // namespace

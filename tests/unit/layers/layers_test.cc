@@ -94,6 +94,19 @@ TEST_F(LayersTest, RepeatsACallThatFailsForAWhile) {
   EXPECT_EQ(retries()[0].error.kind, ErrorKind::connection);
 }
 
+TEST_F(LayersTest, RepeatsTheFirstConnectionToo) {
+  plan_->fail(Operation::connect, 1, lost, 2);
+  EXPECT_OK(engine_.run(source()->connect()));
+  EXPECT_EQ(plan_->calls(Operation::connect), 3U);
+  EXPECT_EQ(retries().size(), 2U);
+}
+
+TEST_F(LayersTest, DoesNotRepeatALoginThatWasRefused) {
+  plan_->fail(Operation::connect, 1, refused, 100);
+  EXPECT_FAILS(engine_.run(target()->connect()), ErrorKind::permission);
+  EXPECT_EQ(plan_->calls(Operation::connect), 1U);
+}
+
 TEST_F(LayersTest, GivesUpWithAnExhaustedError) {
   plan_->fail(Operation::stat, 1, lost, 100);
   auto from = source();
