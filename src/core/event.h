@@ -34,7 +34,7 @@ struct FileProgressEvent { // for files over 64 MiB, at most one a second and fi
 struct FilePublishedEvent {
   std::string path;
   std::uint64_t size_bytes = 0; // bytes published
-  std::string digest;           // of the published bytes, "xxh128:…"
+  std::string digest; // of the published bytes: "xxh128:…", with VerifyMode::hash of the target's algorithm; or empty
   std::uint32_t attempts = 1;
 };
 struct FileSkippedEvent {

@@ -30,6 +30,7 @@ public:
   Result<void> renew_lease(const Lease& lease, std::int64_t ttl_ms) override;
   Result<void> release_lease(const Lease& lease) override;
   Result<void> abandon_lease(const std::string& plan, std::uint32_t batch, const std::string& holder) override;
+  Result<void> doubt_batch(const Lease& lease, const std::string& pair) override;
   Result<void> checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,
                           const std::optional<Remember>& remember) override;
   Result<std::vector<PublishedRecord>> published(const std::string& pair, const std::string& after,
@@ -65,6 +66,7 @@ private:
                                         std::int64_t ttl_ms, Lease& drawn);
   Result<void> release_lease_locked(const Lease& lease);
   Result<void> abandon_lease_locked(const std::string& plan, std::uint32_t batch, const std::string& holder);
+  Result<void> doubt_batch_locked(const Lease& lease, const std::string& pair);
   Result<void> checkpoint_locked(const Lease& lease, std::span<const FileOutcome> outcomes,
                                  const std::optional<Remember>& remember);
   Result<ListAnswer> take_list_locked(const ListKey& key, const std::string& holder, const std::string& temporary,

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <random>
+#include <set>
 #include <unordered_map>
 
 #include "core/path.h"
@@ -199,19 +200,23 @@ bool in_doubt(const FileOutcome& outcome) {
   return outcome.state == FileState::failed && outcome.error && outcome.error->kind == ErrorKind::integrity;
 }
 
+constexpr std::string_view instead_of_the_last =
+    "ON CONFLICT (pair, path) DO UPDATE SET size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, etag = "
+    "excluded.etag, chain = excluded.chain, target_bytes = excluded.target_bytes, list = excluded.list, list_digest = "
+    "excluded.list_digest, target_path = excluded.target_path, published_ms = excluded.published_ms";
+
 Result<void> write_published(SqlDatabase& database, std::int64_t pair, const StateStore::Remember& remember,
                              std::int64_t now_ms, const KnownFiles& known, std::span<const FileOutcome> outcomes) {
   // In the order of paths: two workers that record the same ones wait for each other instead of locking each other out.
   std::map<std::string_view, const FileOutcome*> published;
   for (const FileOutcome& outcome : outcomes)
-    if (outcome.state == FileState::committed || in_doubt(outcome)) published[known.at(outcome.number).path] = &outcome;
+    if ((outcome.state == FileState::committed && !remember.only_doubts) || in_doubt(outcome))
+      published[known.at(outcome.number).path] = &outcome;
   auto next = published.begin();
   return database.execute_many(
-      "INSERT INTO cv_published (pair, path, size_bytes, mtime_ns, etag, chain, target_bytes, list, list_digest, "
-      "target_path, published_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (pair, path) DO "
-      "UPDATE SET size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, etag = excluded.etag, chain = "
-      "excluded.chain, target_bytes = excluded.target_bytes, list = excluded.list, list_digest = excluded.list_digest, "
-      "target_path = excluded.target_path, published_ms = excluded.published_ms",
+      fmt::format("INSERT INTO cv_published (pair, path, size_bytes, mtime_ns, etag, chain, target_bytes, list, "
+                  "list_digest, target_path, published_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) {}",
+                  instead_of_the_last),
       11, published.size(), [&](std::size_t, std::span<SqlValue> values) {
         const auto& [path, outcome] = *next++;
         values[0] = pair;
@@ -227,6 +232,20 @@ Result<void> write_published(SqlDatabase& database, std::int64_t pair, const Sta
         values[9] = SqlBytes{known.at(outcome->number).target_path};
         values[10] = now_ms;
       });
+}
+
+Result<void> end_doubts(SqlDatabase& database, std::int64_t pair, const KnownFiles& known,
+                        std::span<const FileOutcome> outcomes) {
+  std::set<std::string_view> committed; // in the order of paths, as above
+  for (const FileOutcome& outcome : outcomes)
+    if (outcome.state == FileState::committed) committed.insert(known.at(outcome.number).path);
+  auto next = committed.begin();
+  return database.execute_many("DELETE FROM cv_published WHERE pair = $1 AND path = $2 AND chain = $3", 3,
+                               committed.size(), [&](std::size_t, std::span<SqlValue> values) {
+                                 values[0] = pair;
+                                 values[1] = SqlBytes{*next++};
+                                 values[2] = SqlText{chain_in_doubt};
+                               });
 }
 
 } // namespace
@@ -344,6 +363,23 @@ Result<std::int64_t> SqlStore::pair_key(const std::string& pair) {
   return *key;
 }
 
+Result<void> SqlStore::doubt_batch_locked(const Lease& lease, const std::string& pair) {
+  CV_CHECK(lock_leased(*database_, lease, "doubt batch"));
+  CV_TRY(const std::int64_t key, pair_key(pair));
+  CV_CHECK(database_->run(
+      fmt::format("INSERT INTO cv_published (pair, path, size_bytes, mtime_ns, etag, chain, target_bytes) SELECT "
+                  "CAST($3 AS BIGINT), path, size_bytes, mtime_ns, etag, CAST($4 AS TEXT), 0 FROM cv_files WHERE "
+                  "plan = $1 AND batch = $2 AND state IN ($5, $6) AND action = $7 ORDER BY path {}",
+                  instead_of_the_last),
+      SqlText{lease.plan}, std::int64_t{lease.batch}, key, SqlText{chain_in_doubt}, sql_value(FileState::planned),
+      sql_value(FileState::failed), sql_value(FileAction::copy)));
+  return {};
+}
+
+Result<void> SqlStore::doubt_batch(const Lease& lease, const std::string& pair) {
+  return transact(Repeat::yes, [&] { return doubt_batch_locked(lease, pair); });
+}
+
 Result<void> SqlStore::checkpoint_locked(const Lease& lease, std::span<const FileOutcome> outcomes,
                                          const std::optional<Remember>& remember) {
   CV_TRY(const LockedBatch batch, lock_leased(*database_, lease, "checkpoint"));
@@ -354,6 +390,7 @@ Result<void> SqlStore::checkpoint_locked(const Lease& lease, std::span<const Fil
   if (remember) {
     CV_TRY(const std::int64_t pair, pair_key(remember->pair));
     CV_CHECK(write_published(*database_, pair, *remember, batch.now_ms, known, outcomes));
+    if (remember->only_doubts) CV_CHECK(end_doubts(*database_, pair, known, outcomes));
   }
   Change change;
   for (const FileOutcome& outcome : outcomes) {

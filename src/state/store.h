@@ -102,8 +102,8 @@ struct LeaseAnswer { // either a lease, or who holds it
 struct FileOutcome {
   std::uint64_t number = 0;
   FileState state = FileState::committed;
-  std::uint64_t bytes = 0;   // published
-  std::string digest;        // of the bytes read from the source, "xxh128:…"
+  std::uint64_t bytes = 0; // published
+  std::string digest; // of the bytes read from the source: "xxh128:…", or of the algorithm of VerifyMode::hash's target
   std::string target_digest; // of the bytes published; differs where transforms changed them
   std::string method;        // Published::method
   std::uint32_t attempts = 0;
@@ -115,15 +115,16 @@ struct FileOutcome {
   std::string etag;
 };
 
-// What was published under a path by an earlier plan of the same pair of endpoints.
+// PublishedRecord::chain of a file whose content at the target is wrong, or was not read as --verify readback demands.
 inline constexpr std::string_view chain_in_doubt = "in doubt";
 
+// What was published under a path by an earlier plan of the same pair of endpoints.
 struct PublishedRecord {
   std::string path; // at the source
   std::uint64_t size_bytes = 0;
   std::optional<std::int64_t> mtime_ns;
   std::string etag;
-  std::string chain; // digest of the transforms that were applied; empty: none. chain_in_doubt: what is there is wrong
+  std::string chain; // digest of the transforms that were applied; empty: none; or chain_in_doubt
   std::uint64_t target_bytes = 0;
   std::string target_path;       // empty: the same as path. Only with `list`, as the two below
   std::string list;              // the name of the target's list of checksums that holds the file; empty: none does
@@ -195,14 +196,20 @@ public:
   // Ends the lease that this holder has on the batch, of whom the caller knows that it is gone; does nothing if another
   // has it. The batch is then as after a lease that ran out.
   virtual Result<void> abandon_lease(const std::string& plan, std::uint32_t batch, const std::string& holder) = 0;
+  // Before a batch's first file is published: puts all its open files (not links, not directories) in doubt, with
+  // chain_in_doubt under `pair`, in one transaction. A checkpoint of a committed file ends its doubt. Kind lease as
+  // for checkpoint.
+  virtual Result<void> doubt_batch(const Lease& lease, const std::string& pair) = 0;
   // Records outcomes in one transaction. Kind lease if a newer generation exists: then nothing is recorded.
   // `remember`: also keep a PublishedRecord under `pair` with `chain`, for committed files; with chain_in_doubt for
   // those that failed with kind integrity.
   // With `list`, the records of files with a list_digest say that this list holds them.
+  // With `only_doubts`, committed files get no record, and lose the one that they have if it is in doubt.
   struct Remember {
     std::string pair;
     std::string chain;
     std::string list = "";
+    bool only_doubts = false;
   };
   virtual Result<void> checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,
                                   const std::optional<Remember>& remember) = 0;

@@ -72,7 +72,9 @@ private:
     if (there->type != entry.type) co_return changed(wanted, action);
 
     bool same = entry.size_bytes == there->size_bytes;
-    if (action == FileAction::link || (job_.checksum && same)) {
+    // What may not be replaced is no conflict if it turns out to be what was wanted.
+    const bool reads_doubt = wanted.in_doubt && job_.verify == VerifyMode::readback && !may_replace();
+    if (action == FileAction::link || ((job_.checksum || reads_doubt) && same)) {
       co_await content_slots_.acquire();
       contents_.start(compare_content(wanted, *there, action));
       co_return Result<void>();
@@ -88,6 +90,11 @@ private:
     if (!same) co_return changed(wanted, action);
     sink_.up_to_date(entry);
     co_return Result<void>();
+  }
+
+  bool may_replace() const {
+    return job_.on_conflict == OnConflict::overwrite &&
+           (ends_.target->capabilities().atomic_replace || job_.overwrite_non_atomic);
   }
 
   Result<void> conflict_of_types(const Wanted& wanted, ErrorKind kind, std::string why) {

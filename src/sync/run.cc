@@ -148,6 +148,9 @@ private:
 
   Task<Result<void>> run_files(const BatchRecord& batch, LeaseKeeper& keeper, bool& all_tried) {
     StateStore& store = engine_.store;
+    // A crash between a file's publishing and its reading back must not leave it looking up to date.
+    if (job_.verify == VerifyMode::readback)
+      CV_CO_CHECK(co_await engine_.state_thread.run([&] { return store.doubt_batch(keeper.lease(), pair_of(job_)); }));
     TaskGroup group;
     Result<void> outcome;
     std::uint64_t after = 0;
@@ -193,9 +196,10 @@ private:
   }
 
   std::optional<StateStore::Remember> remember() const {
-    if (!remembers_ && !needs_memory(job_, ends_.target->capabilities())) return std::nullopt;
+    const bool remembers = remembers_ || needs_memory(job_, ends_.target->capabilities());
+    if (!remembers && job_.verify != VerifyMode::readback) return std::nullopt;
     const auto& list = chain_.checksum_list();
-    return StateStore::Remember{pair_of(job_), chain_.digest(), list ? list->name : ""};
+    return StateStore::Remember{pair_of(job_), chain_.digest(), list ? list->name : "", !remembers};
   }
 
   bool going_on(const LeaseKeeper& keeper) const { return !engine_.stop.requested() && keeper.holds(); }

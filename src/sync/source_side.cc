@@ -60,6 +60,7 @@ Task<Result<std::optional<Wanted>>> SourceSide::next_by_source_name() {
   CV_CO_TRY(const PublishedRecord* record, co_await memory_.find(entry->path));
   if (record) {
     wanted.published_otherwise = record->chain != chain_.digest();
+    wanted.in_doubt = record->chain == chain_in_doubt;
     wanted.published_before = !wanted.published_otherwise && record->size_bytes == entry->size_bytes &&
                               record->mtime_ns == entry->mtime_ns && record->etag == entry->etag;
     wanted.published_bytes = record->target_bytes;

@@ -18,7 +18,8 @@ struct Wanted {
   // From the state: this version of the source was published through these same transforms, as so many bytes.
   bool published_before = false;
   std::uint64_t published_bytes = 0;
-  bool published_otherwise = false; // the last publishing was through other transforms
+  bool published_otherwise = false; // the last publishing was through other transforms, or is in doubt
+  bool in_doubt = false;            // its record says chain_in_doubt; told only without transforms
   std::optional<Error> refused;     // why it can have no name at the target
 };
 

@@ -125,23 +125,30 @@ private:
   // not copied again.
   Task<bool> finished_before() {
     if (!may_resume()) co_await discard_outputs(target(), scope_.chain, name_, previous_temporary());
-    // With checksum, equal size and mtime prove nothing.
-    if (file_.action != FileAction::copy || scope_.job.checksum) co_return false;
+    // With checksum, equal size and mtime prove nothing; with readback, that it was read back is not known.
+    if (file_.action != FileAction::copy || scope_.job.checksum || scope_.job.verify == VerifyMode::readback)
+      co_return false;
     co_return co_await already_published();
   }
 
   Task<bool> already_published() {
-    if (needs_memory(scope_.job, target().capabilities())) co_return false;
-    auto there = co_await target().stat(name_, false);
-    const std::int64_t precision =
-        std::max(source().capabilities().mtime_precision_ns, target().capabilities().mtime_precision_ns);
-    if (!there || there->type != EntryType::file || there->size_bytes != expected_.size_bytes || !there->mtime_ns ||
-        !expected_.mtime_ns || !same_mtime(*there->mtime_ns, *expected_.mtime_ns, precision))
-      co_return false;
+    if (!co_await looks_published()) co_return false;
     outcome_.state = FileState::skipped;
     outcome_.error = Error{ErrorKind::exists, ErrorStatus::permanent, "", "", "published_before"};
     remember_source(expected_);
     co_return true;
+  }
+
+  // By size and mtime.
+  Task<bool> looks_published() {
+    if (needs_memory(scope_.job, target().capabilities())) co_return false;
+    auto there = co_await target().stat(name_, false);
+    const std::int64_t precision =
+        std::max(source().capabilities().mtime_precision_ns, target().capabilities().mtime_precision_ns);
+    const bool looks_so = there && there->type == EntryType::file && there->size_bytes == expected_.size_bytes &&
+                          there->mtime_ns && expected_.mtime_ns &&
+                          same_mtime(*there->mtime_ns, *expected_.mtime_ns, precision);
+    co_return looks_so;
   }
 
   Task<Result<void>> attempt() {
@@ -171,6 +178,7 @@ private:
     auto copied = co_await copy(**reader, **upload);
     if (!copied && !goes_on_after(copied.error()))
       (void)co_await (*upload)->abort(); // what it can't remove now, the next run or a sweep will
+    if (!copied && copied.error().kind == ErrorKind::exists) co_return co_await existing_name();
     co_return copied;
   }
 
@@ -209,6 +217,7 @@ private:
     CV_CO_TRY(auto taken, co_await target().begin_direct_copy(std::move(origin), expected_, name_, upload_hints()));
     auto copied = co_await take_directly(*taken);
     if (!copied) (void)co_await taken->abort();
+    if (!copied && copied.error().kind == ErrorKind::exists) co_return co_await existing_name();
     co_return copied;
   }
 
@@ -220,9 +229,8 @@ private:
     }
     if (expected_.etag.empty()) CV_CO_CHECK(unchanged(co_await source().stat(file_.path, true)));
     CV_CO_CHECK(still_ours());
-    const auto published = co_await taken.commit(commit_options());
-    if (!published) co_return co_await refused(published.error());
-    co_return co_await conclude("", "", expected_.size_bytes, *published);
+    CV_CO_TRY(Published published, co_await taken.commit(commit_options()));
+    co_return co_await conclude("", "", expected_.size_bytes, std::move(published));
   }
 
   Task<Result<void>> copy(Reader& reader, Upload& upload) {
@@ -233,10 +241,9 @@ private:
     CV_CO_CHECK(co_await pump_through(pump));
     CommitOptions options = commit_options();
     if (scope_.job.verify == VerifyMode::hash) options.content_digest = pump.digest();
-    const auto published = co_await upload.commit(std::move(options));
-    if (!published) co_return co_await refused(published.error());
-    const std::string digest = resumed == 0 ? pump.digest() : ""; // of a part of the file it would mislead
-    co_return co_await conclude(digest, digest, expected_.size_bytes, *published);
+    read_digest_ = resumed == 0 ? pump.digest() : ""; // of a part of the file it would mislead
+    CV_CO_TRY(Published published, co_await upload.commit(std::move(options)));
+    co_return co_await conclude(read_digest_, read_digest_, expected_.size_bytes, std::move(published));
   }
 
   // A file of one chunk is read, looked at again, and given to the target as one.
@@ -251,17 +258,11 @@ private:
     CV_CO_CHECK(still_ours());
     Hasher hasher(scope_.hash);
     hasher.update(whole.content.bytes());
-    const std::string digest = hasher.digest();
+    read_digest_ = hasher.digest();
     CommitOptions options = commit_options();
-    if (scope_.job.verify == VerifyMode::hash) options.content_digest = digest;
-    const auto published = co_await upload.write_and_commit(std::move(whole.content), std::move(options));
-    if (!published) co_return co_await refused(published.error());
-    co_return co_await conclude(digest, digest, size, *published);
-  }
-
-  Task<Result<void>> refused(Error error) {
-    if (error.kind == ErrorKind::exists) co_return co_await existing_name();
-    co_return Failure(std::move(error));
+    if (scope_.job.verify == VerifyMode::hash) options.content_digest = read_digest_;
+    CV_CO_TRY(Published published, co_await upload.write_and_commit(std::move(whole.content), std::move(options)));
+    co_return co_await conclude(read_digest_, read_digest_, size, std::move(published));
   }
 
   // Nothing is ever removed, so the parts of a longer version stay; the next one is there if any is.
@@ -356,7 +357,13 @@ private:
   // The name was free when planned and is taken now.
   Task<Result<void>> existing_name() {
     if (misread_) co_return Failure(*misread_); // it is ours
-    if (co_await already_published()) co_return Result<void>();
+    if (scope_.job.verify == VerifyMode::readback) {
+      // Of an attempt that ended before it read the file back: that is made up for.
+      if (!read_digest_.empty() && co_await looks_published())
+        co_return co_await conclude(read_digest_, read_digest_, expected_.size_bytes, {.method = "published_before"});
+    } else if (co_await already_published()) {
+      co_return Result<void>();
+    }
     if (scope_.job.on_conflict != OnConflict::skip)
       co_return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(name_),
                                    "appeared at the target with other content after the plan was made"));
@@ -443,6 +450,7 @@ private:
   const TemporaryName temporary_;
   Entry expected_; // the version of the source that this attempt copies
   FileOutcome outcome_;
+  std::string read_digest_;      // of the planned version, once it was read without transforms; empty: not known
   std::optional<Error> misread_; // what was published under the name by an attempt before
   std::int64_t told_ms_ = 0;
 };

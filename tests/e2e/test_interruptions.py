@@ -96,6 +96,22 @@ def test_sigkill_then_run_of_the_same_plan(pair: Pair) -> None:
     pair.assert_clean()
 
 
+def test_sigkill_before_what_was_published_is_read_back(place: Path, servers: Servers, user_key: Path) -> None:
+    """The next run does not take it for done, although size and time are right."""
+    with DelayProxy(servers.target.port, place / "t.log", delay_ms=20) as slow:  # reading back takes many round trips
+        pair = make_pair(place, servers, user_key, target_port=slow.port)
+        large_file(pair.source / "large.bin", 32 << 20)
+        run = pair.start_sync("--verify", "readback")
+        published = pair.target / "large.bin"
+        assert wait_until(lambda: published.exists() or run.popen.poll() is not None, 60)
+        run.signal(signal.SIGKILL)
+        outcome = run.finish()
+        assert outcome.code == -signal.SIGKILL
+        assert not outcome.of_type("file_published")
+        assert pair.sync().expect(0).json["files_copied"] == 1
+        assert_same(pair.source, pair.target)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_stop_cleanly(pair: Pair, number: signal.Signals, code: int) -> None:
     many_small(pair.source, 500)

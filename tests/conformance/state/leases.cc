@@ -93,6 +93,63 @@ TEST_P(StateStoreSuite, AnExpiredLeaseIsTakenOverAndTheOldOneRecordsNothing) {
   EXPECT_EQ(batch_of(*store_, "p", 1).files_done, 2U);
 }
 
+TEST_P(StateStoreSuite, ABatchIsInDoubtUntilItsFilesAreCommitted) {
+  ASSERT_TRUE(ok(store_->create_plan(plan_record("p"))));
+  std::vector<PlannedFile> files = {planned(1, 1, "done"), planned(2, 1, "failed"), planned(3, 1, "open \xff", 30),
+                                    planned(4, 1, "link"), planned(5, 2, "other batch")};
+  files[2].mtime_ns = 5;
+  files[2].etag = "tag\xff";
+  files[3].action = FileAction::link;
+  ASSERT_TRUE(ok(store_->add_files("p", files)));
+  ASSERT_TRUE(ok(store_->finish_plan(plan_record("p"))));
+  const auto old = store_->take_lease("p", 1, "slow", 0)->lease;
+  ASSERT_TRUE(old);
+  const StateStore::Remember listed{"pair", "chain", "SUMS"};
+  std::vector<FileOutcome> outcomes = {outcome(1, FileState::committed), outcome(2, FileState::failed),
+                                       outcome(3, FileState::committed)};
+  outcomes[2].list_digest = "sha256:3";
+  ASSERT_TRUE(ok(store_->checkpoint(*old, outcomes, listed)));
+  outcomes[2].state = FileState::failed; // and tried again
+  ASSERT_TRUE(ok(store_->checkpoint(*old, outcomes, listed)));
+  const auto lease = store_->take_lease("p", 1, "quick", long_ttl_ms)->lease;
+  ASSERT_TRUE(lease);
+  EXPECT_TRUE(fails(store_->doubt_batch(*old, "pair"), ErrorKind::lease));
+  EXPECT_EQ(store_->published("pair", "", 10)->size(), 2U);
+  for (int again = 0; again < 2; ++again) ASSERT_TRUE(ok(store_->doubt_batch(*lease, "pair")));
+
+  auto records = store_->published("pair", "", 10);
+  ASSERT_TRUE(ok(records));
+  ASSERT_EQ(records->size(), 3U);
+  EXPECT_EQ(records->at(0).chain, "chain");
+  EXPECT_EQ(records->at(1).path, "failed");
+  EXPECT_EQ(records->at(1).chain, chain_in_doubt);
+  const PublishedRecord& open = records->at(2);
+  EXPECT_EQ(open.path, "open \xff");
+  EXPECT_EQ(open.chain, chain_in_doubt);
+  EXPECT_EQ(open.size_bytes, 30U);
+  EXPECT_EQ(open.mtime_ns, 5);
+  EXPECT_EQ(open.etag, "tag\xff");
+  EXPECT_EQ(open.target_bytes, 0U);
+  EXPECT_EQ(open.list + open.list_digest + open.target_path, "");
+  EXPECT_EQ(open.published_ms, 0);
+
+  // One doubt ends in a record, one without; what failed keeps it, and what was known for sure stays.
+  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::vector{outcome(3, FileState::committed)}, listed)));
+  StateStore::Remember only_doubts = listed;
+  only_doubts.only_doubts = true;
+  ASSERT_TRUE(ok(store_->checkpoint(
+      *lease, std::vector{outcome(1, FileState::committed), outcome(2, FileState::failed)}, only_doubts)));
+  records = store_->published("pair", "", 10);
+  ASSERT_EQ(records->size(), 3U);
+  EXPECT_EQ(records->at(1).chain, chain_in_doubt);
+  EXPECT_EQ(records->at(2).chain, "chain");
+  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::vector{outcome(2, FileState::committed)}, only_doubts)));
+  records = store_->published("pair", "", 10);
+  ASSERT_EQ(records->size(), 2U);
+  EXPECT_EQ(records->at(0).chain, "chain");
+  EXPECT_EQ(records->at(1).path, "open \xff");
+}
+
 TEST_P(StateStoreSuite, ALeaseOfTheSameGenerationButAnotherNonceIsRefused) {
   make_plan("p", 1, 1);
   const auto lease = store_->take_lease("p", 1, "w", long_ttl_ms)->lease;

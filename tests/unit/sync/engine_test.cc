@@ -354,30 +354,21 @@ TEST_F(Sync, HashFindsContentThatIsNotWhatWasWritten) {
   expect_same_trees();
 }
 
-TEST_F(Sync, WhatReadsBackOtherwiseIsCopiedAgainByTheNextRun) {
-  put(*source, "in/file", "what was read", second);
-  put(*source, "in/other", "other", second);
-  job.verify = VerifyMode::readback;
-  job.retries = 1;
-  target->corrupts_uploads = true;
-  ASSERT_EQ(sync()->files_failed, 2U);
-  target->corrupts_uploads = false;
-  job.verify = VerifyMode::size; // also where the next one does not look
-  EXPECT_EQ(sync()->files_copied, 2U);
-  expect_same_trees();
-  EXPECT_EQ(sync()->files_copied, 0U);
-}
-
-TEST_F(Sync, WhatReadsBackOtherwiseIsNeverTakenForPublished) {
-  job.verify = VerifyMode::readback;
-  job.target.options["atomic_replace"] = "no";
-  put(*source, "in/a", "alpha", second);
-  target->change_at_read("out/a", 1, "alphA", second);
-  auto done = sync();
-  ASSERT_OK(done);
-  EXPECT_EQ(done->files_skipped, 0U);
-  ASSERT_EQ(done->files_failed, 1U);
-  EXPECT_EQ(done->failures.at(0).error.kind, ErrorKind::integrity);
+TEST_F(Sync, ANameThatAppearedLeavesNoTemporary) {
+  for (const OnConflict on_conflict : {OnConflict::skip, OnConflict::fail}) {
+    const std::string path = fmt::format("{}", static_cast<int>(on_conflict));
+    job.on_conflict = on_conflict;
+    put(*source, "in/" + path, "ours", second);
+    const auto planned = plan();
+    ASSERT_OK(planned);
+    put(*target, "out/" + path, "theirs", second);
+    const auto ran = run(planned->plan);
+    ASSERT_OK(ran);
+    EXPECT_EQ(ran->files_skipped, on_conflict == OnConflict::skip ? 1U : 0U);
+    EXPECT_EQ(ran->files_failed, on_conflict == OnConflict::fail ? 1U : 0U);
+    EXPECT_EQ(files(*target, "out").at(path), "theirs");
+    EXPECT_TRUE(target->temporaries().empty());
+  }
 }
 
 TEST_F(Sync, VerifyNamesEachDifference) {
