@@ -20,6 +20,7 @@ from e2e.support.program import PROGRAM, Program  # noqa: E402
 from servers.keys import write_known_hosts  # noqa: E402
 from servers.openssh import SshServer  # noqa: E402
 from servers.proxy import DelayProxy  # noqa: E402
+from servers.s3_versitygw import Versitygw  # noqa: E402
 
 UNPRIVILEGED = "games"  # on every Debian; see SshServer.run_as
 
@@ -67,6 +68,26 @@ def target_server(scratch: Path, normal_server: SshServer) -> Iterator[SshServer
 def user_key(normal_server: SshServer) -> Path:
     """Logs in at each server of the session."""
     return normal_server.user_key
+
+
+@pytest.fixture(scope="session")
+def gateway(scratch: Path) -> Iterator[Versitygw]:
+    with Versitygw(scratch / "versitygw") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def read_only_gateway(scratch: Path, gateway: Versitygw) -> Iterator[Versitygw]:
+    """The same buckets, from a server that refuses every change."""
+    server = Versitygw(
+        scratch / "versitygw read-only",
+        data=gateway.data,
+        read_only=True,
+        access_key=gateway.access_key,
+        secret_key=gateway.secret_key,
+    )
+    with server:
+        yield server
 
 
 @pytest.fixture

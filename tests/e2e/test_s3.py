@@ -7,12 +7,12 @@ import os
 import secrets
 import signal
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from e2e.support.buckets import can_be_a_key, objects
 from e2e.support.pair import Servers
 from e2e.support.program import Outcome, Program
 from e2e.support.trees import ODD_NAMES, TEMPORARY, contents, fill, large_file, many_small, odd_tree, write_file
@@ -20,35 +20,6 @@ from servers.keys import write_known_hosts
 from servers.process import wait_until
 from servers.s3_moto import Moto
 from servers.s3_versitygw import Versitygw
-
-
-def can_be_a_key(name: bytes) -> bool:
-    """On versitygw: keys are UTF-8, and its listings can't show the control characters that XML can't hold."""
-    try:
-        name.decode()
-    except UnicodeDecodeError:
-        return False
-    return b"\x1b" not in name
-
-
-@pytest.fixture(scope="session")
-def gateway(scratch: Path) -> Iterator[Versitygw]:
-    with Versitygw(scratch / "versitygw") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def read_only_gateway(scratch: Path, gateway: Versitygw) -> Iterator[Versitygw]:
-    """The same buckets, from a server that refuses every change."""
-    server = Versitygw(
-        scratch / "versitygw read-only",
-        data=gateway.data,
-        read_only=True,
-        access_key=gateway.access_key,
-        secret_key=gateway.secret_key,
-    )
-    with server:
-        yield server
 
 
 @dataclass
@@ -82,11 +53,6 @@ class Bench:
     def assert_nothing_to_do(self, source: str, target: str) -> None:
         summary = self.sync(source, target).expect(0).json
         assert (summary["files_planned"], summary["files_copied"], summary["bytes_copied"]) == (0, 0, 0)
-
-
-def objects(bucket: Path) -> dict[bytes, bytes]:
-    """Without versitygw's own folder."""
-    return {name: content for name, content in contents(bucket).items() if not name.startswith(b".sgwtmp")}
 
 
 def open_uploads(bucket: Path) -> list[Path]:
