@@ -20,12 +20,6 @@ from servers.s3_versitygw import Versitygw
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def gateway(scratch: Path) -> Iterator[Versitygw]:
-    with Versitygw(scratch / "copying versitygw") as server:
-        yield server
-
-
 @dataclass
 class Line:
     proxy: FaultyProxy

@@ -34,7 +34,7 @@ public:
     co_return entry_from(*attributes, entry_.path);
   }
 
-  // READ and STAT leave together: requests for one file are answered in order (section 3 of the draft).
+  // READ and STAT leave together: a server takes requests for one file in order (section 6.1 of the draft).
   Task<Result<Whole>> read_whole(std::uint32_t size) override {
     auto lane = lanes_->first();
     auto session = lane->session;

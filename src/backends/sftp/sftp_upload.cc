@@ -130,8 +130,8 @@ void SftpUpload::cannot_set(const FileAttributes& attributes, const Error& error
 }
 
 // The size is looked at, metadata set, data made durable and the handle closed: all asked for at once, all checked.
-// What was written before on the same handle comes first, since requests for one file are answered in order (section
-// 3).
+// What was written before on the same handle comes first: a server takes requests for one file in order (section 6.1 of
+// the draft).
 Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
   auto first = lanes_->first();
   auto session = first->session;
