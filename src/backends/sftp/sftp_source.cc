@@ -34,11 +34,12 @@ public:
     co_return entry_from(*attributes, entry_.path);
   }
 
-  // READ and STAT leave together: a server takes requests for one file in order (section 6.1 of the draft).
+  // READ and STAT leave together where requests for one file are taken in order, as section 6.1 of the draft has it:
+  // servers without fsync@openssh.com are not OpenSSH's, and some (Go's pkg/sftp) answer a STAT while a READ goes on.
   Task<Result<Whole>> read_whole(std::uint32_t size) override {
     auto lane = lanes_->first();
     auto session = lane->session;
-    if (size == 0) co_return Whole{{}, co_await stat()};
+    if (size == 0 || !session->has("fsync@openssh.com")) co_return co_await Reader::read_whole(size);
     auto reading = start(session->read(lane->handle, 0, size));
     auto looking = start(session->stat(path_));
     auto content = co_await reading.get();

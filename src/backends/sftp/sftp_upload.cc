@@ -184,6 +184,9 @@ Task<Result<Published>> SftpUpload::commit(CommitOptions options) {
 }
 
 Task<Result<Published>> SftpUpload::write_and_commit(Chunk content, CommitOptions options) {
+  // Servers without it may look at the size, or set times, before the bytes are written (see SftpReader::read_whole).
+  if (!lanes_->first()->session->has("fsync@openssh.com"))
+    return Upload::write_and_commit(std::move(content), std::move(options));
   std::optional<Started<Result<void>>> writing;
   if (!content.empty()) writing.emplace(start(write(0, std::move(content))));
   return finish_and_publish(std::move(writing), std::move(options));
