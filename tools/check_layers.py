@@ -16,9 +16,9 @@ ALLOWED = {
     "backends": {"core", "protocol"},
     "transforms": {"core"},
     "state": {"core"},
-    "layers": {"core", "backends"},
-    "sync": {"core", "backends", "transforms", "state", "layers"},
-    "cli": {"core", "protocol", "backends", "transforms", "state", "layers", "sync"},
+    "decorators": {"core", "backends"},
+    "sync": {"core", "backends", "transforms", "state", "decorators"},
+    "cli": {"core", "protocol", "backends", "transforms", "state", "decorators", "sync"},
 }
 MOST_LINES = 500
 SUFFIXES = {".h", ".cc", ".py"}

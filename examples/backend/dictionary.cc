@@ -7,7 +7,7 @@
 #include <memory>
 #include <set>
 
-#include "backends/leftovers.h"
+#include "backends/orphans.h"
 #include "backends/registry.h"
 #include "core/path.h"
 
@@ -213,7 +213,7 @@ public:
   }
   // No attempt leaves anything.
   Task<Result<void>> discard(std::string, TemporaryName) override { co_return Result<void>(); }
-  Task<Result<void>> remove_leftover(Leftover leftover) override { co_return check_leftover(leftover); }
+  Task<Result<void>> remove_orphan(Orphan orphan) override { co_return check_orphan(orphan); }
   Task<void> disconnect() override { co_return; }
 
 private:

@@ -44,7 +44,7 @@ Result<void> check_options(const BackendDescriptor& descriptor, const Endpoint& 
                         fmt::format("'{}' is a secret and no option: give it by environment variable, file or "
                                     "--secrets-fd",
                                     name));
-    if (const std::string wanted = wanted_instead(*spec, value); !wanted.empty())
+    if (const std::string wanted = expected_type(*spec, value); !wanted.empty())
       return bad_option(endpoint, fmt::format("option '{}' is '{}', but must be {}", name, value, wanted));
   }
   for (const auto& [name, secret] : endpoint.secrets) {

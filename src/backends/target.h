@@ -90,8 +90,8 @@ public:
   virtual Task<Result<void>> abort() = 0;
 };
 
-// A temporary of checkvalve's that some earlier run left at the target (backends/leftovers.h finds them).
-struct Leftover {
+// A temporary of checkvalve's that some earlier run left at the target (backends/orphans.h finds them).
+struct Orphan {
   std::string path; // of the temporary, relative to the root
   TemporaryName name;
   std::uint64_t size_bytes = 0;
@@ -123,10 +123,10 @@ public:
   // Removes what an earlier attempt of ours left of this path under this temporary name; succeeds if there is nothing.
   virtual Task<Result<void>> discard(std::string path, TemporaryName temporary) = 0;
   // Succeeds if it is gone already.
-  virtual Task<Result<void>> remove_leftover(Leftover leftover) = 0;
-  // With Capabilities::resumes_uploads: the path of the file of which the leftover holds a part that begin() may go on
+  virtual Task<Result<void>> remove_orphan(Orphan orphan) = 0;
+  // With Capabilities::resumes_uploads: the path of the file of which the orphan holds a part that begin() may go on
   // with; nothing if there is no such part.
-  virtual Task<Result<std::optional<std::string>>> unfinished(Leftover leftover);
+  virtual Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan);
   // The digest that this endpoint tells of the bytes that it holds without sending them
   // (CommitOptions::content_digest). unsupported: none. May try it out, on a temporary of ours.
   virtual Task<Result<HashAlgorithm>> content_hash();
@@ -148,7 +148,7 @@ inline Task<Result<std::unique_ptr<DirectCopy>>> Target::begin_direct_copy(std::
       make_error(ErrorKind::unsupported, "copy", escape_bytes(path), "this target takes no files by itself"));
 }
 
-inline Task<Result<std::optional<std::string>>> Target::unfinished(Leftover) { co_return std::nullopt; }
+inline Task<Result<std::optional<std::string>>> Target::resumable_path(Orphan) { co_return std::nullopt; }
 
 inline Task<Result<HashAlgorithm>> Target::content_hash() {
   co_return Failure(make_error(ErrorKind::unsupported, "hash", "", "this target tells no digests of its files"));

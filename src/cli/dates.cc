@@ -15,7 +15,7 @@ using std::chrono::days;
 using std::chrono::sys_days;
 using std::chrono::year_month_day;
 
-constexpr int longest_range_days = 3'660; // ten years: more is a slip of the keyboard
+constexpr int max_range_days = 3'660; // ten years: more is a slip of the keyboard
 constexpr std::string_view date_forms =
     "write it like 2024-03-01, 2024-03-01..2024-03-03, today, yesterday or last-7-days";
 
@@ -95,8 +95,8 @@ Result<std::vector<year_month_day>> parse_dates(std::string_view text, year_mont
   if (sys_days(last) < sys_days(first))
     return wrong(fmt::format("'{}' ends before it begins: write the earlier date first", text));
   const auto count = (sys_days(last) - sys_days(first)).count() + 1;
-  if (count > longest_range_days)
-    return wrong(fmt::format("'{}' is {} days; at most {} at once", text, count, longest_range_days));
+  if (count > max_range_days)
+    return wrong(fmt::format("'{}' is {} days; at most {} at once", text, count, max_range_days));
   std::vector<year_month_day> dates;
   for (auto day = sys_days(first); day <= sys_days(last); day += days(1)) dates.emplace_back(day);
   return dates;

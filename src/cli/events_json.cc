@@ -20,9 +20,9 @@ namespace checkvalve {
 namespace {
 
 constexpr std::size_t largest_wait_bytes = 64 * 1024;
-constexpr std::size_t most_queued_bytes = 8 * 1024 * 1024;
+constexpr std::size_t max_queued_bytes = 8 * 1024 * 1024;
 constexpr int poll_ms = 100;
-constexpr int longest_idle_ms = 2'000;
+constexpr int max_idle_ms = 2'000;
 
 void put(Json& out, const PlannedEvent& e) {
   out["type"] = "planned";
@@ -176,7 +176,7 @@ void EventWriter::flush() {
   if (buffer_.empty()) return;
   {
     std::lock_guard lock(mutex_);
-    if (queued_bytes_ + buffer_.size() > most_queued_bytes) failed_ = true;
+    if (queued_bytes_ + buffer_.size() > max_queued_bytes) failed_ = true;
     if (!failed_) {
       queued_bytes_ += buffer_.size();
       queue_.push_back(std::move(buffer_));
@@ -213,7 +213,7 @@ void EventWriter::work() {
       if (::poll(&ready, 1, poll_ms) > 0) {
         failed_ = !write_some(rest);
         idle_ms = 0;
-      } else if (finishing_ && (idle_ms += poll_ms) >= longest_idle_ms) {
+      } else if (finishing_ && (idle_ms += poll_ms) >= max_idle_ms) {
         failed_ = true;
       }
     }

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::int64_t bar_interval_ms = 100;
 constexpr std::int64_t line_interval_ms = 10'000;
-constexpr std::size_t most_large_files = 3;
+constexpr std::size_t max_large_files = 3;
 
 // Takes one code point off valid UTF-8.
 std::string_view take_code_point(std::string_view& text, char32_t& code) {
@@ -174,7 +174,7 @@ std::string fit(std::string_view text, std::size_t columns, bool utf8) {
 std::vector<std::string> render_progress(const ProgressView& view, const ProgressStyle& style) {
   std::vector<std::string> lines = {head_line(view, style)};
   for (const auto& file : view.large) {
-    if (lines.size() > most_large_files) break;
+    if (lines.size() > max_large_files) break;
     lines.push_back(large_file_line(file, style));
   }
   if (!view.last_failure.empty()) {

@@ -8,7 +8,7 @@
 
 namespace checkvalve {
 
-bool read_all(int fd, std::string& out, std::size_t most_bytes) {
+bool read_all(int fd, std::string& out, std::size_t max_bytes) {
   std::array<char, 64 * 1024> buffer;
   for (;;) {
     const ssize_t got = ::read(fd, buffer.data(), buffer.size());
@@ -16,7 +16,7 @@ bool read_all(int fd, std::string& out, std::size_t most_bytes) {
     if (got < 0) return false;
     if (got == 0) break;
     out.append(buffer.data(), static_cast<std::size_t>(got));
-    if (out.size() > most_bytes) {
+    if (out.size() > max_bytes) {
       errno = EFBIG;
       return false;
     }
@@ -24,10 +24,10 @@ bool read_all(int fd, std::string& out, std::size_t most_bytes) {
   return true;
 }
 
-bool read_file(const std::string& path, std::string& out, std::size_t most_bytes) {
+bool read_file(const std::string& path, std::string& out, std::size_t max_bytes) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
-  const bool read = read_all(fd, out, most_bytes);
+  const bool read = read_all(fd, out, max_bytes);
   const int error = errno;
   ::close(fd);
   errno = error;

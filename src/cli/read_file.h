@@ -10,8 +10,8 @@ namespace checkvalve {
 inline constexpr std::size_t any_size = SIZE_MAX;
 
 // Appends all that the descriptor gives. False, with errno set, at an error; with EFBIG beyond `most_bytes`.
-bool read_all(int fd, std::string& out, std::size_t most_bytes = any_size);
+bool read_all(int fd, std::string& out, std::size_t max_bytes = any_size);
 // The same for a file; a folder is an error, too.
-bool read_file(const std::string& path, std::string& out, std::size_t most_bytes = any_size);
+bool read_file(const std::string& path, std::string& out, std::size_t max_bytes = any_size);
 
 } // namespace checkvalve

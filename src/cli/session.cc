@@ -92,8 +92,8 @@ void Session::emit_started(const std::string& source, const std::string& target)
 
 void Session::request_stop(int number) {
   if (signal_ == 0) signal_ = number;
-  stop_.request(make_error(ErrorKind::interrupted, "", "",
-                           number == SIGINT ? "interrupted by SIGINT" : "interrupted by SIGTERM"));
+  cancellation_.request(make_error(ErrorKind::interrupted, "", "",
+                                   number == SIGINT ? "interrupted by SIGINT" : "interrupted by SIGTERM"));
 }
 
 void Session::on_signal(int number) {

@@ -27,11 +27,11 @@ public:
   // Opens the state; must have succeeded before engine() is called.
   Result<void> open_store(const Inputs& inputs);
 
-  Engine engine() { return {loop_, *this, workers_, state_thread_, *store_, stop_}; }
+  Engine engine() { return {loop_, *this, workers_, state_thread_, *store_, cancellation_}; }
   BackendContext context(const Job& job) { return {loop_, workers_, *this, job.stall_timeout, job.connect_timeout}; }
   StateStore& store() { return *store_; }
   ThreadPool& state_thread() { return state_thread_; }
-  Stop& stop() { return stop_; }
+  Cancellation& cancellation() { return cancellation_; }
   Tracker& tracker() { return *tracker_; }
   // For the next date of a range: counts begin anew.
   void restart_tracker();
@@ -65,7 +65,7 @@ private:
   Loop loop_;
   ThreadPool workers_;
   ThreadPool state_thread_{1};
-  Stop stop_;
+  Cancellation cancellation_;
   std::optional<Tracker> tracker_;
   Progress progress_;
   std::unique_ptr<EventWriter> events_;

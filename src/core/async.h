@@ -21,7 +21,7 @@
 namespace checkvalve {
 
 // Set once; everything that waits, or will wait, goes on.
-class Event {
+class OneShotEvent {
 public:
   bool is_set() const { return set_; }
   void set() {
@@ -33,7 +33,7 @@ public:
   }
   auto operator co_await() {
     struct Awaiter {
-      Event& event;
+      OneShotEvent& event;
       bool await_ready() const { return event.set_; }
       void await_suspend(std::coroutine_handle<> handle) {
         if (!event.first_waiter_)
@@ -53,7 +53,7 @@ private:
 };
 
 // Wakes one waiter at each change; a change that nobody waited for wakes the next wait at once.
-class Signal {
+class AutoResetEvent {
 public:
   void notify() {
     pending_ = true;
@@ -61,7 +61,7 @@ public:
   }
   auto wait() {
     struct Awaiter {
-      Signal& signal;
+      AutoResetEvent& signal;
       bool await_ready() const { return signal.pending_; }
       void await_suspend(std::coroutine_handle<> handle) { signal.waiter_ = handle; }
       void await_resume() const { signal.pending_ = false; }
@@ -75,13 +75,13 @@ private:
 };
 
 // A coroutine that has been started at once and is awaited later. Dropping it lets the coroutine run on to its end.
-template <class T> class Started {
+template <class T> class JoinHandle {
 public:
   struct State {
-    Event done;
+    OneShotEvent done;
     std::optional<T> value;
   };
-  explicit Started(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  explicit JoinHandle(std::shared_ptr<State> state) : state_(std::move(state)) {}
   bool ready() const { return state_->done.is_set(); }
   // Awaited once.
   auto get() {
@@ -112,7 +112,7 @@ struct Detached {
 
 inline Detached run_detached(Task<void> task) { co_await std::move(task); }
 
-template <class T> Detached run_started(Task<T> task, std::shared_ptr<typename Started<T>::State> state) {
+template <class T> Detached run_spawned(Task<T> task, std::shared_ptr<typename JoinHandle<T>::State> state) {
   state->value.emplace(co_await std::move(task));
   state->done.set();
 }
@@ -122,10 +122,10 @@ template <class T> Detached run_started(Task<T> task, std::shared_ptr<typename S
 // Runs the task up to its first suspension now, and the rest as events come. Nobody waits for it: prefer TaskGroup.
 inline void detach(Task<void> task) { detail::run_detached(std::move(task)); }
 
-template <class T> [[nodiscard]] Started<T> start(Task<T> task) {
-  auto state = std::make_shared<typename Started<T>::State>();
-  detail::run_started(std::move(task), state);
-  return Started<T>(state);
+template <class T> [[nodiscard]] JoinHandle<T> spawn(Task<T> task) {
+  auto state = std::make_shared<typename JoinHandle<T>::State>();
+  detail::run_spawned(std::move(task), state);
+  return JoinHandle<T>(state);
 }
 
 // Starts tasks and waits for all of them.
@@ -134,7 +134,7 @@ public:
   TaskGroup() = default;
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
-  void start(Task<void> task) {
+  void spawn(Task<void> task) {
     ++running_;
     run(std::move(task));
   }

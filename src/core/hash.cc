@@ -37,9 +37,9 @@ void begin(Digest& digest, HashAlgorithm algorithm) {
 }
 
 std::uint32_t crc32c(std::uint32_t value, std::span<const std::byte> bytes) {
-  constexpr std::size_t most_bytes = 1 << 30; // ISA-L's lengths are ints
+  constexpr std::size_t max_bytes = 1 << 30; // ISA-L's lengths are ints
   while (!bytes.empty()) {
-    const std::size_t size = std::min(bytes.size(), most_bytes);
+    const std::size_t size = std::min(bytes.size(), max_bytes);
     // It reads only, although it takes no const.
     auto* data = const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data()));
     value = crc32_iscsi(data, static_cast<int>(size), value);

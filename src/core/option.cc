@@ -59,7 +59,7 @@ const OptionSpec* find_option(std::span<const OptionSpec> specs, std::string_vie
   return nullptr;
 }
 
-std::string wanted_instead(const OptionSpec& spec, const std::string& value) {
+std::string expected_type(const OptionSpec& spec, const std::string& value) {
   return can_read(spec.type, value) ? "" : std::string(describe(spec.type));
 }
 

@@ -24,7 +24,7 @@ struct OptionSpec {
 // Null if there is none.
 const OptionSpec* find_option(std::span<const OptionSpec> specs, std::string_view name);
 // What the value should look like ("a size like 64MiB"); empty if it can be read as the option's type.
-std::string wanted_instead(const OptionSpec& spec, const std::string& value);
+std::string expected_type(const OptionSpec& spec, const std::string& value);
 // "a size", "yes or no": what a reference page says of the type.
 std::string_view describe(OptionType type);
 

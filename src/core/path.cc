@@ -7,7 +7,7 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t longest_name_bytes = 255; // NAME_MAX of every file system in use
+constexpr std::size_t max_name_bytes = 255; // NAME_MAX of every file system in use
 
 // Length of the UTF-8 sequence at the start of `bytes` (RFC 3629: shortest form, no surrogates), 0 if there is none.
 std::size_t utf8_sequence(std::string_view bytes) {
@@ -47,7 +47,7 @@ Result<void> check_name(std::string_view name) {
   if (name == "." || name == "..") return invalid(name, "the names . and .. would leave the tree");
   if (name.find('/') != name.npos) return invalid(name, "a name must not contain '/'");
   if (name.find('\0') != name.npos) return invalid(name, "a name must not contain a NUL byte");
-  if (name.size() > longest_name_bytes) return invalid(name, "name longer than 255 bytes");
+  if (name.size() > max_name_bytes) return invalid(name, "name longer than 255 bytes");
   return {};
 }
 

@@ -30,7 +30,7 @@ std::string_view to_string(ErrorKind kind) { return kind_words.at(static_cast<st
 std::string_view to_string(ErrorStatus status) {
   switch (status) {
   case ErrorStatus::permanent: return "permanent";
-  case ErrorStatus::temporary: return "temporary";
+  case ErrorStatus::transient: return "transient";
   case ErrorStatus::exhausted: return "exhausted";
   }
   return "permanent";
@@ -44,12 +44,12 @@ ErrorKind error_kind_from(std::string_view word) {
 
 Error make_error(ErrorKind kind, std::string operation, std::string path, std::string message) {
   const bool passing = kind == ErrorKind::connection || kind == ErrorKind::timeout;
-  return {kind, passing ? ErrorStatus::temporary : ErrorStatus::permanent, std::move(operation), std::move(path),
+  return {kind, passing ? ErrorStatus::transient : ErrorStatus::permanent, std::move(operation), std::move(path),
           std::move(message)};
 }
 
-Error temporary_error(ErrorKind kind, std::string operation, std::string path, std::string message) {
-  return {kind, ErrorStatus::temporary, std::move(operation), std::move(path), std::move(message)};
+Error transient_error(ErrorKind kind, std::string operation, std::string path, std::string message) {
+  return {kind, ErrorStatus::transient, std::move(operation), std::move(path), std::move(message)};
 }
 
 Error errno_error(int error_number, std::string operation, std::string path) {
@@ -89,7 +89,7 @@ Error errno_error(int error_number, std::string operation, std::string path) {
   case EINTR: passing = true; break;
   default: break;
   }
-  return {kind, passing ? ErrorStatus::temporary : ErrorStatus::permanent, std::move(operation), std::move(path),
+  return {kind, passing ? ErrorStatus::transient : ErrorStatus::permanent, std::move(operation), std::move(path),
           std::generic_category().message(error_number)};
 }
 

@@ -36,8 +36,8 @@ enum class ErrorKind : std::uint8_t {
 
 enum class ErrorStatus : std::uint8_t {
   permanent, // the same call would fail again
-  temporary, // a later try may succeed
-  exhausted, // was temporary; the tries are used up
+  transient, // a later try may succeed
+  exhausted, // was transient; the tries are used up
 };
 
 struct Error {
@@ -47,7 +47,7 @@ struct Error {
   std::string path;      // what it was tried on: a path as the user knows it, or an endpoint
   std::string message;   // why it failed, and the mend where there is one
 
-  bool temporary() const { return status == ErrorStatus::temporary; }
+  bool transient() const { return status == ErrorStatus::transient; }
   // "open a/b.txt: permission denied"
   std::string text() const;
 };
@@ -58,9 +58,9 @@ std::string_view to_string(ErrorStatus status);
 // The reverse of to_string; ErrorKind::io for a word that is not known.
 ErrorKind error_kind_from(std::string_view word);
 
-// Connection and timeout errors are temporary, all others permanent.
+// Connection and timeout errors are transient, all others permanent.
 Error make_error(ErrorKind kind, std::string operation, std::string path, std::string message);
-Error temporary_error(ErrorKind kind, std::string operation, std::string path, std::string message);
+Error transient_error(ErrorKind kind, std::string operation, std::string path, std::string message);
 // Maps errno values: ENOENT → not_found, EACCES → permission, ENOSPC → no_space, …
 Error errno_error(int error_number, std::string operation, std::string path);
 

@@ -24,7 +24,7 @@ bool FrameAssembler::feed(std::span<const std::byte> bytes, std::vector<Chunk>& 
       if (length_bytes_ < length_word_.size()) break;
       frame_bytes_ = 0;
       for (std::byte b : length_word_) frame_bytes_ = frame_bytes_ << 8 | static_cast<std::uint32_t>(b);
-      if (frame_bytes_ == 0 || frame_bytes_ > longest_frame_bytes) {
+      if (frame_bytes_ == 0 || frame_bytes_ > max_frame_bytes) {
         broken_ = true;
         break;
       }
@@ -57,7 +57,7 @@ void FrameAssembler::append(std::span<const std::byte> bytes) {
 }
 
 std::string FrameAssembler::fault() const {
-  return fmt::format("a packet of {} bytes; 1 to {} are allowed", frame_bytes_, longest_frame_bytes);
+  return fmt::format("a packet of {} bytes; 1 to {} are allowed", frame_bytes_, max_frame_bytes);
 }
 
 } // namespace checkvalve

@@ -14,7 +14,7 @@
 namespace checkvalve {
 
 // READDIR replies of megabytes exist; more than this is a peer that wants our memory.
-inline constexpr std::uint32_t longest_frame_bytes = 16 * 1024 * 1024;
+inline constexpr std::uint32_t max_frame_bytes = 16 * 1024 * 1024;
 
 // Not thread-safe.
 class FrameAssembler {

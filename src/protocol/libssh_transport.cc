@@ -59,11 +59,11 @@ struct Shared {
   int wake_fd = -1;
 
   // Engine thread only.
-  Event opened;
+  OneShotEvent opened;
   std::optional<Result<void>> open_result;
   TransportFacts facts;
   SftpTransport::Receiver* receiver = nullptr;
-  Event finished;
+  OneShotEvent finished;
 
   explicit Shared(Loop& engine_loop) : loop(&engine_loop), wake_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
   ~Shared() {

@@ -12,9 +12,9 @@ constexpr std::uint32_t has_permissions = 0x00000004;
 constexpr std::uint32_t has_times = 0x00000008;
 constexpr std::uint32_t has_extended = 0x80000000;
 
-constexpr std::size_t longest_handle_bytes = 256; // section 6.3
-constexpr std::size_t smallest_name_bytes = 12;   // two empty strings and empty ATTRS
-constexpr std::size_t most_extensions = 256;
+constexpr std::size_t max_handle_bytes = 256;   // section 6.3
+constexpr std::size_t smallest_name_bytes = 12; // two empty strings and empty ATTRS
+constexpr std::size_t max_extensions = 256;
 
 void put_u32(char* to, std::uint32_t value) {
   for (int i = 0; i < 4; ++i) to[i] = static_cast<char>(value >> (24 - 8 * i));
@@ -119,7 +119,7 @@ std::optional<VersionReply> parse_version(std::span<const std::byte> body) {
   PacketReader reader(body);
   VersionReply reply;
   reply.version = reader.u32();
-  while (reader.remaining() > 0 && !reader.failed() && reply.extensions.size() < most_extensions) {
+  while (reader.remaining() > 0 && !reader.failed() && reply.extensions.size() < max_extensions) {
     std::string name(reader.string());
     std::string data(reader.string());
     reply.extensions.emplace_back(std::move(name), std::move(data));
@@ -141,7 +141,7 @@ std::optional<StatusReply> parse_status(std::span<const std::byte> body) {
 std::optional<std::string> parse_handle(std::span<const std::byte> body) {
   PacketReader reader(body);
   std::string handle(reader.string());
-  if (reader.failed() || handle.empty() || handle.size() > longest_handle_bytes) return std::nullopt;
+  if (reader.failed() || handle.empty() || handle.size() > max_handle_bytes) return std::nullopt;
   return handle;
 }
 

@@ -84,7 +84,7 @@ Task<Result<void>> SftpSession::greet() {
   watch_for_stall();
   co_await version_came_;
   if (closed_) co_return Failure(*closed_);
-  auto limits = start(ask_limits(shared_from_this())); // one round trip for both
+  auto limits = spawn(ask_limits(shared_from_this())); // one round trip for both
   auto found = co_await find_login_directory();
   co_await limits.get();
   co_return found;

@@ -4,7 +4,7 @@
 //
 // Engine thread only. Paths are the server's: absolute, bytes. Errors carry the path, escaped. When the connection is
 // lost, when nothing was heard for the stall timeout while a reply was due, or one reply is missing for that long
-// though others come, every call fails with a temporary error, and so does each later one: make a new session. Requests
+// though others come, every call fails with a transient error, and so does each later one: make a new session. Requests
 // at which a server may go through a whole file (CLOSE, renames, fsync, hashes) may take longer while others are
 // answered.
 #pragma once
@@ -210,7 +210,7 @@ private:
   bool flush_planned_ = false;
   Clock::time_point turn_began_; // when the first of the requests that leave next was made
   std::optional<Error> closed_;
-  Event version_came_;
+  OneShotEvent version_came_;
   struct StallTimer;
   std::unique_ptr<StallTimer> stall_timer_;
   Clock::time_point last_heard_; // or when a request was sent while none was under way

@@ -14,7 +14,7 @@
 namespace checkvalve {
 namespace {
 
-constexpr int most_prompts = 10; // of keyboard-interactive, before it is taken for a loop
+constexpr int max_prompts = 10; // of keyboard-interactive, before it is taken for a loop
 
 class Login {
 public:
@@ -203,7 +203,7 @@ std::optional<int> Login::with_keyboard_interactive() {
   if (options_.password.empty() || password_refused_) return std::nullopt;
   tried_.push_back("keyboard-interactive");
   int answer = ssh_userauth_kbdint(session_, nullptr, nullptr);
-  for (int round = 0; answer == SSH_AUTH_INFO && round < most_prompts; ++round) {
+  for (int round = 0; answer == SSH_AUTH_INFO && round < max_prompts; ++round) {
     const int prompts = ssh_userauth_kbdint_getnprompts(session_);
     for (int i = 0; i < prompts; ++i)
       ssh_userauth_kbdint_setanswer(session_, static_cast<unsigned>(i), options_.password.reveal().c_str());

@@ -35,7 +35,7 @@ constexpr Dialect postgres_dialect = {
 
 // For a server that accepted a statement and says nothing more. Lost hosts are found earlier, by TCP keepalives.
 constexpr std::chrono::minutes reply_timeout{5};
-constexpr int most_attempts = 6;                  // waits of 0.1 to 1.6 s between them: enough for a server to restart
+constexpr int max_attempts = 6;                   // waits of 0.1 to 1.6 s between them: enough for a server to restart
 constexpr std::size_t rows_in_flight = 1000;      // of execute_many
 constexpr std::size_t copy_chunk_bytes = 1 << 18; // of append
 
@@ -64,7 +64,7 @@ std::string trimmed(const char* text) {
 
 // SQLSTATE codes and classes: appendix A of PostgreSQL's manual.
 bool undone_by_server(std::string_view state) { return state == "40001" || state == "40P01"; }
-bool worth_a_later_try(std::string_view state) {
+bool retryable_later(std::string_view state) {
   return state.starts_with("08") || state.starts_with("40") || state.starts_with("53") || state.starts_with("57") ||
          state == "55P03" || state == "25006";
 }
@@ -172,7 +172,7 @@ private:
 
 Error PostgresDatabase::connection_error(const std::string& message, bool passing) {
   Error error = make_error(ErrorKind::state, "open state", shown_, message);
-  if (passing) error.status = ErrorStatus::temporary;
+  if (passing) error.status = ErrorStatus::transient;
   return error;
 }
 
@@ -225,7 +225,7 @@ Error PostgresDatabase::failure(const PGresult* result) {
   Error error = make_error(ErrorKind::state, "use state", shown_, "");
   const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   error.message = fmt::format("{}{}", primary ? primary : trimmed(PQresultErrorMessage(result)), advice(state));
-  if (worth_a_later_try(state)) error.status = ErrorStatus::temporary;
+  if (retryable_later(state)) error.status = ErrorStatus::transient;
   if (undone_by_server(state)) loss_ = Loss::undone;
   if (state.starts_with("08") || state.starts_with("57P") ||
       state == "25006") { // the server ends the connection, or is
@@ -366,12 +366,11 @@ Result<void> PostgresDatabase::append(std::string_view table, std::string_view c
 }
 
 bool PostgresDatabase::try_again(int attempt, bool repeatable) {
-  if (loss_ == Loss::none || (loss_ == Loss::unknown && !repeatable) || attempt >= most_attempts) return false;
+  if (loss_ == Loss::none || (loss_ == Loss::unknown && !repeatable) || attempt >= max_attempts) return false;
   // With jitter: workers that lost the same server do not come back in step.
   static std::minstd_rand random{std::random_device()()};
-  const std::int64_t longest_ms = 100LL << (attempt - 1);
-  std::this_thread::sleep_for(
-      std::chrono::milliseconds(longest_ms / 2 + static_cast<std::int64_t>(random()) % longest_ms / 2));
+  const std::int64_t max_ms = 100LL << (attempt - 1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(max_ms / 2 + static_cast<std::int64_t>(random()) % max_ms / 2));
   return true;
 }
 

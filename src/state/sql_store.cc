@@ -26,7 +26,7 @@ PlanRecord plan_from(const SqlRow& row) {
 }
 
 ErrorStatus status_from(std::string_view word) {
-  for (const ErrorStatus status : {ErrorStatus::temporary, ErrorStatus::exhausted})
+  for (const ErrorStatus status : {ErrorStatus::transient, ErrorStatus::exhausted})
     if (to_string(status) == word) return status;
   return ErrorStatus::permanent;
 }
@@ -83,7 +83,7 @@ Result<void> SqlStore::add_files(const std::string& plan, std::span<const Planne
           if (file.mode) values[9] = std::int64_t{*file.mode};
           values[10] = SqlBytes{file.etag};
           values[11] = std::int64_t{file.replaces};
-          if (!file.leftover.empty()) values[12] = SqlText{file.leftover};
+          if (!file.orphan.empty()) values[12] = SqlText{file.orphan};
         });
   });
 }
@@ -255,7 +255,7 @@ Result<std::vector<PlannedFile>> SqlStore::open_files(const std::string& plan, s
           if (!row.is_null(6)) file.mode = static_cast<std::uint32_t>(row.integer(6));
           file.etag = row.text(7);
           file.replaces = row.integer(8) != 0;
-          if (!row.is_null(9)) file.leftover = row.text(9);
+          if (!row.is_null(9)) file.orphan = row.text(9);
         },
         "SELECT number, action, path, target_path, size_bytes, mtime_ns, mode, etag, replaces, leftover FROM "
         "cv_files WHERE plan = $1 AND batch = $2 AND number > $3 AND state IN ($4, $5) ORDER BY number LIMIT $6",
@@ -286,13 +286,13 @@ Result<std::vector<FailureRecord>> SqlStore::failures(const std::string& plan, s
   });
 }
 
-Result<std::vector<PublishedRecord>> SqlStore::published(const std::string& pair, const std::string& after,
-                                                         std::size_t limit) {
-  return read([&]() -> Result<std::vector<PublishedRecord>> {
-    std::vector<PublishedRecord> found;
+Result<std::vector<HistoryRecord>> SqlStore::published(const std::string& pair, const std::string& after,
+                                                       std::size_t limit) {
+  return read([&]() -> Result<std::vector<HistoryRecord>> {
+    std::vector<HistoryRecord> found;
     CV_CHECK(database_->select(
         [&](const SqlRow& row) {
-          PublishedRecord& record = found.emplace_back();
+          HistoryRecord& record = found.emplace_back();
           record.path = row.text(0);
           record.size_bytes = row.count(1);
           record.mtime_ns = row.maybe_integer(2);

@@ -32,9 +32,9 @@ public:
   Result<void> abandon_lease(const std::string& plan, std::uint32_t batch, const std::string& holder) override;
   Result<void> doubt_batch(const Lease& lease, const std::string& pair) override;
   Result<void> checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,
-                          const std::optional<Remember>& remember) override;
-  Result<std::vector<PublishedRecord>> published(const std::string& pair, const std::string& after,
-                                                 std::size_t limit) override;
+                          const std::optional<HistoryScope>& history_scope) override;
+  Result<std::vector<HistoryRecord>> published(const std::string& pair, const std::string& after,
+                                               std::size_t limit) override;
   Result<std::vector<std::string>> pairs_ending(const std::string& end) override;
   Result<ListRecord> list(const ListKey& key) override;
   Result<ListAnswer> take_list(const ListKey& key, const std::string& holder, const std::string& temporary,
@@ -68,7 +68,7 @@ private:
   Result<void> abandon_lease_locked(const std::string& plan, std::uint32_t batch, const std::string& holder);
   Result<void> doubt_batch_locked(const Lease& lease, const std::string& pair);
   Result<void> checkpoint_locked(const Lease& lease, std::span<const FileOutcome> outcomes,
-                                 const std::optional<Remember>& remember);
+                                 const std::optional<HistoryScope>& history_scope);
   Result<ListAnswer> take_list_locked(const ListKey& key, const std::string& holder, const std::string& temporary,
                                       const std::string& gone, std::int64_t ttl_ms);
   Result<void> lock_plan(const std::string& plan, std::string_view operation);

@@ -205,12 +205,12 @@ constexpr std::string_view instead_of_the_last =
     "excluded.etag, chain = excluded.chain, target_bytes = excluded.target_bytes, list = excluded.list, list_digest = "
     "excluded.list_digest, target_path = excluded.target_path, published_ms = excluded.published_ms";
 
-Result<void> write_published(SqlDatabase& database, std::int64_t pair, const StateStore::Remember& remember,
+Result<void> write_published(SqlDatabase& database, std::int64_t pair, const StateStore::HistoryScope& history_scope,
                              std::int64_t now_ms, const KnownFiles& known, std::span<const FileOutcome> outcomes) {
   // In the order of paths: two workers that record the same ones wait for each other instead of locking each other out.
   std::map<std::string_view, const FileOutcome*> published;
   for (const FileOutcome& outcome : outcomes)
-    if ((outcome.state == FileState::committed && !remember.only_doubts) || in_doubt(outcome))
+    if ((outcome.state == FileState::committed && !history_scope.only_doubts) || in_doubt(outcome))
       published[known.at(outcome.number).path] = &outcome;
   auto next = published.begin();
   return database.execute_many(
@@ -224,10 +224,10 @@ Result<void> write_published(SqlDatabase& database, std::int64_t pair, const Sta
         values[2] = sql_value(outcome->size_bytes);
         values[3] = sql_value(outcome->mtime_ns);
         values[4] = SqlBytes{outcome->etag};
-        values[5] = SqlText{in_doubt(*outcome) ? chain_in_doubt : std::string_view(remember.chain)};
+        values[5] = SqlText{in_doubt(*outcome) ? chain_in_doubt : std::string_view(history_scope.chain)};
         values[6] = sql_value(outcome->bytes);
-        if (remember.list.empty() || outcome->list_digest.empty() || in_doubt(*outcome)) return;
-        values[7] = SqlBytes{remember.list};
+        if (history_scope.list.empty() || outcome->list_digest.empty() || in_doubt(*outcome)) return;
+        values[7] = SqlBytes{history_scope.list};
         values[8] = SqlText{outcome->list_digest};
         values[9] = SqlBytes{known.at(outcome->number).target_path};
         values[10] = now_ms;
@@ -381,16 +381,16 @@ Result<void> SqlStore::doubt_batch(const Lease& lease, const std::string& pair) 
 }
 
 Result<void> SqlStore::checkpoint_locked(const Lease& lease, std::span<const FileOutcome> outcomes,
-                                         const std::optional<Remember>& remember) {
+                                         const std::optional<HistoryScope>& history_scope) {
   CV_TRY(const LockedBatch batch, lock_leased(*database_, lease, "checkpoint"));
   if (outcomes.empty()) return {};
   CV_TRY(KnownFiles known, known_files(*database_, lease, outcomes));
   CV_CHECK(write_outcomes(*database_, lease, outcomes));
   CV_CHECK(write_failures(*database_, lease, known, outcomes));
-  if (remember) {
-    CV_TRY(const std::int64_t pair, pair_key(remember->pair));
-    CV_CHECK(write_published(*database_, pair, *remember, batch.now_ms, known, outcomes));
-    if (remember->only_doubts) CV_CHECK(end_doubts(*database_, pair, known, outcomes));
+  if (history_scope) {
+    CV_TRY(const std::int64_t pair, pair_key(history_scope->pair));
+    CV_CHECK(write_published(*database_, pair, *history_scope, batch.now_ms, known, outcomes));
+    if (history_scope->only_doubts) CV_CHECK(end_doubts(*database_, pair, known, outcomes));
   }
   Change change;
   for (const FileOutcome& outcome : outcomes) {
@@ -407,8 +407,8 @@ Result<void> SqlStore::checkpoint_locked(const Lease& lease, std::span<const Fil
 }
 
 Result<void> SqlStore::checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,
-                                  const std::optional<Remember>& remember) {
-  return transact(Repeat::yes, [&] { return checkpoint_locked(lease, outcomes, remember); });
+                                  const std::optional<HistoryScope>& history_scope) {
+  return transact(Repeat::yes, [&] { return checkpoint_locked(lease, outcomes, history_scope); });
 }
 
 } // namespace checkvalve

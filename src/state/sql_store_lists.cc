@@ -50,23 +50,23 @@ Result<ListAnswer> SqlStore::take_list_locked(const ListKey& key, const std::str
   CV_CHECK(database_->select(
       [&](const SqlRow& row) {
         answer.holder = row.text(0);
-        answer.leftover = row.text(1);
+        answer.orphan = row.text(1);
         now_ms = row.integer(3);
-        held = !answer.leftover.empty() && row.integer(2) > now_ms;
+        held = !answer.orphan.empty() && row.integer(2) > now_ms;
       },
       "SELECT holder, temporary, lease_until_ms, {now_ms} FROM cv_lists WHERE target = $1 AND name = $2 {for_update}",
       SqlBytes{key.target}, SqlBytes{key.name}));
   // Our own: taken by this very call, but the connection was lost while committing.
-  const bool ours = answer.leftover == temporary;
+  const bool ours = answer.orphan == temporary;
   if (held && !ours && answer.holder != gone) {
-    answer.leftover.clear();
+    answer.orphan.clear();
     return answer;
   }
   CV_CHECK(database_->run("UPDATE cv_lists SET digest = '', holder = $3, temporary = $4, lease_until_ms = $5 "
                           "WHERE target = $1 AND name = $2",
                           SqlBytes{key.target}, SqlBytes{key.name}, SqlBytes{holder}, SqlText{temporary},
                           now_ms + ttl_ms));
-  return ListAnswer{.taken = true, .leftover = ours ? "" : answer.leftover};
+  return ListAnswer{.taken = true, .orphan = ours ? "" : answer.orphan};
 }
 
 Result<ListAnswer> SqlStore::take_list(const ListKey& key, const std::string& holder, const std::string& temporary,

@@ -72,17 +72,17 @@ Error sqlite_error(int code, std::string_view message, const std::string& path) 
   switch (code & 0xFF) {
   case SQLITE_BUSY:
   case SQLITE_LOCKED:
-    error.status = ErrorStatus::temporary;
+    error.status = ErrorStatus::transient;
     error.message = "another process kept the state locked for too long; try again";
     break;
   case SQLITE_FULL:
-    error.status = ErrorStatus::temporary;
+    error.status = ErrorStatus::transient;
     error.message = "the disk of the state file is full: make room and try again";
     break;
   case SQLITE_IOERR:
     if (code == SQLITE_IOERR_LOCK || code == SQLITE_IOERR_RDLOCK || code == SQLITE_IOERR_SHMLOCK ||
         code == SQLITE_IOERR_NOMEM)
-      error.status = ErrorStatus::temporary;
+      error.status = ErrorStatus::transient;
     error.message = fmt::format("{} ({})", message, sqlite3_errstr(code));
     break;
   case SQLITE_READONLY:

@@ -58,7 +58,7 @@ struct PlannedFile {
   std::optional<std::uint32_t> mode;
   std::string etag;
   bool replaces = false; // the target had a file of this name when planned
-  std::string leftover;  // the name of a temporary that holds a part of it, from an earlier plan; may be empty
+  std::string orphan;    // the name of a temporary that holds a part of it, from an earlier plan; may be empty
 };
 
 // A file that the plan could not take in, or that failed while it ran.
@@ -115,11 +115,11 @@ struct FileOutcome {
   std::string etag;
 };
 
-// PublishedRecord::chain of a file whose content at the target is wrong, or was not read as --verify readback demands.
+// HistoryRecord::chain of a file whose content at the target is wrong, or was not read as --verify readback demands.
 inline constexpr std::string_view chain_in_doubt = "in doubt";
 
 // What was published under a path by an earlier plan of the same pair of endpoints.
-struct PublishedRecord {
+struct HistoryRecord {
   std::string path; // at the source
   std::uint64_t size_bytes = 0;
   std::optional<std::int64_t> mtime_ns;
@@ -145,8 +145,8 @@ struct ListRecord {
 
 struct ListAnswer {
   bool taken = false;
-  std::string leftover; // taken: the temporary of who took it before and never gave it back; may be empty
-  std::string holder;   // not taken: who has it
+  std::string orphan; // taken: the temporary of who took it before and never gave it back; may be empty
+  std::string holder; // not taken: who has it
 };
 
 struct RunRecord {
@@ -201,21 +201,21 @@ public:
   // for checkpoint.
   virtual Result<void> doubt_batch(const Lease& lease, const std::string& pair) = 0;
   // Records outcomes in one transaction. Kind lease if a newer generation exists: then nothing is recorded.
-  // `remember`: also keep a PublishedRecord under `pair` with `chain`, for committed files; with chain_in_doubt for
+  // `remember`: also keep a HistoryRecord under `pair` with `chain`, for committed files; with chain_in_doubt for
   // those that failed with kind integrity.
   // With `list`, the records of files with a list_digest say that this list holds them.
   // With `only_doubts`, committed files get no record, and lose the one that they have if it is in doubt.
-  struct Remember {
+  struct HistoryScope {
     std::string pair;
     std::string chain;
     std::string list = "";
     bool only_doubts = false;
   };
   virtual Result<void> checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,
-                                  const std::optional<Remember>& remember) = 0;
+                                  const std::optional<HistoryScope>& history_scope) = 0;
   // Published records of a pair, ordered by path bytes, after `after`.
-  virtual Result<std::vector<PublishedRecord>> published(const std::string& pair, const std::string& after,
-                                                         std::size_t limit) = 0;
+  virtual Result<std::vector<HistoryRecord>> published(const std::string& pair, const std::string& after,
+                                                       std::size_t limit) = 0;
 
   // The pairs whose names end so.
   virtual Result<std::vector<std::string>> pairs_ending(const std::string& end) = 0;

@@ -20,11 +20,12 @@ std::int64_t floor_to(std::int64_t value, std::int64_t step) {
 
 class Comparison {
 public:
-  Comparison(Engine& engine, const Job& job, const Chain& chain, Ends& ends, Walk& walk, CompareSink& sink)
-      : engine_(engine), job_(job), ends_(ends), walk_(walk), sink_(sink), source_(engine, job, chain, walk),
-        use_memory_(needs_memory(job, ends.target->capabilities())),
-        precision_ns_(
-            std::max(ends.source->capabilities().mtime_precision_ns, ends.target->capabilities().mtime_precision_ns)) {}
+  Comparison(Engine& engine, const Job& job, const Chain& chain, Connections& connections, Walk& walk,
+             CompareSink& sink)
+      : engine_(engine), job_(job), connections_(connections), walk_(walk), sink_(sink),
+        source_(engine, job, chain, walk), use_history_(needs_history(job, connections.target->capabilities())),
+        precision_ns_(std::max(connections.source->capabilities().mtime_precision_ns,
+                               connections.target->capabilities().mtime_precision_ns)) {}
 
   Task<Result<void>> run() {
     const Result<void> merged = co_await merge();
@@ -37,8 +38,8 @@ private:
   Task<Result<void>> merge() {
     CV_CO_CHECK(co_await source_.begin());
     CV_CO_CHECK(walk_.target.advance());
-    while (const Wanted* wanted = source_.present()) {
-      if (engine_.stop.requested()) co_return Failure(engine_.stop.reason());
+    while (const Candidate* wanted = source_.present()) {
+      if (engine_.cancellation.requested()) co_return Failure(engine_.cancellation.reason());
       if (fatal_) break;
       const std::string& name = wanted->target_path;
       while (walk_.target.present() && walk_.target.present()->path < name) CV_CO_CHECK(walk_.target.advance());
@@ -50,13 +51,13 @@ private:
     co_return Result<void>();
   }
 
-  Task<Result<void>> decide(const Wanted& wanted, const Entry* there) {
+  Task<Result<void>> decide(const Candidate& wanted, const Entry* there) {
     const Entry& entry = wanted.entry;
     if (wanted.refused) {
       sink_.failure(*wanted.refused, entry.path);
       co_return Result<void>();
     }
-    if (auto ok = ends_.target->accepts(wanted.target_path); !ok) {
+    if (auto ok = connections_.target->accepts(wanted.target_path); !ok) {
       sink_.failure(ok.error(), entry.path);
       co_return Result<void>();
     }
@@ -76,12 +77,12 @@ private:
     const bool reads_doubt = wanted.in_doubt && job_.verify == VerifyMode::readback && !may_replace();
     if (action == FileAction::link || ((job_.checksum || reads_doubt) && same)) {
       co_await content_slots_.acquire();
-      contents_.start(compare_content(wanted, *there, action));
+      contents_.spawn(compare_content(wanted, *there, action));
       co_return Result<void>();
     }
-    if (use_memory_)
+    if (use_history_)
       same = wanted.published_before && wanted.published_bytes == there->size_bytes;
-    else if (wanted.published_otherwise)
+    else if (wanted.published_differently)
       same = false;
     else if (entry.mtime_ns && there->mtime_ns)
       // A target that refused to set times is only known for it by the records that its runs have left.
@@ -94,17 +95,17 @@ private:
 
   bool may_replace() const {
     return job_.on_conflict == OnConflict::overwrite &&
-           (ends_.target->capabilities().atomic_replace || job_.overwrite_non_atomic);
+           (connections_.target->capabilities().atomic_replace || job_.overwrite_non_atomic);
   }
 
-  Result<void> conflict_of_types(const Wanted& wanted, ErrorKind kind, std::string why) {
+  Result<void> conflict_of_types(const Candidate& wanted, ErrorKind kind, std::string why) {
     sink_.failure(
         make_error(kind, "plan", escape_bytes(wanted.target_path), why + ": move it away, or exclude the source's"),
         wanted.entry.path);
     return {};
   }
 
-  Result<void> changed(const Wanted& wanted, FileAction action) {
+  Result<void> changed(const Candidate& wanted, FileAction action) {
     const std::string& path = wanted.entry.path;
     if (job_.on_conflict == OnConflict::skip) {
       sink_.conflict_skipped(wanted.entry);
@@ -116,7 +117,7 @@ private:
                     path);
       return {};
     }
-    if (!ends_.target->capabilities().atomic_replace && !job_.overwrite_non_atomic) {
+    if (!connections_.target->capabilities().atomic_replace && !job_.overwrite_non_atomic) {
       sink_.failure(make_error(ErrorKind::unsupported, "plan", escape_bytes(wanted.target_path),
                                "the target can't replace a file in one step; --overwrite non-atomic allows a moment "
                                "in which the old file is gone and the new one not there yet"),
@@ -126,7 +127,7 @@ private:
     return sink_.move({wanted.entry, wanted.target_path, action, true});
   }
 
-  Task<void> compare_content(Wanted wanted, Entry there, FileAction action) {
+  Task<void> compare_content(Candidate wanted, Entry there, FileAction action) {
     const Entry& entry = wanted.entry;
     Result<bool> same = false;
     if (action == FileAction::link)
@@ -146,8 +147,8 @@ private:
   }
 
   Task<Result<bool>> same_link(const std::string& path) {
-    auto there = start(ends_.readback->read_link(path));
-    auto here = co_await ends_.source->read_link(path);
+    auto there = spawn(connections_.readback->read_link(path));
+    auto here = co_await connections_.source->read_link(path);
     auto at_target = co_await there.get();
     if (!here) co_return Failure(here.error());
     if (!at_target) co_return Failure(at_target.error());
@@ -156,8 +157,8 @@ private:
 
   Task<Result<bool>> same_content(const Entry& wanted, const Entry& there) {
     std::uint64_t read_bytes = 0;
-    auto digest_there = start(content_digest(*ends_.readback, there, read_bytes));
-    auto digest_here = co_await content_digest(*ends_.source, wanted, read_bytes);
+    auto digest_there = spawn(content_digest(*connections_.readback, there, read_bytes));
+    auto digest_here = co_await content_digest(*connections_.source, wanted, read_bytes);
     auto at_target = co_await digest_there.get();
     if (!digest_here) co_return Failure(digest_here.error());
     if (!at_target) co_return Failure(at_target.error());
@@ -166,11 +167,11 @@ private:
 
   Engine& engine_;
   const Job& job_;
-  Ends& ends_;
+  Connections& connections_;
   Walk& walk_;
   CompareSink& sink_;
-  SourceSide source_;
-  const bool use_memory_;
+  SourceCursor source_;
+  const bool use_history_;
   const std::int64_t precision_ns_;
   Semaphore content_slots_{comparisons_in_flight};
   TaskGroup contents_;
@@ -191,9 +192,9 @@ bool same_mtime(std::int64_t a_ns, std::int64_t b_ns, std::int64_t precision_ns)
   return floor_to(a_ns, precision_ns) == floor_to(b_ns, precision_ns);
 }
 
-Task<Result<void>> compare_sides(Engine& engine, const Job& job, const Chain& chain, Ends& ends, Walk& walk,
-                                 CompareSink& sink) {
-  Comparison comparison(engine, job, chain, ends, walk, sink);
+Task<Result<void>> compare_sides(Engine& engine, const Job& job, const Chain& chain, Connections& connections,
+                                 Walk& walk, CompareSink& sink) {
+  Comparison comparison(engine, job, chain, connections, walk, sink);
   co_return co_await comparison.run();
 }
 
@@ -202,14 +203,14 @@ Task<Result<std::string>> content_digest(Source& source, Entry entry, std::uint6
   const std::uint64_t size = entry.size_bytes;
   CV_CO_TRY(const std::unique_ptr<Reader> reader, co_await source.open(std::move(entry)));
   Hasher hasher;
-  std::deque<Started<Result<Chunk>>> reads;
+  std::deque<JoinHandle<Result<Chunk>>> reads;
   std::uint64_t asked = 0;
   std::uint64_t got = 0;
   std::optional<Error> failed;
   while (got < size && !failed) {
     while (asked < size && reads.size() < reads_ahead) {
       const auto wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>(chunk_bytes, size - asked));
-      reads.push_back(start(reader->read(asked, wanted)));
+      reads.push_back(spawn(reader->read(asked, wanted)));
       asked += wanted;
     }
     auto chunk = co_await reads.front().get();

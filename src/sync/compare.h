@@ -9,7 +9,7 @@
 #include "core/result.h"
 #include "core/task.h"
 #include "sync/engine.h"
-#include "sync/source_side.h"
+#include "sync/source_cursor.h"
 #include "sync/walk.h"
 
 namespace checkvalve {
@@ -34,8 +34,8 @@ public:
 
 // Merges the two sorted sides. Size and mtime decide; content with job.checksum; the state's memory where the target
 // keeps no mtimes or transforms change the content.
-Task<Result<void>> compare_sides(Engine& engine, const Job& job, const Chain& chain, Ends& ends, Walk& walk,
-                                 CompareSink& sink);
+Task<Result<void>> compare_sides(Engine& engine, const Job& job, const Chain& chain, Connections& connections,
+                                 Walk& walk, CompareSink& sink);
 
 // Whether the job's way of comparing fits its transforms. Kind config.
 Result<void> check_comparable(const Job& job);

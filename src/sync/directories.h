@@ -16,7 +16,7 @@ public:
 
   // Succeeds once the directory and its parents exist. A failure is told to all who wait and tried anew by the next.
   Task<Result<void>> ensure(std::string path) {
-    if (made_.size() > most_remembered) made_.clear();
+    if (made_.size() > max_remembered) made_.clear();
     auto known = made_.find(path);
     if (known != made_.end()) {
       const std::shared_ptr<Making> making = known->second;
@@ -38,10 +38,10 @@ public:
 
 private:
   struct Making {
-    Event done;
+    OneShotEvent done;
     Result<void> outcome;
   };
-  static constexpr std::size_t most_remembered = 20'000; // directories; about 2 MiB of names
+  static constexpr std::size_t max_remembered = 20'000; // directories; about 2 MiB of names
   Target& target_;
   std::unordered_map<std::string, std::shared_ptr<Making>> made_;
 };

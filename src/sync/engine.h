@@ -11,11 +11,11 @@
 #include "backends/source.h"
 #include "backends/target.h"
 #include "core/async.h"
+#include "core/cancellation.h"
 #include "core/event.h"
 #include "core/result.h"
 #include "state/store.h"
 #include "sync/job.h"
-#include "sync/stop.h"
 
 namespace checkvalve {
 
@@ -26,11 +26,11 @@ struct Engine {
   ThreadPool& workers;
   ThreadPool& state_thread; // one thread
   StateStore& store;
-  Stop& stop;
+  Cancellation& cancellation;
 };
 
 // Both ends of a job, connected. `readback` reads the target; made only where the job compares or verifies content.
-struct Ends {
+struct Connections {
   std::unique_ptr<Source> source;
   std::unique_ptr<Target> target;
   std::unique_ptr<Source> readback;
@@ -38,10 +38,10 @@ struct Ends {
 
 // Makes and connects both sides at once, with the layers that the job asks for (retry, throttle). On failure the error
 // names the endpoint.
-Task<Result<Ends>> open_ends(BackendContext& context, const Job& job, Stop& stop);
+Task<Result<Connections>> open_connections(BackendContext& context, const Job& job, Cancellation& cancellation);
 // The same for the target alone.
-Task<Result<std::unique_ptr<Target>>> open_target(BackendContext& context, const Job& job, Stop& stop);
-Task<void> close_ends(Ends& ends);
+Task<Result<std::unique_ptr<Target>>> open_target(BackendContext& context, const Job& job, Cancellation& cancellation);
+Task<void> close_connections(Connections& connections);
 // The algorithm of the job's digests: with VerifyMode::hash the one that the target tells of, else the engine's own.
 // Kind config: the target tells none.
 Task<Result<HashAlgorithm>> hash_of(const Job& job, Target& target);
@@ -62,7 +62,7 @@ struct Summary {
 
 // Lists both sides, compares, cuts into batches and writes the plan. With dry_run nothing is kept in the state, and
 // the files are told by FileSkipped/Planned events only. Files that can't be planned are failures in the summary.
-Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool dry_run);
+Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Connections& connections, bool dry_run);
 
 struct RunOptions {
   std::vector<std::uint32_t> batches; // empty: all
@@ -70,7 +70,8 @@ struct RunOptions {
 };
 // Runs batches of a ready plan. An error is returned only if nothing could be begun; a run that ended early has
 // Summary::ended_by, files that failed are in the summary.
-Task<Result<Summary>> run_plan(Engine& engine, const Job& job, const std::string& plan, Ends& ends, RunOptions options);
+Task<Result<Summary>> run_plan(Engine& engine, const Job& job, const std::string& plan, Connections& connections,
+                               RunOptions options);
 
 // One difference that verify found.
 struct Difference {
@@ -86,12 +87,12 @@ struct VerifyReport {
   std::uint64_t difference_count = 0;
 };
 // Compares the job's selection on both sides; job.checksum reads content on both. Changes nothing.
-Task<Result<VerifyReport>> verify_ends(Engine& engine, const Job& job, Ends& ends);
+Task<Result<VerifyReport>> verify_connections(Engine& engine, const Job& job, Connections& connections);
 
 struct SweepReport {
-  std::vector<Leftover> found; // that are old enough and of no live lease
+  std::vector<Orphan> found; // that are old enough and of no live lease
   std::uint64_t removed = 0;
-  std::vector<Error> failures; // leftovers that stay, and directories that could not be searched
+  std::vector<Error> failures; // orphans that stay, and directories that could not be searched
 };
 // Finds checkvalve's own temporaries below the target's root that are older than `older_than` and removes them, unless
 // dry_run. Temporaries of a plan with a live lease are left. Goes on past what can't be read or removed.

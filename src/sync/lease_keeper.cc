@@ -9,13 +9,13 @@ constexpr milliseconds group_interval{50}; // a crash loses the checkpoints of t
 
 } // namespace
 
-LeaseKeeper::LeaseKeeper(Engine& engine, Lease lease, milliseconds ttl, Remembering remember)
-    : engine_(engine), lease_(std::move(lease)), ttl_(ttl), remember_(std::move(remember)),
+LeaseKeeper::LeaseKeeper(Engine& engine, Lease lease, milliseconds ttl, HistoryScopeFunction history_scope)
+    : engine_(engine), lease_(std::move(lease)), ttl_(ttl), history_scope_(std::move(history_scope)),
       valid_until_(std::chrono::steady_clock::now() + ttl), renewing_(engine.loop), grouping_(engine.loop) {}
 
 void LeaseKeeper::start() {
-  tasks_.start(renew());
-  tasks_.start(write_groups());
+  tasks_.spawn(renew());
+  tasks_.spawn(write_groups());
 }
 
 bool LeaseKeeper::holds() const { return !lost_ && std::chrono::steady_clock::now() < valid_until_; }
@@ -35,7 +35,7 @@ Task<void> LeaseKeeper::renew() {
         [&store, lease = lease_, ttl = ttl_] { return store.renew_lease(lease, ttl.count()); });
     if (renewed)
       valid_until_ = asked + ttl_;
-    else if (!renewed.error().temporary())
+    else if (!renewed.error().transient())
       lost_ = renewed.error();
   }
 }
@@ -53,8 +53,9 @@ Task<Result<void>> LeaseKeeper::write_queued() {
   if (queued_.empty()) co_return Result<void>();
   StateStore& store = engine_.store;
   const std::vector<FileOutcome> group = std::exchange(queued_, {});
-  co_return co_await engine_.state_thread.run(
-      [&store, this, &group, remember = remember_()] { return store.checkpoint(lease_, group, remember); });
+  co_return co_await engine_.state_thread.run([&store, this, &group, history_scope = history_scope_()] {
+    return store.checkpoint(lease_, group, history_scope);
+  });
 }
 
 Task<Result<void>> LeaseKeeper::finish() {

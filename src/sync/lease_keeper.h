@@ -16,8 +16,8 @@ namespace checkvalve {
 class LeaseKeeper {
 public:
   // remember: asked before each checkpoint, since a target may turn out to keep no times only while it is written to.
-  using Remembering = std::function<std::optional<StateStore::Remember>()>;
-  LeaseKeeper(Engine& engine, Lease lease, std::chrono::milliseconds ttl, Remembering remember);
+  using HistoryScopeFunction = std::function<std::optional<StateStore::HistoryScope>()>;
+  LeaseKeeper(Engine& engine, Lease lease, std::chrono::milliseconds ttl, HistoryScopeFunction history_scope);
 
   const Lease& lease() const { return lease_; }
   void start();
@@ -38,10 +38,10 @@ private:
   Engine& engine_;
   const Lease lease_;
   const std::chrono::milliseconds ttl_;
-  const Remembering remember_;
+  const HistoryScopeFunction history_scope_;
   std::chrono::steady_clock::time_point valid_until_;
   std::vector<FileOutcome> queued_;
-  Signal work_;
+  AutoResetEvent work_;
   Timer renewing_;
   Timer grouping_;
   bool finishing_ = false;

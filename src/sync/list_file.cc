@@ -15,8 +15,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds list_poll{200}; // while another worker writes it
-constexpr milliseconds first_delay{250};
-constexpr std::uint32_t most_doublings = 6;
+constexpr milliseconds initial_delay{250};
+constexpr std::uint32_t max_doublings = 6;
 
 void add_to(Hasher& hasher, std::string_view text) { hasher.update(std::as_bytes(std::span(text))); }
 
@@ -24,9 +24,9 @@ Task<Result<void>> nothing_between() { co_return Result<void>(); }
 
 } // namespace
 
-ListFile::ListFile(Engine& engine, const Job& job, Ends& ends, ChecksumList list, HashAlgorithm hash)
-    : engine_(engine), job_(job), ends_(ends), list_(std::move(list)), key_{job.target.display(), list_.name},
-      hash_(hash) {}
+ListFile::ListFile(Engine& engine, const Job& job, Connections& connections, ChecksumList list, HashAlgorithm hash)
+    : engine_(engine), job_(job), connections_(connections), list_(std::move(list)),
+      key_{job.target.display(), list_.name}, hash_(hash) {}
 
 Task<Result<bool>> ListFile::current() {
   StateStore& store = engine_.store;
@@ -45,28 +45,28 @@ Task<Result<bool>> ListFile::current() {
   }
   if (bytes == 0) co_return true;
   if (hasher.digest() != known.digest) co_return false;
-  const auto there = co_await ends_.target->stat(list_.name, false);
+  const auto there = co_await connections_.target->stat(list_.name, false);
   if (!there && there.error().kind != ErrorKind::not_found) co_return Failure(there.error());
   co_return there && there->type == EntryType::file && there->size_bytes == bytes;
 }
 
 Task<Result<void>> ListFile::update() {
   for (std::uint32_t attempt = 1;;) {
-    if (engine_.stop.requested()) co_return Failure(engine_.stop.reason());
+    if (engine_.cancellation.requested()) co_return Failure(engine_.cancellation.reason());
     CV_CO_TRY(const bool is_current, co_await current());
     if (is_current) co_return Result<void>();
     const auto written = co_await write_once();
     if (written && *written) co_return Result<void>();
     if (written) { // another worker has it
-      co_await engine_.stop.sleep(list_poll);
+      co_await engine_.cancellation.sleep(list_poll);
       continue;
     }
     const Error& error = written.error();
-    const bool worth_a_try = error.temporary() || error.kind == ErrorKind::lease || error.kind == ErrorKind::integrity;
-    if (!worth_a_try || attempt > job_.retries) co_return Failure(error);
-    const milliseconds delay = first_delay * (1 << std::min(attempt - 1, most_doublings));
+    const bool retryable = error.transient() || error.kind == ErrorKind::lease || error.kind == ErrorKind::integrity;
+    if (!retryable || attempt > job_.retries) co_return Failure(error);
+    const milliseconds delay = initial_delay * (1 << std::min(attempt - 1, max_doublings));
     engine_.events.emit(RetryEvent{list_.name, error, ++attempt, delay.count()});
-    co_await engine_.stop.sleep(delay);
+    co_await engine_.cancellation.sleep(delay);
   }
 }
 
@@ -84,7 +84,7 @@ Task<Result<bool>> ListFile::write_once() {
 }
 
 Task<Result<bool>> ListFile::take() {
-  // Of no plan: whoever plans at this moment takes temporaries of plans that nobody works on for leftovers.
+  // Of no plan: whoever plans at this moment takes temporaries of plans that nobody works on for orphans.
   temporary_ = {random_plan_id(), 1, random_nonce(), 0};
   StateStore& store = engine_.store;
   const auto asked = std::chrono::steady_clock::now();
@@ -93,15 +93,15 @@ Task<Result<bool>> ListFile::take() {
   }));
   if (!answer.taken && is_gone(answer.holder)) gone_ = std::move(answer.holder); // taken over by the next try
   valid_until_ = asked + job_.lease_ttl;
-  leftover_ = std::move(answer.leftover);
+  orphan_ = std::move(answer.orphan);
   co_return answer.taken;
 }
 
 // The digest of what was published; without lines nothing is, and the digest is that of no bytes.
 Task<Result<std::string>> ListFile::publish() {
-  Target& target = *ends_.target;
+  Target& target = *connections_.target;
   CV_CO_CHECK(co_await check_ours());
-  if (const auto left = parse_temporary(leftover_)) (void)co_await target.discard(list_.name, *left);
+  if (const auto left = parse_temporary(orphan_)) (void)co_await target.discard(list_.name, *left);
   ListLines lines(engine_, key_.target, list_);
   CV_CO_CHECK(co_await lines.gather([this] { return keep(); }));
   CV_CO_TRY(std::string first, lines.next());
@@ -126,8 +126,8 @@ Task<Result<std::string>> ListFile::publish() {
 }
 
 Task<Result<void>> ListFile::check_ours() {
-  if (job_.on_conflict == OnConflict::overwrite || bytes_ > 0 || !leftover_.empty()) co_return Result<void>();
-  const auto there = co_await ends_.target->stat(list_.name, false);
+  if (job_.on_conflict == OnConflict::overwrite || bytes_ > 0 || !orphan_.empty()) co_return Result<void>();
+  const auto there = co_await connections_.target->stat(list_.name, false);
   if (!there && there.error().kind == ErrorKind::not_found) co_return Result<void>();
   if (!there) co_return Failure(there.error());
   co_return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(list_.name),
@@ -136,7 +136,7 @@ Task<Result<void>> ListFile::check_ours() {
 }
 
 Task<Result<std::string>> ListFile::send(std::string text, ListLines& lines, Outputs& outputs) {
-  const std::size_t chunk_bytes = ends_.target->capabilities().chunk_bytes;
+  const std::size_t chunk_bytes = connections_.target->capabilities().chunk_bytes;
   Hasher hasher;
   Hasher told(hash_); // what the target will tell
   for (bool more = true; more;) {
@@ -149,7 +149,7 @@ Task<Result<std::string>> ListFile::send(std::string text, ListLines& lines, Out
     for (std::string_view left = text; !left.empty(); left.remove_prefix(std::min(left.size(), chunk_bytes)))
       CV_CO_CHECK(co_await outputs.write({0, Chunk::copy_of(left.substr(0, chunk_bytes)), "", false}));
     text.clear();
-    if (engine_.stop.requested()) co_return Failure(engine_.stop.reason());
+    if (engine_.cancellation.requested()) co_return Failure(engine_.cancellation.reason());
     CV_CO_CHECK(co_await keep());
   }
   if (!holds())
@@ -175,7 +175,7 @@ Task<Result<void>> ListFile::read_back(const std::string& digest) {
   there.path = list_.name;
   there.size_bytes = bytes_;
   std::uint64_t read_bytes = 0;
-  CV_CO_TRY(const std::string found, co_await content_digest(*ends_.readback, there, read_bytes));
+  CV_CO_TRY(const std::string found, co_await content_digest(*connections_.readback, there, read_bytes));
   if (found == digest) co_return Result<void>();
   co_return Failure(make_error(ErrorKind::integrity, "verify", escape_bytes(list_.name),
                                "the published list reads back with other content than was written"));

@@ -26,7 +26,7 @@ class Outputs;
 class ListFile {
 public:
   // `hash`: what the target tells, with VerifyMode::hash.
-  ListFile(Engine& engine, const Job& job, Ends& ends, ChecksumList list, HashAlgorithm hash);
+  ListFile(Engine& engine, const Job& job, Connections& connections, ChecksumList list, HashAlgorithm hash);
 
   // Whether the list at the target is that of the present records, as far as the state and the target's size tell; also
   // where there is nothing to list. Moves no content.
@@ -47,15 +47,15 @@ private:
 
   Engine& engine_;
   const Job& job_;
-  Ends& ends_;
+  Connections& connections_;
   const ChecksumList list_;
   const ListKey key_;
   const HashAlgorithm hash_;
   std::uint64_t bytes_ = 0; // of what was last published, or tried to; 0: nothing ever was
   // The present taking.
   TemporaryName temporary_;
-  std::string leftover_; // of who had the list before and never gave it back
-  std::string gone_;     // a holder that was found to have ended
+  std::string orphan_; // of who had the list before and never gave it back
+  std::string gone_;   // a holder that was found to have ended
   std::chrono::steady_clock::time_point valid_until_;
 };
 

@@ -39,16 +39,16 @@ Task<Result<void>> ListLines::gather_pair(std::string pair, const Between& betwe
   const std::string prefix = list_.algorithm + ":";
   std::string after;
   while (true) {
-    CV_CO_TRY(const std::vector<PublishedRecord> page,
+    CV_CO_TRY(const std::vector<HistoryRecord> page,
               co_await engine_.state_thread.run([&] { return store.published(pair, after, page_records); }));
-    for (const PublishedRecord& record : page) {
+    for (const HistoryRecord& record : page) {
       if (record.list != list_.name || !record.list_digest.starts_with(prefix)) continue;
       const std::string& path = record.target_path.empty() ? record.path : record.target_path;
       CV_CO_CHECK(spool_.add(key_of(path, record.published_ms), record.list_digest.substr(prefix.size())));
     }
     if (page.size() < page_records) co_return Result<void>();
     after = page.back().path;
-    if (engine_.stop.requested()) co_return Failure(engine_.stop.reason());
+    if (engine_.cancellation.requested()) co_return Failure(engine_.cancellation.reason());
     CV_CO_CHECK(co_await between());
   }
 }

@@ -36,7 +36,7 @@ Task<Result<void>> Outputs::write(ChainPiece piece) {
     const std::uint64_t offset = output->bytes;
     output->bytes += piece.chunk.size();
     unacknowledged_bytes_ += piece.chunk.size();
-    output->writes.start(write_chunk(*output, offset, std::move(piece.chunk)));
+    output->writes.spawn(write_chunk(*output, offset, std::move(piece.chunk)));
   }
   // One chunk is always under way, however small the window.
   while (!failed_ && unacknowledged_bytes_ > window_bytes_ &&
@@ -63,7 +63,7 @@ Task<Result<Outputs::Output*>> Outputs::find(ChainPiece& piece) {
 
 // With as many waiting as may, publishes the oldest that is complete.
 Task<Result<void>> Outputs::make_room() {
-  if (others_.size() < most_waiting) co_return Result<void>();
+  if (others_.size() < max_waiting) co_return Result<void>();
   const auto complete = std::ranges::find_if(others_, [](const auto& output) { return output->complete; });
   if (complete == others_.end())
     co_return transform_failure("the chain has more files open at once than can wait: a bug");
@@ -110,7 +110,7 @@ Task<Result<Published>> Outputs::commit(std::string content_digest) {
   co_await file_.writes.join();
   if (!failed_ && !others_.empty()) CV_CO_CHECK(co_await check_free());
   TaskGroup publishing;
-  for (const auto& output : others_) publishing.start(publish(*output));
+  for (const auto& output : others_) publishing.spawn(publish(*output));
   co_await publishing.join();
   if (failed_) co_return Failure(*failed_);
   CommitOptions options = options_;
@@ -138,15 +138,15 @@ Task<Result<void>> Outputs::abort() {
   co_return co_await file_.upload->abort();
 }
 
-std::size_t most_outputs_beside(const Chain& chain) {
-  return chain.splits() ? Outputs::most_waiting : chain.side_suffixes().size();
+std::size_t max_outputs_beside(const Chain& chain) {
+  return chain.splits() ? Outputs::max_waiting : chain.side_suffixes().size();
 }
 
 Task<void> discard_outputs(Target& target, const Chain& chain, std::string path, TemporaryName temporary) {
   TaskGroup discarding;
-  discarding.start(discard_one(target, path, temporary));
-  for (std::size_t slot = 0; slot < most_outputs_beside(chain); ++slot)
-    discarding.start(discard_one(target, path, in_slot(temporary, slot)));
+  discarding.spawn(discard_one(target, path, temporary));
+  for (std::size_t slot = 0; slot < max_outputs_beside(chain); ++slot)
+    discarding.spawn(discard_one(target, path, in_slot(temporary, slot)));
   co_await discarding.join();
 }
 

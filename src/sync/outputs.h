@@ -23,7 +23,7 @@ namespace checkvalve {
 
 class Outputs {
 public:
-  static constexpr std::size_t most_waiting = 32; // beside the file itself
+  static constexpr std::size_t max_waiting = 32; // beside the file itself
 
   // `file`: the upload of output 0, published under `path`. `window_bytes`: written and not acknowledged, of all.
   // `may_publish`: whether the batch is still ours. `options`: of the file; the others get no mode, and replace what a
@@ -65,12 +65,12 @@ private:
   Output file_;
   std::vector<std::unique_ptr<Output>> others_; // in order of beginning
   std::uint64_t unacknowledged_bytes_ = 0;
-  Signal acknowledged_;
+  AutoResetEvent acknowledged_;
   std::optional<Error> failed_;
 };
 
 // Open files at the target that one file may have at once beside itself.
-std::size_t most_outputs_beside(const Chain& chain);
+std::size_t max_outputs_beside(const Chain& chain);
 
 // Removes what a lost attempt at `path` left, whatever of its outputs were waiting.
 Task<void> discard_outputs(Target& target, const Chain& chain, std::string path, TemporaryName temporary);

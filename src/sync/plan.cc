@@ -7,17 +7,17 @@
 #include "core/path.h"
 #include "core/units.h"
 #include "sync/batch.h"
+#include "sync/cancel_watch.h"
 #include "sync/compare.h"
 #include "sync/engine.h"
+#include "sync/resumable_uploads.h"
 #include "sync/spool.h"
-#include "sync/stop_watch.h"
-#include "sync/unfinished.h"
 #include "sync/walk.h"
 
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t most_summary_failures = 1'000;
+constexpr std::size_t max_summary_failures = 1'000;
 constexpr std::size_t rows_at_once = 2'000; // handed to the state store
 constexpr std::int64_t plans_kept_ms = 90LL * 24 * 3600 * 1000;
 
@@ -56,13 +56,13 @@ public:
     ++summary_.files_failed;
     engine_.events.emit(FileFailedEvent{path, error});
     failures_.push_back({0, path, std::move(error)});
-    if (summary_.failures.size() < most_summary_failures) summary_.failures.push_back(failures_.back());
+    if (summary_.failures.size() < max_summary_failures) summary_.failures.push_back(failures_.back());
   }
 
   static std::uint64_t bytes_of(FileAction action, std::uint64_t size) { return action == FileAction::copy ? size : 0; }
   const std::vector<FailureRecord>& failures() const { return failures_; }
 
-  void continue_with(Unfinished* unfinished) { unfinished_ = unfinished; }
+  void continue_with(ResumableUploads* unfinished) { resumable_uploads_ = unfinished; }
 
   // The planned files in order, numbered, with their batches.
   Result<void> begin_reading(const Batching& batching) {
@@ -91,7 +91,7 @@ public:
       row.mode = entry.mode;
       row.etag = entry.etag;
       if (row.action == FileAction::copy)
-        row.leftover = unfinished_->claim(row.target_path.empty() ? row.path : row.target_path);
+        row.orphan = resumable_uploads_->claim(row.target_path.empty() ? row.path : row.target_path);
       rows.push_back(std::move(row));
     }
     return rows;
@@ -101,7 +101,7 @@ public:
 private:
   Engine& engine_;
   Summary& summary_;
-  Unfinished* unfinished_ = nullptr;
+  ResumableUploads* resumable_uploads_ = nullptr;
   Spool spool_;
   std::vector<FailureRecord> failures_;
   std::optional<Balancer> balancer_;
@@ -123,8 +123,8 @@ Result<void> check_places(const Job& job) {
                   escape_bytes(*inside)));
 }
 
-Result<void> check_job(const Job& job, const Ends& ends) {
-  const Capabilities& target = ends.target->capabilities();
+Result<void> check_job(const Job& job, const Connections& connections) {
+  const Capabilities& target = connections.target->capabilities();
   if (job.links == LinkPolicy::copy && !target.symlinks)
     return Failure(make_error(ErrorKind::config, "copy links to", job.target.display(),
                               "this target has no symbolic links: use --links follow or skip"));
@@ -138,7 +138,7 @@ Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draf
     CV_CO_TRY(const std::vector<PlannedFile> rows, draft.next_rows());
     if (rows.empty()) break;
     CV_CO_CHECK(co_await engine.state_thread.run([&] { return store.add_files(record.id, rows); }));
-    if (engine.stop.requested()) co_return Failure(engine.stop.reason());
+    if (engine.cancellation.requested()) co_return Failure(engine.cancellation.reason());
   }
   record.batches = draft.batches();
   CV_CO_CHECK(co_await engine.state_thread.run([&] { return store.add_failures(record.id, draft.failures()); }));
@@ -146,13 +146,13 @@ Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draf
   co_return co_await engine.state_thread.run([&] { return store.prune(record.created_ms - plans_kept_ms); });
 }
 
-Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Ends& ends, bool dry_run) {
+Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& connections, bool dry_run) {
   CV_CO_TRY(const Chain chain, Chain::make(job.transforms));
-  if (chain.checksum_list()) CV_CO_CHECK(ends.target->accepts(chain.checksum_list()->name));
+  if (chain.checksum_list()) CV_CO_CHECK(connections.target->accepts(chain.checksum_list()->name));
   Summary summary;
   PlanDraft draft(engine, summary);
   Walk walk;
-  CV_CO_CHECK(co_await walk_both(engine, job, chain, ends, walk));
+  CV_CO_CHECK(co_await walk_both(engine, job, chain, connections, walk));
   for (PathFailure& failed : walk.failures) draft.failure(std::move(failed.error), failed.path);
   if (walk.special_files != 0)
     engine.events.emit(
@@ -160,10 +160,11 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Ends& ends, b
   if (walk.skipped_links != 0)
     engine.events.emit(WarningEvent{
         fmt::format("{} symbolic links are skipped (--links follow or copy takes them)", walk.skipped_links)});
-  CV_CO_TRY(Unfinished unfinished,
-            co_await find_unfinished(engine, job, *ends.target, dry_run ? std::vector<Leftover>() : walk.leftovers));
+  CV_CO_TRY(ResumableUploads unfinished,
+            co_await find_resumable_uploads(engine, job, *connections.target,
+                                            dry_run ? std::vector<Orphan>() : walk.orphans));
   draft.continue_with(&unfinished);
-  CV_CO_CHECK(co_await compare_sides(engine, job, chain, ends, walk, draft));
+  CV_CO_CHECK(co_await compare_sides(engine, job, chain, connections, walk, draft));
   CV_CO_CHECK(draft.begin_reading(job.batching));
 
   summary.plan = random_plan_id();
@@ -184,7 +185,7 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Ends& ends, b
     record.bytes = summary.bytes_planned;
     record.skipped = summary.files_skipped;
     CV_CO_CHECK(co_await write_plan(engine, std::move(record), draft));
-    co_await unfinished.remove_rest(engine, *ends.target);
+    co_await unfinished.remove_rest(engine, *connections.target);
   }
   summary.batches = draft.batches();
   engine.events.emit(PlannedEvent{dry_run ? "" : summary.plan, summary.files_planned, summary.bytes_planned,
@@ -194,14 +195,14 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Ends& ends, b
 
 } // namespace
 
-Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Ends& ends, bool dry_run) {
+Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Connections& connections, bool dry_run) {
   CV_CO_CHECK(co_await engine.workers.run([&job] { return check_places(job); }));
-  CV_CO_CHECK(check_job(job, ends));
+  CV_CO_CHECK(check_job(job, connections));
   if (!dry_run) // finding out may write, and remove, a temporary
-    if (const auto hash = co_await hash_of(job, *ends.target); !hash) co_return Failure(hash.error());
-  StopWatch watch(engine.loop, engine.stop, ends, reading_stop_grace);
+    if (const auto hash = co_await hash_of(job, *connections.target); !hash) co_return Failure(hash.error());
+  CancelWatch watch(engine.loop, engine.cancellation, connections, reading_stop_grace);
   watch.start();
-  auto planned = co_await plan_between(engine, job, ends, dry_run);
+  auto planned = co_await plan_between(engine, job, connections, dry_run);
   co_await watch.finish();
   co_return planned;
 }

@@ -7,14 +7,14 @@ namespace checkvalve {
 Task<Result<void>> Pump::run() {
   bool looked = false;
   while (!failed_) {
-    if (stop_.requested()) fail(stop_.reason());
+    if (cancellation_.requested()) fail(cancellation_.reason());
     ask_for_more();
     hand_over();
     acknowledge();
     const bool all_read = asked_bytes_ == limits_.size_bytes && handed_over_ == pieces_.size();
     if (all_read && !looked && !failed_) {
       looked = true;
-      tasks_.start(look_again());
+      tasks_.spawn(look_again());
     }
     if (failed_ || (looked && pieces_.empty() && source_after_)) break;
     co_await changed_.wait();
@@ -34,7 +34,7 @@ void Pump::ask_for_more() {
     piece.offset = asked_bytes_;
     piece.size = size;
     asked_bytes_ += size;
-    tasks_.start(read(piece));
+    tasks_.spawn(read(piece));
   }
 }
 
@@ -47,7 +47,7 @@ void Pump::hand_over() {
     if (chunk.size() != piece.size)
       return fail(make_error(ErrorKind::changed, "read", "", "the file became shorter while it was read"));
     hasher_.update(chunk.bytes());
-    tasks_.start(write(piece, std::move(chunk)));
+    tasks_.spawn(write(piece, std::move(chunk)));
   }
 }
 

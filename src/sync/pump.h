@@ -9,8 +9,8 @@
 #include "backends/source.h"
 #include "backends/target.h"
 #include "core/async.h"
+#include "core/cancellation.h"
 #include "core/hash.h"
-#include "sync/stop.h"
 
 namespace checkvalve {
 
@@ -24,8 +24,8 @@ struct PumpLimits {
 
 class Pump {
 public:
-  Pump(Reader& reader, Upload& upload, PumpLimits limits, Stop& stop)
-      : reader_(reader), upload_(upload), limits_(limits), stop_(stop), hasher_(limits.hash),
+  Pump(Reader& reader, Upload& upload, PumpLimits limits, Cancellation& cancellation)
+      : reader_(reader), upload_(upload), limits_(limits), cancellation_(cancellation), hasher_(limits.hash),
         asked_bytes_(limits.resumed_bytes), acknowledged_bytes_(limits.resumed_bytes) {}
 
   // Called with the acknowledged bytes as they grow.
@@ -58,7 +58,7 @@ private:
   Reader& reader_;
   Upload& upload_;
   const PumpLimits limits_;
-  Stop& stop_;
+  Cancellation& cancellation_;
   std::function<void(std::uint64_t)> on_progress_;
   Hasher hasher_;
   std::deque<Piece> pieces_;    // from the first one that is not acknowledged
@@ -67,7 +67,7 @@ private:
   std::uint64_t acknowledged_bytes_;
   std::optional<Result<Entry>> source_after_;
   std::optional<Error> failed_;
-  Signal changed_;
+  AutoResetEvent changed_;
   TaskGroup tasks_;
 };
 

@@ -7,13 +7,13 @@
 #include "core/path.h"
 #include "core/units.h"
 #include "sync/admission.h"
+#include "sync/cancel_watch.h"
 #include "sync/compare.h"
 #include "sync/engine.h"
 #include "sync/holder.h"
 #include "sync/lease_keeper.h"
 #include "sync/list_file.h"
 #include "sync/outputs.h"
-#include "sync/stop_watch.h"
 #include "sync/transfer.h"
 
 namespace checkvalve {
@@ -23,42 +23,44 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t batches_at_once = 4;   // so that one batch's last large file does not leave the line idle
 constexpr std::size_t files_at_once = 1'000; // rows fetched from the state
-constexpr std::size_t most_summary_failures = 1'000;
+constexpr std::size_t max_summary_failures = 1'000;
 constexpr milliseconds lease_poll{1'000};
 constexpr milliseconds stop_grace{5'000}; // for removing temporaries
 
 // Each file is one open file at the source, and at the target one with those that a chain makes beside it.
-std::uint64_t files_at_once_between(const Ends& ends, const Chain& chain) {
-  const std::uint64_t at_target = ends.target->capabilities().files_in_flight / (1 + most_outputs_beside(chain));
-  return std::max<std::uint64_t>(1, std::min<std::uint64_t>(ends.source->capabilities().files_in_flight, at_target));
+std::uint64_t files_at_once_between(const Connections& connections, const Chain& chain) {
+  const std::uint64_t at_target = connections.target->capabilities().files_in_flight / (1 + max_outputs_beside(chain));
+  return std::max<std::uint64_t>(
+      1, std::min<std::uint64_t>(connections.source->capabilities().files_in_flight, at_target));
 }
 
 class Run {
 public:
-  Run(Engine& engine, const Job& job, Chain chain, std::string plan, Ends& ends, HashAlgorithm hash, RunOptions options)
-      : engine_(engine), job_(job), chain_(std::move(chain)), plan_(std::move(plan)), ends_(ends),
-        options_(std::move(options)), admission_(files_at_once_between(ends, chain_), job.memory_bytes),
-        directories_(*ends.target), scope_{engine, job, chain_, ends, directories_, hash} {
+  Run(Engine& engine, const Job& job, Chain chain, std::string plan, Connections& connections, HashAlgorithm hash,
+      RunOptions options)
+      : engine_(engine), job_(job), chain_(std::move(chain)), plan_(std::move(plan)), connections_(connections),
+        options_(std::move(options)), admission_(files_at_once_between(connections, chain_), job.memory_bytes),
+        directories_(*connections.target), scope_{engine, job, chain_, connections, directories_, hash} {
     summary_.plan = plan_;
   }
 
   Task<Result<Summary>> run() {
     CV_CO_TRY(const std::vector<BatchRecord> batches, co_await wanted_batches());
-    CV_CO_TRY(remembers_, co_await keeps_memory(engine_, job_, ends_.target->capabilities()));
-    StopWatch watch(engine_.loop, engine_.stop, ends_, stop_grace);
+    CV_CO_TRY(keeps_history_, co_await keeps_history(engine_, job_, connections_.target->capabilities()));
+    CancelWatch watch(engine_.loop, engine_.cancellation, connections_, stop_grace);
     watch.start();
     TaskGroup group;
     for (const BatchRecord& batch : batches) {
       co_await batch_slots_.acquire();
-      if (engine_.stop.requested()) break;
-      group.start(run_batch(batch));
+      if (engine_.cancellation.requested()) break;
+      group.spawn(run_batch(batch));
     }
     co_await group.join();
-    if (chain_.checksum_list() && !engine_.stop.requested()) co_await keep_list(*chain_.checksum_list());
+    if (chain_.checksum_list() && !engine_.cancellation.requested()) co_await keep_list(*chain_.checksum_list());
     co_await watch.finish();
-    if (engine_.stop.requested()) {
-      summary_.interrupted = engine_.stop.reason().kind == ErrorKind::interrupted;
-      summary_.ended_by = engine_.stop.reason();
+    if (engine_.cancellation.requested()) {
+      summary_.interrupted = engine_.cancellation.reason().kind == ErrorKind::interrupted;
+      summary_.ended_by = engine_.cancellation.reason();
     }
     co_return summary_;
   }
@@ -95,7 +97,7 @@ private:
         if (co_await work_on(batch, std::move(**lease))) continue;
       } else if (!lease) {
         end_by(lease.error());
-      } else if (first && !engine_.stop.requested()) {
+      } else if (first && !engine_.cancellation.requested()) {
         summary_.files_skipped += batch.files - batch.files_done; // another worker has done it while we waited
       }
       break;
@@ -107,7 +109,7 @@ private:
   Task<Result<std::optional<Lease>>> take_lease(const BatchRecord& batch) {
     StateStore& store = engine_.store;
     std::string told;
-    while (!engine_.stop.requested()) {
+    while (!engine_.cancellation.requested()) {
       CV_CO_TRY(const LeaseAnswer answer, co_await engine_.state_thread.run([&] {
         return store.take_lease(plan_, batch.number, this_holder(), job_.lease_ttl.count());
       }));
@@ -122,10 +124,10 @@ private:
           fmt::format("held by {} until {}", shown_holder(answer.holder), format_time(answer.held_until_ms));
       if (!options_.wait_for_leases)
         co_return Failure(
-            temporary_error(ErrorKind::lease, "run", fmt::format("batch {} of {}", batch.number, plan_), detail));
+            transient_error(ErrorKind::lease, "run", fmt::format("batch {} of {}", batch.number, plan_), detail));
       if (std::exchange(told, answer.holder) != answer.holder)
         engine_.events.emit(BatchEvent{batch.number, "waiting", detail, batch.files, batch.bytes});
-      co_await engine_.stop.sleep(lease_poll);
+      co_await engine_.cancellation.sleep(lease_poll);
     }
     co_return std::nullopt;
   }
@@ -133,7 +135,7 @@ private:
   // Whether the batch is to be leased once more: the lease ran out before all was tried (the state could not be
   // reached, the process was suspended), but nobody else has taken it.
   Task<bool> work_on(const BatchRecord& batch, Lease lease) {
-    LeaseKeeper keeper(engine_, std::move(lease), job_.lease_ttl, [this] { return remember(); });
+    LeaseKeeper keeper(engine_, std::move(lease), job_.lease_ttl, [this] { return history_scope(); });
     keeper.start();
     engine_.events.emit(BatchEvent{batch.number, "started", "", batch.files, batch.bytes});
     bool all_tried = true;
@@ -143,7 +145,7 @@ private:
     if (!ended) end_by(ended.error());
     const bool complete = done && ended && all_tried;
     engine_.events.emit(BatchEvent{batch.number, complete ? "finished" : "interrupted", "", batch.files, batch.bytes});
-    co_return done&& ended && !all_tried && !engine_.stop.requested();
+    co_return done&& ended && !all_tried && !engine_.cancellation.requested();
   }
 
   Task<Result<void>> run_files(const BatchRecord& batch, LeaseKeeper& keeper, bool& all_tried) {
@@ -167,7 +169,7 @@ private:
           all_tried = false;
           break;
         }
-        group.start(run_file(batch.number, keeper, std::move(file), std::move(permit), all_tried));
+        group.spawn(run_file(batch.number, keeper, std::move(file), std::move(permit), all_tried));
       }
     }
     co_await group.join();
@@ -181,9 +183,9 @@ private:
     const auto batches = co_await engine_.state_thread.run([&] { return store.batches(plan_); });
     if (!batches) co_return end_by(batches.error());
     if (any_live_lease(*batches)) co_return;
-    ListFile file(engine_, job_, ends_, list, scope_.hash);
+    ListFile file(engine_, job_, connections_, list, scope_.hash);
     const auto updated = co_await file.update();
-    if (!updated && engine_.stop.requested()) co_return;
+    if (!updated && engine_.cancellation.requested()) co_return;
     if (!updated && updated.error().kind == ErrorKind::state) co_return end_by(updated.error());
     std::optional<FailureRecord> failure;
     if (!updated) failure = FailureRecord{0, list.name, updated.error()};
@@ -192,17 +194,17 @@ private:
     if (!failure) co_return;
     ++summary_.files_failed;
     engine_.events.emit(FileFailedEvent{list.name, failure->error});
-    if (summary_.failures.size() < most_summary_failures) summary_.failures.push_back(std::move(*failure));
+    if (summary_.failures.size() < max_summary_failures) summary_.failures.push_back(std::move(*failure));
   }
 
-  std::optional<StateStore::Remember> remember() const {
-    const bool remembers = remembers_ || needs_memory(job_, ends_.target->capabilities());
-    if (!remembers && job_.verify != VerifyMode::readback) return std::nullopt;
+  std::optional<StateStore::HistoryScope> history_scope() const {
+    const bool records = keeps_history_ || needs_history(job_, connections_.target->capabilities());
+    if (!records && job_.verify != VerifyMode::readback) return std::nullopt;
     const auto& list = chain_.checksum_list();
-    return StateStore::Remember{pair_of(job_), chain_.digest(), list ? list->name : "", !remembers};
+    return StateStore::HistoryScope{pair_of(job_), chain_.digest(), list ? list->name : "", !records};
   }
 
-  bool going_on(const LeaseKeeper& keeper) const { return !engine_.stop.requested() && keeper.holds(); }
+  bool going_on(const LeaseKeeper& keeper) const { return !engine_.cancellation.requested() && keeper.holds(); }
 
   Task<void> run_file(std::uint32_t batch, LeaseKeeper& keeper, PlannedFile file, Admission::Permit permit,
                       bool& all_tried) {
@@ -225,8 +227,8 @@ private:
     case FileState::failed:
       ++summary_.files_failed;
       failed_.insert(number);
-      if (outcome.error->kind == ErrorKind::integrity) remembers_ = true; // what is there may look up to date
-      if (summary_.failures.size() < most_summary_failures) summary_.failures.push_back({batch, path, *outcome.error});
+      if (outcome.error->kind == ErrorKind::integrity) keeps_history_ = true; // what is there may look up to date
+      if (summary_.failures.size() < max_summary_failures) summary_.failures.push_back({batch, path, *outcome.error});
       engine_.events.emit(FileFailedEvent{path, *outcome.error});
       break;
     }
@@ -241,7 +243,7 @@ private:
   const Job& job_;
   const Chain chain_;
   const std::string plan_;
-  Ends& ends_;
+  Connections& connections_;
   const RunOptions options_;
   Admission admission_;
   DirectoryMaker directories_;
@@ -249,16 +251,16 @@ private:
   Semaphore batch_slots_{batches_at_once};
   Summary summary_;
   std::unordered_set<std::uint64_t> failed_; // in this run: not tried again with a further lease
-  bool remembers_ = false;                   // what is published is recorded for later comparisons
+  bool keeps_history_ = false;               // what is published is recorded for later comparisons
 };
 
 } // namespace
 
-Task<Result<Summary>> run_plan(Engine& engine, const Job& job, const std::string& plan, Ends& ends,
+Task<Result<Summary>> run_plan(Engine& engine, const Job& job, const std::string& plan, Connections& connections,
                                RunOptions options) {
   CV_CO_TRY(Chain chain, Chain::make(job.transforms));
-  CV_CO_TRY(const HashAlgorithm hash, co_await hash_of(job, *ends.target));
-  Run run(engine, job, std::move(chain), plan, ends, hash, std::move(options));
+  CV_CO_TRY(const HashAlgorithm hash, co_await hash_of(job, *connections.target));
+  Run run(engine, job, std::move(chain), plan, connections, hash, std::move(options));
   co_return co_await run.run();
 }
 

@@ -9,7 +9,7 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t most_alternatives = 256; // of one glob's braces, multiplied out
+constexpr std::size_t max_alternatives = 256; // of one glob's braces, multiplied out
 
 // Position after the ']' that closes the class opened at `open`, npos if there is none.
 std::size_t class_end(std::string_view glob, std::size_t open) {
@@ -125,7 +125,7 @@ bool expand(std::string glob, std::vector<std::string>& out) {
   const std::size_t open = find_brace(glob);
   if (open == glob.npos) {
     out.push_back(std::move(glob));
-    return out.size() <= most_alternatives;
+    return out.size() <= max_alternatives;
   }
   std::vector<std::size_t> cuts{open};
   const std::size_t close = brace_end(glob, open, cuts);
@@ -169,8 +169,8 @@ Result<void> check_glob(std::string_view glob) {
   }
   std::vector<std::string> alternatives;
   if (!expand(std::string(glob), alternatives))
-    return refuse(alternatives.size() > most_alternatives ? "more than 256 alternatives in braces"
-                                                          : "'{' is not closed: write \\{ for a brace");
+    return refuse(alternatives.size() > max_alternatives ? "more than 256 alternatives in braces"
+                                                         : "'{' is not closed: write \\{ for a brace");
   return {};
 }
 

@@ -13,7 +13,7 @@ namespace checkvalve {
 namespace {
 
 constexpr std::size_t header_bytes = 8;
-constexpr std::size_t longest_part_bytes = 1 << 20;
+constexpr std::size_t max_part_bytes = 1 << 20;
 constexpr std::size_t file_buffer_bytes = 64 * 1024;
 
 std::uint32_t read_u32(const char* at) {
@@ -91,7 +91,7 @@ Spool::Spool(std::size_t memory_bytes) : memory_bytes_(memory_bytes) {}
 Spool::~Spool() = default;
 
 Result<void> Spool::add(std::string_view key, std::string_view payload) {
-  if (key.size() > longest_part_bytes || payload.size() > longest_part_bytes)
+  if (key.size() > max_part_bytes || payload.size() > max_part_bytes)
     return Failure(make_error(ErrorKind::invalid_name, "plan", "", "a name is longer than 1 MiB"));
   const std::size_t added = header_bytes + key.size() + payload.size() + sizeof(std::size_t);
   if (!offsets_.empty() && arena_.size() + offsets_.size() * sizeof(std::size_t) + added > memory_bytes_)

@@ -1,7 +1,7 @@
-// Sweep: find and remove checkvalve's own leftovers at a target.
+// Sweep: find and remove checkvalve's own orphans at a target.
 #include <map>
 
-#include "backends/leftovers.h"
+#include "backends/orphans.h"
 #include "core/units.h"
 #include "sync/engine.h"
 #include "sync/holder.h"
@@ -9,7 +9,7 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t most_found = 100'000;
+constexpr std::size_t max_found = 100'000;
 
 // Plans that this state does not know have no live lease as far as can be told here; their age decides.
 Task<Result<bool>> has_live_lease(Engine& engine, const std::string& plan) {
@@ -24,24 +24,24 @@ Task<Result<bool>> has_live_lease(Engine& engine, const std::string& plan) {
 Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than,
                                        bool dry_run) {
   CV_CO_TRY([[maybe_unused]] const Entry root, co_await target.stat("", true)); // a mistyped one is empty, too
-  CV_CO_TRY(LeftoverSearch all,
-            co_await find_leftovers(target, "", most_found, [&engine] { return engine.stop.requested(); }));
+  CV_CO_TRY(OrphanSearch all,
+            co_await find_orphans(target, "", max_found, [&engine] { return engine.cancellation.requested(); }));
   SweepReport report;
   report.failures = std::move(all.unreadable);
   std::map<std::string, bool> live;
   const std::int64_t newest_ms = now_ms() - older_than.count();
-  for (const Leftover& leftover : all.found) {
-    if (engine.stop.requested()) co_return Failure(engine.stop.reason());
+  for (const Orphan& orphan : all.found) {
+    if (engine.cancellation.requested()) co_return Failure(engine.cancellation.reason());
     // One without a time is taken for new unless every age is asked for.
-    if (leftover.mtime_ns ? *leftover.mtime_ns / 1'000'000 > newest_ms : older_than.count() > 0) continue;
-    if (!live.contains(leftover.name.plan)) {
-      CV_CO_TRY(const bool is_live, co_await has_live_lease(engine, leftover.name.plan));
-      live.emplace(leftover.name.plan, is_live);
+    if (orphan.mtime_ns ? *orphan.mtime_ns / 1'000'000 > newest_ms : older_than.count() > 0) continue;
+    if (!live.contains(orphan.name.plan)) {
+      CV_CO_TRY(const bool is_live, co_await has_live_lease(engine, orphan.name.plan));
+      live.emplace(orphan.name.plan, is_live);
     }
-    if (live.at(leftover.name.plan)) continue;
-    report.found.push_back(leftover);
+    if (live.at(orphan.name.plan)) continue;
+    report.found.push_back(orphan);
     if (dry_run) continue;
-    if (auto removed = co_await target.remove_leftover(leftover); removed)
+    if (auto removed = co_await target.remove_orphan(orphan); removed)
       ++report.removed;
     else
       report.failures.push_back(removed.error());

@@ -9,8 +9,8 @@
 #include "core/units.h"
 #include "sync/compare.h"
 #include "sync/pump.h"
+#include "sync/resumable_uploads.h"
 #include "sync/transformed_upload.h"
-#include "sync/unfinished.h"
 
 namespace checkvalve {
 namespace {
@@ -19,13 +19,13 @@ using std::chrono::milliseconds;
 
 constexpr std::uint64_t progress_from_bytes = 64 << 20; // smaller files tell only their start and end
 constexpr std::int64_t progress_interval_ms = 1'000;
-constexpr milliseconds first_delay{250};
-constexpr milliseconds longest_delay{15'000};
+constexpr milliseconds initial_delay{250};
+constexpr milliseconds max_delay{15'000};
 
 // Exponential, with full jitter, so that many files that failed together don't come back together.
 milliseconds delay_before(std::uint32_t attempt) {
   thread_local std::minstd_rand random{std::random_device{}()};
-  const milliseconds most = std::min(first_delay * (1 << std::min(attempt, 6U)), longest_delay);
+  const milliseconds most = std::min(initial_delay * (1 << std::min(attempt, 6U)), max_delay);
   return milliseconds(std::uniform_int_distribution<std::int64_t>(most.count() / 4, most.count())(random));
 }
 
@@ -35,13 +35,13 @@ milliseconds delay_before(std::uint32_t attempt) {
 milliseconds until_next_tick(const Entry& entry, std::int64_t precision_ns) {
   constexpr std::int64_t ns_per_ms = 1'000'000;
   constexpr std::int64_t kernel_tick_ms = 10; // the least step of the times that file systems are given
-  constexpr std::int64_t most_clock_difference_ms = 2'000;
+  constexpr std::int64_t max_clock_difference_ms = 2'000;
   if (!entry.mtime_ns || !entry.etag.empty()) return milliseconds(0);
   const std::int64_t tick_ms = std::max(precision_ns / ns_per_ms, kernel_tick_ms);
   const std::int64_t mtime_ms = *entry.mtime_ns / ns_per_ms;
   const std::int64_t next_tick_ms = mtime_ms - mtime_ms % tick_ms + tick_ms;
   const std::int64_t left_ms = next_tick_ms + tick_ms / 10 - now_ms(); // a tenth more, for clocks that differ a little
-  return milliseconds(left_ms > 0 && left_ms <= tick_ms + most_clock_difference_ms ? left_ms : 0);
+  return milliseconds(left_ms > 0 && left_ms <= tick_ms + max_clock_difference_ms ? left_ms : 0);
 }
 
 bool same_version(const Entry& now, const Entry& before) {
@@ -78,19 +78,19 @@ public:
       Result<void> done = co_await attempt();
       if (done) co_return outcome_;
       Error error = std::move(done.error());
-      if (scope_.engine.stop.requested() || !keeper_.holds()) {
+      if (scope_.engine.cancellation.requested() || !keeper_.holds()) {
         outcome_.state = FileState::planned;
         co_return outcome_;
       }
-      const bool worth_a_try =
-          error.temporary() || error.kind == ErrorKind::changed || error.kind == ErrorKind::integrity;
-      if (!worth_a_try || outcome_.attempts > scope_.job.retries) {
+      const bool retryable =
+          error.transient() || error.kind == ErrorKind::changed || error.kind == ErrorKind::integrity;
+      if (!retryable || outcome_.attempts > scope_.job.retries) {
         give_up(std::move(error));
         co_return outcome_;
       }
       const milliseconds delay = delay_before(outcome_.attempts);
       scope_.engine.events.emit(RetryEvent{file_.path, error, outcome_.attempts + 1, delay.count()});
-      co_await scope_.engine.stop.sleep(delay);
+      co_await scope_.engine.cancellation.sleep(delay);
       if (auto renewed = co_await expect_anew(); !renewed) {
         if (may_resume()) (void)co_await target().discard(name_, temporary_);
         give_up(renewed.error());
@@ -100,8 +100,8 @@ public:
   }
 
 private:
-  Target& target() { return *scope_.ends.target; }
-  Source& source() { return *scope_.ends.source; }
+  Target& target() { return *scope_.connections.target; }
+  Source& source() { return *scope_.connections.source; }
 
   TemporaryName previous_temporary() const {
     const Lease& lease = keeper_.lease();
@@ -109,7 +109,8 @@ private:
   }
 
   bool may_resume() const {
-    return file_.action == FileAction::copy && checkvalve::may_resume(scope_.job, scope_.ends.target->capabilities());
+    return file_.action == FileAction::copy &&
+           checkvalve::may_resume(scope_.job, scope_.connections.target->capabilities());
   }
 
   // What attempts before may have left of this file: of the lost lease, and of an earlier plan.
@@ -117,7 +118,7 @@ private:
     std::vector<TemporaryName> names;
     if (outcome_.attempts > 1) return {temporary_}; // the first attempt of this lease took or removed the others
     if (keeper_.lease().previous_generation != 0) names.push_back(previous_temporary());
-    if (const auto left = parse_temporary(file_.leftover)) names.push_back(*left);
+    if (const auto left = parse_temporary(file_.orphan)) names.push_back(*left);
     return names;
   }
 
@@ -135,13 +136,13 @@ private:
     if (!co_await looks_published()) co_return false;
     outcome_.state = FileState::skipped;
     outcome_.error = Error{ErrorKind::exists, ErrorStatus::permanent, "", "", "published_before"};
-    remember_source(expected_);
+    record_source_version(expected_);
     co_return true;
   }
 
   // By size and mtime.
   Task<bool> looks_published() {
-    if (needs_memory(scope_.job, target().capabilities())) co_return false;
+    if (needs_history(scope_.job, target().capabilities())) co_return false;
     auto there = co_await target().stat(name_, false);
     const std::int64_t precision =
         std::max(source().capabilities().mtime_precision_ns, target().capabilities().mtime_precision_ns);
@@ -161,13 +162,13 @@ private:
     // docs/adr/0011-files-of-this-second.md
     if (const milliseconds left = until_next_tick(expected_, source().capabilities().mtime_precision_ns);
         left.count() > 0)
-      co_await scope_.engine.stop.sleep(left);
-    if (scope_.engine.stop.requested()) co_return Failure(scope_.engine.stop.reason());
+      co_await scope_.engine.cancellation.sleep(left);
+    if (scope_.engine.cancellation.requested()) co_return Failure(scope_.engine.cancellation.reason());
     if (const auto origin = direct_origin()) {
       auto copied = co_await copy_directly(origin);
       if (copied || copied.error().kind != ErrorKind::unsupported) co_return copied;
     }
-    auto opening = start(source().open(expected_));
+    auto opening = spawn(source().open(expected_));
     auto upload = co_await begin();
     auto reader = co_await opening.get();
     if (!reader || !upload) {
@@ -193,8 +194,8 @@ private:
 
   // Whether the next attempt takes up what this one has left.
   bool goes_on_after(const Error& error) const {
-    return may_resume() && error.temporary() && outcome_.attempts <= scope_.job.retries && keeper_.holds() &&
-           !scope_.engine.stop.requested();
+    return may_resume() && error.transient() && outcome_.attempts <= scope_.job.retries && keeper_.holds() &&
+           !scope_.engine.cancellation.requested();
   }
 
   UploadHints upload_hints() const {
@@ -223,9 +224,9 @@ private:
 
   Task<Result<void>> take_directly(DirectCopy& taken) {
     for (std::uint64_t done = 0; done < expected_.size_bytes;) {
-      if (scope_.engine.stop.requested()) co_return Failure(scope_.engine.stop.reason());
+      if (scope_.engine.cancellation.requested()) co_return Failure(scope_.engine.cancellation.reason());
       CV_CO_TRY(done, co_await taken.advance());
-      tell_progress(done);
+      report_progress(done);
     }
     if (expected_.etag.empty()) CV_CO_CHECK(unchanged(co_await source().stat(file_.path, true)));
     CV_CO_CHECK(still_ours());
@@ -237,7 +238,8 @@ private:
     const std::uint32_t chunk = std::min(source().capabilities().chunk_bytes, target().capabilities().chunk_bytes);
     const std::uint64_t resumed = upload.resumed_bytes();
     if (expected_.size_bytes <= chunk && resumed == 0) co_return co_await copy_whole(reader, upload);
-    Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk, resumed, scope_.hash}, scope_.engine.stop);
+    Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk, resumed, scope_.hash},
+              scope_.engine.cancellation);
     CV_CO_CHECK(co_await pump_through(pump));
     CommitOptions options = commit_options();
     if (scope_.job.verify == VerifyMode::hash) options.content_digest = pump.digest();
@@ -254,7 +256,7 @@ private:
       co_return Failure(make_error(ErrorKind::changed, "read", escape_bytes(file_.path),
                                    "the file became shorter while it was read"));
     CV_CO_CHECK(unchanged(whole.after));
-    if (scope_.engine.stop.requested()) co_return Failure(scope_.engine.stop.reason());
+    if (scope_.engine.cancellation.requested()) co_return Failure(scope_.engine.cancellation.reason());
     CV_CO_CHECK(still_ours());
     Hasher hasher(scope_.hash);
     hasher.update(whole.content.bytes());
@@ -283,7 +285,7 @@ private:
                              scope_.engine.workers, target().capabilities().chunk_bytes, scope_.hash,
                              scope_.job.verify == VerifyMode::hash);
     Pump pump(reader, upload, {expected_.size_bytes, half, source().capabilities().chunk_bytes, 0, scope_.hash},
-              scope_.engine.stop);
+              scope_.engine.cancellation);
     auto moved = co_await pump_through(pump);
     if (moved) {
       auto published = co_await upload.commit(commit_options());
@@ -305,7 +307,7 @@ private:
   }
 
   Task<Result<void>> pump_through(Pump& pump) {
-    pump.on_progress([this](std::uint64_t done) { tell_progress(done); });
+    pump.on_progress([this](std::uint64_t done) { report_progress(done); });
     CV_CO_CHECK(co_await pump.run());
     CV_CO_CHECK(unchanged(pump.source_after()));
     co_return still_ours();
@@ -324,7 +326,7 @@ private:
     outcome_.digest = std::move(digest);
     outcome_.target_digest = std::move(target_digest);
     outcome_.method = std::move(published.method);
-    remember_source(expected_);
+    record_source_version(expected_);
     co_return Result<void>();
   }
 
@@ -351,7 +353,7 @@ private:
     if (scope_.job.on_conflict != OnConflict::overwrite) return Replace::if_absent;
     // With consent to a gap, a target that turns out to refuse the atomic step does it the other way.
     if (file_.replaces && scope_.job.overwrite_non_atomic) return Replace::allow_gap;
-    return scope_.ends.target->capabilities().atomic_replace ? Replace::atomic : Replace::if_absent;
+    return scope_.connections.target->capabilities().atomic_replace ? Replace::atomic : Replace::if_absent;
   }
 
   // The name was free when planned and is taken now.
@@ -377,7 +379,7 @@ private:
     there.path = name_;
     there.size_bytes = bytes;
     std::uint64_t read_bytes = 0;
-    CV_CO_TRY(const std::string found, co_await content_digest(*scope_.ends.readback, there, read_bytes));
+    CV_CO_TRY(const std::string found, co_await content_digest(*scope_.connections.readback, there, read_bytes));
     if (found == digest) co_return Result<void>();
     misread_ = make_error(ErrorKind::integrity, "verify", escape_bytes(name_),
                           "the published file reads back with other content than was written");
@@ -412,7 +414,7 @@ private:
     co_return Result<void>();
   }
 
-  void remember_source(const Entry& entry) {
+  void record_source_version(const Entry& entry) {
     outcome_.size_bytes = entry.size_bytes;
     outcome_.mtime_ns = entry.mtime_ns;
     outcome_.etag = entry.etag;
@@ -425,20 +427,20 @@ private:
         error.status == ErrorStatus::exhausted || error.kind == ErrorKind::auth || error.kind == ErrorKind::host_key;
     if (endpoint_gone && (error.kind == ErrorKind::connection || error.kind == ErrorKind::timeout ||
                           error.kind == ErrorKind::auth || error.kind == ErrorKind::host_key)) {
-      scope_.engine.stop.request(error);
+      scope_.engine.cancellation.request(error);
       outcome_.state = FileState::planned;
       return;
     }
-    if (error.temporary()) error.status = ErrorStatus::exhausted;
+    if (error.transient()) error.status = ErrorStatus::exhausted;
     outcome_.state = FileState::failed;
     outcome_.error = std::move(error);
   }
 
-  void tell_progress(std::uint64_t done) {
+  void report_progress(std::uint64_t done) {
     if (expected_.size_bytes < progress_from_bytes) return;
     const std::int64_t now = now_ms();
-    if (now - told_ms_ < progress_interval_ms) return;
-    told_ms_ = now;
+    if (now - reported_ms_ < progress_interval_ms) return;
+    reported_ms_ = now;
     scope_.engine.events.emit(FileProgressEvent{file_.path, expected_.size_bytes, done});
   }
 
@@ -452,15 +454,15 @@ private:
   FileOutcome outcome_;
   std::string read_digest_;      // of the planned version, once it was read without transforms; empty: not known
   std::optional<Error> misread_; // what was published under the name by an attempt before
-  std::int64_t told_ms_ = 0;
+  std::int64_t reported_ms_ = 0;
 };
 
 } // namespace
 
 std::uint64_t window_for(const TransferScope& scope, std::uint64_t size_bytes) {
   constexpr std::uint64_t least = 4 * 1024; // what even an empty file costs in packets and bookkeeping
-  const std::uint64_t useful =
-      std::max(scope.ends.source->capabilities().window_bytes, scope.ends.target->capabilities().window_bytes);
+  const std::uint64_t useful = std::max(scope.connections.source->capabilities().window_bytes,
+                                        scope.connections.target->capabilities().window_bytes);
   const std::uint64_t window = std::clamp(size_bytes, least, std::max(useful, least));
   return scope.chain.empty() ? window : 2 * window + scope.chain.memory_bytes(size_bytes);
 }

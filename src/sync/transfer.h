@@ -16,7 +16,7 @@ struct TransferScope {
   Engine& engine;
   const Job& job;
   const Chain& chain;
-  Ends& ends;
+  Connections& connections;
   DirectoryMaker& directories;
   HashAlgorithm hash = HashAlgorithm::xxh128; // of digests; what the target tells, with VerifyMode::hash
 };

@@ -16,9 +16,9 @@ TransformedUpload::TransformedUpload(const Chain& chain, FileContext file, std::
       checks_digest_(checks_digest), written_hasher_(hash) {}
 
 Task<Result<void>> TransformedUpload::write(std::uint64_t, Chunk chunk) {
-  Event taken;
+  OneShotEvent taken;
   input_.push_back({std::move(chunk), &taken});
-  if (!std::exchange(driving_, true)) tasks_.start(drive());
+  if (!std::exchange(driving_, true)) tasks_.spawn(drive());
   co_await taken;
   if (failed_) co_return Failure(*failed_);
   co_return Result<void>();
@@ -26,7 +26,7 @@ Task<Result<void>> TransformedUpload::write(std::uint64_t, Chunk chunk) {
 
 Task<Result<Published>> TransformedUpload::commit(CommitOptions) {
   input_ended_ = true;
-  if (!done_ && !failed_ && !std::exchange(driving_, true)) tasks_.start(drive());
+  if (!done_ && !failed_ && !std::exchange(driving_, true)) tasks_.spawn(drive());
   co_await tasks_.join();
   if (failed_) co_return Failure(*failed_);
   co_return co_await outputs_->commit(checks_digest_ ? written_digest() : "");
@@ -47,7 +47,7 @@ Task<Result<void>> TransformedUpload::abort() {
 Task<void> TransformedUpload::drive() {
   while (!failed_ && !done_ && (!input_.empty() || input_ended_)) {
     std::vector<Chunk> chunks;
-    std::vector<Event*> taken;
+    std::vector<OneShotEvent*> taken;
     while (!input_.empty() && chunks.size() < chunks_a_step) {
       chunks.push_back(std::move(input_.front().chunk));
       taken.push_back(input_.front().taken);
@@ -64,7 +64,7 @@ Task<void> TransformedUpload::drive() {
       if (auto sent = co_await send(std::move(step)); !sent) fail(sent.error());
     }
     done_ = state == ChainRun::State::done;
-    for (Event* event : taken) event->set();
+    for (OneShotEvent* event : taken) event->set();
   }
   if (failed_)
     for (const Input& input : std::exchange(input_, {})) input.taken->set();

@@ -40,7 +40,7 @@ public:
 private:
   struct Input {
     Chunk chunk;
-    Event* taken;
+    OneShotEvent* taken;
   };
   struct Step { // what a worker brings back
     Result<ChainRun::State> state = ChainRun::State::wants_input;

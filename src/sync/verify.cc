@@ -3,24 +3,25 @@
 
 #include "core/path.h"
 #include "core/units.h"
+#include "sync/cancel_watch.h"
 #include "sync/compare.h"
 #include "sync/engine.h"
 #include "sync/list_file.h"
-#include "sync/stop_watch.h"
 #include "sync/walk.h"
 
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t most_differences = 1'000;
+constexpr std::size_t max_differences = 1'000;
 constexpr std::size_t contents_in_flight = 16;
 
 class Verification {
 public:
-  Verification(Engine& engine, const Job& job, Chain chain, Ends& ends)
-      : engine_(engine), job_(job), chain_(std::move(chain)), ends_(ends), source_(engine, job, chain_, walk_),
-        precision_ns_(
-            std::max(ends.source->capabilities().mtime_precision_ns, ends.target->capabilities().mtime_precision_ns)) {}
+  Verification(Engine& engine, const Job& job, Chain chain, Connections& connections)
+      : engine_(engine), job_(job), chain_(std::move(chain)), connections_(connections),
+        source_(engine, job, chain_, walk_),
+        precision_ns_(std::max(connections.source->capabilities().mtime_precision_ns,
+                               connections.target->capabilities().mtime_precision_ns)) {}
 
   Task<Result<VerifyReport>> run() {
     const Result<void> merged = co_await merge();
@@ -38,20 +39,20 @@ private:
   }
 
   Task<Result<void>> compare_list(const ChecksumList& list) {
-    ListFile file(engine_, job_, ends_, list, HashAlgorithm::xxh128);
+    ListFile file(engine_, job_, connections_, list, HashAlgorithm::xxh128);
     CV_CO_TRY(const bool is_current, co_await file.current());
     if (!is_current) differ(list.name, "content", "is not the list of what was published: the next run writes it");
     co_return Result<void>();
   }
 
   Task<Result<void>> merge() {
-    CV_CO_CHECK(co_await walk_both(engine_, job_, chain_, ends_, walk_));
+    CV_CO_CHECK(co_await walk_both(engine_, job_, chain_, connections_, walk_));
     for (const PathFailure& failed : walk_.failures) differ(failed.path, "unreadable", failed.error.text());
     CV_CO_CHECK(co_await source_.begin());
     CV_CO_CHECK(walk_.target.advance());
     while (source_.present() || walk_.target.present()) {
-      if (engine_.stop.requested()) co_return Failure(engine_.stop.reason());
-      const Wanted* here = source_.present();
+      if (engine_.cancellation.requested()) co_return Failure(engine_.cancellation.reason());
+      const Candidate* here = source_.present();
       const Entry* there = walk_.target.present();
       if (here && here->refused) {
         differ(here->entry.path, "unreadable", here->refused->message);
@@ -71,14 +72,14 @@ private:
     co_return Result<void>();
   }
 
-  Task<void> compare(const Wanted& wanted, const Entry& there) {
+  Task<void> compare(const Candidate& wanted, const Entry& there) {
     const Entry& here = wanted.entry;
     ++report_.files_compared;
     if (here.type != there.type) {
       differ(here.path, "type", "is of another type at the target");
     } else if (here.type == EntryType::symlink) {
       co_await slots_.acquire();
-      contents_.start(compare_link(here.path));
+      contents_.spawn(compare_link(here.path));
     } else if (here.type != EntryType::file) {
       co_return;
     } else if (!chain_.empty()) {
@@ -88,8 +89,8 @@ private:
              fmt::format("{} bytes at the source, {} at the target", here.size_bytes, there.size_bytes));
     } else if (job_.checksum) {
       co_await slots_.acquire();
-      contents_.start(compare_content(here, there));
-    } else if (!needs_memory(job_, ends_.target->capabilities()) && here.mtime_ns && there.mtime_ns &&
+      contents_.spawn(compare_content(here, there));
+    } else if (!needs_history(job_, connections_.target->capabilities()) && here.mtime_ns && there.mtime_ns &&
                !same_mtime(*here.mtime_ns, *there.mtime_ns, precision_ns_)) {
       differ(here.path, "mtime",
              fmt::format("{} at the source, {} at the target", format_time(*here.mtime_ns / 1'000'000),
@@ -98,7 +99,7 @@ private:
   }
 
   // The state tells what the source became; without it nothing can be said of the content.
-  void compare_transformed(const Wanted& wanted, const Entry& there) {
+  void compare_transformed(const Candidate& wanted, const Entry& there) {
     if (!wanted.published_before)
       differ(wanted.entry.path, "content",
              "the state has no record that this version was published through these transforms");
@@ -111,8 +112,8 @@ private:
     const std::string path = here.path;
     std::uint64_t read_here = 0;
     std::uint64_t read_there = 0;
-    auto digest_there = start(content_digest(*ends_.readback, std::move(there), read_there));
-    auto at_source = co_await content_digest(*ends_.source, std::move(here), read_here);
+    auto digest_there = spawn(content_digest(*connections_.readback, std::move(there), read_there));
+    auto at_source = co_await content_digest(*connections_.source, std::move(here), read_here);
     auto at_target = co_await digest_there.get();
     report_.bytes_compared += read_here;
     if (!at_source)
@@ -125,8 +126,8 @@ private:
   }
 
   Task<void> compare_link(std::string path) {
-    auto reading_there = start(ends_.readback->read_link(path));
-    const auto here = co_await ends_.source->read_link(path);
+    auto reading_there = spawn(connections_.readback->read_link(path));
+    const auto here = co_await connections_.source->read_link(path);
     const auto there = co_await reading_there.get();
     if (!here || !there)
       differ(path, "unreadable", (here ? there : here).error().text());
@@ -138,16 +139,16 @@ private:
 
   void differ(std::string path, std::string reason, std::string detail) {
     ++report_.difference_count;
-    if (report_.differences.size() < most_differences)
+    if (report_.differences.size() < max_differences)
       report_.differences.push_back({std::move(path), std::move(reason), std::move(detail)});
   }
 
   Engine& engine_;
   const Job& job_;
   const Chain chain_;
-  Ends& ends_;
+  Connections& connections_;
   Walk walk_;
-  SourceSide source_;
+  SourceCursor source_;
   const std::int64_t precision_ns_;
   VerifyReport report_;
   Semaphore slots_{contents_in_flight};
@@ -156,11 +157,11 @@ private:
 
 } // namespace
 
-Task<Result<VerifyReport>> verify_ends(Engine& engine, const Job& job, Ends& ends) {
+Task<Result<VerifyReport>> verify_connections(Engine& engine, const Job& job, Connections& connections) {
   CV_CO_CHECK(check_comparable(job));
   CV_CO_TRY(Chain chain, Chain::make(job.transforms));
-  Verification verification(engine, job, std::move(chain), ends);
-  StopWatch watch(engine.loop, engine.stop, ends, reading_stop_grace);
+  Verification verification(engine, job, std::move(chain), connections);
+  CancelWatch watch(engine.loop, engine.cancellation, connections, reading_stop_grace);
   watch.start();
   auto report = co_await verification.run();
   co_await watch.finish();

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::size_t listings_in_flight = 32;
 constexpr std::size_t stats_in_flight = 256;
-constexpr std::size_t most_failures = 100'000;
-constexpr std::size_t most_leftovers = 10'000;
+constexpr std::size_t max_failures = 100'000;
+constexpr std::size_t max_orphans = 10'000;
 constexpr std::int64_t event_interval_ms = 250;
 constexpr std::size_t deepest_links =
     8; // directory links followed on one way down, where real_path does not tell loops
@@ -33,7 +33,7 @@ struct PendingDirectory {
 struct Found {
   std::vector<PendingDirectory> below;
   std::vector<PathFailure> failures;
-  std::vector<Leftover> leftovers;
+  std::vector<Orphan> orphans;
   std::uint64_t skipped_links = 0;
   std::uint64_t special_files = 0;
 };
@@ -45,13 +45,13 @@ bool is_within(std::string_view path, std::string_view directory) {
 
 class Walker {
 public:
-  Walker(Engine& engine, const Job& job, const Chain& chain, Ends& ends, Walk& walk)
-      : engine_(engine), job_(job), chain_(chain), ends_(ends), walk_(walk), now_ms_(now_ms()) {}
+  Walker(Engine& engine, const Job& job, const Chain& chain, Connections& connections, Walk& walk)
+      : engine_(engine), job_(job), chain_(chain), connections_(connections), walk_(walk), now_ms_(now_ms()) {}
 
   Task<Result<void>> directories() {
     PendingDirectory root;
-    if (job_.links == LinkPolicy::follow && ends_.source->capabilities().symlinks) {
-      CV_CO_TRY(root.real, co_await ends_.source->real_path(""));
+    if (job_.links == LinkPolicy::follow && connections_.source->capabilities().symlinks) {
+      CV_CO_TRY(root.real, co_await connections_.source->real_path(""));
     }
     pending_.push_back(std::move(root));
     TaskGroup group;
@@ -63,7 +63,7 @@ public:
       }
       PendingDirectory next = std::move(pending_.back()); // the newest first: keeps the list short in deep trees
       pending_.pop_back();
-      group.start(one_directory(std::move(next)));
+      group.spawn(one_directory(std::move(next)));
     }
     co_await group.join();
     co_return outcome();
@@ -75,7 +75,7 @@ public:
     for (const std::string& path : paths) {
       if (failed()) break;
       co_await slots.acquire();
-      group.start(one_file(path, slots));
+      group.spawn(one_file(path, slots));
     }
     co_await group.join();
     co_return outcome();
@@ -85,9 +85,9 @@ public:
   Task<void> target_subtree() { co_await list_target("", true); }
 
 private:
-  bool failed() const { return fatal_ || engine_.stop.requested(); }
+  bool failed() const { return fatal_ || engine_.cancellation.requested(); }
   Result<void> outcome() const {
-    if (engine_.stop.requested()) return Failure(engine_.stop.reason());
+    if (engine_.cancellation.requested()) return Failure(engine_.cancellation.reason());
     if (fatal_) return Failure(*fatal_);
     return {};
   }
@@ -95,28 +95,28 @@ private:
     if (!fatal_) fatal_ = std::move(error);
   }
   void note(std::string path, Error error) {
-    if (walk_.failures.size() < most_failures) walk_.failures.push_back({std::move(path), std::move(error)});
+    if (walk_.failures.size() < max_failures) walk_.failures.push_back({std::move(path), std::move(error)});
   }
 
   void count(Found found) {
     for (PathFailure& failure : found.failures) note(std::move(failure.path), std::move(failure.error));
-    for (Leftover& leftover : found.leftovers)
-      if (walk_.leftovers.size() < most_leftovers) walk_.leftovers.push_back(std::move(leftover));
+    for (Orphan& orphan : found.orphans)
+      if (walk_.orphans.size() < max_orphans) walk_.orphans.push_back(std::move(orphan));
     walk_.skipped_links += found.skipped_links;
     walk_.special_files += found.special_files;
   }
   // After a listing broke off. One that can't even be begun again has had its tries.
   bool begins_again(const std::string& directory, const Error& error, std::uint32_t attempt) {
-    if (failed() || !error.temporary() || attempt > job_.retries) return false;
+    if (failed() || !error.transient() || attempt > job_.retries) return false;
     engine_.events.emit(RetryEvent{directory, error, attempt + 1, 0});
     return true;
   }
 
   Task<void> one_directory(PendingDirectory directory) {
-    const bool whole = ends_.source->capabilities().recursive_list;
-    const bool list_there = directory.at_target && !ends_.target->capabilities().recursive_list;
-    std::optional<Started<bool>> target;
-    if (list_there && !(whole && directory.at_source)) target.emplace(start(list_target(directory.path, false)));
+    const bool whole = connections_.source->capabilities().recursive_list;
+    const bool list_there = directory.at_target && !connections_.target->capabilities().recursive_list;
+    std::optional<JoinHandle<bool>> target;
+    if (list_there && !(whole && directory.at_source)) target.emplace(spawn(list_target(directory.path, false)));
     std::vector<PendingDirectory> below;
     if (directory.at_source) below = co_await list_source(directory, whole);
     bool target_has_it = directory.at_target;
@@ -149,7 +149,7 @@ private:
   }
 
   Task<Result<void>> list_source_once(const PendingDirectory& directory, bool recursive, Found& found) {
-    CV_CO_TRY(const auto listing, co_await ends_.source->list(directory.path, recursive));
+    CV_CO_TRY(const auto listing, co_await connections_.source->list(directory.path, recursive));
     while (!failed()) {
       auto page = co_await listing->next();
       for (Error& error : listing->take_refused()) {
@@ -193,12 +193,12 @@ private:
   void enter(PendingDirectory directory, const Entry& entry, std::vector<PendingDirectory>& below) {
     if (!job_.selection.enters(entry.path)) return;
     if (job_.empty_directories && entry.type == EntryType::directory) keep(entry);
-    if (!ends_.source->capabilities().recursive_list) below.push_back(std::move(directory));
+    if (!connections_.source->capabilities().recursive_list) below.push_back(std::move(directory));
   }
 
   // Takes what the link points to, under the link's name.
   Task<void> follow(const PendingDirectory& directory, Entry link, Found& found) {
-    auto entry = co_await ends_.source->stat(link.path, true);
+    auto entry = co_await connections_.source->stat(link.path, true);
     if (!entry) {
       if (job_.selection.takes_name(link.path)) {
         entry.error().message += " (a symbolic link that leads nowhere)";
@@ -210,7 +210,7 @@ private:
     if (entry->type == EntryType::file) {
       if (job_.selection.takes(*entry, now_ms_)) keep(*entry);
     } else if (entry->type == EntryType::directory) {
-      auto there = co_await ends_.source->real_path(link.path);
+      auto there = co_await connections_.source->real_path(link.path);
       if (!there) {
         found.failures.push_back({link.path, there.error()});
         co_return;
@@ -234,7 +234,7 @@ private:
   // A source that lists everything in one stream tells no directories: those of its files are looked up at a target
   // that has directories as they come by.
   void list_target_of(std::string_view path) {
-    if (ends_.target->capabilities().recursive_list) return;
+    if (connections_.target->capabilities().recursive_list) return;
     std::string parent(parent_path(path));
     if (!listed_at_target_.insert(parent).second) return;
     pending_.push_back({.path = std::move(parent), .at_source = false});
@@ -245,10 +245,10 @@ private:
     if (auto added = walk_.source.add(entry); !added) fail(added.error());
   }
 
-  void keep_target(Entry& entry, std::vector<Leftover>& leftovers) {
+  void keep_target(Entry& entry, std::vector<Orphan>& orphans) {
     ++target_entries_;
     if (const auto name = parse_temporary(base_name(entry.path))) {
-      if (leftovers.size() < most_leftovers) leftovers.push_back({entry.path, *name, entry.size_bytes, entry.mtime_ns});
+      if (orphans.size() < max_orphans) orphans.push_back({entry.path, *name, entry.size_bytes, entry.mtime_ns});
     } else if (auto added = walk_.target.add(entry); !added) {
       fail(added.error());
     }
@@ -272,11 +272,11 @@ private:
   }
 
   Task<Result<void>> list_target_once(const std::string& path, bool recursive, Found& found) {
-    CV_CO_TRY(const auto listing, co_await ends_.target->list(path, recursive));
+    CV_CO_TRY(const auto listing, co_await connections_.target->list(path, recursive));
     while (!failed()) {
       CV_CO_TRY(std::vector<Entry> page, co_await listing->next());
       if (page.empty()) break;
-      for (Entry& entry : page) keep_target(entry, found.leftovers);
+      for (Entry& entry : page) keep_target(entry, found.orphans);
       tell();
     }
     co_return Result<void>();
@@ -291,8 +291,8 @@ private:
       co_return;
     }
     const std::string name = chain_.renamed(path).value_or(path); // a bad name is refused by the comparison
-    auto at_target = start(ends_.target->stat(name, false));
-    auto entry = co_await ends_.source->stat(path, true);
+    auto at_target = spawn(connections_.target->stat(name, false));
+    auto entry = co_await connections_.source->stat(path, true);
     auto there = co_await at_target.get();
     if (!entry) {
       if (entry.error().kind == ErrorKind::connection)
@@ -306,7 +306,7 @@ private:
       if (job_.selection.takes(*entry, now_ms_)) keep(*entry);
       if (there) {
         there->path = name;
-        keep_target(*there, walk_.leftovers);
+        keep_target(*there, walk_.orphans);
       } else if (there.error().kind == ErrorKind::connection) {
         fail(there.error());
       }
@@ -317,36 +317,36 @@ private:
 
   void tell() {
     const std::int64_t now = now_ms();
-    if (now - told_ms_ < event_interval_ms) return;
-    told_ms_ = now;
+    if (now - reported_ms_ < event_interval_ms) return;
+    reported_ms_ = now;
     engine_.events.emit(ListingEvent{source_entries_, target_entries_});
   }
 
   Engine& engine_;
   const Job& job_;
   const Chain& chain_;
-  Ends& ends_;
+  Connections& connections_;
   Walk& walk_;
   const std::int64_t now_ms_;
   std::vector<PendingDirectory> pending_;
   std::unordered_set<std::string> listed_at_target_; // only where the source lists in one stream
-  Signal changed_;
+  AutoResetEvent changed_;
   std::optional<Error> fatal_;
   std::uint64_t source_entries_ = 0;
   std::uint64_t target_entries_ = 0;
-  std::int64_t told_ms_ = 0;
+  std::int64_t reported_ms_ = 0;
 };
 
 } // namespace
 
-Task<Result<void>> walk_both(Engine& engine, const Job& job, const Chain& chain, Ends& ends, Walk& walk) {
-  Walker walker(engine, job, chain, ends, walk);
+Task<Result<void>> walk_both(Engine& engine, const Job& job, const Chain& chain, Connections& connections, Walk& walk) {
+  Walker walker(engine, job, chain, connections, walk);
   Result<void> outcome;
   if (job.selection.files) {
     outcome = co_await walker.named_files(*job.selection.files);
   } else {
     TaskGroup target;
-    if (ends.target->capabilities().recursive_list) target.start(walker.target_subtree());
+    if (connections.target->capabilities().recursive_list) target.spawn(walker.target_subtree());
     outcome = co_await walker.directories();
     co_await target.join();
   }

@@ -11,7 +11,7 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t most_side_bytes = 64 * 1024; // gathered of one side file before it makes a piece
+constexpr std::size_t max_side_bytes = 64 * 1024; // gathered of one side file before it makes a piece
 
 void append_counted(std::string& text, std::string_view part) { text += fmt::format("{}:{}", part.size(), part); }
 
@@ -132,7 +132,7 @@ std::uint64_t Chain::memory_bytes(std::uint64_t size_bytes) const {
     bytes += link.transform->memory_bytes(size) + 3 * Emit::default_chunk_bytes;
     if (!link.transform->keeps_size()) size.reset();
   }
-  return bytes + side_suffixes_.size() * most_side_bytes;
+  return bytes + side_suffixes_.size() * max_side_bytes;
 }
 
 Result<std::unique_ptr<ChainRun>> Chain::start(FileContext file, std::size_t chunk_bytes) const {
@@ -245,27 +245,27 @@ void ChainRun::collect(bool part_ends) {
   Emit& out = stages_.back().out;
   while (true) {
     ChainPiece piece{part_output_, out.take(part_ends), "", false};
-    const bool ends = part_ends && (out.empty() || out.part_ended());
-    if (piece.chunk.empty() && !ends) break;
+    const bool connections = part_ends && (out.empty() || out.part_ended());
+    if (piece.chunk.empty() && !connections) break;
     if (!std::exchange(part_begun_, true)) piece.path = chain_.renamed(file_.path, part_).value_or("");
-    piece.last = ends;
+    piece.last = connections;
     held_bytes_ += piece.chunk.size();
     pieces_.push_back(std::move(piece));
-    if (ends) break;
+    if (connections) break;
   }
   for (std::size_t at = 0; at < stages_.size(); ++at) {
-    const bool ends = part_ends && (stages_[at].finished || at > chain_.split_at_);
-    for (Side& side : stages_[at].sides) collect_side(stages_[at], side, ends);
+    const bool connections = part_ends && (stages_[at].finished || at > chain_.split_at_);
+    for (Side& side : stages_[at].sides) collect_side(stages_[at], side, connections);
   }
 }
 
-void ChainRun::collect_side(Running& stage, Side& side, bool ends) {
-  if (side.text.size() < most_side_bytes && !(ends && (side.output || !side.text.empty()))) return;
+void ChainRun::collect_side(Running& stage, Side& side, bool connections) {
+  if (side.text.size() < max_side_bytes && !(connections && (side.output || !side.text.empty()))) return;
   std::string_view left = side.text;
   do {
     const std::string_view text = left.substr(0, chunk_bytes_);
     left.remove_prefix(text.size());
-    ChainPiece piece{0, Chunk::copy_of(text), "", ends && left.empty()};
+    ChainPiece piece{0, Chunk::copy_of(text), "", connections && left.empty()};
     if (!side.output) {
       side.output = outputs_++;
       piece.path = stage.target_path + side.suffix;

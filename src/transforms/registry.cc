@@ -47,7 +47,7 @@ Result<MadeTransform> make_transform(const TransformCall& call) {
       for (const OptionSpec& known : descriptor->options) names.push_back(known.name);
       return wrong(fmt::format("there is no option '{}'; there are: {}", name, fmt::join(names, ", ")));
     }
-    if (const std::string wanted = wanted_instead(*spec, value); !wanted.empty())
+    if (const std::string wanted = expected_type(*spec, value); !wanted.empty())
       return wrong(fmt::format("option '{}' is '{}', but must be {}", name, value, wanted));
   }
   auto made = descriptor->make(OptionValues(descriptor->options, call.options));

@@ -5,16 +5,16 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "backends/leftovers.h"
 #include "backends/local/local_copy.h"
 #include "backends/local/local_publish.h"
 #include "backends/local/local_upload.h"
+#include "backends/orphans.h"
 #include "core/path.h"
 
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t longest_path_bytes = 4095; // PATH_MAX without its NUL
+constexpr std::size_t max_path_bytes = 4095; // PATH_MAX without its NUL
 
 Result<void> remove_temporary(LocalTree& tree, const std::string& temporary, std::string_view operation) {
   auto root = tree.root();
@@ -159,7 +159,7 @@ Task<Result<Entry>> LocalTarget::stat(std::string path, bool follow) {
 
 Result<void> LocalTarget::accepts(std::string_view path) const {
   CV_CHECK(check_tree_path(path));
-  if (path.size() <= longest_path_bytes) return {};
+  if (path.size() <= max_path_bytes) return {};
   return Failure(make_error(ErrorKind::invalid_name, "name", escape_bytes(path), "path longer than 4095 bytes"));
 }
 
@@ -201,10 +201,10 @@ Task<Result<void>> LocalTarget::discard(std::string path, TemporaryName temporar
       [tree = tree_, name = temporary.beside(path)] { return remove_temporary(*tree, name, "discard"); });
 }
 
-Task<Result<void>> LocalTarget::remove_leftover(Leftover leftover) {
-  CV_CO_CHECK(check_leftover(leftover));
+Task<Result<void>> LocalTarget::remove_orphan(Orphan orphan) {
+  CV_CO_CHECK(check_orphan(orphan));
   co_return co_await workers_.run(
-      [tree = tree_, path = std::move(leftover.path)] { return remove_temporary(*tree, path, "remove leftover"); });
+      [tree = tree_, path = std::move(orphan.path)] { return remove_temporary(*tree, path, "remove leftover"); });
 }
 
 Task<Result<HashAlgorithm>> LocalTarget::content_hash() { co_return HashAlgorithm::xxh128; }

@@ -55,7 +55,7 @@ public:
   Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
                                                               std::string path, UploadHints hints) override;
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override;
-  Task<Result<void>> remove_leftover(Leftover leftover) override;
+  Task<Result<void>> remove_orphan(Orphan orphan) override;
   Task<Result<HashAlgorithm>> content_hash() override;
   Task<void> disconnect() override;
 

@@ -46,8 +46,8 @@ public:
 
   Task<Result<void>> abort() override {
     while (under_way_ != 0) {
-      if (!idle_ || idle_->is_set()) idle_ = std::make_shared<Event>();
-      const std::shared_ptr<Event> idle = idle_;
+      if (!idle_ || idle_->is_set()) idle_ = std::make_shared<OneShotEvent>();
+      const std::shared_ptr<OneShotEvent> idle = idle_;
       co_await *idle;
     }
     co_return co_await workers_.run([file = file_] { return file->abort(); });
@@ -65,7 +65,7 @@ private:
   std::vector<std::shared_ptr<Piece>> waiting_; // for the turn to be written
   Semaphore turn_{1};
   std::size_t under_way_ = 0;
-  std::shared_ptr<Event> idle_; // set when no write is under way
+  std::shared_ptr<OneShotEvent> idle_; // set when no write is under way
 };
 
 } // namespace

@@ -116,7 +116,7 @@ Result<std::string> NewFile::publish(Replace replace) {
   auto published = publish_nameless(*root_, fd_.get(), temporary_, path_, replace);
   if (published || published.error().kind != ErrorKind::unsupported) return published;
   tree_->make_no_nameless_files(); // the next attempt has a name from its start
-  published.error().status = ErrorStatus::temporary;
+  published.error().status = ErrorStatus::transient;
   return published;
 }
 

@@ -15,7 +15,7 @@
 namespace checkvalve {
 namespace {
 
-constexpr int most_links = 40; // as the kernel's MAXSYMLINKS
+constexpr int max_links = 40; // as the kernel's MAXSYMLINKS
 
 int open_beneath(int root, const char* path, int flags, mode_t mode) {
   open_how how{};
@@ -56,7 +56,7 @@ int open_walking(int root, std::string_view path, int flags, mode_t mode) {
   std::vector<UniqueFd> way;
   std::deque<std::string> ahead;
   push_components(ahead, path);
-  int links_left = most_links;
+  int links_left = max_links;
   for (;;) {
     const int here = way.empty() ? root : way.back().get();
     if (ahead.empty()) return ::openat(here, ".", flags & ~(O_CREAT | O_EXCL), mode);

@@ -6,7 +6,7 @@
 namespace checkvalve {
 namespace {
 
-constexpr int most_links = 40; // of symbolic links, on the way to one name
+constexpr int max_links = 40; // of symbolic links, on the way to one name
 
 std::map<std::string, std::shared_ptr<MemoryStore>>& stores() {
   static std::map<std::string, std::shared_ptr<MemoryStore>> all;
@@ -81,7 +81,7 @@ std::optional<std::string> MemoryStore::resolve(std::string path, bool follow_la
       done = next;
       continue;
     }
-    if (++links > most_links || node->content->starts_with('/')) return std::nullopt;
+    if (++links > max_links || node->content->starts_with('/')) return std::nullopt;
     path = join_path(*node->content, path);
   }
   return done;

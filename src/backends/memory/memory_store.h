@@ -61,7 +61,7 @@ public:
   std::uint64_t bytes_read = 0;    // of file contents, by all sources
   std::uint64_t bytes_written = 0; // into temporaries, by all targets
   std::uint64_t files_open = 0;    // readers and uploads now
-  std::uint64_t most_files_open = 0;
+  std::uint64_t max_files_open = 0;
 
 private:
   struct PlannedChange {

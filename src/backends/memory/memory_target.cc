@@ -1,8 +1,8 @@
 // The writing side of the memory backend.
 #include <fmt/format.h>
 
-#include "backends/leftovers.h"
 #include "backends/memory/memory_tree.h"
+#include "backends/orphans.h"
 #include "core/path.h"
 #include "core/units.h"
 
@@ -106,8 +106,8 @@ public:
 
   Task<Result<void>> abort() override {
     while (under_way_ != 0) {
-      if (!idle_ || idle_->is_set()) idle_ = std::make_shared<Event>();
-      const std::shared_ptr<Event> idle = idle_;
+      if (!idle_ || idle_->is_set()) idle_ = std::make_shared<OneShotEvent>();
+      const std::shared_ptr<OneShotEvent> idle = idle_;
       co_await *idle;
     }
     tree_.store().remove(temporary_);
@@ -123,7 +123,7 @@ private:
   std::uint64_t announced_ = 0;
   std::uint64_t acknowledged_ = 0;
   std::size_t under_way_ = 0;
-  std::shared_ptr<Event> idle_; // set when no write is under way
+  std::shared_ptr<OneShotEvent> idle_; // set when no write is under way
 };
 
 class MemoryTarget : public Target {
@@ -177,10 +177,10 @@ public:
     tree_.store().remove(tree_.tree->full(temporary.beside(path)));
     co_return Result<void>();
   }
-  Task<Result<void>> remove_leftover(Leftover leftover) override {
-    CV_CO_CHECK(check_leftover(leftover));
+  Task<Result<void>> remove_orphan(Orphan orphan) override {
+    CV_CO_CHECK(check_orphan(orphan));
     co_await next_turn();
-    tree_.store().remove(tree_.tree->full(leftover.path));
+    tree_.store().remove(tree_.tree->full(orphan.path));
     co_return Result<void>();
   }
   Task<Result<HashAlgorithm>> content_hash() override {

@@ -55,7 +55,7 @@ class OpenFile {
 public:
   explicit OpenFile(SharedMemoryTree tree) : tree_(std::move(tree)) {
     MemoryStore& store = *tree_->store;
-    store.most_files_open = std::max(store.most_files_open, ++store.files_open);
+    store.max_files_open = std::max(store.max_files_open, ++store.files_open);
     ++*tree_->files_open;
   }
   ~OpenFile() {

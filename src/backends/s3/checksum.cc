@@ -10,7 +10,7 @@ namespace checkvalve {
 namespace {
 
 // ISA-L's lengths are ints.
-constexpr std::size_t most_bytes = 1 << 30;
+constexpr std::size_t max_bytes = 1 << 30;
 
 // CRC-64/NVME: polynomial 0xAD93D23594C93659 (NVM Express Command Set Specification), reflected; a table for each of
 // eight bytes taken at once.
@@ -94,7 +94,7 @@ std::optional<Checksum> Checksum::known(ChecksumKind kind, std::string_view base
 
 void Checksum::update(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const std::size_t size = std::min(bytes.size(), most_bytes);
+    const std::size_t size = std::min(bytes.size(), max_bytes);
     const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
     switch (kind_) {
     case ChecksumKind::crc32: value_ = crc32_gzip_refl(static_cast<std::uint32_t>(value_), data, size); break;

@@ -1,7 +1,7 @@
 // The two sides of the S3 backend.
 #include <fmt/format.h>
 
-#include "backends/leftovers.h"
+#include "backends/orphans.h"
 #include "backends/s3/s3_client.h"
 #include "backends/s3/s3_copy.h"
 #include "backends/s3/s3_digest.h"
@@ -14,7 +14,7 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t longest_key_bytes = 1024;
+constexpr std::size_t max_key_bytes = 1024;
 
 Capabilities capabilities_of(const S3Settings& settings, bool is_target) {
   Capabilities out;
@@ -93,8 +93,8 @@ public:
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return remove_upload(*client_, client_->key_of(temporary.beside(path)));
   }
-  Task<Result<void>> remove_leftover(Leftover leftover) override;
-  Task<Result<std::optional<std::string>>> unfinished(Leftover leftover) override;
+  Task<Result<void>> remove_orphan(Orphan orphan) override;
+  Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override;
   Task<Result<HashAlgorithm>> content_hash() override { return find_content_hash(*client_); }
   Task<void> disconnect() override { return client_->settle(); }
 
@@ -112,7 +112,7 @@ Result<void> S3Target::accepts(std::string_view path) const {
   };
   if (!settings.verbatim_keys) CV_CHECK(check_tree_path(path));
   if (path.empty()) return refused("empty path");
-  if (settings.prefix.size() + path.size() > longest_key_bytes) return refused("longer than the 1,024 bytes of a key");
+  if (settings.prefix.size() + path.size() > max_key_bytes) return refused("longer than the 1,024 bytes of a key");
   if (!is_valid_utf8(path)) return refused("keys are UTF-8, and this name is not");
   for (const char c : path) {
     if (c == 0) return refused("a key must not contain a NUL byte");
@@ -143,18 +143,18 @@ Task<Result<std::unique_ptr<DirectCopy>>> S3Target::begin_direct_copy(std::share
   co_return copy;
 }
 
-Task<Result<void>> S3Target::remove_leftover(Leftover leftover) {
-  CV_CO_CHECK(check_leftover(leftover));
-  co_return co_await remove_upload(*client_, client_->key_of(leftover.path));
+Task<Result<void>> S3Target::remove_orphan(Orphan orphan) {
+  CV_CO_CHECK(check_orphan(orphan));
+  co_return co_await remove_upload(*client_, client_->key_of(orphan.path));
 }
 
-Task<Result<std::optional<std::string>>> S3Target::unfinished(Leftover leftover) {
-  CV_CO_CHECK(check_leftover(leftover));
-  CV_CO_TRY(const std::optional<UploadRecord> record, co_await fetch_record(*client_, client_->key_of(leftover.path)));
+Task<Result<std::optional<std::string>>> S3Target::resumable_path(Orphan orphan) {
+  CV_CO_CHECK(check_orphan(orphan));
+  CV_CO_TRY(const std::optional<UploadRecord> record, co_await fetch_record(*client_, client_->key_of(orphan.path)));
   const std::string& prefix = client_->settings().prefix;
   if (!record || record->version.empty() || !record->key.starts_with(prefix)) co_return std::nullopt;
   std::string path = record->key.substr(prefix.size());
-  if (leftover.name.beside(path) != leftover.path) co_return std::nullopt;
+  if (orphan.name.beside(path) != orphan.path) co_return std::nullopt;
   co_return path;
 }
 

@@ -11,13 +11,13 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::chrono::milliseconds first_delay{100};
+constexpr std::chrono::milliseconds initial_delay{100};
 constexpr std::size_t hash_on_worker_from = 64 * 1024; // bytes; less is hashed on the engine thread
 constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD";
 
 std::chrono::milliseconds delay_before(int attempt) {
   thread_local std::minstd_rand random{std::random_device{}()};
-  const auto most = first_delay.count() << attempt;
+  const auto most = initial_delay.count() << attempt;
   return std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(most / 4, most)(random));
 }
 
@@ -157,7 +157,7 @@ Error S3Client::error_of(const S3Request& request, const HttpHead& head, const S
       bare.empty() ? "s3://" + settings_.bucket + "/" + escape_bytes(settings_.prefix) : escape_bytes(bare);
   Error error =
       make_error(kind_of(head.status, fault.code), request.operation, std::move(path), explanation(head.status, fault));
-  if (is_busy(head.status, fault.code)) error.status = ErrorStatus::temporary;
+  if (is_busy(head.status, fault.code)) error.status = ErrorStatus::transient;
   return error;
 }
 
@@ -179,7 +179,7 @@ Task<Result<HttpResponse>> S3Client::call(S3Request request) {
     outcome = co_await http_.fetch(std::move(*prepared));
     bool again = false;
     if (!outcome) {
-      again = outcome.error().kind == ErrorKind::connection && outcome.error().temporary();
+      again = outcome.error().kind == ErrorKind::connection && outcome.error().transient();
     } else {
       // CompleteMultipartUpload and the copies send their status before they know the outcome: a 200 may hold an error.
       const HttpHead head = outcome->head;
@@ -248,7 +248,7 @@ Task<Result<HttpHead>> S3Client::answer(HttpExchange& exchange, S3Request reques
   const S3Fault fault = read_fault(body);
   const bool again = learn(head, fault);
   Error error = error_of(request, head, fault);
-  if (again) error.status = ErrorStatus::temporary;
+  if (again) error.status = ErrorStatus::transient;
   co_return Failure(std::move(error));
 }
 

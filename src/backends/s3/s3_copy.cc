@@ -37,7 +37,7 @@ S3Copy::S3Copy(std::shared_ptr<S3Client> client, std::shared_ptr<S3Conditions> c
 // What the service will not copy, for whatever reason, can still be read and written; if that fails, too, it says why.
 Error S3Copy::refusal(Error error) const {
   const bool refused =
-      !error.temporary() && (error.kind == ErrorKind::unsupported || error.kind == ErrorKind::permission ||
+      !error.transient() && (error.kind == ErrorKind::unsupported || error.kind == ErrorKind::permission ||
                              error.kind == ErrorKind::io || error.kind == ErrorKind::protocol);
   if (!refused) return error;
   experience_->any_refused = true;
@@ -113,7 +113,7 @@ Task<Result<std::uint64_t>> S3Copy::advance() {
     const std::uint64_t size = std::min(record_.part_bytes, entry_.size_bytes - asked_bytes_);
     const auto number = static_cast<std::uint32_t>(parts_.size() + coming_.size() + 1);
     coming_.push_back(
-        start(copy_part(client_, part_request(number, asked_bytes_, size), S3Part{number, "", "", size})));
+        spawn(copy_part(client_, part_request(number, asked_bytes_, size), S3Part{number, "", "", size})));
     asked_bytes_ += size;
   }
   auto part = co_await coming_.front().get();
@@ -151,7 +151,7 @@ Task<Result<Published>> S3Copy::copy_whole(bool only_new) {
   const auto response = co_await client_->call(std::move(request));
   if (response) co_return Published{"copy", read_element(response->body, "ETag")};
   // It may have taken longer than something on the way waits for an answer: the next attempt goes in parts.
-  if (large && response.error().temporary())
+  if (large && response.error().transient())
     experience_->failed_bytes = std::min(entry_.size_bytes, experience_->failed_bytes.value_or(entry_.size_bytes));
   if (!only_new || response.error().kind != ErrorKind::changed) co_return Failure(refusal(response.error()));
   // 412 tells of either condition: which one, a look at the name tells.

@@ -63,7 +63,7 @@ private:
   const std::string path_;
   const std::string record_key_;
   UploadRecord record_; // upload_id is empty while no multipart upload is under way
-  std::deque<Started<Result<S3Part>>> coming_;
+  std::deque<JoinHandle<Result<S3Part>>> coming_;
   std::vector<S3Part> parts_;
   std::uint64_t asked_bytes_ = 0;
   std::uint64_t done_bytes_ = 0;

@@ -8,7 +8,7 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t most_refused = 1'000;
+constexpr std::size_t max_refused = 1'000;
 constexpr std::int64_t ns_per_s = 1'000'000'000;
 
 S3Request page_request(const std::string& prefix, bool recursive, const std::string& continuation) {
@@ -31,7 +31,7 @@ public:
   // own_marker: give the empty object that stands for `directory` itself, too.
   KeyListing(std::shared_ptr<S3Client> client, std::string directory, bool recursive, bool own_marker = false)
       : client_(std::move(client)), prefix_(client_->key_of(directory.empty() ? "" : directory + "/")),
-        recursive_(recursive), own_marker_(own_marker), coming_(start(fetch_page(client_, prefix_, recursive_, ""))) {}
+        recursive_(recursive), own_marker_(own_marker), coming_(spawn(fetch_page(client_, prefix_, recursive_, ""))) {}
 
   Task<Result<std::vector<Entry>>> next() override {
     std::vector<Entry> entries;
@@ -44,7 +44,7 @@ public:
           co_return Failure(make_error(ErrorKind::protocol, "list", escape_bytes(prefix_),
                                        "the server's listing goes in circles: a page names itself as the next one"));
         continuation_ = page->continuation;
-        coming_.emplace(start(fetch_page(client_, prefix_, recursive_, continuation_)));
+        coming_.emplace(spawn(fetch_page(client_, prefix_, recursive_, continuation_)));
       }
       take(*page, entries);
     }
@@ -96,7 +96,7 @@ private:
   }
 
   void refuse(const std::string& key, std::string why) {
-    if (refused_.size() < most_refused)
+    if (refused_.size() < max_refused)
       refused_.push_back(make_error(ErrorKind::invalid_name, "list", escape_bytes(key), std::move(why)));
   }
 
@@ -105,7 +105,7 @@ private:
   const bool recursive_;
   const bool own_marker_;
   std::string continuation_; // of the page that is fetched
-  std::optional<Started<Result<S3Page>>> coming_;
+  std::optional<JoinHandle<Result<S3Page>>> coming_;
   std::vector<Error> refused_;
 };
 
@@ -147,13 +147,13 @@ public:
 
 private:
   static constexpr std::size_t at_once = 16;
-  static constexpr std::size_t most_prefixes = 256;
+  static constexpr std::size_t max_prefixes = 256;
 
   // Goes on by prefixes, if that pays off: then `entries` are those of the first level, else they stay.
   Task<Result<void>> split_up(std::vector<Entry>& entries) {
     KeyListing& flat = *open_.front();
     CV_CO_TRY(S3Page level, co_await fetch_page(client_, flat.prefix(), false, ""));
-    if (!level.continuation.empty() || level.prefixes.size() < 2 || level.prefixes.size() > most_prefixes)
+    if (!level.continuation.empty() || level.prefixes.size() < 2 || level.prefixes.size() > max_prefixes)
       co_return Result<void>();
     (void)flat.take_refused(); // told again by the listing of their prefix
     for (const std::string& prefix : std::exchange(level.prefixes, {}))
@@ -180,7 +180,7 @@ private:
 
   void keep_refused(KeyListing& listing) {
     for (Error& error : listing.take_refused())
-      if (refused_.size() < most_refused) refused_.push_back(std::move(error));
+      if (refused_.size() < max_refused) refused_.push_back(std::move(error));
   }
 
   std::shared_ptr<S3Client> client_;

@@ -127,7 +127,7 @@ Result<void> S3Reader::verify_whole() {
 Task<Result<void>> S3Reader::begin() {
   const std::shared_ptr<Segment> first = segment_for(0, 0);
   const bool in_ranges = first->end < entry_.size_bytes && client_->settings().checksums;
-  auto asked = start(ask(*first));
+  auto asked = spawn(ask(*first));
   if (in_ranges) co_await look_for_checksum();
   CV_CO_CHECK(co_await asked.get());
   if (in_ranges && checksum_) first->checksum.emplace(checksum_->kind);

@@ -203,7 +203,7 @@ Task<Result<void>> S3Upload::feed(Chunk chunk, std::vector<Piece>& sent) {
       const std::uint64_t in_frame = part.fed % frame_bytes;
       if (in_frame == 0)
         sent.push_back(
-            {part_, start(send_piece(part_, Chunk::copy_of(frame_head(std::min(frame_bytes, part.size - part.fed)))))});
+            {part_, spawn(send_piece(part_, Chunk::copy_of(frame_head(std::min(frame_bytes, part.size - part.fed)))))});
       piece = std::min(piece, frame_bytes - in_frame);
     }
     Chunk now;
@@ -215,16 +215,16 @@ Task<Result<void>> S3Upload::feed(Chunk chunk, std::vector<Piece>& sent) {
       chunk.narrow(piece, chunk.size() - piece);
     }
     if (part.checksum) part.checksum->update(now.bytes());
-    sent.push_back({part_, start(send_piece(part_, std::move(now)))});
+    sent.push_back({part_, spawn(send_piece(part_, std::move(now)))});
     part.fed += piece;
     fed_bytes_ += piece;
     const bool last = part.fed == part.size;
     if (part.checksum && (last || part.fed % frame_bytes == 0)) {
       std::string end = "\r\n";
       if (last) end += fmt::format("0\r\n{}{}\r\n\r\n", trailer_name, part.checksum->base64());
-      sent.push_back({part_, start(send_piece(part_, Chunk::copy_of(end)))});
+      sent.push_back({part_, spawn(send_piece(part_, Chunk::copy_of(end)))});
     }
-    if (last) parts_.push_back(start(finish_part(client_, std::exchange(part_, nullptr))));
+    if (last) parts_.push_back(spawn(finish_part(client_, std::exchange(part_, nullptr))));
   }
   co_return Result<void>();
 }
@@ -283,7 +283,7 @@ Task<std::optional<Error>> S3Upload::answered_error(std::shared_ptr<Part> part) 
   }
   const std::size_t index = part->number - 1 - done_parts_.size();
   if (index >= parts_.size()) co_return std::nullopt;
-  Started<Result<S3Part>> finishing = std::move(parts_[index]);
+  JoinHandle<Result<S3Part>> finishing = std::move(parts_[index]);
   parts_.erase(parts_.begin() + static_cast<std::ptrdiff_t>(index));
   if (auto finished = co_await finishing.get(); !finished) co_return finished.error();
   co_return std::nullopt;

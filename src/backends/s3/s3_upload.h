@@ -35,7 +35,7 @@ private:
   struct Part;
   struct Piece { // of a part, handed to its connection
     std::shared_ptr<Part> part;
-    Started<Result<void>> sent;
+    JoinHandle<Result<void>> sent;
   };
   Task<Result<void>> begin_anew();
   Task<Result<bool>> go_on_with(std::string record_key);
@@ -62,9 +62,9 @@ private:
   std::uint64_t fed_bytes_ = 0;   // into parts
   std::vector<Chunk> buffered_;   // while it is not known whether a PUT will do, or how large the last part is
   std::uint64_t buffered_bytes_ = 0;
-  std::vector<S3Part> done_parts_;             // of an earlier attempt
-  std::shared_ptr<Part> part_;                 // that takes bytes now
-  std::vector<Started<Result<S3Part>>> parts_; // whose bytes are all sent
+  std::vector<S3Part> done_parts_;                // of an earlier attempt
+  std::shared_ptr<Part> part_;                    // that takes bytes now
+  std::vector<JoinHandle<Result<S3Part>>> parts_; // whose bytes are all sent
   Semaphore turn_{1};
   std::optional<Error> failed_;
 };

@@ -115,7 +115,7 @@ Task<Result<std::unique_ptr<SftpTransport>>> ConnectionPool::make_transport() {
 std::vector<std::shared_ptr<SftpSession>> ConnectionPool::extra() {
   std::erase_if(extra_, [](const auto& session) { return !session->alive(); });
   while (!closed_ && !extra_given_up_ && 1 + extra_.size() + extra_under_way_.running() < settings_.connections)
-    extra_under_way_.start(connect_extra(shared_from_this()));
+    extra_under_way_.spawn(connect_extra(shared_from_this()));
   return extra_;
 }
 
@@ -144,8 +144,8 @@ Task<void> ConnectionPool::close() {
   if (auto running = attempt_) co_await running->done;
   co_await extra_under_way_.join();
   TaskGroup closing;
-  for (auto& session : extra_) closing.start(close_session(session));
-  if (first_) closing.start(close_session(first_));
+  for (auto& session : extra_) closing.spawn(close_session(session));
+  if (first_) closing.spawn(close_session(first_));
   co_await closing.join();
   extra_.clear();
   first_.reset();

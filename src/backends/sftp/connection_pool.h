@@ -36,7 +36,7 @@ public:
 
 private:
   struct Attempt {
-    Event done;
+    OneShotEvent done;
     std::optional<Result<std::shared_ptr<SftpSession>>> result;
   };
   Task<Result<std::shared_ptr<SftpSession>>> get_anew();

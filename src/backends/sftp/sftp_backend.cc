@@ -104,19 +104,19 @@ Result<SftpSettings> read_sftp_settings(const Endpoint& endpoint, std::chrono::m
   if (!s.ssh.host_key_fingerprint.empty() && !s.ssh.host_key_fingerprint.starts_with("SHA256:"))
     return bad(endpoint, "host_key_fingerprint must begin with SHA256: (ssh-keygen -lf prints it)");
 
-  constexpr std::uint64_t most_connections = 64;
+  constexpr std::uint64_t max_connections = 64;
   constexpr std::uint64_t largest_chunk_bytes = 1024 * 1024;
-  constexpr std::uint64_t most_requests = 65'536;
+  constexpr std::uint64_t max_requests = 65'536;
   const auto connections = reader.number("connections");
-  if (connections < 1 || connections > most_connections) return bad(endpoint, "connections must be from 1 to 64");
+  if (connections < 1 || connections > max_connections) return bad(endpoint, "connections must be from 1 to 64");
   const auto chunk = reader.number("chunk");
   if (chunk > largest_chunk_bytes) return bad(endpoint, "chunk must be at most 1 MiB");
   const auto requests = reader.number("requests");
-  if (requests < 1 || requests > most_requests) return bad(endpoint, "requests must be from 1 to 65536");
+  if (requests < 1 || requests > max_requests) return bad(endpoint, "requests must be from 1 to 65536");
   s.connections = static_cast<std::uint32_t>(connections);
   s.chunk_bytes = static_cast<std::uint32_t>(chunk);
   s.requests_in_flight = static_cast<std::uint32_t>(requests);
-  s.open_handles = static_cast<std::uint32_t>(std::min(reader.number("handles"), most_requests));
+  s.open_handles = static_cast<std::uint32_t>(std::min(reader.number("handles"), max_requests));
   s.display = endpoint.display();
   return s;
 }

@@ -58,7 +58,7 @@ private:
 
 Task<Result<std::vector<DoctorCheck>>> Doctor::run() {
   TaskGroup watching;
-  watching.start(watch_for_stop());
+  watching.spawn(watch_for_stop());
   const auto looked = co_await look();
   session_.reset();
   finished_ = true;
@@ -228,12 +228,12 @@ using Piece = Task<Result<void>> (*)(SessionPtr, std::string, std::uint64_t, std
 
 // Moves probe_bytes with a window of requests.
 Task<Result<void>> move_probe(SessionPtr session, std::string handle, std::uint32_t piece_bytes, Piece piece) {
-  std::vector<Started<Result<void>>> window;
+  std::vector<JoinHandle<Result<void>>> window;
   Result<void> all;
   std::size_t oldest = 0;
   for (std::uint64_t offset = 0; offset < probe_bytes && all; offset += piece_bytes) {
     window.push_back(
-        start(piece(session, handle, offset,
+        spawn(piece(session, handle, offset,
                     static_cast<std::uint32_t>(std::min<std::uint64_t>(piece_bytes, probe_bytes - offset)))));
     if (window.size() - oldest >= probes_in_flight) all = co_await window[oldest++].get();
   }

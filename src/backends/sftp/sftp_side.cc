@@ -10,9 +10,9 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t most_refused = 1000;
-constexpr std::size_t most_reads_ahead = 16;       // READDIRs in flight on one handle
-constexpr std::uint64_t most_entries = 50'000'000; // of one directory: beyond this a listing is taken for endless
+constexpr std::size_t max_refused = 1000;
+constexpr std::size_t max_reads_ahead = 16;       // READDIRs in flight on one handle
+constexpr std::uint64_t max_entries = 50'000'000; // of one directory: beyond this a listing is taken for endless
 // As many as fill a way of 50 ms with small files. On a short one the server and the way are busy with few: more only
 // grow its buffers and ours, and cost both time.
 constexpr std::uint32_t files_in_flight_far = 256;
@@ -37,7 +37,7 @@ public:
 
   Task<Result<std::vector<Entry>>> next() override {
     while (!handle_.empty()) {
-      while (!ended_ && ahead_.size() < read_ahead_) ahead_.push_back(start(read_names(session_, handle_)));
+      while (!ended_ && ahead_.size() < read_ahead_) ahead_.push_back(spawn(read_names(session_, handle_)));
       if (ahead_.empty()) break;
       auto reading = std::move(ahead_.front());
       ahead_.pop_front();
@@ -47,9 +47,9 @@ public:
         ended_ = true;
         continue;
       }
-      read_ahead_ = std::min(read_ahead_ * 2, most_reads_ahead);
+      read_ahead_ = std::min(read_ahead_ * 2, max_reads_ahead);
       seen_ += names->size();
-      if (seen_ > most_entries)
+      if (seen_ > max_entries)
         co_return fail(
             make_error(ErrorKind::protocol, "list", escape_bytes(directory_), "the server's listing does not end"));
       auto entries = accept(std::move(*names));
@@ -74,7 +74,7 @@ private:
       if (name.name == "." || name.name == "..") continue;
       if (auto usable = check_name(name.name); !usable) {
         usable.error().path = escape_bytes(join_path(directory_, name.name));
-        if (refused_count_++ < most_refused) refused_.push_back(std::move(usable.error()));
+        if (refused_count_++ < max_refused) refused_.push_back(std::move(usable.error()));
         continue;
       }
       entries.push_back(entry_from(name.attributes, join_path(directory_, name.name)));
@@ -85,7 +85,7 @@ private:
   std::shared_ptr<SftpSession> session_;
   std::string handle_; // empty: at the end
   std::string directory_;
-  std::deque<Started<Result<std::vector<NameEntry>>>> ahead_;
+  std::deque<JoinHandle<Result<std::vector<NameEntry>>>> ahead_;
   std::size_t read_ahead_ = 2; // the names of a small directory, and its end
   bool ended_ = false;
   std::uint64_t seen_ = 0;

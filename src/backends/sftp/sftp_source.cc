@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "backends/sftp/file_lanes.h"
+#include "backends/sftp/file_streams.h"
 #include "core/async.h"
 #include "core/path.h"
 
@@ -11,18 +11,18 @@ namespace {
 
 class SftpReader : public Reader {
 public:
-  SftpReader(std::shared_ptr<ConnectionPool> pool, std::unique_ptr<FileLanes> lanes, Entry entry, std::string path)
-      : pool_(std::move(pool)), lanes_(std::move(lanes)), entry_(std::move(entry)), path_(std::move(path)) {}
+  SftpReader(std::shared_ptr<ConnectionPool> pool, std::unique_ptr<FileStreams> streams, Entry entry, std::string path)
+      : pool_(std::move(pool)), streams_(std::move(streams)), entry_(std::move(entry)), path_(std::move(path)) {}
 
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override {
-    co_await lanes_->room(size);
-    auto lane = lanes_->pick();
-    auto chunk = co_await read_on(lane, offset, size);
-    if (!chunk && lane != lanes_->first()) {
-      lanes_->drop(lane);
-      chunk = co_await read_on(lanes_->first(), offset, size);
+    co_await streams_->room(size);
+    auto stream = streams_->pick();
+    auto chunk = co_await read_on(stream, offset, size);
+    if (!chunk && stream != streams_->first()) {
+      streams_->drop(stream);
+      chunk = co_await read_on(streams_->first(), offset, size);
     }
-    lanes_->leave(size);
+    streams_->leave(size);
     if (!chunk) co_return Failure(located(std::move(chunk.error())));
     co_return chunk;
   }
@@ -37,15 +37,15 @@ public:
   // READ and STAT leave together where requests for one file are taken in order, as section 6.1 of the draft has it:
   // servers without fsync@openssh.com are not OpenSSH's, and some (Go's pkg/sftp) answer a STAT while a READ goes on.
   Task<Result<Whole>> read_whole(std::uint32_t size) override {
-    auto lane = lanes_->first();
-    auto session = lane->session;
+    auto stream = streams_->first();
+    auto session = stream->session;
     if (size == 0 || !session->has("fsync@openssh.com")) co_return co_await Reader::read_whole(size);
-    auto reading = start(session->read(lane->handle, 0, size));
-    auto looking = start(session->stat(path_));
+    auto reading = spawn(session->read(stream->handle, 0, size));
+    auto looking = spawn(session->stat(path_));
     auto content = co_await reading.get();
     if (content && !content->empty() && content->size() < size) {
-      content = co_await read_rest(lane, 0, size, std::move(*content));
-      looking = start(session->stat(path_));
+      content = co_await read_rest(stream, 0, size, std::move(*content));
+      looking = spawn(session->stat(path_));
     }
     auto attributes = co_await looking.get();
     if (!content) co_return Failure(located(std::move(content.error())));
@@ -60,21 +60,23 @@ private:
   }
 
   // A server may answer with less than was asked for (section 6.4 of the draft): asks for the rest, until the end.
-  Task<Result<Chunk>> read_on(std::shared_ptr<Lane> lane, std::uint64_t offset, std::uint32_t size) {
-    ++lane->under_way;
-    auto chunk = co_await lane->session->read(lane->handle, offset, size);
+  Task<Result<Chunk>> read_on(std::shared_ptr<FileStream> stream, std::uint64_t offset, std::uint32_t size) {
+    ++stream->under_way;
+    auto chunk = co_await stream->session->read(stream->handle, offset, size);
     if (chunk && !chunk->empty() && chunk->size() < size && offset + chunk->size() < entry_.size_bytes)
-      chunk = co_await read_rest(lane, offset, size, std::move(*chunk));
-    --lane->under_way;
+      chunk = co_await read_rest(stream, offset, size, std::move(*chunk));
+    --stream->under_way;
     co_return chunk;
   }
 
-  Task<Result<Chunk>> read_rest(std::shared_ptr<Lane> lane, std::uint64_t offset, std::uint32_t size, Chunk first) {
+  Task<Result<Chunk>> read_rest(std::shared_ptr<FileStream> stream, std::uint64_t offset, std::uint32_t size,
+                                Chunk first) {
     Chunk whole = Chunk::allocate(size);
     std::memcpy(whole.data(), first.data(), first.size());
     std::size_t have = first.size();
     while (have < size) {
-      auto more = co_await lane->session->read(lane->handle, offset + have, static_cast<std::uint32_t>(size - have));
+      auto more =
+          co_await stream->session->read(stream->handle, offset + have, static_cast<std::uint32_t>(size - have));
       if (!more) co_return Failure(std::move(more.error()));
       if (more->empty()) break;
       std::memcpy(whole.data() + have, more->data(), more->size());
@@ -85,7 +87,7 @@ private:
   }
 
   std::shared_ptr<ConnectionPool> pool_;
-  std::unique_ptr<FileLanes> lanes_;
+  std::unique_ptr<FileStreams> streams_;
   Entry entry_;
   std::string path_; // the server's
 };
@@ -113,9 +115,9 @@ Task<Result<std::unique_ptr<Reader>>> SftpSource::open(Entry entry) {
     co_return Failure(make_error(ErrorKind::is_a_directory, "open", escape_bytes(entry.path), "is a directory"));
   CV_CO_TRY(auto session, co_await side_.session());
   std::string path = side_.absolute(entry.path);
-  auto lanes = co_await FileLanes::open(side_.pool(), path, open_flag::read, open_flag::read, entry.size_bytes);
-  if (!lanes) co_return Failure(std::move(lanes.error()));
-  co_return std::make_unique<SftpReader>(side_.pool(), std::move(*lanes), std::move(entry), std::move(path));
+  auto streams = co_await FileStreams::open(side_.pool(), path, open_flag::read, open_flag::read, entry.size_bytes);
+  if (!streams) co_return Failure(std::move(streams.error()));
+  co_return std::make_unique<SftpReader>(side_.pool(), std::move(*streams), std::move(entry), std::move(path));
 }
 
 } // namespace checkvalve

@@ -1,6 +1,6 @@
 #include "backends/sftp/sftp_target.h"
 
-#include "backends/leftovers.h"
+#include "backends/orphans.h"
 #include "backends/sftp/sftp_publish.h"
 #include "backends/sftp/sftp_upload.h"
 #include "core/path.h"
@@ -16,7 +16,7 @@ bool may_exist(const Error& error) { return error.kind == ErrorKind::exists || e
 } // namespace
 
 struct SftpTarget::Making {
-  Event done;
+  OneShotEvent done;
   Result<void> result;
 };
 
@@ -86,21 +86,21 @@ Task<Result<std::unique_ptr<Upload>>> SftpTarget::begin(std::string path, Upload
   const std::string temporary = side_.absolute(hints.temporary.beside(path));
   const std::string final_path = side_.absolute(path);
   const std::uint64_t size_bytes = hints.size_bytes.value_or(0);
-  auto lanes = co_await FileLanes::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
-  if (!lanes && lanes.error().kind == ErrorKind::not_found && parent_path(path).empty()) {
+  auto streams = co_await FileStreams::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
+  if (!streams && streams.error().kind == ErrorKind::not_found && parent_path(path).empty()) {
     CV_CO_CHECK(co_await make_absolute(side_.root(), std::nullopt));
-    lanes = co_await FileLanes::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
-  } else if (!lanes && may_exist(lanes.error())) {
+    streams = co_await FileStreams::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
+  } else if (!streams && may_exist(streams.error())) {
     // An earlier attempt of ours may have left this very name.
     if (auto removed = co_await session->remove(temporary))
-      lanes = co_await FileLanes::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
+      streams = co_await FileStreams::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
   }
-  if (!lanes) {
-    auto error = co_await session->diagnose(std::move(lanes.error()), std::string(parent_path(final_path)));
+  if (!streams) {
+    auto error = co_await session->diagnose(std::move(streams.error()), std::string(parent_path(final_path)));
     error.path = escape_bytes(final_path);
     co_return Failure(std::move(error));
   }
-  co_return make_sftp_upload(context_, side_.pool(), shared_, std::move(*lanes), temporary, final_path);
+  co_return make_sftp_upload(context_, side_.pool(), shared_, std::move(*streams), temporary, final_path);
 }
 
 Task<Result<void>> SftpTarget::make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) {
@@ -130,10 +130,10 @@ Task<Result<void>> SftpTarget::discard(std::string path, TemporaryName temporary
   co_return co_await remove_temporary(side_.absolute(temporary.beside(path)));
 }
 
-Task<Result<void>> SftpTarget::remove_leftover(Leftover leftover) {
-  CV_CO_CHECK(check_leftover(leftover));
+Task<Result<void>> SftpTarget::remove_orphan(Orphan orphan) {
+  CV_CO_CHECK(check_orphan(orphan));
   CV_CO_TRY(auto session, co_await side_.session());
-  co_return co_await remove_temporary(side_.absolute(leftover.path));
+  co_return co_await remove_temporary(side_.absolute(orphan.path));
 }
 
 Task<Result<void>> SftpTarget::remove_temporary(std::string path) {

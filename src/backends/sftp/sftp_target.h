@@ -21,7 +21,7 @@ public:
   Task<Result<void>> make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) override;
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override;
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override;
-  Task<Result<void>> remove_leftover(Leftover leftover) override;
+  Task<Result<void>> remove_orphan(Orphan orphan) override;
   Task<Result<HashAlgorithm>> content_hash() override;
   bool bounds_its_calls() const override { return true; } // SftpSession does
   Task<void> disconnect() override { return side_.disconnect(); }

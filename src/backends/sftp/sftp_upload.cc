@@ -28,8 +28,8 @@ std::uint32_t seconds_of(std::int64_t time_ns) {
 class SftpUpload : public Upload {
 public:
   SftpUpload(BackendContext& context, std::shared_ptr<ConnectionPool> pool, std::shared_ptr<SftpTarget::Shared> shared,
-             std::unique_ptr<FileLanes> lanes, std::string temporary, std::string path)
-      : context_(context), pool_(std::move(pool)), shared_(std::move(shared)), lanes_(std::move(lanes)),
+             std::unique_ptr<FileStreams> streams, std::string temporary, std::string path)
+      : context_(context), pool_(std::move(pool)), shared_(std::move(shared)), streams_(std::move(streams)),
         temporary_(std::move(temporary)), path_(std::move(path)) {}
 
   Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override;
@@ -41,7 +41,7 @@ private:
   Task<Result<void>> write_part(std::uint64_t offset, Chunk part);
   Task<Result<void>> write_parts(std::uint64_t offset, Chunk chunk, std::size_t part_bytes);
   Task<void> writes_done();
-  Task<Result<Published>> finish_and_publish(std::optional<Started<Result<void>>> writing, CommitOptions options);
+  Task<Result<Published>> finish_and_publish(std::optional<JoinHandle<Result<void>>> writing, CommitOptions options);
   Task<Result<void>> finish_content(CommitOptions options);
   Task<Result<void>> check_content(std::shared_ptr<SftpSession> session, CommitOptions options);
   FileAttributes attributes_to_set(const CommitOptions& options) const;
@@ -51,16 +51,16 @@ private:
   BackendContext& context_;
   std::shared_ptr<ConnectionPool> pool_;
   std::shared_ptr<SftpTarget::Shared> shared_;
-  std::unique_ptr<FileLanes> lanes_; // null once the content is finished
+  std::unique_ptr<FileStreams> streams_; // null once the content is finished
   std::string temporary_;
   std::string path_;
   std::uint32_t writing_ = 0; // calls of write() under way
-  std::shared_ptr<Event> idle_;
+  std::shared_ptr<OneShotEvent> idle_;
 };
 
 Task<Result<void>> SftpUpload::write(std::uint64_t offset, Chunk chunk) {
   ++writing_;
-  const std::size_t limit = lanes_->first()->session->limits().write_bytes;
+  const std::size_t limit = streams_->first()->session->limits().write_bytes;
   Result<void> written;
   if (chunk.size() <= limit)
     written = co_await write_part(offset, std::move(chunk));
@@ -73,20 +73,20 @@ Task<Result<void>> SftpUpload::write(std::uint64_t offset, Chunk chunk) {
 
 Task<Result<void>> SftpUpload::write_part(std::uint64_t offset, Chunk part) {
   const std::size_t size = part.size();
-  co_await lanes_->room(size);
-  auto lane = lanes_->pick();
-  ++lane->under_way;
-  auto written = co_await lane->session->write(lane->handle, offset, std::move(part));
-  --lane->under_way;
-  lanes_->leave(size);
+  co_await streams_->room(size);
+  auto stream = streams_->pick();
+  ++stream->under_way;
+  auto written = co_await stream->session->write(stream->handle, offset, std::move(part));
+  --stream->under_way;
+  streams_->leave(size);
   co_return written;
 }
 
 Task<Result<void>> SftpUpload::write_parts(std::uint64_t offset, Chunk chunk, std::size_t part_bytes) {
-  std::vector<Started<Result<void>>> parts;
+  std::vector<JoinHandle<Result<void>>> parts;
   for (std::size_t done = 0; done < chunk.size(); done += part_bytes) {
     const auto part = chunk.bytes().subspan(done, std::min(part_bytes, chunk.size() - done));
-    parts.push_back(start(write_part(offset + done, Chunk::copy_of(part))));
+    parts.push_back(spawn(write_part(offset + done, Chunk::copy_of(part))));
   }
   Result<void> all;
   for (auto& part : parts)
@@ -96,7 +96,7 @@ Task<Result<void>> SftpUpload::write_parts(std::uint64_t offset, Chunk chunk, st
 
 Task<void> SftpUpload::writes_done() {
   while (writing_ != 0) {
-    if (!idle_ || idle_->is_set()) idle_ = std::make_shared<Event>();
+    if (!idle_ || idle_->is_set()) idle_ = std::make_shared<OneShotEvent>();
     auto idle = idle_;
     co_await *idle;
   }
@@ -133,19 +133,19 @@ void SftpUpload::cannot_set(const FileAttributes& attributes, const Error& error
 // What was written before on the same handle comes first: a server takes requests for one file in order (section 6.1 of
 // the draft).
 Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
-  auto first = lanes_->first();
+  auto first = streams_->first();
   auto session = first->session;
-  std::vector<Started<Result<void>>> closes;
-  for (auto& lane : lanes_->take_extra())
-    if (!lane->handle.empty()) closes.push_back(start(close_on(lane->session, std::exchange(lane->handle, {}))));
+  std::vector<JoinHandle<Result<void>>> closes;
+  for (auto& stream : streams_->take_extra())
+    if (!stream->handle.empty()) closes.push_back(spawn(close_on(stream->session, std::exchange(stream->handle, {}))));
   const std::string handle = std::exchange(first->handle, {}); // from here on it is closed here
   const FileAttributes attributes = attributes_to_set(options);
-  auto looked = start(session->fstat(handle));
-  std::optional<Started<Result<void>>> set;
-  std::optional<Started<Result<void>>> synced;
-  if (attributes.mtime_s || attributes.permissions) set = start(session->fsetstat(handle, attributes));
-  if (options.durable && session->has("fsync@openssh.com")) synced = start(session->fsync(handle));
-  closes.push_back(start(close_on(session, handle)));
+  auto looked = spawn(session->fstat(handle));
+  std::optional<JoinHandle<Result<void>>> set;
+  std::optional<JoinHandle<Result<void>>> synced;
+  if (attributes.mtime_s || attributes.permissions) set = spawn(session->fsetstat(handle, attributes));
+  if (options.durable && session->has("fsync@openssh.com")) synced = spawn(session->fsync(handle));
+  closes.push_back(spawn(close_on(session, handle)));
 
   auto found = co_await looked.get();
   Result<void> setting;
@@ -185,21 +185,21 @@ Task<Result<Published>> SftpUpload::commit(CommitOptions options) {
 
 Task<Result<Published>> SftpUpload::write_and_commit(Chunk content, CommitOptions options) {
   // Servers without it may look at the size, or set times, before the bytes are written (see SftpReader::read_whole).
-  if (!lanes_->first()->session->has("fsync@openssh.com"))
+  if (!streams_->first()->session->has("fsync@openssh.com"))
     return Upload::write_and_commit(std::move(content), std::move(options));
-  std::optional<Started<Result<void>>> writing;
-  if (!content.empty()) writing.emplace(start(write(0, std::move(content))));
+  std::optional<JoinHandle<Result<void>>> writing;
+  if (!content.empty()) writing.emplace(spawn(write(0, std::move(content))));
   return finish_and_publish(std::move(writing), std::move(options));
 }
 
 // `writing`: what is not acknowledged yet; nothing is published before it is.
-Task<Result<Published>> SftpUpload::finish_and_publish(std::optional<Started<Result<void>>> writing,
+Task<Result<Published>> SftpUpload::finish_and_publish(std::optional<JoinHandle<Result<void>>> writing,
                                                        CommitOptions options) {
-  auto session = lanes_->first()->session;
+  auto session = streams_->first()->session;
   auto finished = co_await finish_content(options);
   if (writing)
     if (auto written = co_await writing->get(); !written) finished = std::move(written); // the cause of what followed
-  lanes_.reset();
+  streams_.reset();
   if (finished && !options.content_digest.empty()) finished = co_await check_content(session, options);
   if (!finished) co_return Failure(co_await explain(std::move(finished.error())));
   auto method = co_await publish(session, temporary_, path_, options.replace);
@@ -209,7 +209,7 @@ Task<Result<Published>> SftpUpload::finish_and_publish(std::optional<Started<Res
 
 Task<Result<void>> SftpUpload::abort() {
   co_await writes_done();
-  lanes_.reset();
+  streams_.reset();
   CV_CO_TRY(auto session, co_await pool_->get());
   auto removed = co_await session->remove(temporary_);
   if (!removed && removed.error().kind == ErrorKind::not_found) co_return Result<void>();
@@ -219,9 +219,10 @@ Task<Result<void>> SftpUpload::abort() {
 } // namespace
 
 std::unique_ptr<Upload> make_sftp_upload(BackendContext& context, std::shared_ptr<ConnectionPool> pool,
-                                         std::shared_ptr<SftpTarget::Shared> shared, std::unique_ptr<FileLanes> lanes,
-                                         std::string temporary, std::string path) {
-  return std::make_unique<SftpUpload>(context, std::move(pool), std::move(shared), std::move(lanes),
+                                         std::shared_ptr<SftpTarget::Shared> shared,
+                                         std::unique_ptr<FileStreams> streams, std::string temporary,
+                                         std::string path) {
+  return std::make_unique<SftpUpload>(context, std::move(pool), std::move(shared), std::move(streams),
                                       std::move(temporary), std::move(path));
 }
 

@@ -4,14 +4,14 @@
 #include <memory>
 #include <string>
 
-#include "backends/sftp/file_lanes.h"
+#include "backends/sftp/file_streams.h"
 #include "backends/sftp/sftp_target.h"
 
 namespace checkvalve {
 
 // `temporary` and `path` are the server's, absolute; the temporary is open for writing.
 std::unique_ptr<Upload> make_sftp_upload(BackendContext& context, std::shared_ptr<ConnectionPool> pool,
-                                         std::shared_ptr<SftpTarget::Shared> shared, std::unique_ptr<FileLanes> lanes,
-                                         std::string temporary, std::string path);
+                                         std::shared_ptr<SftpTarget::Shared> shared,
+                                         std::unique_ptr<FileStreams> streams, std::string temporary, std::string path);
 
 } // namespace checkvalve

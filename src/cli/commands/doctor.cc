@@ -14,7 +14,7 @@
 #include "cli/printable.h"
 #include "core/path.h"
 #include "core/units.h"
-#include "sync/stop_watch.h"
+#include "sync/cancel_watch.h"
 
 namespace checkvalve {
 namespace {
@@ -29,7 +29,8 @@ struct Arguments {
 // Looks at an endpoint: first as a source, which changes nothing, then at what only trying out can tell.
 class Doctor {
 public:
-  Doctor(BackendContext context, const Job& job, Stop& stop) : job_(job), context_(context), stop_(stop) {}
+  Doctor(BackendContext context, const Job& job, Cancellation& cancellation)
+      : job_(job), context_(context), cancellation_(cancellation) {}
 
   const std::vector<DoctorCheck>& checks() const { return checks_; }
   // It could be reached and its root can be read.
@@ -37,33 +38,34 @@ public:
 
   // An error: it could not be reached.
   Task<Result<void>> look() {
-    Ends ends;
-    CV_CO_TRY(ends.source, make_source(context_, job_.source));
-    co_return co_await watched(ends, look_at(*ends.source));
+    Connections connections;
+    CV_CO_TRY(connections.source, make_source(context_, job_.source));
+    co_return co_await watched(connections, look_at(*connections.source));
   }
 
   // Makes temporaries of our own below the root and removes them again.
   Task<Result<void>> try_out() {
     if (job_.source.scheme == "sftp") {
       CV_CO_TRY(std::vector<DoctorCheck> found,
-                co_await doctor_sftp(context_, job_.source, [this] { return stop_.requested(); }));
+                co_await doctor_sftp(context_, job_.source, [this] { return cancellation_.requested(); }));
       checks_.insert(checks_.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
       co_return Result<void>();
     }
-    Ends ends;
-    CV_CO_TRY(ends.target, make_target(context_, job_.target));
-    co_return co_await watched(ends, try_out(*ends.target));
+    Connections connections;
+    CV_CO_TRY(connections.target, make_target(context_, job_.target));
+    co_return co_await watched(connections, try_out(*connections.target));
   }
 
 private:
   // The work on these ends, which are closed in any case.
-  Task<Result<void>> watched(Ends& ends, Task<Result<void>> work) {
+  Task<Result<void>> watched(Connections& connections, Task<Result<void>> work) {
     constexpr std::chrono::seconds stop_grace{2}; // for removing the temporary
-    StopWatch watch(context_.loop, stop_, ends, ends.target ? stop_grace : std::chrono::seconds(0));
+    CancelWatch watch(context_.loop, cancellation_, connections,
+                      connections.target ? stop_grace : std::chrono::seconds(0));
     watch.start();
     auto done = co_await std::move(work);
     co_await watch.finish();
-    co_await close_ends(ends);
+    co_await close_connections(connections);
     co_return done;
   }
 
@@ -152,22 +154,22 @@ private:
                      format_size(*bytes), escape_bytes(largest->path)));
   }
 
-  static constexpr std::uint64_t most_read_bytes = 64 << 20;
+  static constexpr std::uint64_t max_read_bytes = 64 << 20;
 
   Task<Result<std::uint64_t>> read_file(Source& source, const Entry& entry) {
-    const std::uint64_t end = std::min(entry.size_bytes, most_read_bytes);
+    const std::uint64_t end = std::min(entry.size_bytes, max_read_bytes);
     const std::uint32_t chunk = source.capabilities().chunk_bytes;
     const std::size_t window = std::max<std::size_t>(1, source.capabilities().window_bytes / chunk);
     CV_CO_TRY(std::unique_ptr<Reader> reader, co_await source.open(entry));
-    std::deque<Started<Result<Chunk>>> under_way;
+    std::deque<JoinHandle<Result<Chunk>>> under_way;
     std::uint64_t asked = 0;
     std::uint64_t got = 0;
     std::optional<Error> error;
     while (asked < end || !under_way.empty()) {
-      if (stop_.requested()) asked = end;
+      if (cancellation_.requested()) asked = end;
       while (asked < end && under_way.size() < window) {
         const auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(chunk, end - asked));
-        under_way.push_back(start(reader->read(asked, size)));
+        under_way.push_back(spawn(reader->read(asked, size)));
         asked += size;
       }
       auto chunk_read = co_await under_way.front().get();
@@ -194,7 +196,7 @@ private:
 
   const Job& job_;
   BackendContext context_;
-  Stop& stop_;
+  Cancellation& cancellation_;
   std::vector<DoctorCheck> checks_;
   bool usable_ = false;
 };
@@ -216,11 +218,11 @@ std::string doctor_text(const std::string& url, const std::vector<DoctorCheck>& 
 }
 
 Task<int> examine(Session& session, Job job, bool read_only) {
-  Stop& stop = session.stop();
-  Doctor doctor(session.context(job), job, stop);
+  Cancellation& cancellation = session.cancellation();
+  Doctor doctor(session.context(job), job, cancellation);
   auto outcome = co_await doctor.look();
-  if (outcome && doctor.usable() && !read_only && !stop.requested()) outcome = co_await doctor.try_out();
-  if (stop.requested()) outcome = Failure(stop.reason());
+  if (outcome && doctor.usable() && !read_only && !cancellation.requested()) outcome = co_await doctor.try_out();
+  if (cancellation.requested()) outcome = Failure(cancellation.reason());
   std::optional<Error> error;
   if (!outcome) error = outcome.error();
   const bool ok = outcome && doctor.usable();

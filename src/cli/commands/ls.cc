@@ -11,7 +11,7 @@
 #include "cli/printable.h"
 #include "core/path.h"
 #include "core/units.h"
-#include "sync/stop_watch.h"
+#include "sync/cancel_watch.h"
 
 namespace checkvalve {
 namespace {
@@ -63,7 +63,7 @@ Task<Result<std::vector<Entry>>> read_directory(Source& source, const std::strin
   CV_CO_TRY(std::unique_ptr<Listing> listing, co_await source.list(directory, recursive));
   std::vector<Entry> entries;
   for (;;) {
-    if (session.stop().requested()) co_return Failure(session.stop().reason());
+    if (session.cancellation().requested()) co_return Failure(session.cancellation().reason());
     CV_CO_TRY(std::vector<Entry> page, co_await listing->next());
     for (const Error& refused : listing->take_refused()) session.tell(error_line(refused));
     if (page.empty()) break;
@@ -95,14 +95,14 @@ Task<int> list_and_report(Session& session, Job job, bool recursive) {
   BackendContext context = session.context(job);
   auto source = make_source(context, job.source);
   if (!source) co_return session.fail(source.error());
-  Ends ends{std::move(*source), nullptr, nullptr};
-  StopWatch watch(context.loop, session.stop(), ends, std::chrono::milliseconds(0));
+  Connections connections{std::move(*source), nullptr, nullptr};
+  CancelWatch watch(context.loop, session.cancellation(), connections, std::chrono::milliseconds(0));
   watch.start();
-  auto listed = co_await list_all(*ends.source, session, recursive);
+  auto listed = co_await list_all(*connections.source, session, recursive);
   co_await watch.finish();
-  co_await close_ends(ends);
+  co_await close_connections(connections);
   if (listed) co_return exit_code::success;
-  co_return session.fail(session.stop().requested() ? session.stop().reason() : listed.error());
+  co_return session.fail(session.cancellation().requested() ? session.cancellation().reason() : listed.error());
 }
 
 int ls_command(const CLI::App& app, const Arguments& arguments) {

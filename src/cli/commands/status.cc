@@ -20,8 +20,8 @@ struct Arguments {
   ProcessOptions process;
 };
 
-constexpr std::size_t most_failures = 1'000;
-constexpr std::size_t most_runs = 100;
+constexpr std::size_t max_failures = 1'000;
+constexpr std::size_t max_runs = 100;
 
 std::string_view word(PlanState state) {
   switch (state) {
@@ -97,8 +97,8 @@ Result<PlanStatus> read_status(StateStore& store, const std::string& id) {
   PlanStatus status;
   CV_TRY(status.plan, find_plan(store, id));
   CV_TRY(status.batches, store.batches(status.plan.id));
-  CV_TRY(status.runs, store.runs(status.plan.id, most_runs));
-  CV_TRY(status.failures, store.failures(status.plan.id, 0, most_failures));
+  CV_TRY(status.runs, store.runs(status.plan.id, max_runs));
+  CV_TRY(status.failures, store.failures(status.plan.id, 0, max_failures));
   return status;
 }
 

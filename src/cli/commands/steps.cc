@@ -13,7 +13,7 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t most_failures = 1'000;
+constexpr std::size_t max_failures = 1'000;
 
 double seconds_since(std::int64_t start_ms) { return static_cast<double>(now_ms() - start_ms) / 1000; }
 
@@ -25,7 +25,7 @@ void add_run(Summary& all, Summary run) {
   all.bytes_copied += run.bytes_copied;
   all.interrupted = run.interrupted;
   for (FailureRecord& failure : run.failures)
-    if (all.failures.size() < most_failures) all.failures.push_back(std::move(failure));
+    if (all.failures.size() < max_failures) all.failures.push_back(std::move(failure));
 }
 
 void set_error(Report& report, Error error) {
@@ -40,13 +40,13 @@ RunRecord new_run(const std::string& plan) {
 }
 
 // run_plan, with its place in the state's list of runs.
-Task<Result<Summary>> recorded_run(Session& session, const Job& job, const std::string& plan, Ends& ends,
+Task<Result<Summary>> recorded_run(Session& session, const Job& job, const std::string& plan, Connections& connections,
                                    RunOptions options) {
   StateStore& store = session.store();
   const RunRecord record = new_run(plan);
   CV_CO_CHECK(co_await session.state_thread().run([&] { return store.begin_run(record); }));
   Engine engine = session.engine();
-  auto summary = co_await run_plan(engine, job, plan, ends, std::move(options));
+  auto summary = co_await run_plan(engine, job, plan, connections, std::move(options));
   Report report{.command = "run", .seconds = seconds_since(record.started_ms)};
   if (summary) report.summary = *summary;
   if (summary && summary->ended_by) report.error = summary->ended_by;
@@ -63,9 +63,10 @@ bool keeps_list(const Job& job) {
   return chain && chain->checksum_list();
 }
 
-Task<Result<Summary>> plan_with(Session& session, const Job& job, Ends& ends, bool dry_run, Report& report) {
+Task<Result<Summary>> plan_with(Session& session, const Job& job, Connections& connections, bool dry_run,
+                                Report& report) {
   Engine engine = session.engine();
-  CV_CO_TRY(Summary summary, co_await make_plan(engine, job, ends, dry_run));
+  CV_CO_TRY(Summary summary, co_await make_plan(engine, job, connections, dry_run));
   if (!dry_run) {
     CV_CO_TRY(report.batches,
               co_await session.state_thread().run([&] { return session.store().batches(summary.plan); }));
@@ -80,17 +81,17 @@ Task<Report> plan_and_run(Session& session, const DatedJob& dated, bool then_run
   const Job& job = dated.job;
   Report report{.command = session.command(), .date = dated.date, .dry_run = dry_run};
   BackendContext context = session.context(job);
-  auto ends = co_await open_ends(context, job, session.stop());
-  if (!ends) {
-    set_error(report, ends.error());
+  auto connections = co_await open_connections(context, job, session.cancellation());
+  if (!connections) {
+    set_error(report, connections.error());
   } else {
-    auto planned = co_await plan_with(session, job, *ends, dry_run, report);
+    auto planned = co_await plan_with(session, job, *connections, dry_run, report);
     if (planned)
       report.summary = std::move(*planned);
     else
       set_error(report, planned.error());
     if (planned && then_run && !dry_run && (report.summary.files_planned > 0 || keeps_list(job))) {
-      auto done = co_await recorded_run(session, job, report.summary.plan, *ends, {});
+      auto done = co_await recorded_run(session, job, report.summary.plan, *connections, {});
       if (!done)
         set_error(report, done.error());
       else if (done->ended_by)
@@ -98,7 +99,7 @@ Task<Report> plan_and_run(Session& session, const DatedJob& dated, bool then_run
       if (done) add_run(report.summary, std::move(*done));
     }
     if (dry_run) report.summary.plan.clear(); // it is not kept
-    co_await close_ends(*ends);
+    co_await close_connections(*connections);
   }
   report.seconds = seconds_since(start_ms);
   co_return report;
@@ -109,17 +110,17 @@ Task<Report> run_batches(Session& session, const Job& job, const PlanRecord& pla
   Report report{.command = session.command()};
   report.summary.plan = plan.id;
   BackendContext context = session.context(job);
-  auto ends = co_await open_ends(context, job, session.stop());
-  if (!ends) {
-    set_error(report, ends.error());
+  auto connections = co_await open_connections(context, job, session.cancellation());
+  if (!connections) {
+    set_error(report, connections.error());
   } else {
-    auto done = co_await recorded_run(session, job, plan.id, *ends, std::move(options));
+    auto done = co_await recorded_run(session, job, plan.id, *connections, std::move(options));
     if (done)
       report.summary = std::move(*done);
     else
       set_error(report, done.error());
     if (report.summary.ended_by) set_error(report, *report.summary.ended_by);
-    co_await close_ends(*ends);
+    co_await close_connections(*connections);
   }
   report.seconds = seconds_since(start_ms);
   co_return report;
@@ -130,7 +131,7 @@ bool ends_range(const Error& error) {
 }
 
 int code_of_range(Session& session, const std::vector<int>& codes, std::size_t dates) {
-  if (session.stop().requested() && codes.size() < dates) return exit_code::interrupted;
+  if (session.cancellation().requested() && codes.size() < dates) return exit_code::interrupted;
   // The same for all dates, or: some of it is done, some is not.
   const bool alike = std::ranges::all_of(codes, [&](int code) { return code == codes.front(); });
   const int last = codes.back();
@@ -147,7 +148,7 @@ Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool the
     const Report report = co_await plan_and_run(session, dated, then_run, dry_run);
     print_report(session, report);
     codes.push_back(exit_code_of(report));
-    if (session.stop().requested() || (report.error && ends_range(*report.error))) break;
+    if (session.cancellation().requested() || (report.error && ends_range(*report.error))) break;
   }
   co_return code_of_range(session, codes, jobs.size());
 }

@@ -1,4 +1,4 @@
-// checkvalve sweep: list and remove our own leftovers at a target.
+// checkvalve sweep: list and remove our own orphans at a target.
 #include <fmt/format.h>
 
 #include <memory>
@@ -11,7 +11,7 @@
 #include "cli/session.h"
 #include "core/path.h"
 #include "core/units.h"
-#include "sync/stop_watch.h"
+#include "sync/cancel_watch.h"
 
 namespace checkvalve {
 namespace {
@@ -25,7 +25,7 @@ struct Arguments {
 
 Json sweep_json(const SweepReport& report, const std::optional<Error>& error) {
   Json out = {{"version", 1}, {"command", "sweep"}, {"found", Json::array()}};
-  for (const Leftover& each : report.found)
+  for (const Orphan& each : report.found)
     out["found"].push_back(
         {{"path", escape_bytes(each.path)},
          {"plan", each.name.plan},
@@ -40,7 +40,7 @@ Json sweep_json(const SweepReport& report, const std::optional<Error>& error) {
 
 std::string sweep_text(const SweepReport& report, bool dry_run) {
   std::string out;
-  for (const Leftover& each : report.found)
+  for (const Orphan& each : report.found)
     out += fmt::format("  {}  {:>10}  {}\n",
                        each.mtime_ns ? format_time(*each.mtime_ns / 1'000'000) : "no time known       ",
                        format_size(each.size_bytes), escape_bytes(each.path));
@@ -51,14 +51,14 @@ std::string sweep_text(const SweepReport& report, bool dry_run) {
 
 Task<Result<SweepReport>> sweep(Session& session, const Job& job, std::chrono::milliseconds older_than, bool dry_run) {
   BackendContext context = session.context(job);
-  Ends ends;
-  CV_CO_TRY(ends.target, co_await open_target(context, job, session.stop()));
+  Connections connections;
+  CV_CO_TRY(connections.target, co_await open_target(context, job, session.cancellation()));
   Engine engine = session.engine();
-  StopWatch watch(context.loop, session.stop(), ends, std::chrono::milliseconds(0));
+  CancelWatch watch(context.loop, session.cancellation(), connections, std::chrono::milliseconds(0));
   watch.start();
-  auto report = co_await sweep_target(engine, *ends.target, older_than, dry_run);
+  auto report = co_await sweep_target(engine, *connections.target, older_than, dry_run);
   co_await watch.finish();
-  co_await close_ends(ends);
+  co_await close_connections(connections);
   co_return report;
 }
 

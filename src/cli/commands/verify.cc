@@ -54,10 +54,10 @@ std::string verify_text(const std::string& date, const VerifyReport& report, boo
 
 Task<Result<VerifyReport>> verify(Session& session, const Job& job) {
   BackendContext context = session.context(job);
-  CV_CO_TRY(Ends ends, co_await open_ends(context, job, session.stop()));
+  CV_CO_TRY(Connections connections, co_await open_connections(context, job, session.cancellation()));
   Engine engine = session.engine();
-  auto report = co_await verify_ends(engine, job, ends);
-  co_await close_ends(ends);
+  auto report = co_await verify_connections(engine, job, connections);
+  co_await close_connections(connections);
   co_return report;
 }
 
@@ -74,7 +74,7 @@ Task<int> verify_dates(Session& session, const std::vector<DatedJob>& jobs) {
       session.report(verify_json(dated.date, {}, report.error()), "", report.error());
       codes.push_back(exit_code::of(report.error()));
     }
-    if (session.stop().requested() || (!report && ends_range(report.error()))) break;
+    if (session.cancellation().requested() || (!report && ends_range(report.error()))) break;
   }
   co_return code_of_range(session, codes, jobs.size());
 }

@@ -9,9 +9,9 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t most_head_bytes = 256 * 1024;
-constexpr long least_buffer_bytes = 16 * 1024;
-constexpr long most_buffer_bytes = 256 * 1024;
+constexpr std::size_t max_head_bytes = 256 * 1024;
+constexpr long min_buffer_bytes = 16 * 1024;
+constexpr long max_buffer_bytes = 256 * 1024;
 // With this many transfers under way, what becomes ready within this time is taken together: to wake this thread and
 // the engine's for each answer costs more than a small answer itself (measured: a fifth of the program's CPU time).
 constexpr std::size_t gathers_from = 16;
@@ -178,7 +178,7 @@ void CurlThread::set_body(const StatePtr& state) {
     curl_easy_setopt(easy, CURLOPT_READDATA, state.get());
     curl_easy_setopt(easy, CURLOPT_SEEKDATA, state.get());
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE,
-                     std::clamp<long>(static_cast<long>(size), least_buffer_bytes, most_buffer_bytes));
+                     std::clamp<long>(static_cast<long>(size), min_buffer_bytes, max_buffer_bytes));
   } else if (request.body || request.method == "PUT" || request.method == "POST") {
     // Libcurl sends a body that it has at hand, and is below 64 KiB, together with the head: one segment for both.
     const std::string_view body = request.body && !request.body->empty() ? request.body->front().text() : "";
@@ -235,7 +235,7 @@ void CurlThread::begin(const StatePtr& state) {
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, state.get());
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, state.get());
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
-                   std::clamp<long>(static_cast<long>(request.expected_bytes), least_buffer_bytes, most_buffer_bytes));
+                   std::clamp<long>(static_cast<long>(request.expected_bytes), min_buffer_bytes, max_buffer_bytes));
   const auto stall_timeout = std::chrono::ceil<std::chrono::seconds>(settings_.stall_timeout) + request.silent_work;
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, std::max<long>(1, static_cast<long>(stall_timeout.count())));
   const bool no_proxy = request.direct || settings_.proxy == "none";
@@ -306,7 +306,7 @@ std::size_t CurlThread::on_header(char* data, std::size_t size, std::size_t coun
   const std::string_view line = trimmed({data, size * count});
   if (curl.head_done) return count; // trailer fields (RFC 9110, 6.5) are of no use here
   curl.head_bytes += size * count;
-  if (curl.head_bytes > most_head_bytes) return 0;
+  if (curl.head_bytes > max_head_bytes) return 0;
   if (line.starts_with("HTTP/")) {
     curl.head = {};
     const std::size_t space = line.find(' ');

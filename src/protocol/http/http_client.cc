@@ -52,7 +52,7 @@ Task<Result<void>> HttpExchange::send(Chunk chunk) {
   if (!state->done) {
     const auto commands = state->commands.lock();
     if (!commands) co_return Failure(client_gone(state->request));
-    auto sent = std::make_shared<Event>();
+    auto sent = std::make_shared<OneShotEvent>();
     state->sending.push_back(sent);
     commands->push(HttpCommands::Kind::send, state, std::move(chunk));
     co_await *sent;

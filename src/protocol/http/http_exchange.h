@@ -71,9 +71,9 @@ struct HttpExchange::State {
   // Engine thread only.
   std::optional<HttpHead> head;
   std::deque<Chunk> received;
-  std::deque<std::shared_ptr<Event>> sending; // one a chunk that is not handed over yet
+  std::deque<std::shared_ptr<OneShotEvent>> sending; // one a chunk that is not handed over yet
   std::optional<Result<void>> done;
-  Signal changed;
+  AutoResetEvent changed;
 
   void deliver(HttpDelivery news);
 };

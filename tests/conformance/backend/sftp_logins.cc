@@ -97,14 +97,14 @@ TEST_P(SftpLogin, RefusedKey) {
   std::ofstream(sshd->directory() + "/authorized_keys") << "";
   const auto result = connect();
   EXPECT_FAILS(result, ErrorKind::auth);
-  if (!result) EXPECT_FALSE(result.error().temporary());
+  if (!result) EXPECT_FALSE(result.error().transient());
 }
 
 TEST_P(SftpLogin, NobodyListens) {
   sshd->stop();
   const auto result = connect();
   EXPECT_FAILS(result, ErrorKind::connection);
-  if (!result) EXPECT_TRUE(result.error().temporary());
+  if (!result) EXPECT_TRUE(result.error().transient());
 }
 
 Task<void> loses_and_comes_back(Source& source, Sshd& sshd) {
@@ -114,7 +114,7 @@ Task<void> loses_and_comes_back(Source& source, Sshd& sshd) {
   sshd.stop();
   const auto lost = co_await reader->read(0, 7);
   EXPECT_FALSE(lost) << "the server is gone";
-  if (!lost) EXPECT_TRUE(lost.error().temporary()) << lost.error().text();
+  if (!lost) EXPECT_TRUE(lost.error().transient()) << lost.error().text();
   const auto refused = co_await source.stat("file", true);
   EXPECT_FAILS(refused, ErrorKind::connection);
   sshd.restart();
@@ -161,7 +161,7 @@ private:
 Task<Result<void>> connect_to(Source& source) { co_return co_await source.connect(); }
 
 Task<void> gives_up(Source& source) {
-  auto connecting = start(connect_to(source));
+  auto connecting = spawn(connect_to(source));
   co_await Loop::current()->sleep(
       std::chrono::milliseconds(100)); // so that it may be stuck; whether it is does not matter
   co_await source.disconnect();

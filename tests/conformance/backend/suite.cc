@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "backends/leftovers.h"
+#include "backends/orphans.h"
 #include "core/path.h"
 
 namespace checkvalve::conformance {
@@ -128,7 +128,7 @@ Task<Result<void>> write_all(Upload& upload, std::string content, std::size_t pi
   Result<void> outcome;
   for (std::size_t offset = 0; offset < content.size() && outcome; offset += piece_bytes) {
     co_await slots.acquire();
-    group.start(write_piece(upload, offset, Chunk::copy_of(std::string_view(content).substr(offset, piece_bytes)),
+    group.spawn(write_piece(upload, offset, Chunk::copy_of(std::string_view(content).substr(offset, piece_bytes)),
                             slots, outcome));
   }
   co_await group.join();
@@ -172,8 +172,8 @@ Task<Result<std::vector<Entry>>> list_all(Side& side, std::string directory, boo
 template Task<Result<std::vector<Entry>>> list_all(Source&, std::string, bool, std::vector<Error>*);
 template Task<Result<std::vector<Entry>>> list_all(Target&, std::string, bool, std::vector<Error>*);
 
-Task<Result<std::vector<Leftover>>> leftovers_of(Target& target, std::string directory, std::size_t limit) {
-  CV_CO_TRY(LeftoverSearch search, co_await find_leftovers(target, std::move(directory), limit));
+Task<Result<std::vector<Orphan>>> orphans_of(Target& target, std::string directory, std::size_t limit) {
+  CV_CO_TRY(OrphanSearch search, co_await find_orphans(target, std::move(directory), limit));
   for (const Error& error : search.unreadable) co_return Failure(error);
   co_return std::move(search.found);
 }

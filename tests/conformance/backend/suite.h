@@ -138,7 +138,7 @@ extern template Task<Result<std::vector<Entry>>> list_all(Source&, std::string, 
 extern template Task<Result<std::vector<Entry>>> list_all(Target&, std::string, bool, std::vector<Error>*);
 
 // What find_leftovers gives, none of it unreadable.
-Task<Result<std::vector<Leftover>>> leftovers_of(Target& target, std::string directory, std::size_t limit);
+Task<Result<std::vector<Orphan>>> orphans_of(Target& target, std::string directory, std::size_t limit);
 
 std::vector<std::string> paths_of(const std::vector<Entry>& entries);
 

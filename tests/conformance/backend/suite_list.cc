@@ -129,7 +129,7 @@ BACKEND_TEST(ListsManyDirectoriesAtOnce) {
     CO_ASSERT_OK(co_await t.fixture().plant_file(fmt::format("d{}/f", i), "x"));
   }
   TaskGroup group;
-  for (int i = 0; i < 40; ++i) group.start(list_into(t.source(), fmt::format("d{}", i), entries));
+  for (int i = 0; i < 40; ++i) group.spawn(list_into(t.source(), fmt::format("d{}", i), entries));
   co_await group.join();
   EXPECT_EQ(entries, 40U);
 }

@@ -1,4 +1,4 @@
-// Directories, names, leftovers, and what capabilities promise.
+// Directories, names, orphans, and what capabilities promise.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,8 +39,8 @@ BACKEND_TEST(MakesDirectoriesConcurrently) {
   if (!t.capabilities().directories) CO_SKIP("has no directories");
   TaskGroup group;
   for (int i = 0; i < 30; ++i) {
-    group.start(make_one(t.target(), "x/y/z"));
-    group.start(make_one(t.target(), fmt::format("x/y/{}", i)));
+    group.spawn(make_one(t.target(), "x/y/z"));
+    group.spawn(make_one(t.target(), fmt::format("x/y/{}", i)));
   }
   co_await group.join();
   CO_ASSERT_VALUE(const auto entries, co_await list_all(t.source(), "x/y"));
@@ -94,22 +94,22 @@ BACKEND_TEST(FindsAndRemovesItsLeftovers) {
   CO_ASSERT_OK(co_await leave(t.target(), "a/b/deep", t.temporary(2), "123"));
   CO_ASSERT_OK(co_await put(t.target(), "a/file", "x", t.temporary(3)));
 
-  CO_ASSERT_VALUE(auto found, co_await leftovers_of(t.target(), "", 100));
-  std::sort(found.begin(), found.end(), [](const Leftover& a, const Leftover& b) { return a.name.file < b.name.file; });
+  CO_ASSERT_VALUE(auto found, co_await orphans_of(t.target(), "", 100));
+  std::sort(found.begin(), found.end(), [](const Orphan& a, const Orphan& b) { return a.name.file < b.name.file; });
   CO_ASSERT_TRUE(found.size() == 2);
   EXPECT_EQ(found[0].name, t.temporary(1));
   EXPECT_EQ(found[1].name, t.temporary(2));
   EXPECT_EQ(found[1].path, t.temporary(2).beside("a/b/deep"));
   EXPECT_EQ(found[0].size_bytes, 5U);
   EXPECT_TRUE(found[0].mtime_ns.has_value());
-  CO_ASSERT_VALUE(const auto one, co_await leftovers_of(t.target(), "", 1));
+  CO_ASSERT_VALUE(const auto one, co_await orphans_of(t.target(), "", 1));
   EXPECT_EQ(one.size(), 1U);
-  CO_ASSERT_VALUE(const auto below, co_await leftovers_of(t.target(), "a", 100));
+  CO_ASSERT_VALUE(const auto below, co_await orphans_of(t.target(), "a", 100));
   EXPECT_EQ(below.size(), 1U);
 
-  for (const Leftover& leftover : found) CO_ASSERT_OK(co_await t.target().remove_leftover(leftover));
-  CO_ASSERT_OK(co_await t.target().remove_leftover(found[0])); // gone already
-  CO_ASSERT_VALUE(const auto left, co_await leftovers_of(t.target(), "", 100));
+  for (const Orphan& orphan : found) CO_ASSERT_OK(co_await t.target().remove_orphan(orphan));
+  CO_ASSERT_OK(co_await t.target().remove_orphan(found[0])); // gone already
+  CO_ASSERT_VALUE(const auto left, co_await orphans_of(t.target(), "", 100));
   EXPECT_TRUE(left.empty());
   CO_ASSERT_VALUE(const std::string content, co_await t.fixture().read_back("a/file"));
   EXPECT_EQ(content, "x");
@@ -124,17 +124,17 @@ BACKEND_TEST(LeavesLookAlikesAlone) {
                                           ".cv-7K3M9Q2X5T-1-9f02ab17-42.part",
                                           "file.part"};
   for (const std::string& name : users) CO_ASSERT_OK(co_await t.fixture().plant_file(name, "the user's"));
-  CO_ASSERT_VALUE(const auto found, co_await leftovers_of(t.target(), "", 100));
+  CO_ASSERT_VALUE(const auto found, co_await orphans_of(t.target(), "", 100));
   EXPECT_TRUE(found.empty());
 
-  Leftover lie;
+  Orphan lie;
   lie.name = t.temporary(1);
   for (const std::string& name : users) {
     lie.path = name;
-    EXPECT_FAILS(co_await t.target().remove_leftover(lie), ErrorKind::invalid_name);
+    EXPECT_FAILS(co_await t.target().remove_orphan(lie), ErrorKind::invalid_name);
   }
   lie.path = "../" + t.temporary(1).text();
-  EXPECT_FAILS(co_await t.target().remove_leftover(lie), ErrorKind::invalid_name);
+  EXPECT_FAILS(co_await t.target().remove_orphan(lie), ErrorKind::invalid_name);
   CO_ASSERT_VALUE(const auto names, co_await t.fixture().raw_names(""));
   EXPECT_EQ(names.size(), users.size());
 }
@@ -146,7 +146,7 @@ BACKEND_TEST(DiscardsExactlyOneTemporary) {
   CO_ASSERT_OK(co_await t.target().discard("file", t.temporary(1)));
   CO_ASSERT_OK(co_await t.target().discard("file", t.temporary(1))); // nothing there is success
   CO_ASSERT_OK(co_await t.target().discard("no/such/directory/file", t.temporary(1)));
-  CO_ASSERT_VALUE(const auto left, co_await leftovers_of(t.target(), "", 100));
+  CO_ASSERT_VALUE(const auto left, co_await orphans_of(t.target(), "", 100));
   CO_ASSERT_TRUE(left.size() == 1);
   EXPECT_EQ(left[0].name, t.temporary(1, 2));
 }
@@ -155,7 +155,7 @@ Task<void> use_missing_root(BackendSuite& t, Target& target) {
   CO_ASSERT_OK(co_await target.connect());
   EXPECT_FAILS(co_await list_all(target, ""), ErrorKind::not_found);
   EXPECT_OK(co_await target.discard("file", t.temporary(1)));
-  EXPECT_OK(co_await leftovers_of(target, "", 10));
+  EXPECT_OK(co_await orphans_of(target, "", 10));
   CO_ASSERT_VALUE(const auto before, co_await t.fixture().raw_names(""));
   EXPECT_TRUE(before.empty()) << "connect and list must not create the root";
   CO_ASSERT_OK(co_await put(target, "file", "first", t.temporary(1)));

@@ -89,7 +89,7 @@ BACKEND_TEST(ServesManyReadsOfAFileAtOnce) {
   for (std::uint64_t offset = 0; offset < content.size(); offset += piece) offsets.push_back(offset);
   std::reverse(offsets.begin(), offsets.begin() + static_cast<std::ptrdiff_t>(offsets.size() / 2));
   TaskGroup group;
-  for (std::uint64_t offset : offsets) group.start(read_into(*reader, offset, piece, read));
+  for (std::uint64_t offset : offsets) group.spawn(read_into(*reader, offset, piece, read));
   co_await group.join();
   EXPECT_TRUE(read == content);
 }
@@ -113,7 +113,7 @@ BACKEND_TEST(ReadsAsManyFilesAtOnceAsItSays) {
   TaskGroup group;
   for (std::size_t i = 0; i < count; ++i) {
     const std::string path = fmt::format("f{}", i);
-    group.start(get_into(t.source(), path, contents[path]));
+    group.spawn(get_into(t.source(), path, contents[path]));
   }
   co_await group.join();
   for (std::size_t i = 0; i < count; ++i)

@@ -39,9 +39,9 @@ BACKEND_TEST(GoesOnWithAnUnfinishedUpload) {
   if (!t.capabilities().resumes_uploads) CO_SKIP("begins anew");
   const std::string content = pattern(40 * megabyte + 1, 21);
   co_await leave_unfinished(t, content, 30 * megabyte, t.temporary(1));
-  CO_ASSERT_VALUE(const auto left, co_await leftovers_of(t.target(), "", 10));
+  CO_ASSERT_VALUE(const auto left, co_await orphans_of(t.target(), "", 10));
   CO_ASSERT_TRUE(left.size() == 1);
-  CO_ASSERT_VALUE(const auto path, co_await t.target().unfinished(left.front()));
+  CO_ASSERT_VALUE(const auto path, co_await t.target().resumable_path(left.front()));
   EXPECT_EQ(path, "file");
   const TemporaryName second = t.temporary(1, 2);
   CO_ASSERT_VALUE(auto upload, co_await t.target().begin("file", hints_for(second, content.size(), "version 1",

@@ -148,7 +148,7 @@ BACKEND_TEST(AbortWaitsForWritesUnderWay) {
   const std::size_t piece = t.capabilities().chunk_bytes;
   CO_ASSERT_VALUE(auto upload, co_await t.target().begin("file", {t.temporary(1), std::nullopt}));
   TaskGroup writes;
-  for (std::uint64_t i = 0; i < 8; ++i) writes.start(write_whatever(*upload, i * piece, piece));
+  for (std::uint64_t i = 0; i < 8; ++i) writes.spawn(write_whatever(*upload, i * piece, piece));
   CO_ASSERT_OK(co_await upload->abort());
   co_await writes.join();
   upload.reset();
@@ -255,7 +255,7 @@ BACKEND_TEST(LetsOneOfManyCreateAName) {
     CO_SKIP("no atomic create-if-absent");
   Race race;
   TaskGroup group;
-  for (std::uint64_t i = 1; i <= 10; ++i) group.start(race_for(t, i, race));
+  for (std::uint64_t i = 1; i <= 10; ++i) group.spawn(race_for(t, i, race));
   co_await group.join();
   CO_ASSERT_TRUE(race.winners.size() == 1);
   for (ErrorKind kind : race.losers) EXPECT_EQ(kind, ErrorKind::exists);
@@ -313,7 +313,7 @@ BACKEND_TEST(TakesAHundredFilesAtOnce) {
   CO_ASSERT_OK(co_await t.target().make_directory("files", std::nullopt));
   Semaphore slots(t.capabilities().files_in_flight);
   TaskGroup group;
-  for (std::uint64_t i = 0; i < 100; ++i) group.start(put_one(t, i, slots));
+  for (std::uint64_t i = 0; i < 100; ++i) group.spawn(put_one(t, i, slots));
   co_await group.join();
   CO_ASSERT_VALUE(const auto names, co_await t.fixture().raw_names("files"));
   EXPECT_EQ(names.size(), 100U);

@@ -77,10 +77,10 @@ TEST_P(StateStoreSuite, AnExpiredLeaseIsTakenOverAndTheOldOneRecordsNothing) {
   EXPECT_NE(fresh->nonce, old->nonce);
 
   const auto refused =
-      store_->checkpoint(*old, std::vector{outcome(2, FileState::committed)}, StateStore::Remember{"pair", ""});
+      store_->checkpoint(*old, std::vector{outcome(2, FileState::committed)}, StateStore::HistoryScope{"pair", ""});
   ASSERT_TRUE(fails(refused, ErrorKind::lease));
   EXPECT_NE(refused.error().message.find("quick"), std::string::npos) << refused.error().text();
-  EXPECT_FALSE(refused.error().temporary());
+  EXPECT_FALSE(refused.error().transient());
   EXPECT_TRUE(fails(store_->checkpoint(*old, {}, {}), ErrorKind::lease));
   EXPECT_TRUE(fails(store_->renew_lease(*old, long_ttl_ms), ErrorKind::lease));
   EXPECT_TRUE(fails(store_->release_lease(*old), ErrorKind::lease));
@@ -104,7 +104,7 @@ TEST_P(StateStoreSuite, ABatchIsInDoubtUntilItsFilesAreCommitted) {
   ASSERT_TRUE(ok(store_->finish_plan(plan_record("p"))));
   const auto old = store_->take_lease("p", 1, "slow", 0)->lease;
   ASSERT_TRUE(old);
-  const StateStore::Remember listed{"pair", "chain", "SUMS"};
+  const StateStore::HistoryScope listed{"pair", "chain", "SUMS"};
   std::vector<FileOutcome> outcomes = {outcome(1, FileState::committed), outcome(2, FileState::failed),
                                        outcome(3, FileState::committed)};
   outcomes[2].list_digest = "sha256:3";
@@ -123,7 +123,7 @@ TEST_P(StateStoreSuite, ABatchIsInDoubtUntilItsFilesAreCommitted) {
   EXPECT_EQ(records->at(0).chain, "chain");
   EXPECT_EQ(records->at(1).path, "failed");
   EXPECT_EQ(records->at(1).chain, chain_in_doubt);
-  const PublishedRecord& open = records->at(2);
+  const HistoryRecord& open = records->at(2);
   EXPECT_EQ(open.path, "open \xff");
   EXPECT_EQ(open.chain, chain_in_doubt);
   EXPECT_EQ(open.size_bytes, 30U);
@@ -135,7 +135,7 @@ TEST_P(StateStoreSuite, ABatchIsInDoubtUntilItsFilesAreCommitted) {
 
   // One doubt ends in a record, one without; what failed keeps it, and what was known for sure stays.
   ASSERT_TRUE(ok(store_->checkpoint(*lease, std::vector{outcome(3, FileState::committed)}, listed)));
-  StateStore::Remember only_doubts = listed;
+  StateStore::HistoryScope only_doubts = listed;
   only_doubts.only_doubts = true;
   ASSERT_TRUE(ok(store_->checkpoint(
       *lease, std::vector{outcome(1, FileState::committed), outcome(2, FileState::failed)}, only_doubts)));
@@ -248,7 +248,7 @@ TEST_P(StateStoreSuite, ACheckpointDoneTwiceCountsOnce) {
   const std::vector outcomes = {outcome(1, FileState::committed), outcome(2, FileState::failed),
                                 outcome(3, FileState::failed), outcome(3, FileState::committed)};
   for (int time = 0; time < 2; ++time) {
-    ASSERT_TRUE(ok(store_->checkpoint(*lease, outcomes, StateStore::Remember{"pair", ""})));
+    ASSERT_TRUE(ok(store_->checkpoint(*lease, outcomes, StateStore::HistoryScope{"pair", ""})));
     const BatchRecord batch = batch_of(*store_, "p", 1);
     EXPECT_EQ(batch.files_done, 2U);
     EXPECT_EQ(batch.bytes_done, 20U);
@@ -265,7 +265,7 @@ TEST_P(StateStoreSuite, ACheckpointIsRecordedWholeOrNotAtAll) {
   // File 3 is of batch 2.
   EXPECT_TRUE(
       fails(store_->checkpoint(*lease, std::vector{outcome(1, FileState::committed), outcome(3, FileState::committed)},
-                               StateStore::Remember{"pair", ""}),
+                               StateStore::HistoryScope{"pair", ""}),
             ErrorKind::state));
   EXPECT_EQ(store_->open_files("p", 1, 0, 10)->size(), 2U);
   EXPECT_EQ(batch_of(*store_, "p", 1).files_done, 0U);
@@ -295,15 +295,15 @@ TEST_P(StateStoreSuite, RemembersWhatWasPublishedByPairInTheOrderOfBytes) {
   outcomes.push_back(outcome(10, FileState::failed));
   ASSERT_TRUE(ok(store_->checkpoint(*lease, outcomes, {}))); // not to be remembered
   EXPECT_TRUE(store_->published("one", "", 10)->empty());
-  ASSERT_TRUE(ok(store_->checkpoint(*lease, outcomes, StateStore::Remember{"one", "chain"})));
-  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::span(outcomes).first(1), StateStore::Remember{"two\xff", ""})));
+  ASSERT_TRUE(ok(store_->checkpoint(*lease, outcomes, StateStore::HistoryScope{"one", "chain"})));
+  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::span(outcomes).first(1), StateStore::HistoryScope{"two\xff", ""})));
 
-  std::map<std::string, PublishedRecord> kept;
+  std::map<std::string, HistoryRecord> kept;
   std::vector<std::string> order;
   for (std::string after;;) {
     const auto page = store_->published("one", after, 3);
     ASSERT_TRUE(ok(page));
-    for (const PublishedRecord& record : *page) {
+    for (const HistoryRecord& record : *page) {
       order.push_back(record.path);
       kept[record.path] = record;
     }
@@ -321,7 +321,7 @@ TEST_P(StateStoreSuite, RemembersWhatWasPublishedByPairInTheOrderOfBytes) {
   EXPECT_TRUE(store_->published("three", "", 10)->empty());
 
   outcomes[0].size_bytes = 999; // published again, with other content
-  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::span(outcomes).first(1), StateStore::Remember{"one", "other"})));
+  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::span(outcomes).first(1), StateStore::HistoryScope{"one", "other"})));
   EXPECT_EQ(store_->published("one", "a/a", 1)->at(0).size_bytes, 999U);
   EXPECT_EQ(store_->published("one", "a/a", 1)->at(0).chain, "other");
 }

@@ -22,7 +22,7 @@ TEST_P(StateStoreSuite, RemembersWhatAListSaysOfAFile) {
   outcomes[3] = outcome(4, FileState::failed);
   outcomes[3].list_digest = "sha256:4";
   outcomes[3].error = make_error(ErrorKind::integrity, "verify", "d", "reads back with other content");
-  ASSERT_TRUE(ok(store_->checkpoint(*lease, outcomes, StateStore::Remember{"in\nout", "chain", "SUMS\xff"})));
+  ASSERT_TRUE(ok(store_->checkpoint(*lease, outcomes, StateStore::HistoryScope{"in\nout", "chain", "SUMS\xff"})));
 
   auto records = store_->published("in\nout", "", 10);
   ASSERT_TRUE(ok(records));
@@ -39,7 +39,8 @@ TEST_P(StateStoreSuite, RemembersWhatAListSaysOfAFile) {
   EXPECT_EQ(records->at(3).chain, chain_in_doubt);
 
   // Published again, listed nowhere.
-  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::span(outcomes).first(1), StateStore::Remember{"in\nout", "other"})));
+  ASSERT_TRUE(
+      ok(store_->checkpoint(*lease, std::span(outcomes).first(1), StateStore::HistoryScope{"in\nout", "other"})));
   EXPECT_EQ(store_->published("in\nout", "", 1)->at(0).list, "");
 }
 
@@ -48,8 +49,8 @@ TEST_P(StateStoreSuite, FindsThePairsOfATarget) {
   const auto lease = store_->take_lease("p", 1, "w", long_ttl_ms)->lease;
   ASSERT_TRUE(lease);
   for (const char* pair : {"a\nout", "b\xff\nout", "a\nout2", "a\nin/out", "t"})
-    ASSERT_TRUE(
-        ok(store_->checkpoint(*lease, std::vector{outcome(1, FileState::committed)}, StateStore::Remember{pair, ""})));
+    ASSERT_TRUE(ok(
+        store_->checkpoint(*lease, std::vector{outcome(1, FileState::committed)}, StateStore::HistoryScope{pair, ""})));
   const auto found = store_->pairs_ending("\nout");
   ASSERT_TRUE(ok(found));
   EXPECT_EQ(*found, (std::vector<std::string>{"a\nout", "b\xff\nout"}));
@@ -62,7 +63,7 @@ TEST_P(StateStoreSuite, OneWorkerAtATimeHasAList) {
   const auto taken = store_->take_list(sums, "one\xff", "tmp-1", "", long_ttl_ms);
   ASSERT_TRUE(ok(taken));
   EXPECT_TRUE(taken->taken);
-  EXPECT_EQ(taken->leftover, "");
+  EXPECT_EQ(taken->orphan, "");
   const auto refused = other->take_list(sums, "two", "tmp-2", "", long_ttl_ms);
   ASSERT_TRUE(ok(refused));
   EXPECT_FALSE(refused->taken);
@@ -79,7 +80,7 @@ TEST_P(StateStoreSuite, OneWorkerAtATimeHasAList) {
   // While it is taken nobody knows what is there.
   const auto again = other->take_list(sums, "two", "tmp-3", "", long_ttl_ms);
   EXPECT_TRUE(again->taken);
-  EXPECT_EQ(again->leftover, "");
+  EXPECT_EQ(again->orphan, "");
   EXPECT_EQ(store_->list(sums)->digest, "");
   EXPECT_EQ(store_->list(sums)->bytes, 70U);
 }
@@ -89,15 +90,15 @@ TEST_P(StateStoreSuite, AListOfWhoIsGoneIsTakenOver) {
   const auto over = store_->take_list(sums, "two", "tmp-2", "", long_ttl_ms);
   ASSERT_TRUE(ok(over));
   EXPECT_TRUE(over->taken);
-  EXPECT_EQ(over->leftover, "tmp-1");
+  EXPECT_EQ(over->orphan, "tmp-1");
   EXPECT_TRUE(fails(store_->renew_list(sums, "tmp-1", long_ttl_ms), ErrorKind::lease));
 
   EXPECT_FALSE(store_->take_list(sums, "three", "tmp-3", "one", long_ttl_ms)->taken);
   const auto known = store_->take_list(sums, "three", "tmp-3", "two", long_ttl_ms); // it was killed
   EXPECT_TRUE(known->taken);
-  EXPECT_EQ(known->leftover, "tmp-2");
+  EXPECT_EQ(known->orphan, "tmp-2");
   ASSERT_TRUE(ok(store_->release_list(sums, "tmp-3", {"xxh128:3", 3})));
-  EXPECT_EQ(store_->take_list(sums, "four", "tmp-4", "", long_ttl_ms)->leftover, "");
+  EXPECT_EQ(store_->take_list(sums, "four", "tmp-4", "", long_ttl_ms)->orphan, "");
 }
 
 TEST_P(StateStoreSuite, APlanSaysWhyItsListCouldNotBeWritten) {

@@ -13,15 +13,15 @@ constexpr std::uint32_t batches = 8;
 constexpr std::uint64_t files_in_batch = 20;
 
 struct Pipe {
-  int ends[2] = {-1, -1};
-  Pipe() { EXPECT_EQ(::pipe(ends), 0); }
+  int connections[2] = {-1, -1};
+  Pipe() { EXPECT_EQ(::pipe(connections), 0); }
   ~Pipe() {
     close_end(0);
     close_end(1);
   }
   void close_end(int end) {
-    if (ends[end] >= 0) ::close(ends[end]);
-    ends[end] = -1;
+    if (connections[end] >= 0) ::close(connections[end]);
+    connections[end] = -1;
   }
 };
 
@@ -42,7 +42,7 @@ int work(StateFixture& fixture, int start, int report) {
     if (!files || files->size() != files_in_batch) return 14;
     for (const PlannedFile& file : *files)
       if (!(*store)->checkpoint(*answer->lease, std::vector{outcome(file.number, FileState::committed)},
-                                StateStore::Remember{"pair", ""}))
+                                StateStore::HistoryScope{"pair", ""}))
         return 15;
     if (!(*store)->release_lease(*answer->lease)) return 16;
   }
@@ -67,13 +67,13 @@ TEST_P(StateStoreSuite, ProcessesThatRaceForLeasesEachWorkAlone) {
     ASSERT_GE(child, 0);
     if (child == 0) {
       start.close_end(1);
-      ::_exit(work(*fixture_, start.ends[0], report.ends[1]));
+      ::_exit(work(*fixture_, start.connections[0], report.connections[1]));
     }
     children.push_back(child);
   }
   start.close_end(1);
   report.close_end(1);
-  const std::string lines = read_all(report.ends[0]);
+  const std::string lines = read_all(report.connections[0]);
   for (const pid_t child : children) {
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
@@ -125,7 +125,7 @@ TEST_P(StateStoreSuite, ProcessesThatTakeOverFromEachOtherKeepTheCountsRight) {
     ASSERT_GE(child, 0);
     if (child == 0) {
       start.close_end(1);
-      ::_exit(fight(*fixture_, start.ends[0]));
+      ::_exit(fight(*fixture_, start.connections[0]));
     }
     children.push_back(child);
   }
@@ -157,7 +157,7 @@ TEST_P(StateStoreSuite, ProcessesThatOpenAFreshStateAtOnceAllSucceed) {
     if (child == 0) {
       start.close_end(1);
       char byte = 0;
-      if (::read(start.ends[0], &byte, 1) < 0) ::_exit(11);
+      if (::read(start.connections[0], &byte, 1) < 0) ::_exit(11);
       const auto store = fresh->open();
       if (!store) ::_exit(12);
       ::_exit((*store)->create_plan(plan_record("p" + std::to_string(i))) ? 0 : 13);

@@ -294,7 +294,7 @@ TEST_P(StateStoreSuite, PrunesWhatIsOldAndNotWorkedOn) {
   const auto old = store_->take_lease("old", 1, "w", 0)->lease; // expires at once
   ASSERT_TRUE(old);
   ASSERT_TRUE(ok(store_->checkpoint(*old, std::vector{outcome(1, FileState::committed), outcome(2, FileState::failed)},
-                                    StateStore::Remember{"pair", ""})));
+                                    StateStore::HistoryScope{"pair", ""})));
   const auto busy = store_->take_lease("busy", 1, "w", long_ttl_ms)->lease;
   ASSERT_TRUE(busy);
 

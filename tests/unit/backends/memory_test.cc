@@ -39,7 +39,7 @@ TEST_F(MemoryTest, ChangesAFileDuringARead) {
   ASSERT_OK(source);
   engine_.run(read_while_it_changes(**source, *store_));
   EXPECT_EQ(store_->files_open, 0U);
-  EXPECT_EQ(store_->most_files_open, 1U);
+  EXPECT_EQ(store_->max_files_open, 1U);
 }
 
 Task<void> open_too_many(Target& target) {

@@ -74,27 +74,27 @@ TEST(Events, FitTheSchemaWhateverTheNames) {
 }
 
 TEST(Events, WriteErrorsEndTheWritingOnly) {
-  int ends[2];
-  ASSERT_EQ(::pipe(ends), 0);
+  int connections[2];
+  ASSERT_EQ(::pipe(connections), 0);
   std::signal(SIGPIPE, SIG_IGN);
-  auto writer = EventWriter::open("fd:" + std::to_string(ends[1]));
+  auto writer = EventWriter::open("fd:" + std::to_string(connections[1]));
   ASSERT_TRUE(writer.has_value());
-  ::close(ends[0]);
+  ::close(connections[0]);
   (*writer)->write({{"v", 1}});
   (*writer)->finish();
   EXPECT_TRUE((*writer)->failed());
 }
 
 TEST(Events, AReaderThatSleepsHoldsNothingUp) {
-  int ends[2];
-  ASSERT_EQ(::pipe(ends), 0);
-  auto writer = EventWriter::open("fd:" + std::to_string(ends[1]));
+  int connections[2];
+  ASSERT_EQ(::pipe(connections), 0);
+  auto writer = EventWriter::open("fd:" + std::to_string(connections[1]));
   ASSERT_TRUE(writer.has_value());
   const std::string text(1000, 'x');
   for (int i = 0; i < 10'000 && !(*writer)->failed(); ++i) (*writer)->write({{"v", text}});
   EXPECT_TRUE((*writer)->failed()); // it fell too far behind, and every write came back
   (*writer)->finish();
-  ::close(ends[0]);
+  ::close(connections[0]);
 }
 
 // The writer's thread must hear of the end whenever it comes: also between its look at the queue and its sleep.

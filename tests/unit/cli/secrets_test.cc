@@ -41,12 +41,12 @@ TEST(Secrets, ErrorsHoldNoPartOfThem) {
 TEST(Secrets, TakesTheEnvironmentAwayFromChildren) {
   ::setenv("CHECKVALVE_SOURCE_PASSWORD", "x", 1);
   ::setenv("CHECKVALVE_TARGET_PASSPHRASE", "y", 1);
-  int ends[2];
-  ASSERT_EQ(::pipe(ends), 0);
+  int connections[2];
+  ASSERT_EQ(::pipe(connections), 0);
   const std::string document = R"({"target": {"password": "z"}})";
-  ASSERT_EQ(::write(ends[1], document.data(), document.size()), static_cast<ssize_t>(document.size()));
-  ::close(ends[1]);
-  const auto secrets = read_secrets(ends[0]);
+  ASSERT_EQ(::write(connections[1], document.data(), document.size()), static_cast<ssize_t>(document.size()));
+  ::close(connections[1]);
+  const auto secrets = read_secrets(connections[0]);
   ASSERT_TRUE(secrets.has_value());
   EXPECT_EQ(secrets->source_environment.at("password").reveal(), "x");
   EXPECT_EQ(secrets->target_environment.at("passphrase").reveal(), "y");

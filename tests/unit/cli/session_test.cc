@@ -11,7 +11,7 @@ namespace {
 
 Task<int> signalled(Session& session, int number, int code) {
   std::raise(number);
-  while (!session.stop().requested()) co_await Loop::current()->sleep(std::chrono::milliseconds(1));
+  while (!session.cancellation().requested()) co_await Loop::current()->sleep(std::chrono::milliseconds(1));
   co_return code;
 }
 
@@ -34,7 +34,7 @@ TEST(Session, ASignalThatCameWhenAllWasDoneChangesNothing) {
 
 // The run is ending because an endpoint is gone, and removes its temporaries.
 Task<int> interrupted_at_its_end(Session& session) {
-  session.stop().request(make_error(ErrorKind::connection, "", "", "gone"));
+  session.cancellation().request(make_error(ErrorKind::connection, "", "", "gone"));
   std::raise(SIGINT);
   co_await Loop::current()->sleep(std::chrono::milliseconds(1)); // the loop's next turn handles the signal
   co_return exit_code::endpoint;

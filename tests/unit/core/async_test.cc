@@ -25,9 +25,9 @@ Task<std::vector<int>> semaphore_order() {
       semaphore.release(count);
     }
   };
-  group.start(Body::run(semaphore, order, 1, 1));
-  group.start(Body::run(semaphore, order, 2, 2)); // waits for both permits
-  group.start(Body::run(semaphore, order, 3, 1)); // must not overtake
+  group.spawn(Body::run(semaphore, order, 1, 1));
+  group.spawn(Body::run(semaphore, order, 2, 2)); // waits for both permits
+  group.spawn(Body::run(semaphore, order, 3, 1)); // must not overtake
   co_await group.join();
   co_return order;
 }
@@ -50,12 +50,12 @@ TEST(ThreadPool, ComesBackToTheEngineThread) {
 }
 
 Task<int> started_then_awaited(ThreadPool& pool) {
-  auto first = start(on_worker(pool));
-  auto second = start(on_worker(pool));
+  auto first = spawn(on_worker(pool));
+  auto second = spawn(on_worker(pool));
   co_return co_await first.get() + co_await second.get();
 }
 
-TEST(Started, RunsAtOnceAndKeepsItsValue) {
+TEST(JoinHandle, RunsAtOnceAndKeepsItsValue) {
   Loop loop;
   ThreadPool pool(2);
   EXPECT_EQ(loop.run(started_then_awaited(pool)), 999'000);

@@ -185,7 +185,7 @@ TEST(HttpClient, TellsABodyThatBreaksOff) {
   });
   auto response = net.fetch(get(net.server.url("/")));
   EXPECT_FAILS(response, ErrorKind::connection);
-  EXPECT_TRUE(response.error().temporary());
+  EXPECT_TRUE(response.error().transient());
 }
 
 TEST(HttpClient, TellsAServerThatIsNotThere) {
@@ -197,7 +197,7 @@ TEST(HttpClient, TellsAServerThatIsNotThere) {
   Net net(echo);
   auto response = net.fetch(get(url));
   EXPECT_FAILS(response, ErrorKind::connection);
-  EXPECT_TRUE(response.error().temporary());
+  EXPECT_TRUE(response.error().transient());
 }
 
 // A listener whose queue of connections is full: the kernel answers no further one.
@@ -365,7 +365,7 @@ Task<void> one_get(HttpClient& client, std::string url, int& good) {
 
 Task<void> many_gets(Net& net, int count, int& good) {
   TaskGroup group;
-  for (int i = 0; i < count; ++i) group.start(one_get(*net.client, net.server.url("/" + std::to_string(i)), good));
+  for (int i = 0; i < count; ++i) group.spawn(one_get(*net.client, net.server.url("/" + std::to_string(i)), good));
   co_await group.join();
 }
 
@@ -429,7 +429,7 @@ Task<void> drop_and_ask(Net& net, int rounds) {
     dropped.reset();
     co_await net.loop.sleep(std::chrono::milliseconds(0)); // in a turn of its own, a little later each time
     for (const auto until = Clock::now() + std::chrono::microseconds(i); Clock::now() < until;) continue;
-    auto asked = start(net.client->fetch(get(net.server.url("/small"))));
+    auto asked = spawn(net.client->fetch(get(net.server.url("/small"))));
     for (auto waited = step; !asked.ready() && waited < std::chrono::seconds(20); waited += step)
       co_await net.loop.sleep(step);
     CO_ASSERT_TRUE(asked.ready());

@@ -139,7 +139,7 @@ TEST(FrameAssembler, GivesTheSameFramesForEverySplit) {
 }
 
 TEST(FrameAssembler, RefusesLengthsOutOfBoundsForGood) {
-  for (std::uint32_t length : {0u, longest_frame_bytes + 1, 0xFFFFFFFFu}) {
+  for (std::uint32_t length : {0u, max_frame_bytes + 1, 0xFFFFFFFFu}) {
     FrameAssembler assembler;
     std::vector<Chunk> frames;
     EXPECT_FALSE(assembler.feed(bytes_of(u32(length)), frames)) << length;
@@ -150,7 +150,7 @@ TEST(FrameAssembler, RefusesLengthsOutOfBoundsForGood) {
 }
 
 TEST(FrameAssembler, TakesAFrameOfMegabytes) {
-  const std::string large(longest_frame_bytes, 'x');
+  const std::string large(max_frame_bytes, 'x');
   FrameAssembler assembler;
   std::vector<Chunk> frames;
   const std::string stream = text(large);

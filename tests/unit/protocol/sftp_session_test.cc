@@ -176,8 +176,8 @@ SESSION_TEST(MatchesRepliesInAnyOrder) {
   };
   CO_ASSERT_VALUE(auto session, co_await open());
   const std::size_t before = server.sends;
-  std::vector<Started<Result<FileAttributes>>> calls;
-  for (const char* path : {"/0", "/1", "/2"}) calls.push_back(start(session->stat(path)));
+  std::vector<JoinHandle<Result<FileAttributes>>> calls;
+  for (const char* path : {"/0", "/1", "/2"}) calls.push_back(spawn(session->stat(path)));
   for (std::uint32_t i = 0; i < 3; ++i) {
     CO_ASSERT_VALUE(const auto attributes, co_await calls[i].get());
     EXPECT_EQ(attributes.size_bytes, i);
@@ -194,8 +194,8 @@ SESSION_TEST(RequestsBeyondTheLimitWaitForReplies) {
     s.answer(reply(PacketType::attrs, r.id, u32(1) + u32(0) + u32(static_cast<std::uint32_t>(answered))));
   };
   CO_ASSERT_VALUE(auto session, co_await open());
-  std::vector<Started<Result<FileAttributes>>> calls;
-  for (int i = 0; i < 7; ++i) calls.push_back(start(session->stat("/a")));
+  std::vector<JoinHandle<Result<FileAttributes>>> calls;
+  for (int i = 0; i < 7; ++i) calls.push_back(spawn(session->stat("/a")));
   for (std::uint32_t i = 0; i < 7; ++i) {
     CO_ASSERT_VALUE(const auto attributes, co_await calls[i].get());
     EXPECT_EQ(attributes.size_bytes, i + 1) << "out of order";
@@ -245,11 +245,11 @@ SESSION_TEST(ALostConnectionFailsAllCalls) {
     if (s.requests.size() == 2) s.lose(make_error(ErrorKind::connection, "talk to", "server", "gone"));
   };
   CO_ASSERT_VALUE(auto session, co_await open());
-  auto first = start(session->stat("/a"));
-  auto second = start(session->stat("/b"));
+  auto first = spawn(session->stat("/a"));
+  auto second = spawn(session->stat("/b"));
   const auto one = co_await first.get();
   EXPECT_FAILS(one, ErrorKind::connection);
-  if (!one) EXPECT_TRUE(one.error().temporary());
+  if (!one) EXPECT_TRUE(one.error().transient());
   EXPECT_FAILS(co_await second.get(), ErrorKind::connection);
 }
 
@@ -259,8 +259,8 @@ SESSION_TEST(ALostConnectionFailsCallsThatWaitForTheirTurn) {
     s.lose(make_error(ErrorKind::connection, "talk to", "server", "gone"));
   };
   CO_ASSERT_VALUE(auto session, co_await open());
-  auto sent = start(session->stat("/a"));
-  auto waiting = start(session->stat("/b"));
+  auto sent = spawn(session->stat("/a"));
+  auto waiting = spawn(session->stat("/b"));
   EXPECT_FAILS(co_await sent.get(), ErrorKind::connection);
   EXPECT_FAILS(co_await waiting.get(), ErrorKind::connection);
   EXPECT_EQ(server.requests.size(), 1u);
@@ -272,14 +272,14 @@ SESSION_TEST(OneReplyThatNeverComesTimesOutThoughOthersDo) {
     if (r.type == PacketType::stat) s.answer(reply(PacketType::attrs, r.id, u32(0)));
   };
   CO_ASSERT_VALUE(auto session, co_await open());
-  auto forgotten = start(session->lstat("/a"));
+  auto forgotten = spawn(session->lstat("/a"));
   while (session->alive()) {
     (void)co_await session->stat("/b");
     co_await engine.loop.sleep(1ms);
   }
   const auto result = co_await forgotten.get();
   EXPECT_FAILS(result, ErrorKind::timeout);
-  if (!result) EXPECT_TRUE(result.error().temporary());
+  if (!result) EXPECT_TRUE(result.error().transient());
 }
 
 SESSION_TEST(WorkOnAWholeFileMayTakeLongerWhileOthersAreAnswered) {
@@ -290,7 +290,7 @@ SESSION_TEST(WorkOnAWholeFileMayTakeLongerWhileOthersAreAnswered) {
     if (r.type == PacketType::stat) s.answer(reply(PacketType::attrs, r.id, u32(0)));
   };
   CO_ASSERT_VALUE(auto session, co_await open());
-  auto closed = start(session->close_handle("h"));
+  auto closed = spawn(session->close_handle("h"));
   const auto until = std::chrono::steady_clock::now() + 3 * options.stall_timeout; // longer than a stall may be
   while (std::chrono::steady_clock::now() < until) {
     EXPECT_OK(co_await session->stat("/b"));
@@ -305,7 +305,7 @@ SESSION_TEST(AServerThatStopsAnsweringTimesOut) {
   CO_ASSERT_VALUE(auto session, co_await open());
   const auto result = co_await session->stat("/a");
   EXPECT_FAILS(result, ErrorKind::timeout);
-  if (!result) EXPECT_TRUE(result.error().temporary());
+  if (!result) EXPECT_TRUE(result.error().transient());
   EXPECT_FALSE(session->alive());
 }
 

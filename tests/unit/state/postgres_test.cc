@@ -193,7 +193,7 @@ TEST_F(Postgres, AWrongPasswordIsAPermanentErrorThatSaysWhereItComesFrom) {
     const auto store = open(url_, password);
     ASSERT_FALSE(store);
     EXPECT_EQ(store.error().kind, ErrorKind::state);
-    EXPECT_FALSE(store.error().temporary()) << store.error().text();
+    EXPECT_FALSE(store.error().transient()) << store.error().text();
     EXPECT_NE(store.error().text().find("CHECKVALVE_STATE_PASSWORD"), std::string::npos) << store.error().text();
     EXPECT_EQ(store.error().text().find("not-the-password"), std::string::npos) << store.error().text();
     EXPECT_NE(store.error().text().find(database_), std::string::npos) << store.error().text();
@@ -203,7 +203,7 @@ TEST_F(Postgres, AWrongPasswordIsAPermanentErrorThatSaysWhereItComesFrom) {
 TEST_F(Postgres, ADatabaseThatIsNotThereIsPermanentAServerThatIsNotThereIsTemporary) {
   const auto missing = open(PostgresServer::with_database(server_.url(), "nowhere"), server_.password());
   ASSERT_FALSE(missing);
-  EXPECT_FALSE(missing.error().temporary()) << missing.error().text();
+  EXPECT_FALSE(missing.error().transient()) << missing.error().text();
   EXPECT_NE(missing.error().message.find("nowhere"), std::string::npos) << missing.error().text();
 
   const int unused = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); // bound, but does not listen: refuses
@@ -216,7 +216,7 @@ TEST_F(Postgres, ADatabaseThatIsNotThereIsPermanentAServerThatIsNotThereIsTempor
   const auto down = open("postgresql://me@127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/db", "x");
   ASSERT_FALSE(down);
   EXPECT_EQ(down.error().kind, ErrorKind::state);
-  EXPECT_TRUE(down.error().temporary()) << down.error().text();
+  EXPECT_TRUE(down.error().transient()) << down.error().text();
   ::close(unused);
 }
 
@@ -258,7 +258,7 @@ TEST_F(Postgres, ALockThatIsKeptTooLongIsATemporaryError) {
   const auto refused = (*store)->take_lease("p", 1, "w", long_ttl_ms);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::state);
-  EXPECT_TRUE(refused.error().temporary()) << refused.error().text();
+  EXPECT_TRUE(refused.error().transient()) << refused.error().text();
   EXPECT_TRUE((*store)->plans(1)); // readers do not wait
   PQclear(PQexec(other.get(), "COMMIT"));
   const auto taken = (*store)->take_lease("p", 1, "w", long_ttl_ms);
@@ -339,7 +339,7 @@ TEST_F(Postgres, ACommitWhoseAnswerIsLostIsNotDoneTwice) {
   const auto unknown = (*store)->create_plan(plan_named("q"));
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().kind, ErrorKind::state);
-  EXPECT_TRUE(unknown.error().temporary());
+  EXPECT_TRUE(unknown.error().transient());
   EXPECT_TRUE((*store)->plan("q"));
 }
 

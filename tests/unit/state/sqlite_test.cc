@@ -255,7 +255,7 @@ TEST_F(Sqlite, ALockThatIsKeptTooLongIsATemporaryError) {
   const auto refused = (*store)->create_plan(plan_named("p"));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::state);
-  EXPECT_TRUE(refused.error().temporary());
+  EXPECT_TRUE(refused.error().transient());
   EXPECT_EQ(refused.error().path, path_);
   EXPECT_TRUE((*store)->plans(1)); // readers do not wait for writers
   ASSERT_EQ(sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr), SQLITE_OK);

@@ -217,11 +217,11 @@ TEST_F(Sync, DoesNotWaitForTheLeaseOfAProcessThatIsGone) {
   ASSERT_OK(planned);
   auto dead = store->take_lease(planned->plan, 1, testing_support::ended_holder(), 3'600'000);
   ASSERT_TRUE(dead->lease);
-  const std::string leftover = "out/" + TemporaryName{planned->plan, 1, dead->lease->nonce, 1}.text();
-  put(*target, leftover, "le");
+  const std::string orphan = "out/" + TemporaryName{planned->plan, 1, dead->lease->nonce, 1}.text();
+  put(*target, orphan, "le");
   ASSERT_OK(plan()); // another plan of the same pair removes what the dead one left
-  EXPECT_FALSE(target->find(leftover));
-  put(*target, leftover, "le");
+  EXPECT_FALSE(target->find(orphan));
+  put(*target, orphan, "le");
   auto ran = run(planned->plan, {.wait_for_leases = false});
   ASSERT_OK(ran);
   EXPECT_FALSE(ran->ended_by);
@@ -292,7 +292,7 @@ TEST_F(Sync, StaysWithinTheBudgetOfOpenFilesAndMemory) {
   for (int i = 0; i < 200; ++i) put(*source, fmt::format("in/{:03}", i), std::string(100'000, 'x'), second);
   job.memory_bytes = 1 << 20;
   ASSERT_OK(sync());
-  EXPECT_LE(source->most_files_open, 10U);
+  EXPECT_LE(source->max_files_open, 10U);
   expect_same_trees();
 }
 
@@ -300,7 +300,7 @@ TEST_F(Sync, AStopLeavesNoTemporaryAndTheRestOpen) {
   for (int i = 0; i < 50; ++i) put(*source, fmt::format("in/{:03}", i), std::string(10'000, 'x'), second);
   auto planned = plan();
   ASSERT_OK(planned);
-  stop.request(make_error(ErrorKind::interrupted, "run", "", "SIGTERM"));
+  cancellation.request(make_error(ErrorKind::interrupted, "run", "", "SIGTERM"));
   auto ran = run(planned->plan);
   ASSERT_OK(ran);
   EXPECT_TRUE(ran->interrupted);
@@ -379,14 +379,14 @@ TEST_F(Sync, VerifyNamesEachDifference) {
   put(*target, "out/extra", "extra", second);
   target->remove("out/large.bin");
   Engine shared = parts();
-  auto both = ends();
+  auto both = connections();
   ASSERT_OK(both);
-  auto report = engine.run(verify_ends(shared, job, *both));
+  auto report = engine.run(verify_connections(shared, job, *both));
   ASSERT_OK(report);
   EXPECT_EQ(report->difference_count, 2U); // missing and size
   EXPECT_EQ(report->files_extra, 1U);
   job.checksum = true;
-  report = engine.run(verify_ends(shared, job, *both));
+  report = engine.run(verify_connections(shared, job, *both));
   ASSERT_OK(report);
   EXPECT_EQ(report->difference_count, 3U);
 }
@@ -397,13 +397,13 @@ TEST_F(Sync, VerifyComparesWhatLinksSay) {
   job.links = LinkPolicy::copy;
   ASSERT_OK(sync());
   Engine shared = parts();
-  auto both = ends();
+  auto both = connections();
   ASSERT_OK(both);
-  auto report = engine.run(verify_ends(shared, job, *both));
+  auto report = engine.run(verify_connections(shared, job, *both));
   ASSERT_OK(report);
   EXPECT_EQ(report->difference_count, 0U);
   target->put_link("out/link", "b");
-  report = engine.run(verify_ends(shared, job, *both));
+  report = engine.run(verify_connections(shared, job, *both));
   ASSERT_OK(report);
   ASSERT_EQ(report->difference_count, 1U);
   EXPECT_EQ(report->differences.at(0).reason, "content");
@@ -414,7 +414,7 @@ TEST_F(Sync, SweepTakesOldTemporariesOfOursOnly) {
   put(*target, "out/" + name.text(), "left", second);
   put(*target, "out/.cv-mine.part", "somebody's", second);
   Engine shared = parts();
-  auto both = ends();
+  auto both = connections();
   ASSERT_OK(both);
   auto report = engine.run(sweep_target(shared, *both->target, std::chrono::hours(1), true));
   ASSERT_OK(report);

@@ -6,7 +6,7 @@
 
 #include "backends/temporary.h"
 #include "core/units.h"
-#include "layers/wrapper.h"
+#include "decorators/wrapper.h"
 #include "sync/holder.h"
 #include "sync/list_file.h"
 #include "transforms/checksum_line.h"
@@ -29,20 +29,22 @@ std::string sha256(std::string_view text) {
   return hex;
 }
 
-Task<void> wait_for(Event& event) { co_await event; }
+Task<void> wait_for(OneShotEvent& event) { co_await event; }
 
 Task<void> nothing() { co_return; }
 
-Task<void> run_into(Result<Summary>& done, Engine& engine, const Job& job, std::string plan, Ends& ends,
+Task<void> run_into(Result<Summary>& done, Engine& engine, const Job& job, std::string plan, Connections& connections,
                     RunOptions options) {
-  done = co_await run_plan(engine, job, plan, ends, std::move(options));
+  done = co_await run_plan(engine, job, plan, connections, std::move(options));
 }
 
 // A worker for each of the plan's batches, all at once; how many files they copied, or the first failure.
-Task<Result<std::uint64_t>> run_at_once(Engine& engine, const Job& job, std::string plan, std::vector<Ends>& ends) {
-  std::vector<Started<Result<Summary>>> runs;
-  for (std::size_t i = 0; i < ends.size(); ++i)
-    runs.push_back(start(run_plan(engine, job, plan, ends[i], {.batches = {static_cast<std::uint32_t>(i + 1)}})));
+Task<Result<std::uint64_t>> run_at_once(Engine& engine, const Job& job, std::string plan,
+                                        std::vector<Connections>& connections) {
+  std::vector<JoinHandle<Result<Summary>>> runs;
+  for (std::size_t i = 0; i < connections.size(); ++i)
+    runs.push_back(
+        spawn(run_plan(engine, job, plan, connections[i], {.batches = {static_cast<std::uint32_t>(i + 1)}})));
   std::uint64_t copied = 0;
   std::optional<Error> failed;
   for (auto& run : runs) {
@@ -93,8 +95,8 @@ public:
   }
   Result<VerifyReport> verify() {
     Engine shared = parts();
-    Ends both = ends().value();
-    return engine.run(verify_ends(shared, job, both));
+    Connections both = connections().value();
+    return engine.run(verify_connections(shared, job, both));
   }
 };
 
@@ -296,7 +298,7 @@ TEST_F(ListOfChecksums, AWriterThatWasKilledIsMadeGoodByTheNextRun) {
   EXPECT_TRUE(target->temporaries().empty());
 }
 
-Task<Result<Summary>> outcome_of(Started<Result<Summary>> run) { co_return co_await run.get(); }
+Task<Result<Summary>> outcome_of(JoinHandle<Result<Summary>> run) { co_return co_await run.get(); }
 
 // The first worker has read the records when the second one records its files: it must not have the last word.
 TEST_F(ListOfChecksums, AWorkerThatEndsWhileAnotherWritesIsInIt) {
@@ -307,17 +309,17 @@ TEST_F(ListOfChecksums, AWorkerThatEndsWhileAnotherWritesIsInIt) {
   ASSERT_OK(planned);
   ASSERT_EQ(planned->batches, 2U);
   Engine shared = parts();
-  Ends first = ends().value();
-  Ends second_ends = ends().value();
-  Event recorded;
+  Connections first = connections().value();
+  Connections second_ends = connections().value();
+  OneShotEvent recorded;
   engine.events.on_event = [&](const EngineEvent& event) {
     if (const auto* batch = std::get_if<BatchEvent>(&event)) {
       if (batch->batch == 2 && batch->state == "finished") recorded.set();
     }
   };
-  std::optional<Started<Result<Summary>>> other;
+  std::optional<JoinHandle<Result<Summary>>> other;
   const auto hook = [&] {
-    other.emplace(start(run_plan(shared, job, planned->plan, second_ends, {.batches = {2}})));
+    other.emplace(spawn(run_plan(shared, job, planned->plan, second_ends, {.batches = {2}})));
     return wait_for(recorded);
   };
   first.target = std::make_unique<HookedTarget>(std::shared_ptr(std::move(first.target)), hook);
@@ -351,8 +353,8 @@ TEST_F(ListOfChecksums, AWriterThatLostTheListWithoutNoticingWritesItAgain) {
   const auto planned = plan();
   ASSERT_OK(planned);
   Engine shared = parts();
-  Ends first = ends().value();
-  Ends other_ends = ends().value();
+  Connections first = connections().value();
+  Connections other_ends = connections().value();
   Result<Summary> other;
   int times = 0;
   const auto hook = [&] {
@@ -378,8 +380,8 @@ TEST_F(ListOfChecksums, ManyWorkersThatEndTogetherLeaveOneWholeList) {
     ASSERT_OK(planned);
     ASSERT_EQ(planned->batches, 8U);
     Engine shared = parts();
-    std::vector<Ends> each;
-    for (std::uint32_t batch = 1; batch <= 8; ++batch) each.push_back(ends().value());
+    std::vector<Connections> each;
+    for (std::uint32_t batch = 1; batch <= 8; ++batch) each.push_back(connections().value());
     const auto copied = engine.run(run_at_once(shared, job, planned->plan, each));
     ASSERT_OK(copied);
     EXPECT_EQ(*copied, 16U);

@@ -1,5 +1,5 @@
 // Planning: what is listed on both sides, in which way, and what the plan makes of it.
-#include "layers/faults.h"
+#include "decorators/faults.h"
 #include "unit/sync/sync_fixture.h"
 
 namespace checkvalve {
@@ -119,7 +119,7 @@ TEST_F(Listing, AListingThatBreaksOffIsBegunAgain) {
     faults->drop_connection(Operation::next, 2); // pages are of one directory, and the second one ends it
     faults->drop_connection(Operation::next, 4);
     Engine shared = parts();
-    auto both = ends();
+    auto both = connections();
     ASSERT_OK(both);
     if (at_source)
       both->source = with_faults(std::shared_ptr<Source>(std::move(both->source)), faults);
@@ -135,7 +135,7 @@ TEST_F(Listing, AListingThatBreaksOffIsBegunAgain) {
   const auto faults = std::make_shared<FaultPlan>();
   faults->fail(Operation::next, 1, make_error(ErrorKind::connection, "list", "", "lost"), 100);
   Engine shared = parts();
-  auto both = ends();
+  auto both = connections();
   ASSERT_OK(both);
   both->source = with_faults(std::shared_ptr<Source>(std::move(both->source)), faults);
   EXPECT_FAILS(engine.run(make_plan(shared, job, *both, true)), ErrorKind::connection);

@@ -37,10 +37,10 @@ public:
     std::filesystem::remove_all(directory_);
   }
 
-  Engine parts() { return {engine.loop, engine.events, engine.workers, state_thread, *store, stop}; }
+  Engine parts() { return {engine.loop, engine.events, engine.workers, state_thread, *store, cancellation}; }
 
-  Result<Ends> ends() {
-    Ends made;
+  Result<Connections> connections() {
+    Connections made;
     CV_TRY(made.source, make_source(engine.context, job.source));
     CV_TRY(made.target, make_target(engine.context, job.target));
     CV_TRY(made.readback, make_source(engine.context, job.target));
@@ -51,12 +51,12 @@ public:
 
   Result<Summary> plan(bool dry_run = false) {
     Engine shared = parts();
-    CV_TRY(Ends both, ends());
+    CV_TRY(Connections both, connections());
     return engine.run(make_plan(shared, job, both, dry_run));
   }
   Result<Summary> run(const std::string& plan_id, RunOptions options = {}) {
     Engine shared = parts();
-    CV_TRY(Ends both, ends());
+    CV_TRY(Connections both, connections());
     return engine.run(run_plan(shared, job, plan_id, both, std::move(options)));
   }
   // Plans and runs; the run's summary, with what was skipped and failed while planning added.
@@ -110,7 +110,7 @@ public:
   std::shared_ptr<MemoryStore> source = MemoryStore::named("source");
   std::shared_ptr<MemoryStore> target = MemoryStore::named("target");
   std::unique_ptr<StateStore> store;
-  Stop stop;
+  Cancellation cancellation;
   Job job;
 
 private:

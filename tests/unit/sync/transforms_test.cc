@@ -164,7 +164,7 @@ TEST_F(TransformedSync, KeepsToTheOpenFilesOfTheTarget) {
   for (int i = 0; i < 50; ++i) put(*source, fmt::format("in/{}", i), "1\n2\n3\n", 1'000 * second);
   use({"checksum"});
   EXPECT_EQ(sync()->files_copied, 50U);
-  EXPECT_LE(target->most_files_open, 10U);
+  EXPECT_LE(target->max_files_open, 10U);
 }
 
 TEST_F(TransformedSync, ASplitFileThatIsRefusedPublishesNothing) {
@@ -224,8 +224,8 @@ TEST_F(TransformedSync, VerifyTellsByTheState) {
   ASSERT_OK(sync());
   const auto verify = [&] {
     Engine shared = parts();
-    Ends both = ends().value();
-    return engine.run(verify_ends(shared, job, both));
+    Connections both = connections().value();
+    return engine.run(verify_connections(shared, job, both));
   };
   EXPECT_EQ(verify()->difference_count, 0U);
   put(*source, "in/a.txt", "ALPHA", 1'001 * second);

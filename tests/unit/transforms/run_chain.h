@@ -29,7 +29,7 @@ struct ChainOutput {
   std::string bytes;                        // of the file itself
   std::map<std::string, std::string> sides; // parts and side files, by path
   std::string checksum;                     // for the target's list
-  std::size_t most_at_once = 0;             // bytes that one take_output() gave
+  std::size_t max_at_once = 0;              // bytes that one take_output() gave
 };
 
 // `next_size(left)`: how many bytes to feed next.
@@ -59,7 +59,7 @@ inline Result<ChainOutput> run_chain(const Chain& chain, std::string_view input,
       (piece.output == 0 ? output.bytes : output.sides[paths.at(piece.output)]) += piece.chunk.text();
       at_once += piece.chunk.size();
     }
-    output.most_at_once = std::max(output.most_at_once, at_once);
+    output.max_at_once = std::max(output.max_at_once, at_once);
   }
   output.checksum = run->checksum();
   return output;

@@ -154,7 +154,7 @@ TEST_P(EveryTransform, AnySplitOfTheInputGivesTheSameOutput) {
 TEST_P(EveryTransform, OutputComesInBoundedPieces) {
   const auto output = run_chain(chain(), GetParam().input(2'000'000), [](std::size_t left) { return left; });
   ASSERT_OK(output);
-  EXPECT_LE(output->most_at_once, (256U << 10) + chain().memory_bytes(2'000'000));
+  EXPECT_LE(output->max_at_once, (256U << 10) + chain().memory_bytes(2'000'000));
 }
 
 TEST_P(EveryTransform, KeepsTheSizeIfItSaysSo) {

@@ -1,4 +1,4 @@
-// PublishedMemory: what the state remembers of files that were published from this source to this target, for targets
+// HistoryCursor: what the state remembers of files that were published from this source to this target, for targets
 // that can't tell by themselves whether a file is up to date, and for files that transforms have changed.
 #pragma once
 
@@ -13,24 +13,24 @@ namespace checkvalve {
 // The name under which the state keeps what was published from this source to this target.
 std::string pair_of(const Job& job);
 // Whether size and mtime at the target can't show that a file is up to date, so that the state must remember it.
-bool needs_memory(const Job& job, const Capabilities& target);
+bool needs_history(const Job& job, const Capabilities& target);
 // Whether a run must record what it publishes: it is needed, or there are records, which must not become stale.
-Task<Result<bool>> keeps_memory(Engine& engine, const Job& job, const Capabilities& target);
+Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Capabilities& target);
 
 // The published records of a pair, in the order of their paths, a page at a time. Engine thread only.
-class PublishedMemory {
+class HistoryCursor {
 public:
-  PublishedMemory(Engine& engine, std::string pair) : engine_(engine), pair_(std::move(pair)) {}
+  HistoryCursor(Engine& engine, std::string pair) : engine_(engine), pair_(std::move(pair)) {}
 
   // The record of exactly this path, or null. Paths must be asked for in ascending order.
-  Task<Result<const PublishedRecord*>> find(std::string path);
+  Task<Result<const HistoryRecord*>> find(std::string path);
 
 private:
   Task<Result<void>> fetch();
 
   Engine& engine_;
   const std::string pair_;
-  std::vector<PublishedRecord> page_;
+  std::vector<HistoryRecord> page_;
   std::size_t position_ = 0;
   bool at_end_ = false;
 };

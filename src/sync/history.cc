@@ -1,4 +1,4 @@
-#include "sync/published_memory.h"
+#include "sync/history.h"
 
 namespace checkvalve {
 namespace {
@@ -9,19 +9,19 @@ constexpr std::size_t page_records = 2'000; // fetched at once
 
 std::string pair_of(const Job& job) { return job.source.display() + "\n" + job.target.display(); }
 
-bool needs_memory(const Job& job, const Capabilities& target) {
+bool needs_history(const Job& job, const Capabilities& target) {
   return !job.transforms.empty() || !job.preserve_mtime || !target.keeps_mtime;
 }
 
-Task<Result<bool>> keeps_memory(Engine& engine, const Job& job, const Capabilities& target) {
-  if (needs_memory(job, target)) co_return true;
+Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Capabilities& target) {
+  if (needs_history(job, target)) co_return true;
   StateStore& store = engine.store;
-  CV_CO_TRY(const std::vector<PublishedRecord> first,
+  CV_CO_TRY(const std::vector<HistoryRecord> first,
             co_await engine.state_thread.run([&store, pair = pair_of(job)] { return store.published(pair, "", 1); }));
   co_return !first.empty();
 }
 
-Task<Result<const PublishedRecord*>> PublishedMemory::find(std::string path) {
+Task<Result<const HistoryRecord*>> HistoryCursor::find(std::string path) {
   while (true) {
     while (position_ < page_.size() && page_[position_].path < path) ++position_;
     if (position_ < page_.size()) co_return page_[position_].path == path ? &page_[position_] : nullptr;
@@ -30,7 +30,7 @@ Task<Result<const PublishedRecord*>> PublishedMemory::find(std::string path) {
   }
 }
 
-Task<Result<void>> PublishedMemory::fetch() {
+Task<Result<void>> HistoryCursor::fetch() {
   const std::string after = page_.empty() ? "" : page_.back().path;
   StateStore& store = engine_.store;
   CV_CO_TRY(page_, co_await engine_.state_thread.run(

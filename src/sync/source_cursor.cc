@@ -1,4 +1,4 @@
-#include "sync/source_side.h"
+#include "sync/source_cursor.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 namespace checkvalve {
 namespace {
 
-enum RowFlag : char { side_name = 1, published_before = 2, published_otherwise = 4 };
+enum RowFlag : char { side_name = 1, published_before = 2, published_differently = 4 };
 
 Error taken_error(const std::string& path, const std::string& other, const std::string& target_path) {
   return make_error(
@@ -33,15 +33,15 @@ Error list_error(const std::string& path, const std::string& list) {
 
 } // namespace
 
-SourceSide::SourceSide(Engine& engine, const Job& job, const Chain& chain, Walk& walk)
+SourceCursor::SourceCursor(Engine& engine, const Job& job, const Chain& chain, Walk& walk)
     : chain_(chain), walk_(walk), memory_(engine, pair_of(job)) {}
 
-Task<Result<void>> SourceSide::begin() {
+Task<Result<void>> SourceCursor::begin() {
   if (!chain_.empty()) CV_CO_CHECK(co_await spool_by_target_name());
   co_return co_await advance();
 }
 
-Task<Result<void>> SourceSide::advance() {
+Task<Result<void>> SourceCursor::advance() {
   if (chain_.empty()) {
     CV_CO_TRY(present_, co_await next_by_source_name());
   } else {
@@ -50,18 +50,18 @@ Task<Result<void>> SourceSide::advance() {
   co_return Result<void>();
 }
 
-Task<Result<std::optional<Wanted>>> SourceSide::next_by_source_name() {
+Task<Result<std::optional<Candidate>>> SourceCursor::next_by_source_name() {
   CV_CO_CHECK(walk_.source.advance());
   const Entry* entry = walk_.source.present();
   if (!entry) co_return std::nullopt;
-  Wanted wanted;
+  Candidate wanted;
   wanted.entry = *entry;
   wanted.target_path = entry->path;
-  CV_CO_TRY(const PublishedRecord* record, co_await memory_.find(entry->path));
+  CV_CO_TRY(const HistoryRecord* record, co_await memory_.find(entry->path));
   if (record) {
-    wanted.published_otherwise = record->chain != chain_.digest();
+    wanted.published_differently = record->chain != chain_.digest();
     wanted.in_doubt = record->chain == chain_in_doubt;
-    wanted.published_before = !wanted.published_otherwise && record->size_bytes == entry->size_bytes &&
+    wanted.published_before = !wanted.published_differently && record->size_bytes == entry->size_bytes &&
                               record->mtime_ns == entry->mtime_ns && record->etag == entry->etag;
     wanted.published_bytes = record->target_bytes;
   }
@@ -70,15 +70,15 @@ Task<Result<std::optional<Wanted>>> SourceSide::next_by_source_name() {
 
 // A row: flags, published bytes (8), length of the source's name (4), that name, the entry. The key is the target's
 // name.
-Task<Result<void>> SourceSide::spool_by_target_name() {
+Task<Result<void>> SourceCursor::spool_by_target_name() {
   while (true) {
-    CV_CO_TRY(std::optional<Wanted> wanted, co_await next_by_source_name());
+    CV_CO_TRY(std::optional<Candidate> wanted, co_await next_by_source_name());
     if (!wanted) break;
     const Entry& entry = wanted->entry;
     const auto length = static_cast<std::uint32_t>(entry.path.size());
     std::string row(13, '\0');
     row[0] = static_cast<char>((wanted->published_before ? published_before : 0) |
-                               (wanted->published_otherwise ? published_otherwise : 0));
+                               (wanted->published_differently ? published_differently : 0));
     std::memcpy(row.data() + 1, &wanted->published_bytes, 8);
     std::memcpy(row.data() + 9, &length, 4);
     row += entry.path;
@@ -98,7 +98,7 @@ Task<Result<void>> SourceSide::spool_by_target_name() {
   co_return read_ahead();
 }
 
-Result<void> SourceSide::read_ahead() {
+Result<void> SourceCursor::read_ahead() {
   std::string_view key;
   std::string_view row;
   ahead_.reset();
@@ -108,11 +108,11 @@ Result<void> SourceSide::read_ahead() {
   std::memcpy(&length, row.data() + 9, 4);
   Row next{std::string(key), std::nullopt, std::string(row.substr(13, length))};
   if ((row[0] & side_name) == 0) {
-    Wanted& wanted = next.wanted.emplace();
+    Candidate& wanted = next.wanted.emplace();
     wanted.entry = decode_entry(next.owner, row.substr(13 + length));
     wanted.target_path = next.target_path;
     wanted.published_before = (row[0] & published_before) != 0;
-    wanted.published_otherwise = (row[0] & published_otherwise) != 0;
+    wanted.published_differently = (row[0] & published_differently) != 0;
     std::memcpy(&wanted.published_bytes, row.data() + 1, 8);
     if (wanted.entry.type == EntryType::file)
       if (auto name = chain_.renamed(next.owner); !name) wanted.refused = std::move(name.error());
@@ -121,7 +121,7 @@ Result<void> SourceSide::read_ahead() {
   return {};
 }
 
-Result<std::optional<Wanted>> SourceSide::next_by_target_name() {
+Result<std::optional<Candidate>> SourceCursor::next_by_target_name() {
   while (ahead_) {
     Row row = std::move(*ahead_);
     CV_CHECK(read_ahead());

@@ -1,4 +1,4 @@
-#include "layers/timeout.h"
+#include "decorators/timeout.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "core/async.h"
 #include "core/path.h"
 #include "core/units.h"
-#include "layers/wrapper.h"
+#include "decorators/wrapper.h"
 
 namespace checkvalve {
 namespace {
@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 // One call under way: its outcome, or that its time was up first. Lies in its watchdog's list while the time runs.
 struct Watch {
-  Event decided;
+  OneShotEvent decided;
   Clock::time_point deadline;
   Watch* before = nullptr;
   Watch* after = nullptr;
@@ -226,11 +226,11 @@ public:
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return watched(dog_, "discard", path, inner_->discard(path, std::move(temporary)), inner_);
   }
-  Task<Result<void>> remove_leftover(Leftover leftover) override {
-    return watched(dog_, "remove leftover", leftover.path, inner_->remove_leftover(leftover), inner_);
+  Task<Result<void>> remove_orphan(Orphan orphan) override {
+    return watched(dog_, "remove leftover", orphan.path, inner_->remove_orphan(orphan), inner_);
   }
-  Task<Result<std::optional<std::string>>> unfinished(Leftover leftover) override {
-    return watched(dog_, "read leftover", leftover.path, inner_->unfinished(leftover), inner_);
+  Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override {
+    return watched(dog_, "read leftover", orphan.path, inner_->resumable_path(orphan), inner_);
   }
   Task<Result<HashAlgorithm>> content_hash() override {
     return watched(dog_, "hash", "", inner_->content_hash(), inner_);

@@ -9,8 +9,8 @@
 
 namespace checkvalve {
 
-struct LeftoverSearch {
-  std::vector<Leftover> found;   // in no promised order
+struct OrphanSearch {
+  std::vector<Orphan> found;     // in no promised order
   std::vector<Error> unreadable; // directories that could not be listed to their end, so that more may be in them
 };
 
@@ -18,11 +18,11 @@ struct LeftoverSearch {
 // links whose names are temporaries' (temporary.h): at most `limit`, and as many errors. A directory that is gone holds
 // none. Ends early, with what was found, once `stopping` says so. Fails where the endpoint is gone or refuses us, or
 // `directory` itself can't be read.
-Task<Result<LeftoverSearch>> find_leftovers(Target& target, std::string directory, std::size_t limit,
-                                            std::function<bool()> stopping = {});
+Task<Result<OrphanSearch>> find_orphans(Target& target, std::string directory, std::size_t limit,
+                                        std::function<bool()> stopping = {});
 
-// Whether the leftover's path is the name of a temporary, the one that it says. Kind invalid_name: nothing else is
+// Whether the orphan's path is the name of a temporary, the one that it says. Kind invalid_name: nothing else is
 // ever removed.
-Result<void> check_leftover(const Leftover& leftover);
+Result<void> check_orphan(const Orphan& orphan);
 
 } // namespace checkvalve

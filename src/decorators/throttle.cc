@@ -1,8 +1,8 @@
-#include "layers/throttle.h"
+#include "decorators/throttle.h"
 
 #include <algorithm>
 
-#include "layers/wrapper.h"
+#include "decorators/wrapper.h"
 
 namespace checkvalve {
 

@@ -104,11 +104,9 @@ public:
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return inner_->discard(std::move(path), std::move(temporary));
   }
-  Task<Result<void>> remove_leftover(Leftover leftover) override {
-    return inner_->remove_leftover(std::move(leftover));
-  }
-  Task<Result<std::optional<std::string>>> unfinished(Leftover leftover) override {
-    return inner_->unfinished(std::move(leftover));
+  Task<Result<void>> remove_orphan(Orphan orphan) override { return inner_->remove_orphan(std::move(orphan)); }
+  Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override {
+    return inner_->resumable_path(std::move(orphan));
   }
   Task<Result<HashAlgorithm>> content_hash() override { return inner_->content_hash(); }
   bool bounds_its_calls() const override { return inner_->bounds_its_calls(); }

@@ -14,9 +14,9 @@ namespace checkvalve {
 bool may_resume(const Job& job, const Capabilities& target);
 
 // Temporaries of plans that this state knows and on which nobody works; those of other plans are left to `sweep`.
-class Unfinished {
+class ResumableUploads {
 public:
-  explicit Unfinished(std::vector<Leftover> dead) : rest_(std::move(dead)) {}
+  explicit ResumableUploads(std::vector<Orphan> dead) : rest_(std::move(dead)) {}
 
   // The text of the temporary that holds a part of the file with this path at the target, or "". It is then the
   // planned file's.
@@ -25,14 +25,14 @@ public:
   Task<void> remove_rest(Engine& engine, Target& target);
 
 private:
-  friend Task<Result<Unfinished>> find_unfinished(Engine& engine, const Job& job, Target& target,
-                                                  std::vector<Leftover> leftovers);
-  std::map<std::string, Leftover> parts_; // by the file's path
-  std::vector<Leftover> rest_;
+  friend Task<Result<ResumableUploads>> find_resumable_uploads(Engine& engine, const Job& job, Target& target,
+                                                               std::vector<Orphan> orphans);
+  std::map<std::string, Orphan> parts_; // by the file's path
+  std::vector<Orphan> rest_;
 };
 
-// Looks at the leftovers that the walk met. Error kind state.
-Task<Result<Unfinished>> find_unfinished(Engine& engine, const Job& job, Target& target,
-                                         std::vector<Leftover> leftovers);
+// Looks at the orphans that the walk met. Error kind state.
+Task<Result<ResumableUploads>> find_resumable_uploads(Engine& engine, const Job& job, Target& target,
+                                                      std::vector<Orphan> orphans);
 
 } // namespace checkvalve

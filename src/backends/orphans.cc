@@ -1,4 +1,4 @@
-#include "backends/leftovers.h"
+#include "backends/orphans.h"
 
 #include "core/async.h"
 #include "core/path.h"
@@ -7,7 +7,7 @@ namespace checkvalve {
 namespace {
 
 constexpr std::size_t listings_in_flight = 32;
-constexpr int most_tries = 3; // of one directory whose listing breaks off; list() itself is repeated by the layers
+constexpr int max_tries = 3; // of one directory whose listing breaks off; list() itself is repeated by the layers
 
 bool endpoint_is_gone(const Error& error) {
   return error.kind == ErrorKind::connection || error.kind == ErrorKind::timeout || error.kind == ErrorKind::auth ||
@@ -20,7 +20,7 @@ public:
       : target_(target), recursive_(target.capabilities().recursive_list), limit_(limit),
         stopping_(std::move(stopping)) {}
 
-  Task<Result<LeftoverSearch>> run(std::string directory) {
+  Task<Result<OrphanSearch>> run(std::string directory) {
     root_ = directory;
     ahead_.push_back(std::move(directory));
     while (!ended() && (!ahead_.empty() || listings_.running() != 0)) {
@@ -30,7 +30,7 @@ public:
       }
       std::string next = std::move(ahead_.back());
       ahead_.pop_back();
-      listings_.start(search(std::move(next)));
+      listings_.spawn(search(std::move(next)));
     }
     co_await listings_.join();
     if (fatal_) co_return Failure(*fatal_);
@@ -41,16 +41,16 @@ private:
   bool ended() const { return fatal_ || out_.found.size() >= limit_ || (stopping_ && stopping_()); }
 
   struct Page {
-    std::vector<Leftover> found;
+    std::vector<Orphan> found;
     std::vector<std::string> below;
   };
 
   Task<void> search(std::string directory) {
     Result<void> listed;
-    for (int tries = 0; tries < most_tries; ++tries) {
+    for (int tries = 0; tries < max_tries; ++tries) {
       Page page;
       listed = co_await list(directory, page);
-      if (!listed && listed.error().temporary() && tries + 1 < most_tries && !ended()) continue;
+      if (!listed && listed.error().transient() && tries + 1 < max_tries && !ended()) continue;
       std::move(page.found.begin(), page.found.end(), std::back_inserter(out_.found));
       std::move(page.below.begin(), page.below.end(), std::back_inserter(ahead_));
       break;
@@ -92,24 +92,24 @@ private:
   const std::size_t limit_;
   const std::function<bool()> stopping_;
   std::vector<std::string> ahead_; // the newest first: keeps the list short in deep trees
-  LeftoverSearch out_;
+  OrphanSearch out_;
   std::optional<Error> fatal_;
-  Signal changed_;
+  AutoResetEvent changed_;
   TaskGroup listings_;
 };
 
 } // namespace
 
-Task<Result<LeftoverSearch>> find_leftovers(Target& target, std::string directory, std::size_t limit,
-                                            std::function<bool()> stopping) {
+Task<Result<OrphanSearch>> find_orphans(Target& target, std::string directory, std::size_t limit,
+                                        std::function<bool()> stopping) {
   Search search(target, limit, std::move(stopping));
   co_return co_await search.run(std::move(directory));
 }
 
-Result<void> check_leftover(const Leftover& leftover) {
-  CV_CHECK(check_tree_path(leftover.path));
-  if (parse_temporary(base_name(leftover.path)) == leftover.name) return {};
-  return Failure(make_error(ErrorKind::invalid_name, "remove leftover", escape_bytes(leftover.path),
+Result<void> check_orphan(const Orphan& orphan) {
+  CV_CHECK(check_tree_path(orphan.path));
+  if (parse_temporary(base_name(orphan.path)) == orphan.name) return {};
+  return Failure(make_error(ErrorKind::invalid_name, "remove leftover", escape_bytes(orphan.path),
                             "is no name of a temporary of ours, so it is left alone"));
 }
 

@@ -1,6 +1,6 @@
-#include "layers/faults.h"
+#include "decorators/faults.h"
 
-#include "layers/wrapper.h"
+#include "decorators/wrapper.h"
 
 namespace checkvalve {
 
@@ -23,7 +23,7 @@ void FaultPlan::drop_connection(Operation operation, std::uint32_t nth) {
 
 void FaultPlan::release() {
   released_->set();
-  released_ = std::make_shared<Event>();
+  released_ = std::make_shared<OneShotEvent>();
 }
 
 std::optional<FaultPlan::Fault> FaultPlan::count_call(Operation operation) {
@@ -189,8 +189,8 @@ public:
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return tampered(plan_, Operation::discard, {}, inner_->discard(std::move(path), std::move(temporary)));
   }
-  Task<Result<void>> remove_leftover(Leftover leftover) override {
-    return tampered(plan_, Operation::remove_leftover, {}, inner_->remove_leftover(std::move(leftover)));
+  Task<Result<void>> remove_orphan(Orphan orphan) override {
+    return tampered(plan_, Operation::remove_orphan, {}, inner_->remove_orphan(std::move(orphan)));
   }
   Task<Result<HashAlgorithm>> content_hash() override {
     return tampered(plan_, Operation::content_hash, {}, inner_->content_hash());

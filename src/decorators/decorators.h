@@ -12,23 +12,23 @@
 #include "backends/target.h"
 #include "core/event.h"
 #include "core/loop.h"
-#include "layers/faults.h"
+#include "decorators/faults.h"
 
 namespace checkvalve {
 
-struct LayerOptions {
+struct DecoratorOptions {
   Loop* loop = nullptr;        // both outlive what is made
   EventSink* events = nullptr; // for RetryEvent
   std::uint32_t retries = 4;   // after the first try of a call; 0: none
-  std::chrono::milliseconds first_retry_delay{500};
-  std::chrono::milliseconds longest_retry_delay{30'000};
+  std::chrono::milliseconds initial_retry_delay{500};
+  std::chrono::milliseconds max_retry_delay{30'000};
   std::chrono::milliseconds stall_timeout{60'000}; // of one call; 0: none
   std::uint64_t bytes_per_second = 0;              // of file content; 0: no bound
   std::function<bool()> stopping;                  // true: wait for no tries and no turns any more. May be empty
   std::shared_ptr<FaultPlan> faults;               // tests; null: none
 };
 
-std::unique_ptr<Source> with_layers(std::unique_ptr<Source> source, const LayerOptions& options);
-std::unique_ptr<Target> with_layers(std::unique_ptr<Target> target, const LayerOptions& options);
+std::unique_ptr<Source> with_decorators(std::unique_ptr<Source> source, const DecoratorOptions& options);
+std::unique_ptr<Target> with_decorators(std::unique_ptr<Target> target, const DecoratorOptions& options);
 
 } // namespace checkvalve

@@ -32,7 +32,7 @@ enum class Operation : std::uint8_t {
   commit,
   abort,
   discard,
-  remove_leftover,
+  remove_orphan,
   content_hash,
 };
 
@@ -64,14 +64,14 @@ public:
   };
   std::optional<Fault> count_call(Operation operation);
   std::uint64_t connection() const { return connection_; } // rises when one is dropped
-  std::shared_ptr<Event> released() const { return released_; }
+  std::shared_ptr<OneShotEvent> released() const { return released_; }
 
 private:
   void add(Operation operation, std::uint32_t nth, std::uint32_t times, Action action, std::optional<Error> error);
   std::array<std::uint32_t, static_cast<std::size_t>(Operation::content_hash) + 1> calls_{};
   std::vector<Fault> faults_;
   std::uint64_t connection_ = 0;
-  std::shared_ptr<Event> released_ = std::make_shared<Event>();
+  std::shared_ptr<OneShotEvent> released_ = std::make_shared<OneShotEvent>();
 };
 
 std::unique_ptr<Source> with_faults(std::shared_ptr<Source> inner, std::shared_ptr<FaultPlan> plan);

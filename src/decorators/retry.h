@@ -1,4 +1,4 @@
-// Retry: calls that can be repeated safely are, while they fail with temporary errors. What reads or writes a file's
+// Retry: calls that can be repeated safely are, while they fail with transient errors. What reads or writes a file's
 // body is not: a half-consumed body can't be replayed from here, so the engine repeats whole files.
 #pragma once
 
@@ -18,8 +18,8 @@ struct RetryPolicy {
   std::uint32_t retries = 4; // after the first try
   // Before retry n the wait is random between 0 and first_delay · 2^(n-1), at most longest_delay: full jitter keeps
   // many workers from coming back in step.
-  std::chrono::milliseconds first_delay{500};
-  std::chrono::milliseconds longest_delay{30'000};
+  std::chrono::milliseconds initial_delay{500};
+  std::chrono::milliseconds max_delay{30'000};
   std::function<bool()> stopping; // asked while waiting; true: no more tries. May be empty
 };
 

@@ -1,16 +1,15 @@
-#include "layers/retry.h"
+#include "decorators/retry.h"
 
 #include <algorithm>
 #include <random>
 
-#include "layers/wrapper.h"
+#include "decorators/wrapper.h"
 
 namespace checkvalve {
 
 std::chrono::milliseconds retry_delay(const RetryPolicy& policy, std::uint32_t attempt, double random) {
   const std::uint32_t doublings = std::min(attempt - 1, 30U);
-  const auto longest =
-      std::min<std::chrono::milliseconds>(policy.longest_delay, policy.first_delay * (1LL << doublings));
+  const auto longest = std::min<std::chrono::milliseconds>(policy.max_delay, policy.initial_delay * (1LL << doublings));
   return std::chrono::milliseconds(static_cast<std::int64_t>(static_cast<double>(longest.count()) * random));
 }
 
@@ -49,7 +48,7 @@ private:
 template <class Call> auto repeat(std::shared_ptr<Retrier> retrier, std::string path, Call call) -> decltype(call()) {
   for (std::uint32_t retry = 1;; ++retry) {
     auto result = co_await call();
-    if (result || !result.error().temporary()) co_return result;
+    if (result || !result.error().transient()) co_return result;
     if (co_await retrier->wait_for_retry(retry, path, result.error())) continue;
     // Cut short by a stop the error stays temporary: the tries are not used up.
     if (!retrier->stopping()) result.error().status = ErrorStatus::exhausted;
@@ -114,11 +113,11 @@ public:
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
     return repeat(retrier_, path, [inner = inner_, path, temporary] { return inner->discard(path, temporary); });
   }
-  Task<Result<void>> remove_leftover(Leftover leftover) override {
-    return repeat(retrier_, leftover.path, [inner = inner_, leftover] { return inner->remove_leftover(leftover); });
+  Task<Result<void>> remove_orphan(Orphan orphan) override {
+    return repeat(retrier_, orphan.path, [inner = inner_, orphan] { return inner->remove_orphan(orphan); });
   }
-  Task<Result<std::optional<std::string>>> unfinished(Leftover leftover) override {
-    return repeat(retrier_, leftover.path, [inner = inner_, leftover] { return inner->unfinished(leftover); });
+  Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override {
+    return repeat(retrier_, orphan.path, [inner = inner_, orphan] { return inner->resumable_path(orphan); });
   }
   Task<Result<HashAlgorithm>> content_hash() override {
     return repeat(retrier_, "", [inner = inner_] { return inner->content_hash(); });

@@ -8,7 +8,7 @@
 
 namespace checkvalve {
 
-class Stop {
+class Cancellation {
 public:
   // The first reason stays.
   void request(Error reason) {
@@ -18,14 +18,14 @@ public:
   }
   bool requested() const { return reason_.has_value(); }
   const Error& reason() const { return *reason_; }
-  Event& event() { return event_; }
+  OneShotEvent& event() { return event_; }
 
   // Sleeps, but no longer than until a stop is requested.
   Task<void> sleep(std::chrono::milliseconds duration);
 
 private:
   std::optional<Error> reason_;
-  Event event_;
+  OneShotEvent event_;
 };
 
 } // namespace checkvalve

@@ -1,11 +1,11 @@
-#include "layers/layers.h"
+#include "decorators/decorators.h"
 
 #include <gtest/gtest.h>
 
 #include "backends/memory/memory_store.h"
-#include "layers/retry.h"
-#include "layers/throttle.h"
-#include "layers/wrapper.h"
+#include "decorators/retry.h"
+#include "decorators/throttle.h"
+#include "decorators/wrapper.h"
 #include "support/run.h"
 
 namespace checkvalve {
@@ -25,8 +25,8 @@ protected:
     options_.events = &engine_.events;
     options_.faults = plan_;
     options_.retries = 3;
-    options_.first_retry_delay = milliseconds(1);
-    options_.longest_retry_delay = milliseconds(4);
+    options_.initial_retry_delay = milliseconds(1);
+    options_.max_retry_delay = milliseconds(4);
   }
   ~LayersTest() override { MemoryStore::forget(name_); }
 
@@ -37,15 +37,15 @@ protected:
     return endpoint;
   }
   std::unique_ptr<Source> source() {
-    return with_layers(std::move(*make_source(engine_.context, endpoint())), options_);
+    return with_decorators(std::move(*make_source(engine_.context, endpoint())), options_);
   }
   std::unique_ptr<Target> target() {
-    return with_layers(std::move(*make_target(engine_.context, endpoint())), options_);
+    return with_decorators(std::move(*make_target(engine_.context, endpoint())), options_);
   }
   std::vector<RetryEvent> retries() const { return engine_.events.of<RetryEvent>(); }
 
   testing_support::TestEngine engine_;
-  LayerOptions options_;
+  DecoratorOptions options_;
   std::shared_ptr<FaultPlan> plan_ = std::make_shared<FaultPlan>();
   std::string name_ = "layers-" + random_plan_id();
   std::string content_ = std::string(10'000, 'x');
@@ -151,19 +151,19 @@ TEST_F(LayersTest, RepeatsTheCallsOfATarget) {
 TEST_F(LayersTest, EndsItsTriesWhenTheRunStops) {
   bool stop = false;
   options_.stopping = [&stop] { return stop; };
-  options_.first_retry_delay = options_.longest_retry_delay = std::chrono::hours(1);
+  options_.initial_retry_delay = options_.max_retry_delay = std::chrono::hours(1);
   plan_->fail(Operation::stat, 1, lost, 100);
   auto from = source();
   struct Body {
     static Task<Result<Entry>> run(Source& source, bool& stop) {
-      auto waiting = start(source.stat("file", true));
+      auto waiting = spawn(source.stat("file", true));
       stop = true;
       co_return co_await waiting.get();
     }
   };
   const auto entry = engine_.run(Body::run(*from, stop)); // would take half an hour otherwise
   ASSERT_FALSE(entry.has_value());
-  EXPECT_EQ(entry.error().status, ErrorStatus::temporary);
+  EXPECT_EQ(entry.error().status, ErrorStatus::transient);
   EXPECT_EQ(plan_->calls(Operation::stat), 1U);
 }
 
@@ -189,7 +189,7 @@ TEST_F(LayersTest, EndsACallThatHearsNothing) {
   const auto content = engine_.run(read_all(*from, "file"));
   ASSERT_FALSE(content.has_value());
   EXPECT_EQ(content.error().kind, ErrorKind::timeout);
-  EXPECT_TRUE(content.error().temporary());
+  EXPECT_TRUE(content.error().transient());
   EXPECT_EQ(content.error().path, "file");
   EXPECT_FAILS(engine_.run(from->list("", false)), ErrorKind::timeout);
   struct Body {
@@ -214,7 +214,7 @@ TEST_F(LayersTest, GivesTheCommitOfALargeFileLonger) {
     static Task<void> run(Target& to, TemporaryName temporary, FaultPlan& plan) {
       const std::uint64_t said = 16ULL << 30;
       CO_ASSERT_VALUE(auto upload, co_await to.begin("new", {temporary, said}));
-      auto committing = start(upload->commit({.size_bytes = said}));
+      auto committing = spawn(upload->commit({.size_bytes = said}));
       EXPECT_FAILS(co_await to.list("", false), ErrorKind::timeout); // begun later, given up earlier
       plan.release();
       EXPECT_FAILS(co_await committing.get(), ErrorKind::interrupted); // its own answer
@@ -237,7 +237,7 @@ TEST_F(LayersTest, RepeatsACallThatTimedOut) {
 // An open whose answer comes after its time is up must not keep the file.
 class SlowSource : public SourceWrapper {
 public:
-  SlowSource(std::shared_ptr<Source> inner, Event& answer) : SourceWrapper(std::move(inner)), answer_(answer) {}
+  SlowSource(std::shared_ptr<Source> inner, OneShotEvent& answer) : SourceWrapper(std::move(inner)), answer_(answer) {}
   Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override {
     auto reader = co_await inner_->open(std::move(entry));
     co_await answer_;
@@ -245,21 +245,21 @@ public:
   }
 
 private:
-  Event& answer_;
+  OneShotEvent& answer_;
 };
 
 TEST_F(LayersTest, DropsALateAnswerAndClosesItsFile) {
   options_.retries = 0;
   options_.stall_timeout = milliseconds(20);
-  Event answer;
-  auto from =
-      with_layers(std::make_unique<SlowSource>(std::move(*make_source(engine_.context, endpoint())), answer), options_);
+  OneShotEvent answer;
+  auto from = with_decorators(
+      std::make_unique<SlowSource>(std::move(*make_source(engine_.context, endpoint())), answer), options_);
   EXPECT_FAILS(engine_.run(read_all(*from, "file")), ErrorKind::timeout);
   const auto store = MemoryStore::named(name_);
   EXPECT_EQ(store->files_open, 1U);
   from.reset(); // the inner call outlives the layer
   struct Body {
-    static Task<void> run(Event& answer, MemoryStore& store) {
+    static Task<void> run(OneShotEvent& answer, MemoryStore& store) {
       answer.set();
       for (int turns = 0; turns < 1'000 && store.files_open != 0; ++turns)
         co_await Loop::current()->sleep(milliseconds(1));
@@ -277,9 +277,9 @@ TEST_F(LayersTest, TimesManyCallsEachByItsOwnStart) {
   auto from = source();
   struct Body {
     static Task<void> run(Source& from) {
-      auto first = start(from.stat("file", true));
-      auto second = start(from.stat("file", true));
-      auto third = start(from.stat("file", true));
+      auto first = spawn(from.stat("file", true));
+      auto second = spawn(from.stat("file", true));
+      auto third = spawn(from.stat("file", true));
       EXPECT_OK(co_await second.get());
       EXPECT_FAILS(co_await first.get(), ErrorKind::timeout);
       EXPECT_FAILS(co_await third.get(), ErrorKind::timeout);
@@ -332,7 +332,7 @@ TEST_F(LayersTest, NobodyWaitsForItsTurnOnceARunIsToStop) {
   auto from = source();
   struct Body {
     static Task<void> run(Source& from, bool& stopped) {
-      auto reading = start(read_all(from, "file"));
+      auto reading = spawn(read_all(from, "file"));
       stopped = true;
       EXPECT_OK(co_await reading.get());
     }
@@ -358,7 +358,7 @@ TEST_F(LayersTest, ADroppedConnectionLosesOpenFilesAndNothingElse) {
       CO_ASSERT_VALUE(auto reader, co_await from.open(entry));
       CO_ASSERT_VALUE(auto listing, co_await from.list("", false));
       plan.drop_connection(Operation::stat, 1);
-      auto under_way = start(reader->read(0, 10));
+      auto under_way = spawn(reader->read(0, 10));
       EXPECT_FAILS(co_await from.stat("file", true), ErrorKind::connection);
       EXPECT_FAILS(co_await under_way.get(), ErrorKind::connection);
       EXPECT_FAILS(co_await reader->read(0, 10), ErrorKind::connection);

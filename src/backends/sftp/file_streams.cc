@@ -1,0 +1,96 @@
+#include "backends/sftp/file_streams.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace checkvalve {
+namespace {
+
+// Further connections pay off where the way is long (one channel's window is a few megabytes) and the file is large.
+constexpr std::uint64_t spread_from_bytes = 16 * 1024 * 1024;
+constexpr std::chrono::milliseconds spread_from_round_trip{5};
+// OpenSSH's channel window is 2 MiB, and some wait here for it to open.
+constexpr std::uint64_t stream_bytes = 3 * 1024 * 1024;
+
+} // namespace
+
+FileStreams::FileStreams(std::shared_ptr<ConnectionPool> pool, std::string path, std::uint32_t extra_flags, bool spread)
+    : pool_(std::move(pool)), path_(std::move(path)), extra_flags_(extra_flags), spread_(spread),
+      room_(spread ? stream_bytes : std::numeric_limits<std::uint64_t>::max()) {}
+
+FileStream::~FileStream() {
+  if (!handle.empty()) session->close_later(std::move(handle));
+}
+
+FileStreams::~FileStreams() {
+  for (auto& stream : streams_) stream->dropped = true;
+}
+
+Task<Result<std::unique_ptr<FileStreams>>> FileStreams::open(std::shared_ptr<ConnectionPool> pool, std::string path,
+                                                             std::uint32_t flags, std::uint32_t extra_flags,
+                                                             std::uint64_t size_bytes) {
+  CV_CO_TRY(auto session, co_await pool->get());
+  co_await session->handles().acquire();
+  auto handle = co_await session->open_file(path, flags, {});
+  if (!handle) {
+    session->handles().release();
+    co_return Failure(std::move(handle.error()));
+  }
+  const bool spread = size_bytes >= spread_from_bytes && session->round_trip() >= spread_from_round_trip &&
+                      pool->settings().connections > 1;
+  std::unique_ptr<FileStreams> streams(new FileStreams(std::move(pool), std::move(path), extra_flags, spread));
+  streams->streams_.push_back(std::make_shared<FileStream>(std::move(session), std::move(*handle)));
+  if (spread) streams->add_streams();
+  co_return streams;
+}
+
+std::shared_ptr<FileStream> FileStreams::pick() {
+  if (spread_) add_streams();
+  auto best = streams_.front();
+  for (const auto& stream : streams_)
+    if (!stream->handle.empty() && stream->session->alive() && stream->under_way < best->under_way) best = stream;
+  return best;
+}
+
+void FileStreams::add_streams() {
+  for (auto& session : pool_->extra()) {
+    const bool known = std::ranges::any_of(streams_, [&](const auto& stream) { return stream->session == session; });
+    // Never waits for a handle while it holds one.
+    if (known || session->handles().available() == 0) continue;
+    streams_.push_back(std::make_shared<FileStream>(session, std::string()));
+    detach(open_stream(this, streams_.back(), path_, extra_flags_));
+  }
+}
+
+// `streams` is there as long as the stream is not dropped.
+Task<void> FileStreams::open_stream(FileStreams* streams, std::shared_ptr<FileStream> stream, std::string path,
+                                    std::uint32_t flags) {
+  auto session = stream->session;
+  co_await session->handles().acquire();
+  auto handle = co_await session->open_file(std::move(path), flags, {});
+  if (!handle) {
+    session->handles().release();
+  } else if (stream->dropped) {
+    session->close_later(std::move(*handle));
+  } else {
+    stream->handle = std::move(*handle);
+    streams->leave(stream_bytes);
+  }
+}
+
+std::vector<std::shared_ptr<FileStream>> FileStreams::take_extra() {
+  spread_ = false;
+  std::vector<std::shared_ptr<FileStream>> taken(streams_.begin() + 1, streams_.end());
+  for (auto& stream : taken) stream->dropped = true;
+  streams_.resize(1);
+  return taken;
+}
+
+void FileStreams::drop(const std::shared_ptr<FileStream>& stream) {
+  if (stream == streams_.front()) return;
+  stream->dropped = true;
+  std::erase(streams_, stream);
+  spread_ = false;
+}
+
+} // namespace checkvalve

@@ -1,0 +1,62 @@
+// FileStreams: one remote file, open on one session or, if it is large and the way is long, on several. Engine thread
+// only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/sftp/connection_pool.h"
+#include "core/async.h"
+
+namespace checkvalve {
+
+// A handle on the file on one session.
+struct FileStream {
+  FileStream(std::shared_ptr<SftpSession> on, std::string opened) : session(std::move(on)), handle(std::move(opened)) {}
+  FileStream(const FileStream&) = delete;
+  FileStream& operator=(const FileStream&) = delete;
+  ~FileStream(); // closes the handle without waiting
+
+  std::shared_ptr<SftpSession> session;
+  std::string handle;          // empty: not open yet, or closed
+  std::uint32_t under_way = 0; // requests
+  bool dropped = false;        // nobody wants it any more
+};
+
+class FileStreams {
+public:
+  // Opens `path` on the pool's first session. `size_bytes` decides whether further sessions take part, as they come up;
+  // there the file is opened with `extra_flags`.
+  static Task<Result<std::unique_ptr<FileStreams>>> open(std::shared_ptr<ConnectionPool> pool, std::string path,
+                                                         std::uint32_t flags, std::uint32_t extra_flags,
+                                                         std::uint64_t size_bytes);
+  ~FileStreams();
+
+  // Awaited before pick(), and given back when the answer is there: bytes of one request. On several streams it waits
+  // while all have as much under way as their connections take, so that a stream that comes up later finds work left.
+  auto room(std::uint64_t bytes) { return room_.acquire(bytes); }
+  void leave(std::uint64_t bytes) { room_.release(bytes); }
+  // The stream with the least to do.
+  std::shared_ptr<FileStream> pick();
+  const std::shared_ptr<FileStream>& first() const { return streams_.front(); }
+  // Takes all further streams out, to be closed.
+  std::vector<std::shared_ptr<FileStream>> take_extra();
+  // Leaves a stream that failed alone. The first can't be left.
+  void drop(const std::shared_ptr<FileStream>& stream);
+
+private:
+  FileStreams(std::shared_ptr<ConnectionPool> pool, std::string path, std::uint32_t extra_flags, bool spread);
+  void add_streams();
+  static Task<void> open_stream(FileStreams* streams, std::shared_ptr<FileStream> stream, std::string path,
+                                std::uint32_t flags);
+
+  std::shared_ptr<ConnectionPool> pool_;
+  std::string path_;
+  std::uint32_t extra_flags_;
+  bool spread_;
+  Semaphore room_;                                   // bytes
+  std::vector<std::shared_ptr<FileStream>> streams_; // the first is open; others may not be yet
+};
+
+} // namespace checkvalve

@@ -1,0 +1,33 @@
+#include "decorators/decorators.h"
+
+#include "decorators/retry.h"
+#include "decorators/throttle.h"
+#include "decorators/timeout.h"
+
+namespace checkvalve {
+namespace {
+
+template <class Side> std::unique_ptr<Side> decorated(std::unique_ptr<Side> side, const DecoratorOptions& options) {
+  if (options.faults) side = with_faults(std::move(side), options.faults);
+  const bool watched = options.faults || !side->bounds_its_calls();
+  if (watched && options.stall_timeout.count() > 0)
+    side = with_timeout(std::move(side), *options.loop, options.stall_timeout);
+  if (options.bytes_per_second > 0)
+    side = with_throttle(
+        std::move(side), *options.loop,
+        std::make_shared<TokenBucket>(options.bytes_per_second, std::chrono::milliseconds(100), options.stopping));
+  const RetryPolicy policy{options.retries, options.initial_retry_delay, options.max_retry_delay, options.stopping};
+  return with_retry(std::move(side), *options.loop, *options.events, policy);
+}
+
+} // namespace
+
+std::unique_ptr<Source> with_decorators(std::unique_ptr<Source> source, const DecoratorOptions& options) {
+  return decorated(std::move(source), options);
+}
+
+std::unique_ptr<Target> with_decorators(std::unique_ptr<Target> target, const DecoratorOptions& options) {
+  return decorated(std::move(target), options);
+}
+
+} // namespace checkvalve

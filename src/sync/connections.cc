@@ -1,0 +1,92 @@
+// Opening and closing both ends of a job.
+#include "decorators/decorators.h"
+#include "sync/cancel_watch.h"
+#include "sync/engine.h"
+
+namespace checkvalve {
+namespace {
+
+DecoratorOptions decorators_for(BackendContext& context, const Job& job, Cancellation& cancellation) {
+  DecoratorOptions options;
+  options.loop = &context.loop;
+  options.events = &context.events;
+  options.retries = job.retries;
+  options.stall_timeout = job.stall_timeout;
+  options.stopping = [&cancellation] { return cancellation.requested(); };
+  return options;
+}
+
+bool needs_readback(const Job& job) {
+  return job.checksum || job.verify == VerifyMode::readback || job.links == LinkPolicy::copy;
+}
+
+Task<Result<void>> connect_ends(Connections& connections) {
+  auto connecting_target = spawn(connections.target->connect());
+  Result<void> source_there;
+  if (connections.source) source_there = co_await connections.source->connect();
+  auto target_there = co_await connecting_target.get();
+  if (!source_there && source_there.error().kind == ErrorKind::not_a_directory)
+    source_there.error().message += ": to copy one file, give the directory that holds it, and --file NAME";
+  CV_CO_CHECK(std::move(source_there));
+  CV_CO_CHECK(std::move(target_there));
+  if (connections.readback) {
+    auto readback_there = co_await connections.readback->connect();
+    // A target's root may be made later; only then there is nothing to read back yet.
+    if (!readback_there && readback_there.error().kind != ErrorKind::not_found) co_return readback_there;
+  }
+  co_return Result<void>();
+}
+
+Task<Result<Connections>> connected(BackendContext& context, Connections connections, Cancellation& cancellation) {
+  CancelWatch watch(context.loop, cancellation, connections, std::chrono::milliseconds(0));
+  watch.start();
+  const Result<void> there = co_await connect_ends(connections);
+  co_await watch.finish();
+  if (there && !cancellation.requested()) co_return connections;
+  co_await close_connections(connections);
+  co_return Failure(cancellation.requested() ? cancellation.reason() : there.error());
+}
+
+} // namespace
+
+Task<Result<Connections>> open_connections(BackendContext& context, const Job& job, Cancellation& cancellation) {
+  Connections connections;
+  CV_CO_TRY(std::unique_ptr<Source> source, make_source(context, job.source));
+  CV_CO_TRY(std::unique_ptr<Target> target, make_target(context, job.target));
+  DecoratorOptions decorators = decorators_for(context, job, cancellation);
+  connections.target = with_decorators(std::move(target), decorators);
+  if (needs_readback(job)) {
+    CV_CO_TRY(std::unique_ptr<Source> readback, make_source(context, job.target));
+    connections.readback = with_decorators(std::move(readback), decorators);
+  }
+  decorators.bytes_per_second = job.bytes_per_second;
+  connections.source = with_decorators(std::move(source), decorators);
+  co_return co_await connected(context, std::move(connections), cancellation);
+}
+
+Task<Result<std::unique_ptr<Target>>> open_target(BackendContext& context, const Job& job, Cancellation& cancellation) {
+  Connections connections;
+  CV_CO_TRY(std::unique_ptr<Target> target, make_target(context, job.target));
+  connections.target = with_decorators(std::move(target), decorators_for(context, job, cancellation));
+  CV_CO_TRY(Connections opened, co_await connected(context, std::move(connections), cancellation));
+  co_return std::move(opened.target);
+}
+
+Task<Result<HashAlgorithm>> hash_of(const Job& job, Target& target) {
+  if (job.verify != VerifyMode::hash) co_return HashAlgorithm::xxh128;
+  auto told = co_await target.content_hash();
+  if (told || told.error().kind != ErrorKind::unsupported) co_return told;
+  co_return Failure(
+      make_error(ErrorKind::config, "verify", job.target.display(),
+                 told.error().message + ": use --verify readback, which reads each published file again, or size"));
+}
+
+Task<void> close_connections(Connections& connections) {
+  TaskGroup group;
+  if (connections.source) group.spawn(connections.source->disconnect());
+  if (connections.target) group.spawn(connections.target->disconnect());
+  if (connections.readback) group.spawn(connections.readback->disconnect());
+  co_await group.join();
+}
+
+} // namespace checkvalve

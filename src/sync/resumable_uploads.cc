@@ -1,0 +1,61 @@
+#include "sync/resumable_uploads.h"
+
+#include "sync/holder.h"
+
+namespace checkvalve {
+namespace {
+
+Task<Result<std::vector<Orphan>>> dead_ones(Engine& engine, std::vector<Orphan> orphans) {
+  std::map<std::string, bool> dead; // by plan
+  std::vector<Orphan> out;
+  for (Orphan& orphan : orphans) {
+    auto known = dead.find(orphan.name.plan);
+    if (known == dead.end()) {
+      StateStore& store = engine.store;
+      auto batches =
+          co_await engine.state_thread.run([&store, plan = orphan.name.plan] { return store.batches(plan); });
+      if (!batches) co_return Failure(batches.error());
+      known = dead.emplace(orphan.name.plan, !batches->empty() && !any_live_lease(*batches)).first;
+    }
+    if (known->second) out.push_back(std::move(orphan));
+  }
+  co_return out;
+}
+
+} // namespace
+
+bool may_resume(const Job& job, const Capabilities& target) {
+  return target.resumes_uploads && job.transforms.empty() && job.verify == VerifyMode::size && !job.checksum;
+}
+
+std::string ResumableUploads::claim(const std::string& target_path) {
+  const auto found = parts_.find(target_path);
+  if (found == parts_.end()) return "";
+  std::string text = found->second.name.text();
+  parts_.erase(found);
+  return text;
+}
+
+Task<void> ResumableUploads::remove_rest(Engine& engine, Target& target) {
+  for (auto& [path, orphan] : std::exchange(parts_, {})) rest_.push_back(std::move(orphan));
+  for (Orphan& orphan : std::exchange(rest_, {}))
+    if (auto removed = co_await target.remove_orphan(std::move(orphan)); !removed)
+      engine.events.emit(WarningEvent{"could not remove a leftover: " + removed.error().text()});
+}
+
+Task<Result<ResumableUploads>> find_resumable_uploads(Engine& engine, const Job& job, Target& target,
+                                                      std::vector<Orphan> orphans) {
+  CV_CO_TRY(std::vector<Orphan> dead, co_await dead_ones(engine, std::move(orphans)));
+  ResumableUploads found({});
+  for (Orphan& orphan : dead) {
+    std::optional<std::string> path;
+    if (may_resume(job, target.capabilities())) {
+      auto told = co_await target.resumable_path(orphan);
+      if (told) path = std::move(*told); // one that can't be read now can't be gone on with, either
+    }
+    if (!path || !found.parts_.try_emplace(*path, orphan).second) found.rest_.push_back(std::move(orphan));
+  }
+  co_return found;
+}
+
+} // namespace checkvalve

@@ -1,0 +1,57 @@
+// SourceCursor: what the source has, in the order of the names that it gets at the target, with what the state
+// remembers of it. With transforms that rename, this is not the order of the source's own names.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "sync/history.h"
+#include "sync/spool.h"
+#include "sync/walk.h"
+#include "transforms/chain.h"
+
+namespace checkvalve {
+
+struct Candidate {
+  Entry entry;             // as the source has it
+  std::string target_path; // the name at the target
+  // From the state: this version of the source was published through these same transforms, as so many bytes.
+  bool published_before = false;
+  std::uint64_t published_bytes = 0;
+  bool published_differently = false; // the last publishing was through other transforms, or is in doubt
+  bool in_doubt = false;              // its record says chain_in_doubt; told only without transforms
+  std::optional<Error> refused;       // why it can have no name at the target
+};
+
+// Engine thread only. Takes walk.source to its end.
+class SourceCursor {
+public:
+  SourceCursor(Engine& engine, const Job& job, const Chain& chain, Walk& walk);
+
+  Task<Result<void>> begin(); // then present() is the first
+  Task<Result<void>> advance();
+  const Candidate* present() const { return present_ ? &*present_ : nullptr; } // null at the end
+
+private:
+  Task<Result<std::optional<Candidate>>> next_by_source_name();
+  Result<std::optional<Candidate>> next_by_target_name();
+  Task<Result<void>> spool_by_target_name();
+  Result<void> read_ahead();
+
+  const Chain& chain_;
+  Walk& walk_;
+  HistoryCursor memory_;
+  std::optional<Candidate> present_;
+  // With transforms:
+  Spool spool_; // by target name: files, and the names of side files
+  struct Row {
+    std::string target_path;
+    std::optional<Candidate> wanted; // nothing: the name of a side file
+    std::string owner;               // of a side file: the source's name
+  };
+  std::optional<Row> ahead_;
+  std::string taken_name_; // of the row before, and whose it is
+  std::string taken_by_;
+};
+
+} // namespace checkvalve
