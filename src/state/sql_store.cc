@@ -26,6 +26,7 @@ PlanRecord plan_from(const SqlRow& row) {
 }
 
 ErrorStatus status_from(std::string_view word) {
+  if (word == "temporary") return ErrorStatus::transient; // as states of version 0.1.0 have it
   for (const ErrorStatus status : {ErrorStatus::transient, ErrorStatus::exhausted})
     if (to_string(status) == word) return status;
   return ErrorStatus::permanent;

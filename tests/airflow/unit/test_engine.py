@@ -153,7 +153,7 @@ def test_exit_codes_become_exceptions() -> None:
     assert isinstance(outcome(1, files_failed=2, failures=[failure, later]), checkvalve.TemporaryError)
     assert isinstance(outcome(3, error={**failure, "kind": "auth"}), checkvalve.PermanentError)
     assert isinstance(
-        outcome(3, error={**failure, "kind": "connection", "status": "temporary"}), checkvalve.TemporaryError
+        outcome(3, error={**failure, "kind": "connection", "status": "transient"}), checkvalve.TemporaryError
     )
     assert isinstance(outcome(143, interrupted=True), checkvalve.TemporaryError)
     assert isinstance(error_of(-9, None, ""), checkvalve.TemporaryError)
