@@ -12,7 +12,6 @@ import json
 import shutil
 import signal
 import sys
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ sys.path[1:1] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
 from airflow_stack.client import AirflowClient, wait_for  # noqa: E402
 from airflow_stack.stack import Stack  # noqa: E402
+from scratch import GIB, scratch_directory  # noqa: E402
 
 import airflow_report  # noqa: E402
 import data  # noqa: E402
@@ -149,10 +149,8 @@ def warm_up(stack: Stack) -> None:
 
 def measure_cases(options: argparse.Namespace) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
-    memory = Path("/dev/shm")
-    place = Path(tempfile.mkdtemp(prefix="cv-bench-airflow-", dir=memory if memory.is_dir() else None))
-    place.chmod(0o755)
-    try:
+    # The data, its copy, what a way spools between the two, and what Airflow itself writes.
+    with scratch_directory("cv-bench-airflow-", int((3 * options.scale + 0.5) * GIB)) as place:
         stack = Stack(place, dags=ROOT / "bench" / "airflow_dags")
         with stack:
             client = stack.client
@@ -168,8 +166,6 @@ def measure_cases(options: argparse.Namespace) -> None:
                 print(airflow_report.text_table(result))
                 if options.scale == 1:
                     save(OUT / f"airflow-{case.name}.json", case, result)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def parse_options() -> argparse.Namespace:

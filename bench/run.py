@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from scratch import GIB, scratch_directory  # noqa: E402
 from servers.keys import write_known_hosts  # noqa: E402
 from servers.openssh import SshServer  # noqa: E402
 from servers.proxy import DelayProxy  # noqa: E402
@@ -130,10 +130,9 @@ def parse_options() -> argparse.Namespace:
 def run_cases(options: argparse.Namespace) -> None:
     if not options.no_new_rclone:
         build_new_rclone()
-    memory = Path("/dev/shm")
     OUT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="cv-bench-", dir=memory if memory.is_dir() else None) as folder:
-        scratch = Path(folder)
+    # The data and its copy: 1 GiB in a file, or a million inodes, which on a RAM disk take about 1 KiB each.
+    with scratch_directory("cv-bench-", int((3 * options.scale + 0.1) * GIB)) as scratch:
         source = SshServer(scratch / "source", ciphers=CIPHER)
         target = SshServer(scratch / "target", ciphers=CIPHER, authorized=[source.user_key])
         with source, target:

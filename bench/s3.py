@@ -13,7 +13,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from scratch import GIB, scratch_directory  # noqa: E402
 from servers.keys import write_known_hosts  # noqa: E402
 from servers.openssh import SshServer  # noqa: E402
 from servers.proxy import DelayProxy  # noqa: E402
@@ -56,7 +56,7 @@ def _small(root: Path, scale: float) -> None:
 
 
 def _large(root: Path, scale: float) -> None:
-    data.one_file(root, max(1, int((1 << 30) * scale)))
+    data.one_file(root, max(1, int(GIB * scale)))
 
 
 PAIRS = (
@@ -327,15 +327,14 @@ def main() -> None:
     for case in CASES:
         if options.cases and case.name not in options.cases:
             continue
-        memory = Path("/dev/shm")
-        scratch = Path(tempfile.mkdtemp(prefix="checkvalve bench ", dir=memory if memory.is_dir() else None))
+        # The data, its copy, and once more what an S3 server joins from parts.
+        needed_bytes = int((3 * options.scale + 0.1) * GIB)
         try:
-            results = run_case(case, options.scale, options.runs, options.tools.split(","), scratch)
+            with scratch_directory("checkvalve bench ", needed_bytes) as scratch:
+                results = run_case(case, options.scale, options.runs, options.tools.split(","), scratch)
         except RunError as error:
             print(f"{case.name:20} failed: {error}", file=sys.stderr)
             continue
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
         for tool, measured in results.items():
             median = statistics.median(one.seconds for one in measured)
             peak = max(one.peak_bytes for one in measured) >> 20

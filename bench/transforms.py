@@ -19,7 +19,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -28,6 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from scratch import GIB, scratch_directory  # noqa: E402
 from servers.keys import write_known_hosts  # noqa: E402
 from servers.openssh import SshServer  # noqa: E402
 
@@ -36,7 +36,6 @@ import sections  # noqa: E402
 from measure import Measurement, RunError, measure  # noqa: E402
 from tools import CIPHER, PROGRAM, End, Setup, ssh_command  # noqa: E402
 
-GIB = 1 << 30
 KIB = 1 << 10
 PEAK_GOAL_BYTES = 96 << 20
 CARD = "[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{4}"
@@ -272,10 +271,9 @@ def main() -> int:
     if options.report:
         write_section()
         return 0
-    memory = Path("/dev/shm")
     print("| " + " | ".join(HEADINGS) + " |\n" + "| --- " * len(HEADINGS) + "|")
-    with tempfile.TemporaryDirectory(prefix="cv-bench-", dir=memory if memory.is_dir() else None) as folder:
-        scratch = Path(folder)
+    # The data, its copy, and room for a result larger than its input.
+    with scratch_directory("cv-bench-", int((4 * options.scale + 0.1) * GIB)) as scratch:
         source = SshServer(scratch / "source", ciphers=CIPHER)
         target = SshServer(scratch / "target", ciphers=CIPHER, authorized=[source.user_key])
         with source, target:

@@ -1,4 +1,4 @@
-"""Fixtures: a scratch place in memory, real servers for the session, folders and state for each test."""
+"""Fixtures: scratch space, real servers for the session, directories and state for each test."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ pytest.register_assert_rewrite("e2e.support.pair", "e2e.support.program", "e2e.s
 
 from e2e.support.pair import Pair, Servers  # noqa: E402
 from e2e.support.program import PROGRAM, Program  # noqa: E402
+from scratch import MIB, scratch_directory  # noqa: E402
 from servers.keys import write_known_hosts  # noqa: E402
 from servers.openssh import SshServer  # noqa: E402
 from servers.proxy import DelayProxy  # noqa: E402
 from servers.s3_versitygw import Versitygw  # noqa: E402
+
+SCRATCH_BYTES = 1536 * MIB
+"""For tests without the marker scratch_bytes: a file of 512 MiB, its copy, and the servers' own files."""
 
 UNPRIVILEGED = "games"  # on every Debian; see SshServer.run_as
 
@@ -35,14 +39,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def scratch() -> Iterator[Path]:
-    """The session's place for everything, on a RAM disk where there is one."""
-    memory = Path("/dev/shm")
-    parent = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
-    place = Path(tempfile.mkdtemp(prefix="checkvalve e2e ", dir=parent))
-    place.chmod(0o755)
-    yield place
-    shutil.rmtree(place, ignore_errors=True)
+def scratch(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The session's directory for everything, with room for the largest of its tests."""
+    marks = (mark for item in request.session.items for mark in item.iter_markers("scratch_bytes"))
+    with scratch_directory(
+        "checkvalve e2e ", max((mark.args[0] for mark in marks), default=SCRATCH_BYTES)
+    ) as directory:
+        yield directory
 
 
 @pytest.fixture(scope="session")

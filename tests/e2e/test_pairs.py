@@ -15,13 +15,16 @@ import pytest
 from e2e.support.buckets import OWN_FOLDER, can_be_a_key
 from e2e.support.program import Program
 from e2e.support.trees import ODD_NAMES, large_file, many_small, write_file
+from scratch import GIB
 from servers.keys import write_known_hosts
 from servers.openssh import SshServer
 from servers.s3_versitygw import Versitygw
 
 KINDS = ["local", "sftp", "s3"]
 SMALL = 10_000
-GIB = 1 << 30
+
+# The tree, its copy, and once more what an S3 server joins from parts.
+pytestmark = pytest.mark.scratch_bytes(int(3.5 * GIB))
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -15,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from airflow_stack.client import wait_for
 from airflow_stack.sample import DATES, fill_source, show_tree
 from airflow_stack.stack import ROOT, USER, ServerError, Stack
+from scratch import GIB, ScratchError, scratch_directory
 
 DAG_ID = "checkvalve_daily"
 
@@ -27,29 +26,30 @@ def main() -> int:
     parser.add_argument("--s3", action="store_true", help="an S3 server too (versitygw), for the DAGs to and from S3")
     parser.add_argument("--dags", type=Path, default=None, help="folder of DAG files [dags/]")
     arguments = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="checkvalve-airflow-"))
-    directory.chmod(0o755)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     try:
-        dags = arguments.dags.resolve() if arguments.dags else ROOT / "dags"
-        stack = Stack(directory, dags=dags, workers=arguments.workers, api_port=arguments.port, s3=arguments.s3)
-        fill_source(stack.source_root)
-        print(f"Starting Airflow in {directory}: redis, api-server, scheduler, dag-processor, {stack.workers} workers,"
-              " two SFTP servers …", flush=True)  # fmt: skip
-        with stack:
-            print(f"\n  {stack.url}\n  user {USER}, password {stack.password}\n", flush=True)
-            if arguments.demo:
-                return demo(stack)
-            print("Ctrl-C stops everything.", flush=True)
-            stopped.wait()
-            return 0
-    except ServerError as error:
+        with scratch_directory("checkvalve-airflow-", GIB) as directory:
+            return serve(arguments, directory, stopped)
+    except (ScratchError, ServerError) as error:
         print(f"./dev airflow: {error}", file=sys.stderr)
         return 1
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+
+
+def serve(arguments: argparse.Namespace, directory: Path, stopped: threading.Event) -> int:
+    dags = arguments.dags.resolve() if arguments.dags else ROOT / "dags"
+    stack = Stack(directory, dags=dags, workers=arguments.workers, api_port=arguments.port, s3=arguments.s3)
+    fill_source(stack.source_root)
+    print(f"Starting Airflow in {directory}: redis, api-server, scheduler, dag-processor, {stack.workers} workers,"
+          " two SFTP servers …", flush=True)  # fmt: skip
+    with stack:
+        print(f"\n  {stack.url}\n  user {USER}, password {stack.password}\n", flush=True)
+        if arguments.demo:
+            return demo(stack)
+        print("Ctrl-C stops everything.", flush=True)
+        stopped.wait()
+        return 0
 
 
 def demo(stack: Stack) -> int:

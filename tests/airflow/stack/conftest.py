@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import pytest
 from airflow_stack.client import AirflowClient, wait_for
 from airflow_stack.sample import fill_source
 from airflow_stack.stack import Stack
+
+from scratch import GIB, scratch_directory
 
 from .support import Processes
 
@@ -57,9 +59,13 @@ def statsd() -> Iterator[socket.socket]:
 
 @pytest.fixture(scope="session")
 def stack(statsd: socket.socket) -> Iterator[Stack]:
-    memory = Path("/dev/shm")
-    place = Path(tempfile.mkdtemp(prefix="checkvalve-airflow-", dir=memory if memory.is_dir() else None))
-    place.chmod(0o755)
+    # With CHECKVALVE_LARGE, 1.1 GiB and copies of them on SFTP and S3.
+    needed_bytes = 4 * GIB if os.environ.get("CHECKVALVE_LARGE") == "1" else GIB
+    with scratch_directory("checkvalve-airflow-", needed_bytes) as place:
+        yield from run_stack(place, statsd)
+
+
+def run_stack(place: Path, statsd: socket.socket) -> Iterator[Stack]:
     environment = {
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
@@ -87,8 +93,6 @@ def stack(statsd: socket.socket) -> Iterator[Stack]:
         for name, text in stack.logs().items():
             print(f"--- {name}\n{text}")
         raise
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ TEST_F(LocalTest, TakesNothingFromAnotherFileSystemByItself) {
   ASSERT_EQ(::stat(base_.c_str(), &here), 0);
   if (::stat("/dev/shm", &there) != 0 || here.st_dev == there.st_dev) GTEST_SKIP() << "no other file system is known";
   std::string other = "/dev/shm/checkvalve-test-XXXXXX";
-  ASSERT_NE(mkdtemp(other.data()), nullptr);
+  if (!mkdtemp(other.data())) GTEST_SKIP() << "no directory can be made in /dev/shm";
   write(std::filesystem::path(other) / "from", "content");
   Endpoint from = endpoint();
   from.root = other;

@@ -17,7 +17,7 @@ step "unit and conformance tests" ctest --test-dir build -j 2 --output-on-failur
 step "sanitizers (./dev asan)" bash tools/dev/verbs/asan.sh
 step "Airflow provider: unit tests (tests/airflow/run.sh)" bash tests/airflow/run.sh unit
 step "Airflow provider: scenarios on two Celery workers (tests/airflow/run.sh)" bash tests/airflow/run.sh stack
-step "end-to-end tests (./dev e2e)" "$(test_python)" -m pytest -n 2 --dist worksteal -c tests/pytest.ini --rootdir . tests/e2e
+step "end-to-end tests (./dev e2e)" "$(test_python)" -m pytest -n 2 --dist worksteal -c tests/pytest.ini --rootdir . tests/tools tests/e2e
 
 if ((${#failed[@]})); then
   printf '\n./dev test: failed:\n' >&2
