@@ -36,12 +36,14 @@ def test_help_has_an_example(program: Program, command: str) -> None:
     assert re.search(r"^\s+checkvalve " + command, text, re.MULTILINE), text
 
 
+@pytest.mark.quick
 def test_help_and_version(program: Program) -> None:
     text = program.run("--help").expect(0).stdout.decode()
     assert all(command in text for command in COMMANDS)
     assert re.search(r"\d+\.\d+\.\d+", program.run("--version").expect(0).stdout.decode())
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -137,6 +139,7 @@ def test_server_that_is_down(plain_pair: Pair) -> None:
     assert outcome.json["files_copied"] == 0
 
 
+@pytest.mark.quick
 def test_verify(pair: Pair) -> None:
     fill(pair.source, {"same": b"same", "size": b"longer", "missing": b"x", "content": b"right"})
     for path in pair.source.iterdir():
@@ -160,6 +163,7 @@ def test_verify(pair: Pair) -> None:
     assert snapshot(pair.target) == before
 
 
+@pytest.mark.quick
 def test_sweep_removes_only_our_own_old_leftovers(plain_pair: Pair) -> None:
     pair = plain_pair
     old = int(time.time()) - 7 * 86_400
@@ -212,6 +216,7 @@ def run_on(pair: Pair, command: str, url: str, *options: str) -> Outcome:
     return pair.program.run(command, url, *pair.program.connection_options, *options)
 
 
+@pytest.mark.quick
 def test_ls(plain_pair: Pair) -> None:
     fill(plain_pair.source, {"a.txt": b"12345", "folder/b.txt": b"x"})
     write_file(os.fsencode(plain_pair.source) + b"/new\nline", b"")
@@ -222,6 +227,7 @@ def test_ls(plain_pair: Pair) -> None:
     assert "new\nline" not in text
 
 
+@pytest.mark.quick
 def test_doctor(plain_pair: Pair) -> None:
     before = snapshot(plain_pair.target)
     outcome = run_on(plain_pair, "doctor", plain_pair.target_url, "--json").expect(0)
@@ -300,6 +306,7 @@ include = ["*.txt"]
     )
 
 
+@pytest.mark.quick
 def test_job_with_a_range_of_dates(pair: Pair) -> None:
     for day in ("2024-02-28", "2024-02-29", "2024-03-01", "2024-03-02"):
         fill(pair.source / "in" / day, {"a.txt": day.encode(), "skipped.csv": b"x"})
@@ -393,6 +400,7 @@ def test_progress_bar_on_a_terminal_only(plain_pair: Pair) -> None:
     assert b"\x1b" not in quiet.stderr + quiet.stdout
 
 
+@pytest.mark.quick
 def test_output_for_people_names_each_failure(pair: Pair) -> None:
     fill(pair.source, {"a": b"a"})
     outcome = pair.program.run(

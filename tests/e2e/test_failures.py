@@ -30,6 +30,7 @@ def fill_for_the_servers_user(pair: Pair) -> None:
             shutil.chown(path, "games")
 
 
+@pytest.mark.quick
 def test_unreadable_file(unprivileged_pair: Pair) -> None:
     pair = unprivileged_pair
     fill_for_the_servers_user(pair)
@@ -108,6 +109,7 @@ def test_file_that_keeps_changing_is_never_published_half_old(pair: Pair) -> Non
     pair.synced()
 
 
+@pytest.mark.quick
 def test_name_at_the_target_is_a_folder(pair: Pair) -> None:
     fill(pair.source, {"a": b"file here", "b": b"fine"})
     (pair.target / "a").mkdir()
@@ -124,6 +126,7 @@ def test_folder_at_the_source_is_a_file_at_the_target(pair: Pair) -> None:
     assert contents(pair.target) == {b"a": b"a file", b"b": b"fine"}
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("policy", "code", "kept"), [("overwrite", 0, False), ("skip", 0, True), ("fail", 1, True)])
 def test_conflicts(pair: Pair, policy: str, code: int, kept: bool) -> None:
     write_file(pair.source / "file.txt", b"from the source", mtime=FIXED_MTIME)

@@ -69,6 +69,7 @@ def test_sigkill_among_many_small_files(pair: Pair) -> None:
     rerun_after_a_kill(pair)
 
 
+@pytest.mark.quick
 def test_sigkill_in_a_large_file(pair: Pair) -> None:
     kill(start_large(pair))
     assert not (pair.target / "large.bin").exists()
@@ -112,6 +113,7 @@ def test_sigkill_before_what_was_published_is_read_back(place: Path, servers: Se
         assert_same(pair.source, pair.target)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_stop_cleanly(pair: Pair, number: signal.Signals, code: int) -> None:
     many_small(pair.source, 500)

@@ -45,6 +45,7 @@ def refused(outcome: Outcome, kind: str) -> str:
     return str(error["message"])
 
 
+@pytest.mark.quick
 def test_wrong_key(filled: Pair, place: Path) -> None:
     filled.program.options = [*without_identity(filled), "--identity", str(make_key(place / "stranger"))]
     message = refused(filled.sync(), "auth")
@@ -129,6 +130,7 @@ def use_password_server(pair: Pair, server: AsyncsshServer) -> None:
     pair.program.options = without_identity(pair)
 
 
+@pytest.mark.quick
 def test_password(plain_pair: Pair, password_server: AsyncsshServer) -> None:
     use_password_server(plain_pair, password_server)
     plain_pair.program.env = {"CHECKVALVE_SOURCE_PASSWORD": PASSWORD, "CHECKVALVE_TARGET_PASSWORD": PASSWORD}
@@ -184,6 +186,7 @@ def test_unknown_host_key_of_openssh(place: Path, user_key: Path, servers: Serve
         assert contents(pair.target) == {}
 
 
+@pytest.mark.quick
 def test_changed_host_key(filled: Pair, place: Path, servers: Servers) -> None:
     stranger = make_key(place / "another host key")
     write_known_hosts(
@@ -249,6 +252,7 @@ def test_trust_asks_on_a_terminal(filled: Pair, place: Path, servers: Servers) -
     filled.synced()
 
 
+@pytest.mark.quick
 def test_ssh_child_transport(filled: Pair) -> None:
     """The ssh program carries the packets."""
     filled.synced("--source-option", "transport=ssh", "--target-option", "transport=ssh")

@@ -6,11 +6,14 @@ import json
 import signal
 import subprocess
 
+import pytest
+
 from e2e.support.pair import Pair
 from e2e.support.program import PROGRAM
 from e2e.support.trees import assert_same, contents, fill, large_file, many_small
 
 
+@pytest.mark.quick
 def test_plan_copies_nothing_and_lists_its_batches(pair: Pair) -> None:
     total = many_small(pair.source, 100)
     summary = pair.plan("--batch-files", "30").expect(0).json
@@ -34,6 +37,7 @@ def test_batches_are_balanced_and_bounded(plain_pair: Pair) -> None:
     assert len(few) == 3
 
 
+@pytest.mark.quick
 def test_batches_run_by_other_processes_at_once(pair: Pair) -> None:
     many_small(pair.source, 300)
     summary = pair.plan("--batch-files", "60").expect(0).json
@@ -134,6 +138,7 @@ def test_paused_worker_loses_its_batch_and_can_harm_nothing(plain_pair: Pair) ->
     assert pair.status(plan).expect(0).json["batches"][0]["files_done"] == 1
 
 
+@pytest.mark.quick
 def test_corrupt_state_is_set_aside(pair: Pair) -> None:
     fill(pair.source, {"a": b"a", "b": b"b"})
     pair.synced()

@@ -69,6 +69,7 @@ def bench(place: Path, gateway: Versitygw, servers: Servers, user_key: Path) -> 
     return Bench(place, gateway, servers, program, ["--known-hosts", str(known_hosts), "--identity", str(user_key)])
 
 
+@pytest.mark.quick
 def test_sftp_to_s3(bench: Bench) -> None:
     source, source_url = bench.folder("source")
     bucket, url = bench.bucket()
@@ -99,6 +100,7 @@ def test_a_list_of_checksums_in_a_bucket(bench: Bench) -> None:
     assert open_uploads(bucket) == []
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("read_only", [False, True])
 def test_s3_to_sftp(bench: Bench, read_only_gateway: Versitygw, read_only: bool) -> None:
     bucket, url = bench.bucket()
@@ -111,6 +113,7 @@ def test_s3_to_sftp(bench: Bench, read_only_gateway: Versitygw, read_only: bool)
     bench.assert_nothing_to_do(url, target_url)
 
 
+@pytest.mark.quick
 def test_s3_to_s3(bench: Bench, read_only_gateway: Versitygw) -> None:
     bucket, url = bench.bucket()
     many_small(bucket, 1000)

@@ -133,6 +133,7 @@ def test_a_copy_whose_success_holds_an_error_is_none(line: Line, gateway: Versit
     assert contents(other) == contents(line.bucket)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("pattern", ["^GET .*small", "^GET .*large"])
 def test_content_that_changes_on_its_way_is_not_published(line: Line, pattern: str) -> None:
     write_file(line.folder / "small", b"a small file" * 1000)

@@ -16,6 +16,7 @@ from servers.process import descendants, wait_until
 SECRET = "correct-horse-battery-staple-7391"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("way", ["descriptor", "file"])
 def test_password_shows_nowhere(plain_pair: Pair, place: Path, way: str) -> None:
     pair = plain_pair

@@ -10,6 +10,8 @@ import pytest
 from e2e.support.pair import FIXED_MTIME, Pair
 from e2e.support.trees import contents, fill, snapshot, write_file
 
+pytestmark = pytest.mark.quick
+
 TREE = {
     name: name.encode()
     for name in ("a.txt", "b.csv", "sub/a.txt", "sub/b.csv", "sub/deep/a.txt", "tmp/a.txt", "tmp/keep/a.txt")

@@ -13,6 +13,7 @@ from e2e.support.trees import assert_same, contents, fill, large_file, many_smal
 TREE = {"a.txt": b"alpha", "b/c/d/e.txt": b"deep", "b/empty.txt": b"", "f.bin": bytes(range(256)) * 5000}
 
 
+@pytest.mark.quick
 def test_tree_arrives_and_a_rerun_moves_nothing(pair: Pair) -> None:
     fill(pair.source, TREE)
     before = snapshot(pair.source)
@@ -44,6 +45,7 @@ def test_sizes_around_packet_limits(plain_pair: Pair, size: int) -> None:
     plain_pair.synced()
 
 
+@pytest.mark.quick
 def test_odd_names(pair: Pair) -> None:
     count = odd_tree(pair.source)
     outcome = pair.sync().expect(0)
@@ -59,6 +61,7 @@ def test_odd_names_are_escaped_in_events(plain_pair: Pair) -> None:
     assert published == {"latin1-\\xe9.txt", "new\\x0aline", "back\\\\slash", "Zürich"}
 
 
+@pytest.mark.quick
 def test_changed_file_is_carried(pair: Pair) -> None:
     fill(pair.source, TREE)
     pair.synced()
@@ -67,6 +70,7 @@ def test_changed_file_is_carried(pair: Pair) -> None:
     assert pair.synced()["files_copied"] == 2
 
 
+@pytest.mark.quick
 def test_deleted_file_stays_at_the_target(pair: Pair) -> None:
     fill(pair.source, TREE)
     pair.synced()
@@ -114,6 +118,7 @@ def test_empty_source_is_a_success(pair: Pair) -> None:
     assert summary["files_planned"] == 0
 
 
+@pytest.mark.quick
 def test_mtime_and_mode(pair: Pair) -> None:
     write_file(pair.source / "old.txt", b"x", mtime=FIXED_MTIME, mode=0o640)
     write_file(pair.source / "program.sh", b"#!/bin/sh\n", mtime=FIXED_MTIME, mode=0o755)
@@ -137,6 +142,7 @@ def test_verify_modes(pair: Pair, verify: str) -> None:
     pair.assert_nothing_to_do("--verify", verify)
 
 
+@pytest.mark.quick
 def test_checksum_finds_what_size_and_time_hide(pair: Pair) -> None:
     write_file(pair.source / "a.txt", b"right", mtime=FIXED_MTIME)
     pair.synced()
@@ -145,6 +151,7 @@ def test_checksum_finds_what_size_and_time_hide(pair: Pair) -> None:
     assert_same(pair.source, pair.target)
 
 
+@pytest.mark.quick
 def test_dry_run_changes_nothing(pair: Pair) -> None:
     fill(pair.source, TREE)
     before = snapshot(pair.target)
@@ -167,6 +174,7 @@ def test_tiny_memory_budget(pair: Pair) -> None:
     pair.synced("--memory", "2MiB")
 
 
+@pytest.mark.quick
 def test_local_to_sftp_and_back(pair: Pair) -> None:
     fill(pair.source, TREE)
     back = pair.target.parent / "back"

@@ -37,6 +37,7 @@ def assert_nothing_moves(pair: Pair, *options: str) -> None:
     assert (summary["files_planned"], summary["bytes_copied"]) == (0, 0)
 
 
+@pytest.mark.quick
 def test_gzip_is_read_by_gzip_and_a_rerun_moves_nothing(pair: Pair) -> None:
     files = write_files(pair.source, 60)
     summary = pair.sync("--transform", "gzip").expect(0).json
@@ -63,6 +64,7 @@ def test_zstd_is_read_by_zstd(plain_pair: Pair) -> None:
     assert out.stdout == content
 
 
+@pytest.mark.quick
 def test_a_chain_redacts_then_compresses_then_checksums(pair: Pair) -> None:
     files = write_files(pair.source, 20)
     chain = [

@@ -61,6 +61,7 @@ def test_what_a_transform_wrote(place: Path, proftpd: Proftpd, source: Path) -> 
     assert unpacked == contents(source)
 
 
+@pytest.mark.quick
 def test_folder(place: Path, source: Path) -> None:
     client(place).work("sync", str(source), str(place / "target"), *HASHED).expect(0)
     assert contents(place / "target") == contents(source)

@@ -8,6 +8,8 @@ import pytest
 
 from scratch import GIB, MIB, Place, ScratchError, candidates, choose, inspect, scratch_directory
 
+pytestmark = pytest.mark.quick
+
 SHM, TMP = Path("/dev/shm"), Path("/tmp")
 
 

@@ -1,5 +1,12 @@
-# run every test: layers, unit, conformance, sanitizers, the Airflow provider and its scenarios, end to end
+# run every test: layers, unit, conformance, sanitizers, the Airflow provider, end to end; "quick": three minutes' worth
 source tools/dev/common.sh
+
+quick=
+case "${1:-}" in
+quick | --quick) quick=yes ;;
+"") ;;
+*) fail "unknown argument '$1'; usage: ./dev test [quick]" ;;
+esac
 
 bash tools/dev/verbs/setup.sh build test airflow
 bash tools/dev/verbs/build.sh all || fail "the build failed: no test was run"
@@ -11,13 +18,22 @@ step() {
   say "$name"
   "$@" || failed+=("$name")
 }
+end_to_end() { "$(test_python)" -m pytest -n 2 --dist worksteal -c tests/pytest.ini --rootdir . tests/tools tests/e2e "$@"; }
 
 step "layers: who includes whom" "$(test_python)" tools/check_layers.py
-step "unit and conformance tests" ctest --test-dir build -j 2 --output-on-failure
-step "sanitizers (./dev asan)" bash tools/dev/verbs/asan.sh
+if [[ $quick ]]; then
+  step "unit tests" ctest --test-dir build -j 2 --output-on-failure --label-exclude slow
+else
+  step "unit and conformance tests" ctest --test-dir build -j 2 --output-on-failure
+  step "sanitizers (./dev asan)" bash tools/dev/verbs/asan.sh
+fi
 step "Airflow provider: unit tests (tests/airflow/run.sh)" bash tests/airflow/run.sh unit
-step "Airflow provider: scenarios on two Celery workers (tests/airflow/run.sh)" bash tests/airflow/run.sh stack
-step "end-to-end tests (./dev e2e)" "$(test_python)" -m pytest -n 2 --dist worksteal -c tests/pytest.ini --rootdir . tests/tools tests/e2e
+if [[ $quick ]]; then
+  step "end-to-end tests: the quick ones" end_to_end -m quick
+else
+  step "Airflow provider: scenarios on two Celery workers (tests/airflow/run.sh)" bash tests/airflow/run.sh stack
+  step "end-to-end tests (./dev e2e)" end_to_end
+fi
 
 if ((${#failed[@]})); then
   printf '\n./dev test: failed:\n' >&2
