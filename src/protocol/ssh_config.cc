@@ -18,12 +18,12 @@ namespace {
 
 // What the program prints; empty if it can't be started or fails.
 std::string output_of(std::vector<std::string> argv) {
-  int connections[2];
-  if (::pipe2(connections, O_CLOEXEC) != 0) return {};
+  int pipe_ends[2];
+  if (::pipe2(pipe_ends, O_CLOEXEC) != 0) return {};
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, connections[1], 1);
+  posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], 1);
   posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
   // Ctrl-C at a terminal is for this program to handle.
   posix_spawnattr_t attributes;
@@ -37,16 +37,16 @@ std::string output_of(std::vector<std::string> argv) {
   const int failed = ::posix_spawnp(&pid, arguments[0], &actions, &attributes, arguments.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
-  ::close(connections[1]);
+  ::close(pipe_ends[1]);
   std::string out;
   std::array<char, 4096> buffer{};
   while (failed == 0) {
-    const ssize_t got = ::read(connections[0], buffer.data(), buffer.size());
+    const ssize_t got = ::read(pipe_ends[0], buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;
     out.append(buffer.data(), static_cast<std::size_t>(got));
   }
-  ::close(connections[0]);
+  ::close(pipe_ends[0]);
   if (failed != 0) return {};
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {

@@ -67,17 +67,20 @@ Result<Chain> Chain::make(std::span<const TransformCall> calls) {
     append_counted(identity, made.transform->fingerprint());
 
     if (made.transform->splits()) {
-      if (chain.splits()) return unfit(call.name, "a chain splits once: leave one of the two out");
+      if (chain.splits()) return unfit(call.name, "a chain can hold only one split: remove the other");
       if (!name_pattern.empty() && name_pattern.find("{part}") == name_pattern.npos)
-        return unfit(call.name, "rename needs {part}, or all parts would get one name: rename='{stem}-{part}{ext}'");
+        return unfit(
+            call.name,
+            "rename must contain {part}, or all parts get the same name; for example rename='{stem}-{part}{ext}'");
       chain.split_at_ = chain.links_.size();
     }
     Link link{made.descriptor, made.transform, std::move(name_pattern), chain.side_suffixes_.size()};
     for (std::string& suffix : link.transform->side_suffixes()) {
       for (const std::string& other : chain.side_suffixes_)
         if (other.ends_with(suffix) || suffix.ends_with(other))
-          return unfit(call.name, fmt::format("its side file '{}' and '{}' could get one name: choose another suffix",
-                                              suffix, other));
+          return unfit(
+              call.name,
+              fmt::format("its side file '{}' and '{}' can get the same name: choose another suffix", suffix, other));
       chain.side_suffixes_.push_back(std::move(suffix));
     }
     chain.links_.push_back(std::move(link));
@@ -93,12 +96,12 @@ Result<void> Chain::find_checksum_list() {
     if (!list) continue;
     const std::string name(link.descriptor->name);
     if (&link != &links_.back())
-      return unfit(name, "with list= it must be the last of the chain: its digests are of the published bytes");
-    if (splits())
-      return unfit(name, "list= can't list the parts of split: leave it out, and each part gets a side file");
+      return unfit(name,
+                   "with list= it must be last in the chain, because its digests are those of the published bytes");
+    if (splits()) return unfit(name, "list= cannot list the parts of split; without list= each part gets a side file");
     for (const std::string& suffix : side_suffixes_)
       if (list->name.ends_with(suffix))
-        return unfit(name, fmt::format("a side file '{}' could get the name of the list '{}': choose another", suffix,
+        return unfit(name, fmt::format("a side file '{}' can get the name of the list '{}': choose another", suffix,
                                        list->name));
     checksum_list_ = std::move(list);
   }
@@ -194,7 +197,9 @@ Result<bool> ChainRun::advance(std::size_t at) {
     if (auto pushed = stage.stage->push(stage.in, stage.out); !pushed)
       return failure(stage.name, std::move(pushed.error()));
     const bool stuck = stage.in.size() == before && stage.out.emitted_bytes() == emitted && !stage.out.full();
-    if (stuck) return failure(stage.name, transform_failure("took no input although there was room: a bug").error());
+    if (stuck)
+      return failure(stage.name,
+                     transform_failure("consumed no input although output space was free (this is a bug)").error());
   } else if (upstream_ended(at)) {
     auto finished = stage.stage->finish(stage.out);
     if (!finished) return failure(stage.name, std::move(finished.error()));
@@ -245,27 +250,27 @@ void ChainRun::collect(bool part_ends) {
   Emit& out = stages_.back().out;
   while (true) {
     ChainPiece piece{part_output_, out.take(part_ends), "", false};
-    const bool connections = part_ends && (out.empty() || out.part_ended());
-    if (piece.chunk.empty() && !connections) break;
+    const bool ends = part_ends && (out.empty() || out.part_ended());
+    if (piece.chunk.empty() && !ends) break;
     if (!std::exchange(part_begun_, true)) piece.path = chain_.renamed(file_.path, part_).value_or("");
-    piece.last = connections;
+    piece.last = ends;
     held_bytes_ += piece.chunk.size();
     pieces_.push_back(std::move(piece));
-    if (connections) break;
+    if (ends) break;
   }
   for (std::size_t at = 0; at < stages_.size(); ++at) {
-    const bool connections = part_ends && (stages_[at].finished || at > chain_.split_at_);
-    for (Side& side : stages_[at].sides) collect_side(stages_[at], side, connections);
+    const bool ends = part_ends && (stages_[at].finished || at > chain_.split_at_);
+    for (Side& side : stages_[at].sides) collect_side(stages_[at], side, ends);
   }
 }
 
-void ChainRun::collect_side(Running& stage, Side& side, bool connections) {
-  if (side.text.size() < max_side_bytes && !(connections && (side.output || !side.text.empty()))) return;
+void ChainRun::collect_side(Running& stage, Side& side, bool ends) {
+  if (side.text.size() < max_side_bytes && !(ends && (side.output || !side.text.empty()))) return;
   std::string_view left = side.text;
   do {
     const std::string_view text = left.substr(0, chunk_bytes_);
     left.remove_prefix(text.size());
-    ChainPiece piece{0, Chunk::copy_of(text), "", connections && left.empty()};
+    ChainPiece piece{0, Chunk::copy_of(text), "", ends && left.empty()};
     if (!side.output) {
       side.output = outputs_++;
       piece.path = stage.target_path + side.suffix;

@@ -113,7 +113,7 @@ private:
   bool part_done() const;
   Result<void> next_part();
   void collect(bool part_ends);
-  void collect_side(Running& stage, Side& side, bool connections);
+  void collect_side(Running& stage, Side& side, bool ends);
   Failure failure(std::string_view stage, Error error) const;
 
   const Chain chain_;

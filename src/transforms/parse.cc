@@ -11,7 +11,7 @@ Failure bad_call(std::string_view text, std::string message) {
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n'; }
 
-// Reads one word up to a space, or up to `end` (outside of quotes). Nothing if a quote is not closed.
+// Reads one word up to a space, or up to `end` (outside of quotes). Nothing if unterminated quote.
 std::optional<std::string> read_word(std::string_view& text, char end) {
   std::string word;
   char quote = 0;
@@ -42,18 +42,21 @@ Result<TransformCall> parse_transform_call(std::string_view text) {
   TransformCall call;
   skip_space(text);
   const auto name = read_word(text, 0);
-  if (!name) return bad_call(whole, "a quote is not closed");
-  if (name->empty()) return bad_call(whole, "there is no name: write NAME key=value, e.g. gzip level=9");
+  if (!name) return bad_call(whole, "unterminated quote");
+  if (name->empty())
+    return bad_call(whole, "missing transform name; expected NAME key=value, for example gzip level=9");
   call.name = *name;
   for (skip_space(text); !text.empty(); skip_space(text)) {
     const auto key = read_word(text, '=');
-    if (!key) return bad_call(whole, "a quote is not closed");
+    if (!key) return bad_call(whole, "unterminated quote");
     if (text.empty() || text.front() != '=')
-      return bad_call(whole, fmt::format("'{}' is no key=value; quote a value that has spaces: key='a b'", *key));
+      return bad_call(
+          whole, fmt::format("expected key=value, got '{}' (quote a value that contains spaces: key='a b')", *key));
     text.remove_prefix(1);
     const auto value = read_word(text, 0);
-    if (!value) return bad_call(whole, fmt::format("the quote of '{}' is not closed", *key));
-    if (!call.options.emplace(*key, *value).second) return bad_call(whole, fmt::format("'{}' is given twice", *key));
+    if (!value) return bad_call(whole, fmt::format("unterminated quote in the value of '{}'", *key));
+    if (!call.options.emplace(*key, *value).second)
+      return bad_call(whole, fmt::format("option '{}' is given twice", *key));
   }
   return call;
 }

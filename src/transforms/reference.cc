@@ -26,7 +26,7 @@ std::string_view word_for(StageClass stage_class) {
 
 std::string_view describe(StageClass stage_class) {
   switch (stage_class) {
-  case StageClass::stateless: return "on each chunk alone";
+  case StageClass::stateless: return "on each chunk independently";
   case StageClass::streaming: return "in bounded memory";
   case StageClass::spilling: return "with temporary data on disk";
   }

@@ -37,7 +37,7 @@ Result<MadeTransform> make_transform(const TransformCall& call) {
   if (!descriptor) {
     std::vector<std::string_view> names;
     for (const TransformDescriptor* known : all_transforms) names.push_back(known->name);
-    return wrong(fmt::format("there is no such transform; there are: {}", fmt::join(names, ", ")));
+    return wrong(fmt::format("no such transform; available: {}", fmt::join(names, ", ")));
   }
   for (const auto& [name, value] : call.options) {
     if (name == rename_option.name) continue;
@@ -45,10 +45,10 @@ Result<MadeTransform> make_transform(const TransformCall& call) {
     if (!spec) {
       std::vector<std::string_view> names = {rename_option.name};
       for (const OptionSpec& known : descriptor->options) names.push_back(known.name);
-      return wrong(fmt::format("there is no option '{}'; there are: {}", name, fmt::join(names, ", ")));
+      return wrong(fmt::format("unknown option '{}'; available: {}", name, fmt::join(names, ", ")));
     }
     if (const std::string wanted = expected_type(*spec, value); !wanted.empty())
-      return wrong(fmt::format("option '{}' is '{}', but must be {}", name, value, wanted));
+      return wrong(fmt::format("invalid value '{1}' for option '{0}': expected {2}", name, value, wanted));
   }
   auto made = descriptor->make(OptionValues(descriptor->options, call.options));
   if (!made) return wrong(std::move(made.error().message));

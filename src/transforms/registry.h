@@ -16,8 +16,8 @@ const TransformDescriptor* find_transform(std::string_view name);
 // rule.
 inline constexpr OptionSpec rename_option = {
     "rename", OptionType::text, "",
-    "base name of the published file: {name}, {stem} and {ext} (with its dot) stand for what comes in, {part} for the "
-    "number of a part"};
+    "base name of the published file; {name}, {stem} and {ext} (with its dot) are those of the input, {part} is the "
+    "number of the part"};
 
 // Looks the name up, checks the options against the descriptor (unknown names and unreadable values are
 // ErrorKind::config) and makes it.

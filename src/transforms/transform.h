@@ -2,7 +2,7 @@
 // descriptor, name that here and in registry.cc, and add a line to tests/unit/transforms/suite_test.cc that runs the
 // shared suite over it. docs/transforms.md shows a complete one.
 //
-// Three things to tell apart: a TransformDescriptor is the kind ("gzip"), a Transform is the kind with its options as a
+// Three levels: a TransformDescriptor is the kind ("gzip"), a Transform is the kind with its options as a
 // job gives them (immutable, shared by all files and threads), a Stage is one file's way through it.
 #pragma once
 
@@ -64,7 +64,7 @@ public:
   // The base name under which a file of this base name is published.
   virtual std::string rename(std::string_view base_name) const { return std::string(base_name); }
   // Makes several files of one: its stage ends one after the other with Emit::end_part. What follows in the chain runs
-  // anew for each. rename() names the first part, part_name() each, from 1.
+  // once for each. rename() names the first part, part_name() each, from 1.
   virtual bool splits() const { return false; }
   virtual std::string part_name(std::string_view base_name, std::uint64_t) const { return rename(base_name); }
   // Files that are published beside the target's: what is added to its name, in the order of Emit::side's numbers.
@@ -84,7 +84,7 @@ struct TransformDescriptor {
   std::string_view summary; // one line
   std::string_view renames; // what becomes of the name: "adds .gz"; empty: nothing
   StageClass stage_class = StageClass::streaming;
-  std::uint32_t version = 1; // rises when the same options give another output: files are then made again
+  std::uint32_t version = 1; // incremented when the same options give different output; files are then transferred again
   std::span<const OptionSpec> options;
   // The values are checked against the descriptor. Error kind config.
   Result<std::shared_ptr<const Transform>> (*make)(const OptionValues& options);

@@ -166,7 +166,7 @@ def test_sql_joins_a_lookup_file_and_notices_its_change(plain_pair: Pair, place:
     plain_pair.sync(*chain).expect(0)
     assert published(plain_pair.target) == {"a.csv": b"name,total\nDeutschland,7\nFrance,3\n"}
     lookup.unlink()
-    assert "can't be read on this machine" in plain_pair.sync(*chain).expect(2).text
+    assert "on this machine" in plain_pair.sync(*chain).expect(2).text
 
 
 def test_a_program_checks_what_passes(plain_pair: Pair) -> None:

@@ -87,7 +87,7 @@ Task<Result<std::string>> publish_with_gap(SessionPtr session, std::string tempo
       published.error().message += ", and the old file could not be put back: it is " + escape_bytes(aside);
     co_return Failure(std::move(published.error()));
   }
-  // If it stays, it is a orphan that sweep finds.
+  // If it stays, it is an orphan that sweep finds.
   [[maybe_unused]] auto removed = co_await session->remove(aside);
   co_return std::string("rename");
 }

@@ -17,7 +17,7 @@ public:
   Result<CodecStep> step(std::span<const std::byte> in, std::span<std::byte> out, bool last) override {
     if (!open_) {
       if (last && any_stream_) return CodecStep{0, 0, true};
-      if (last) return transform_failure("an empty file is no bzip2 data");
+      if (last) return transform_failure("an empty file is not valid bzip2 data");
       if (in.empty()) return CodecStep{};
       stream_ = {};
       if (BZ2_bzDecompressInit(&stream_, 0, 0) != BZ_OK) throw std::bad_alloc();
@@ -37,11 +37,11 @@ public:
     } else if (code != BZ_OK) {
       return transform_failure(fmt::format(
           "{} near byte {}",
-          code == BZ_DATA_ERROR_MAGIC ? (any_stream_ ? "garbage after the end of the bzip2 data" : "no bzip2 data")
+          code == BZ_DATA_ERROR_MAGIC ? (any_stream_ ? "garbage after the end of the bzip2 data" : "not bzip2 data")
                                       : "damaged bzip2 data",
           taken_));
     } else if (last && done.made < out.size()) {
-      return transform_failure(fmt::format("the bzip2 data breaks off at byte {}", taken_));
+      return transform_failure(fmt::format("the bzip2 data is truncated at byte {}", taken_));
     }
     return done;
   }
@@ -82,7 +82,7 @@ constexpr OptionSpec bunzip2_options[] = {max_ratio_option, max_size_option};
 
 const TransformDescriptor bunzip2_transform = {
     .name = "bunzip2",
-    .summary = "decompresses bzip2, several streams too",
+    .summary = "decompresses bzip2, including files of several streams",
     .renames = "removes .bz2; .tbz2 and .tbz become .tar",
     .options = bunzip2_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {

@@ -9,10 +9,10 @@ namespace checkvalve {
 Result<void> ExpansionLimits::check(std::uint64_t taken_bytes, std::uint64_t made_bytes) const {
   if (max_size_bytes != 0 && made_bytes > max_size_bytes)
     return transform_failure(
-        fmt::format("at input byte {} the output exceeds max_size={} bytes", taken_bytes, max_size_bytes));
+        fmt::format("the output exceeds max_size={1} bytes at input byte {0}", taken_bytes, max_size_bytes));
   if (max_ratio != 0 && made_bytes > free_bytes && made_bytes / max_ratio > taken_bytes)
-    return transform_failure(fmt::format("{} of input have become {}, more than max_ratio={} times as much: a "
-                                         "decompression bomb? A higher max_ratio lets it pass",
+    return transform_failure(fmt::format("{} of input expanded to {}, more than max_ratio={} times as much: "
+                                         "possibly a decompression bomb; raise max_ratio to accept it",
                                          format_size(taken_bytes), format_size(made_bytes), max_ratio));
   return {};
 }

@@ -18,7 +18,8 @@ struct CodecStep {
 class Codec {
 public:
   virtual ~Codec() = default;
-  // `last`: there is no more input. Takes and makes what it can; failing that, it wants more of either.
+  // `last`: there is no more input. Consumes and produces as much as it can; otherwise reports which of the two it
+  // needs.
   virtual Result<CodecStep> step(std::span<const std::byte> in, std::span<std::byte> out, bool last) = 0;
 };
 
@@ -37,9 +38,9 @@ struct ExpansionLimits {
 // For the descriptors of all decompressors.
 inline constexpr OptionSpec max_ratio_option = {
     "max_ratio", OptionType::integer, "500",
-    "refuse a file that grows more than this many times over (beyond its first 16 MiB of output); 0: no limit"};
+    "fail a file that expands by more than this factor (after the first 16 MiB of output); 0: no limit"};
 inline constexpr OptionSpec max_size_option = {"max_size", OptionType::size, "0",
-                                               "refuse a file that becomes larger than this; 0: no limit"};
+                                               "fail a file whose output is larger than this; 0: no limit"};
 
 class CodecStage : public Stage {
 public:
@@ -56,7 +57,7 @@ private:
   std::uint64_t made_bytes_ = 0;
 };
 
-// "a.csv.gz" → "a.csv"; a name without one of the suffixes stays. Each pair: suffix, what stands for it.
+// "a.csv.gz" → "a.csv"; a name without one of the suffixes is kept. Each pair: suffix, replacement.
 struct SuffixRule {
   std::string_view suffix;
   std::string_view replacement;

@@ -79,7 +79,7 @@ public:
   Result<CodecStep> step(std::span<const std::byte> in, std::span<std::byte> out, bool last) override {
     if (last && between_members_ && any_member_) return CodecStep{0, 0, true};
     if (between_members_ && !in.empty()) {
-      // Zeros after the last member are padding, as tapes and some tools leave it.
+      // Zeros after the last member are padding, as written by tapes and some tools.
       const auto zeros = std::ranges::find_if(in, [](std::byte b) { return b != std::byte(0); }) - in.begin();
       if (any_member_ && zeros != 0) {
         padded_ = true;
@@ -101,10 +101,10 @@ public:
     } else if (code != Z_OK && code != Z_BUF_ERROR) {
       return transform_failure(fmt::format(
           "{} at byte {}: {}",
-          any_member_ && stream_.total_out == 0 ? "garbage after the end of the gzip data" : "no valid gzip data",
+          any_member_ && stream_.total_out == 0 ? "garbage after the end of the gzip data" : "invalid gzip data",
           taken_, stream_.msg ? stream_.msg : "a preset dictionary is needed"));
     } else if (last && done.made < out.size()) {
-      return transform_failure(fmt::format("the gzip data breaks off at byte {}", taken_));
+      return transform_failure(fmt::format("the gzip data is truncated at byte {}", taken_));
     }
     return done;
   }
@@ -161,14 +161,14 @@ const TransformDescriptor gzip_transform = {
     .options = gzip_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       const std::uint64_t level = options.number("level");
-      if (level < 1 || level > 9) return option_failure("level must be from 1 to 9");
+      if (level < 1 || level > 9) return option_failure("level must be between 1 and 9");
       return std::make_shared<Gzip>(static_cast<int>(level));
     },
 };
 
 const TransformDescriptor gunzip_transform = {
     .name = "gunzip",
-    .summary = "decompresses gzip, several members too",
+    .summary = "decompresses gzip, including files of several members",
     .renames = "removes .gz; .tgz becomes .tar",
     .options = gunzip_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {

@@ -31,13 +31,13 @@ public:
     case LZMA_STREAM_END: return done;
     case LZMA_BUF_ERROR:
       if (last && done.made < out.size())
-        return transform_failure(fmt::format("the xz data breaks off at byte {}", at));
+        return transform_failure(fmt::format("the xz data is truncated at byte {}", at));
       return done;
     case LZMA_MEM_ERROR: throw std::bad_alloc();
     case LZMA_MEMLIMIT_ERROR:
-      return transform_failure(fmt::format("needs {} of memory: allow it with max_memory={}MiB",
+      return transform_failure(fmt::format("needs {} of memory; allow it with max_memory={}MiB",
                                            format_size(lzma_memusage(&stream_)), (lzma_memusage(&stream_) >> 20) + 1));
-    case LZMA_FORMAT_ERROR: return transform_failure(fmt::format("no xz data at byte {}", at));
+    case LZMA_FORMAT_ERROR: return transform_failure(fmt::format("not xz data at byte {}", at));
     default: return transform_failure(fmt::format("damaged xz data near byte {}", at));
     }
   }
@@ -66,14 +66,15 @@ private:
 constexpr OptionSpec unxz_options[] = {
     max_ratio_option,
     max_size_option,
-    {"max_memory", OptionType::size, "10MiB", "most memory for a file in flight: 10MiB reads xz -6, 66MiB reads xz -9"},
+    {"max_memory", OptionType::size, "10MiB",
+     "maximum memory for each file in flight: 10MiB reads xz -6, 66MiB reads xz -9"},
 };
 
 } // namespace
 
 const TransformDescriptor unxz_transform = {
     .name = "unxz",
-    .summary = "decompresses xz, several streams too",
+    .summary = "decompresses xz, including files of several streams",
     .renames = "removes .xz; .txz becomes .tar",
     .options = unxz_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {

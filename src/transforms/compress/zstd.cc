@@ -16,11 +16,11 @@
 namespace checkvalve {
 namespace {
 
-constexpr int last_fast_level = 12; // beyond it, beginning a job anew takes as long as its compression
+constexpr int last_fast_level = 12; // above it, starting a job takes as long as its compression
 
 struct ZstdSettings {
   int level = 3;
-  std::optional<int> threads; // nothing: as it is best for the file
+  std::optional<int> threads; // nullopt: chosen by file size
 
   // A thread of its own keeps a large file's compression going while bytes come and go, and works on whole jobs, which
   // takes less time than the same bytes as a stream. A small file is done before that pays.
@@ -86,7 +86,7 @@ public:
     taken_ += input.pos;
     frame_ended_ = left == 0;
     if (last && left != 0 && output.pos < output.size)
-      return transform_failure(fmt::format("the zstd data breaks off at byte {}", taken_));
+      return transform_failure(fmt::format("the zstd data is truncated at byte {}", taken_));
     return CodecStep{input.pos, output.pos, false};
   }
 
@@ -94,16 +94,16 @@ private:
   Failure refusal(std::size_t code) const {
     if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge)
       return transform_failure(
-          fmt::format("the frame near byte {} needs a window of more than max_window={}: allow it with "
-                      "max_window=128MiB, at the cost of as much memory a file",
+          fmt::format("the frame near byte {} needs a window larger than max_window={}; allow it with "
+                      "max_window=128MiB, which costs as much memory for each file",
                       taken_, format_size(max_window_bytes_)));
-    return transform_failure(fmt::format("no valid zstd data near byte {}: {}", taken_, ZSTD_getErrorName(code)));
+    return transform_failure(fmt::format("invalid zstd data near byte {}: {}", taken_, ZSTD_getErrorName(code)));
   }
 
   ZSTD_DCtx* context_;
   const std::uint64_t max_window_bytes_;
   std::uint64_t taken_ = 0;
-  bool frame_ended_ = false; // also false before the first frame: an empty file is no zstd data
+  bool frame_ended_ = false; // also false before the first frame: an empty file is not valid zstd data
 };
 
 class Zstd : public Transform {
@@ -148,15 +148,15 @@ private:
 };
 
 constexpr OptionSpec zstd_options[] = {
-    {"level", OptionType::integer, "3", "1 (fast) to 19 (small, and 90 MiB a file)"},
+    {"level", OptionType::integer, "3", "1 (fast) to 19 (small, 90 MiB of memory for each file)"},
     {"threads", OptionType::text, "auto",
-     "threads for one file, beside the engine's: 0 to 64; auto: one from 32 MiB on, up to level 12"},
+     "additional threads for each file, 0 to 64; auto: one for files from 32 MiB, up to level 12"},
 };
 constexpr OptionSpec unzstd_options[] = {
     max_ratio_option,
     max_size_option,
     {"max_window", OptionType::size, "8MiB",
-     "largest window, a power of two; as much memory is used for each file in flight"},
+     "maximum window size, a power of two; each file in flight uses as much memory"},
 };
 
 } // namespace
@@ -168,12 +168,13 @@ const TransformDescriptor zstd_transform = {
     .options = zstd_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       const std::uint64_t level = options.number("level");
-      if (level < 1 || level > 19) return option_failure("level must be from 1 to 19");
+      if (level < 1 || level > 19) return option_failure("level must be between 1 and 19");
       ZstdSettings settings{static_cast<int>(level), std::nullopt};
       if (const std::string text = options.text("threads"); text != "auto") {
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), settings.threads.emplace());
         if (error != std::errc() || end != text.data() + text.size() || *settings.threads < 0 || *settings.threads > 64)
-          return option_failure(fmt::format("threads is '{}', but must be auto, or from 0 to 64", text));
+          return option_failure(
+              fmt::format("invalid value '{}' for threads: expected auto or an integer from 0 to 64", text));
       }
       return std::make_shared<Zstd>(settings);
     },
@@ -181,13 +182,13 @@ const TransformDescriptor zstd_transform = {
 
 const TransformDescriptor unzstd_transform = {
     .name = "unzstd",
-    .summary = "decompresses zstd, several frames too",
+    .summary = "decompresses zstd, including files of several frames",
     .renames = "removes .zst; .tzst becomes .tar",
     .options = unzstd_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       const std::uint64_t window = options.number("max_window");
       if (!std::has_single_bit(window) || window < 1024 || window > (1ULL << 31))
-        return option_failure("max_window must be a power of two from 1KiB to 2GiB");
+        return option_failure("max_window must be a power of two between 1KiB and 2GiB");
       return std::make_shared<Unzstd>(ExpansionLimits::read(options), window);
     },
 };

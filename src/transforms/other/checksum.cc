@@ -96,16 +96,17 @@ private:
 constexpr OptionSpec checksum_options[] = {
     {"algorithm", OptionType::text, "sha256", "sha256, sha512, sha1 or md5"},
     {"suffix", OptionType::text, "",
-     "what the side file's name ends with; else the algorithm: .sha256. With list: no side file without it"},
+     "suffix of the side file's name; default: the algorithm, such as .sha256. With list, a side file is written only "
+     "if this is set"},
     {"list", OptionType::text, "",
-     "one list for the whole target, in its root, instead of a side file for each: SHA256SUMS"},
+     "name of one list in the target's root, such as SHA256SUMS, instead of a side file for each file"},
 };
 
 } // namespace
 
 const TransformDescriptor checksum_transform = {
     .name = "checksum",
-    .summary = "publishes a digest of the bytes that pass: in a file beside the target's (.sha256), or in one list "
+    .summary = "publishes a digest of the bytes that pass through: in a side file (.sha256), or in one list "
                "(SHA256SUMS)",
     .options = checksum_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
@@ -115,7 +116,7 @@ const TransformDescriptor checksum_transform = {
         if (settings.algorithm == known) settings.kind = EVP_get_digestbyname(known);
       if (!settings.kind)
         return option_failure(
-            fmt::format("algorithm is '{}', but must be sha256, sha512, sha1 or md5", settings.algorithm));
+            fmt::format("invalid value '{}' for algorithm: expected sha256, sha512, sha1 or md5", settings.algorithm));
       settings.list = options.text("list");
       if (options.has("list"))
         if (auto ok = check_name(settings.list); !ok)

@@ -114,12 +114,12 @@ Result<std::unique_ptr<Child>> Child::start(const ChildSettings& settings) {
   Pipe err;
   Pipe report;
   if (!in.open() || !out.open() || !err.open() || !report.open())
-    return transform_failure(fmt::format("no pipe for {}: {}", settings.argv[0], std::strerror(errno)));
+    return transform_failure(fmt::format("cannot create a pipe for {}: {}", settings.argv[0], std::strerror(errno)));
   const std::vector<char*> argv = pointers(settings.argv);
   const std::vector<char*> environment = pointers(settings.environment);
   const pid_t parent = ::getpid();
   const pid_t process = ::fork();
-  if (process < 0) return transform_failure(fmt::format("can't start {}: {}", settings.argv[0], std::strerror(errno)));
+  if (process < 0) return transform_failure(fmt::format("cannot start {}: {}", settings.argv[0], std::strerror(errno)));
   if (process == 0)
     become(parent, settings, argv.data(), environment.data(), in.connections[0], out.connections[1], err.connections[1],
            report.connections[1]);
@@ -131,7 +131,7 @@ Result<std::unique_ptr<Child>> Child::start(const ChildSettings& settings) {
   while (told < 0 && errno == EINTR);
   if (told == sizeof error) {
     ::waitpid(process, nullptr, 0);
-    return transform_failure(fmt::format("can't start {}: {}", settings.argv[0], std::strerror(error)));
+    return transform_failure(fmt::format("cannot start {}: {}", settings.argv[0], std::strerror(error)));
   }
   std::unique_ptr<Child> child(new Child);
   child->timeout_ = settings.timeout;
@@ -178,7 +178,7 @@ Result<void> Child::turn(Chunk* in, Emit& out) {
   pollfd wait[3] = {{in ? input_ : -1, POLLOUT, 0}, {output_, POLLIN, 0}, {errors_, POLLIN, 0}};
   const int ready = ::poll(wait, 3, static_cast<int>(timeout_.count()));
   if (ready == 0)
-    return failure(fmt::format("has neither taken nor given a byte for timeout={}", format_duration(timeout_)));
+    return failure(fmt::format("neither read input nor wrote output for timeout={}", format_duration(timeout_)));
   if (wait[2].revents) read_errors();
   if (wait[1].revents) {
     const std::span<std::byte> room = out.room();
@@ -204,7 +204,7 @@ Result<void> Child::wait_for_end() {
     const int ready = ::poll(wait, 2, static_cast<int>(timeout_.count()));
     if (ready == 0) {
       ::close(handle);
-      return failure(fmt::format("has closed its output, but not ended for timeout={}", format_duration(timeout_)));
+      return failure(fmt::format("closed its output but did not exit within timeout={}", format_duration(timeout_)));
     }
     if (wait[1].revents) {
       read_errors();
@@ -220,8 +220,8 @@ Result<void> Child::wait_for_end() {
   ::kill(-process_, SIGKILL); // what it started and left behind
   process_ = -1;
   if (WIFSIGNALED(status))
-    return failure(fmt::format("was ended by signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status))));
-  if (WEXITSTATUS(status) != 0) return failure(fmt::format("ended with exit code {}", WEXITSTATUS(status)));
+    return failure(fmt::format("was killed by signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status))));
+  if (WEXITSTATUS(status) != 0) return failure(fmt::format("exited with code {}", WEXITSTATUS(status)));
   return {};
 }
 
@@ -240,8 +240,7 @@ Failure Child::failure(std::string what) {
   std::string_view said = stderr_tail_;
   if (said.size() > kept_errors_bytes) said.remove_prefix(said.size() - kept_errors_bytes);
   while (said.ends_with('\n')) said.remove_suffix(1);
-  return transform_failure(
-      fmt::format("{} {}{}{}", name_, what, said.empty() ? "" : "; it said: ", escape_bytes(said)));
+  return transform_failure(fmt::format("{} {}{}{}", name_, what, said.empty() ? "" : "; stderr: ", escape_bytes(said)));
 }
 
 } // namespace checkvalve

@@ -38,13 +38,14 @@ private:
 
 constexpr OptionSpec exec_options[] = {
     {"command", OptionType::list, "",
-     "the program, or a JSON array of it and its arguments: '[\"tr\", \"a-z\", \"A-Z\"]'; required"},
+     "the program, or a JSON array of the program and its arguments: '[\"tr\", \"a-z\", \"A-Z\"]'; required"},
     {"environment", OptionType::list, "",
-     "JSON array of NAME=value, or of NAME to pass on, beside PATH, HOME, LANG and TZ"},
-    {"timeout", OptionType::duration, "1m", "the file fails if the program takes and gives nothing for this long"},
-    {"memory", OptionType::size, "0", "most address space of the program; 0: no limit"},
-    {"cpu", OptionType::duration, "0", "most processor time of the program; 0: no limit"},
-    {"version", OptionType::text, "", "any text; files are made again when it changes, e.g. with the program"},
+     "JSON array of environment variables: NAME=value to set, NAME to pass through; PATH, HOME, LANG and TZ always "
+     "pass"},
+    {"timeout", OptionType::duration, "1m", "fail the file if the program neither reads nor writes for this long"},
+    {"memory", OptionType::size, "0", "maximum address space of the program; 0: no limit"},
+    {"cpu", OptionType::duration, "0", "maximum CPU time of the program; 0: no limit"},
+    {"version", OptionType::text, "", "any text; change it when the program changes, and files are transferred again"},
 };
 
 } // namespace
@@ -57,7 +58,7 @@ const TransformDescriptor exec_transform = {
       ChildSettings settings;
       settings.argv = options.list("command");
       if (settings.argv.empty() || settings.argv[0].empty())
-        return option_failure("exec needs a command, e.g. exec command=rev");
+        return option_failure("missing command; for example exec command=rev");
       std::vector<std::string> wanted = options.list("environment");
       for (const char* usual : {"PATH", "HOME", "LANG", "TZ"}) wanted.emplace_back(usual);
       for (const std::string& item : wanted) {
@@ -68,7 +69,7 @@ const TransformDescriptor exec_transform = {
       }
       settings.timeout = options.duration("timeout");
       if (settings.timeout.count() <= 0 || settings.timeout > std::chrono::hours(24 * 7))
-        return option_failure("timeout must be above 0 and at most 7 days");
+        return option_failure("timeout must be greater than 0 and at most 7 days");
       settings.memory_bytes = options.number("memory");
       settings.cpu_seconds = static_cast<std::uint64_t>((options.duration("cpu").count() + 999) / 1000);
       return std::make_shared<Exec>(std::move(settings));

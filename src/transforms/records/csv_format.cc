@@ -64,7 +64,7 @@ Result<bool> CsvParser::take(std::string_view& text) {
     }
     if (row_.raw.size() + i > max_record_bytes_)
       return transform_failure(
-          fmt::format("line {}: the record is longer than max_record={} bytes (a quote that is not closed?)", row_.line,
+          fmt::format("line {}: the record is longer than max_record={} bytes (unterminated quote?)", row_.line,
                       max_record_bytes_));
   }
   row_.raw += text.substr(0, i);
@@ -86,7 +86,7 @@ Result<bool> CsvParser::finish() {
   if (done_) return false;
   if (at_ == At::quoted)
     return transform_failure(
-        fmt::format("line {}: the file ends inside of a quoted field of the record that begins there", row_.line));
+        fmt::format("line {}: the file ends inside a quoted field of the record that begins here", row_.line));
   return end_row();
 }
 

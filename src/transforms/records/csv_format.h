@@ -30,7 +30,7 @@ public:
       : dialect_(dialect), max_record_bytes_(max_record_bytes) {}
 
   // Takes from the front of `text` up to the end of one row. True: row() is whole; false: all was taken, more is
-  // needed. An empty line is no row. Error kind transform, with the line.
+  // needed. An empty line is not a row. Error kind transform, with the line.
   Result<bool> take(std::string_view& text);
   // At the end of the input: true if there is a last row without a newline.
   Result<bool> finish();

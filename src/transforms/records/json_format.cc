@@ -68,14 +68,14 @@ public:
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override {
     std::string_view what = error.what();
     if (const auto at = what.rfind("; "); at != what.npos) what.remove_prefix(at + 2);
-    problem = fmt::format("no JSON at byte {} of the line: {}", position, what);
+    problem = fmt::format("invalid JSON at byte {} of the line: {}", position, what);
     return false;
   }
 
 private:
   std::string& nested() { return record_.fields.back().value; }
   bool refuse() {
-    problem = "the line is no JSON object";
+    problem = "the line is not a JSON object";
     return false;
   }
   void separate() {
@@ -117,7 +117,7 @@ Result<void> parse_json_record(std::string_view text, Record& record) {
   record.fields.clear();
   RecordBuilder builder(record);
   if (nlohmann::json::sax_parse(text, &builder)) return {};
-  return transform_failure(builder.problem.empty() ? "no JSON object" : builder.problem);
+  return transform_failure(builder.problem.empty() ? "not a JSON object" : builder.problem);
 }
 
 Result<void> append_json_record(const Record& record, std::string& out) {
@@ -125,8 +125,8 @@ Result<void> append_json_record(const Record& record, std::string& out) {
   for (const Field& field : record.fields) {
     if (&field != &record.fields.front()) out += ',';
     if (!is_valid_utf8(field.name) || (field.kind == FieldKind::text && !is_valid_utf8(field.value)))
-      return transform_failure(
-          fmt::format("column {} is no UTF-8: put the transform charset before", escape_bytes(field.name)));
+      return transform_failure(fmt::format("column {} is not valid UTF-8: add the transform charset before this one",
+                                           escape_bytes(field.name)));
     append_json_text(field.name, out);
     out += ':';
     if (field.kind == FieldKind::text)

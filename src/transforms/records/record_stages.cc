@@ -77,9 +77,9 @@ private:
       if (names) return {};
     }
     if (row.count != columns_.size())
-      return sink_.reject(row.line, row.raw,
-                          transform_failure(fmt::format("{} columns, not {}", row.count, columns_.size())).error(),
-                          out);
+      return sink_.reject(
+          row.line, row.raw,
+          transform_failure(fmt::format("expected {1} columns, found {0}", row.count, columns_.size())).error(), out);
     record_.line = row.line;
     record_.fields.resize(columns_.size());
     for (std::size_t i = 0; i < columns_.size(); ++i) {
@@ -134,7 +134,7 @@ Result<char> read_character(const OptionValues& options, std::string_view name) 
   if (text == "tab") return '\t';
   if (text == "none" && name == "quote") return '\0';
   if (text.size() != 1 || text[0] == '\n' || text[0] == '\r')
-    return option_failure(fmt::format("{} must be one character", name));
+    return option_failure(fmt::format("{} must be a single character", name));
   return text[0];
 }
 

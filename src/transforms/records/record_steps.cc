@@ -18,7 +18,8 @@ Result<std::vector<RecordSettings::Pair>> read_pairs(const OptionValues& options
   std::vector<RecordSettings::Pair> pairs;
   for (const std::string& text : options.list(name)) {
     const std::size_t equals = text.find('=');
-    if (equals == text.npos || equals == 0) return option_failure(fmt::format("{}: '{}' is no name=value", name, text));
+    if (equals == text.npos || equals == 0)
+      return option_failure(fmt::format("{}: expected name=value, got '{}'", name, text));
     pairs.push_back({text.substr(0, equals), text.substr(equals + 1)});
   }
   return pairs;
@@ -28,14 +29,14 @@ Result<Secret> read_key(const OptionValues& options) {
   std::string key;
   if (options.has("key_file")) {
     std::ifstream file(options.text("key_file"), std::ios::binary);
-    if (!file) return option_failure(fmt::format("key_file: '{}' can't be read", options.text("key_file")));
+    if (!file) return option_failure(fmt::format("cannot read key_file '{}'", options.text("key_file")));
     key.assign(std::istreambuf_iterator<char>(file), {});
     while (key.ends_with('\n') || key.ends_with('\r')) key.pop_back();
   } else if (const char* value = std::getenv(options.text("key_env").c_str())) {
     key = value;
   }
   if (key.size() < 16)
-    return option_failure("hash needs a key of at least 16 bytes: name it with key_file=FILE or key_env=VARIABLE");
+    return option_failure("hash needs a key of at least 16 bytes: set key_file=FILE or key_env=VARIABLE");
   return Secret(std::move(key));
 }
 
@@ -72,7 +73,7 @@ std::optional<std::string> as_boolean(std::string_view text) {
   return std::nullopt;
 }
 
-// A column stands for any that may be there: only the form of an expression is checked.
+// Which columns exist is unknown here: only the syntax of an expression is checked.
 Result<void> check_form(std::string_view option, const std::string& expression) {
   CV_TRY(const SqliteDatabase database, open_sqlite(":memory:"));
   const auto form = prepare_sqlite(database.get(), "SELECT (" + expression + "\n)");
@@ -80,7 +81,7 @@ Result<void> check_form(std::string_view option, const std::string& expression) 
   return option_failure(fmt::format("{}: {}", option, form.error().message));
 }
 
-Failure missing(std::string_view name) { return transform_failure(fmt::format("there is no column '{}'", name)); }
+Failure missing(std::string_view name) { return transform_failure(fmt::format("no such column: '{}'", name)); }
 
 } // namespace
 
@@ -92,7 +93,7 @@ Result<RecordSettings> RecordSettings::read(const OptionValues& options) {
     const auto type = std::ranges::find(types, std::string_view(text).substr(std::min(colon + 1, text.size())));
     if (colon == 0 || type == std::end(types))
       return option_failure(
-          fmt::format("cast: '{}' is no column:type; types are text, integer, number and boolean", text));
+          fmt::format("cast: expected column:type, got '{}' (types: text, integer, number, boolean)", text));
     s.casts.push_back({text.substr(0, colon), static_cast<CastType>(type - std::begin(types))});
   }
   s.required = options.list("required");
@@ -100,7 +101,7 @@ Result<RecordSettings> RecordSettings::read(const OptionValues& options) {
   CV_TRY(const std::vector<Pair> matches, read_pairs(options, "match"));
   for (const Pair& match : matches) {
     CV_TRY(std::shared_ptr<const re2::RE2> pattern, compile_regex("match", match.value));
-    if (!pattern) return option_failure(fmt::format("match: '{}=' has no expression", match.name));
+    if (!pattern) return option_failure(fmt::format("match: missing regular expression after '{}='", match.name));
     s.matches.push_back({match.name, std::move(pattern)});
   }
   s.checks = options.list("check");
@@ -126,7 +127,7 @@ Result<bool> RecordSteps::apply(Record& record) {
   if (!settings_.checks.empty() || !settings_.filter.empty()) {
     CV_TRY(const std::size_t untrue, first_untrue(record));
     if (untrue > settings_.checks.size()) return false;
-    if (untrue != 0) return transform_failure(fmt::format("check '{}' is not true", settings_.checks[untrue - 1]));
+    if (untrue != 0) return transform_failure(fmt::format("check failed: '{}'", settings_.checks[untrue - 1]));
   }
   CV_CHECK(hide(record));
   add(record);
@@ -138,7 +139,7 @@ Result<void> RecordSteps::validate(const Record& record) const {
   if (!settings_.expected.empty() && !std::ranges::equal(record.fields, settings_.expected, {}, &Field::name)) {
     std::string names;
     for (const Field& field : record.fields) names += (names.empty() ? "" : ", ") + field.name;
-    return transform_failure(fmt::format("the columns are not those of expect, but {}", escape_bytes(names)));
+    return transform_failure(fmt::format("the columns differ from expect: found {}", escape_bytes(names)));
   }
   for (const std::string& name : settings_.required) {
     const Field* field = record.find(name);
@@ -151,7 +152,7 @@ Result<void> RecordSteps::validate(const Record& record) const {
     if (!field) return missing(name);
     if (field->kind == FieldKind::null || field->value.empty()) continue;
     if (!re2::RE2::FullMatch(piece(field->value), *pattern))
-      return transform_failure(fmt::format("column '{}' is '{}', which does not match '{}'", name,
+      return transform_failure(fmt::format("column '{}': value '{}' does not match '{}'", name,
                                            escape_bytes(field->value.substr(0, 40)), pattern->pattern()));
   }
   return {};
@@ -175,7 +176,7 @@ Result<void> RecordSteps::cast(Record& record) const {
                  : type == CastType::number ? as_number(field->value)
                                             : as_boolean(field->value);
     if (!value)
-      return transform_failure(fmt::format("column '{}' is '{}', which is no {}", name,
+      return transform_failure(fmt::format("column '{}': value '{}' is not a valid {}", name,
                                            escape_bytes(field->value.substr(0, 40)),
                                            type == CastType::integer  ? "whole number"
                                            : type == CastType::number ? "number"

@@ -48,26 +48,28 @@ struct RecordSettings {
 // For the descriptors of csv and jsonl.
 #define CHECKVALVE_RECORD_OPTIONS                                                                                      \
   {"cast", OptionType::list, "",                                                                                       \
-   "JSON array of 'column:type', type integer, number, boolean or text; an empty one becomes null"},                   \
-      {"expect", OptionType::list, "", "the columns that each record must have, in this order, and no others"},        \
-      {"required", OptionType::list, "", "columns that must be there and not empty"},                                  \
+   "JSON array of 'column:type', type integer, number, boolean or text; an empty value becomes null"},                 \
+      {"expect", OptionType::list, "", "the exact columns of each record, in this order"},                             \
+      {"required", OptionType::list, "", "columns that must be present and not empty"},                                \
       {"match", OptionType::list, "",                                                                                  \
-       "JSON array of 'column=regular expression' that the whole value must match (RE2), unless it is empty"},         \
+       "JSON array of 'column=regular expression' that the whole value must match (RE2); empty values pass"},          \
       {"check", OptionType::list, "",                                                                                  \
-       "JSON array of SQL expressions over the columns (SQLite) that must be true of each record, after `cast`"},      \
-      {"filter", OptionType::text, "", "SQL expression over the columns (SQLite); records for which it is true pass"}, \
-      {"mask", OptionType::list, "", "columns whose letters become x and whose digits become 0"},                      \
-      {"hash", OptionType::list, "", "columns that become HMAC-SHA-256 of themselves, with the key; empty ones stay"}, \
-      {"key_file", OptionType::path, "", "file that holds the key for `hash`, at least 16 bytes"},                     \
-      {"key_env", OptionType::text, "", "environment variable that holds it instead"},                                 \
+       "JSON array of SQL expressions over the columns (SQLite) that must be true for each record, after `cast`"},     \
+      {"filter", OptionType::text, "",                                                                                 \
+       "SQL expression over the columns (SQLite); only records for which it is true pass"},                            \
+      {"mask", OptionType::list, "", "columns to mask: letters become x, digits become 0"},                            \
+      {"hash", OptionType::list, "",                                                                                   \
+       "columns to replace by their HMAC-SHA-256 with the key; empty values stay empty"},                              \
+      {"key_file", OptionType::path, "", "file with the key for `hash`, at least 16 bytes"},                           \
+      {"key_env", OptionType::text, "", "environment variable with the key for `hash`"},                               \
       {"add", OptionType::list, "",                                                                                    \
-       "JSON array of 'column=value'; {path} and {line} in a value stand for those of the record, "                    \
-       "{date} for --date"},                                                                                           \
+       "JSON array of 'column=value'; a value may contain {path} and {line} of the record, "                           \
+       "and the {date} of --date"},                                                                                    \
       {"rename_columns", OptionType::list, "", "JSON array of 'old=new'"},                                             \
-      {"select", OptionType::list, "", "columns that are written, in this order; after all of the above"},             \
-      {"drop", OptionType::list, "", "columns that are not written"},                                                  \
+      {"select", OptionType::list, "", "columns to write, in this order; applied after all of the above"},             \
+      {"drop", OptionType::list, "", "columns to omit from the output"},                                               \
       {"rejects", OptionType::boolean, "no",                                                                           \
-       "records that don't fit go to a file beside the target's (.rejects) instead of failing it"}
+       "write records that do not conform to a side file (.rejects) instead of failing the file"}
 
 class RecordSteps {
 public:

@@ -25,10 +25,10 @@ public:
     }
     if (!header_written_) write_header(record, out);
     if (!std::ranges::equal(record.fields, header_, {}, &Field::name))
-      return transform_failure(
-          fmt::format("the record has other columns than the first one; CSV needs the same in each: name them "
-                      "with select ({} here, {} there)",
-                      record.fields.size(), header_.size()));
+      return transform_failure(fmt::format("the record's columns differ from the first record's, but CSV needs the "
+                                           "same columns in each record: name them "
+                                           "with select ({} here, {} there)",
+                                           record.fields.size(), header_.size()));
     for (const Field& field : record.fields) {
       if (&field != &record.fields.front()) out.write(settings_.written.delimiter);
       if (field.kind != FieldKind::null) write_csv_field(field.value, settings_.written, out);
@@ -92,7 +92,7 @@ public:
     return 6 * std::min(settings_.max_record_bytes, size_bytes.value_or(settings_.max_record_bytes)) +
            (settings_.steps.filter.empty() && settings_.steps.checks.empty() ? 0 : 512 << 10);
   }
-  // The key itself must not be found out: a few bits of it tell a change.
+  // The key must not be recoverable: a few bits of its digest reveal a change.
   std::string fingerprint() const override {
     if (settings_.steps.key.empty()) return "";
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -111,23 +111,23 @@ private:
 
 constexpr OptionSpec max_record_option = {
     "max_record", OptionType::size, "1MiB",
-    "a longer record is refused; six times as much memory is used for each file in flight"};
+    "maximum length of a record; each file in flight uses six times as much memory"};
 constexpr OptionSpec csv_options[] = {
-    {"to", OptionType::text, "csv", "what is written: csv or jsonl"},
-    {"delimiter", OptionType::text, ",", "one character, or tab"},
-    {"quote", OptionType::text, "\"", "one character, or none"},
-    {"header", OptionType::boolean, "yes", "the first row names the columns, in what is read and in what is written"},
-    {"columns", OptionType::list, "", "names of the columns of a file without a header; else c1, c2, …"},
-    {"write_delimiter", OptionType::text, "", "of what is written; else as it is read"},
-    {"newline", OptionType::text, "lf", "of what is written: lf or crlf"},
+    {"to", OptionType::text, "csv", "output format: csv or jsonl"},
+    {"delimiter", OptionType::text, ",", "a single character, or tab"},
+    {"quote", OptionType::text, "\"", "a single character, or none"},
+    {"header", OptionType::boolean, "yes", "the first row holds the column names, in input and output"},
+    {"columns", OptionType::list, "", "column names for a file without a header; default: c1, c2, …"},
+    {"write_delimiter", OptionType::text, "", "delimiter of the output; default: that of the input"},
+    {"newline", OptionType::text, "lf", "line ending of the output: lf or crlf"},
     CHECKVALVE_RECORD_OPTIONS,
     max_record_option,
 };
 constexpr OptionSpec jsonl_options[] = {
-    {"to", OptionType::text, "jsonl", "what is written: jsonl or csv"},
-    {"header", OptionType::boolean, "yes", "written CSV begins with the names of the columns"},
-    {"write_delimiter", OptionType::text, ",", "of written CSV: one character, or tab"},
-    {"newline", OptionType::text, "lf", "of written CSV: lf or crlf"},
+    {"to", OptionType::text, "jsonl", "output format: jsonl or csv"},
+    {"header", OptionType::boolean, "yes", "begin CSV output with the column names"},
+    {"write_delimiter", OptionType::text, ",", "delimiter of CSV output: a single character, or tab"},
+    {"newline", OptionType::text, "lf", "line ending of CSV output: lf or crlf"},
     CHECKVALVE_RECORD_OPTIONS,
     max_record_option,
 };
@@ -136,7 +136,8 @@ Result<std::shared_ptr<const Transform>> make_records(Format from, const OptionV
   FormatSettings s;
   s.from = from;
   const std::string to = options.text("to");
-  if (to != "csv" && to != "jsonl") return option_failure(fmt::format("to is '{}', but must be csv or jsonl", to));
+  if (to != "csv" && to != "jsonl")
+    return option_failure(fmt::format("invalid value '{}' for to: expected csv or jsonl", to));
   s.to = to == "csv" ? Format::csv : Format::jsonl;
   if (from == Format::csv) {
     CV_TRY(s.read.delimiter, read_character(options, "delimiter"));
@@ -149,10 +150,11 @@ Result<std::shared_ptr<const Transform>> make_records(Format from, const OptionV
   }
   const std::string newline = options.text("newline");
   if (newline != "lf" && newline != "crlf")
-    return option_failure(fmt::format("newline is '{}', but must be lf or crlf", newline));
+    return option_failure(fmt::format("invalid value '{}' for newline: expected lf or crlf", newline));
   s.written.newline = newline == "lf" ? "\n" : "\r\n";
   s.header = options.boolean("header");
-  if (s.header && !s.columns.empty()) return option_failure("columns are for files without a header: add header=no");
+  if (s.header && !s.columns.empty())
+    return option_failure("columns applies only to files without a header: add header=no");
   s.max_record_bytes = options.number("max_record");
   CV_TRY(s.steps, RecordSettings::read(options));
   return std::make_shared<Records>(std::move(s));

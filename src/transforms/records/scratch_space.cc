@@ -111,7 +111,7 @@ Result<std::unique_ptr<ScratchSpace>> ScratchSpace::make(const ScratchLimits& li
   const auto free = free_bytes(folder);
   if (free && *free < limits.min_free_bytes + expected_bytes)
     return transform_failure(fmt::format(
-        "its table needs about {} of disk, but '{}' has {} free, of which min_free={} stay so: set $TMPDIR "
+        "the table needs about {} of disk space, but '{}' has {} free and min_free={} must remain free: set $TMPDIR "
         "to a larger disk",
         format_size(expected_bytes), escape_bytes(folder), format_size(*free), format_size(limits.min_free_bytes)));
   return std::unique_ptr<ScratchSpace>(new ScratchSpace(limits, std::move(folder)));
@@ -142,7 +142,7 @@ int ScratchSpace::open(sqlite3_vfs* vfs, sqlite3_filename path, sqlite3_file* fi
 
 bool ScratchSpace::grow(std::uint64_t bytes) {
   if (used_bytes_ + bytes > limits_.max_disk_bytes) {
-    refusal_ = fmt::format("the table and what the query sorts need more disk than max_disk={}",
+    refusal_ = fmt::format("the table and the query's temporary data need more disk space than max_disk={}",
                            format_size(limits_.max_disk_bytes));
     return false;
   }
@@ -151,7 +151,7 @@ bool ScratchSpace::grow(std::uint64_t bytes) {
     unchecked_bytes_ = 0;
     const auto free = free_bytes(folder_);
     if (free && *free < limits_.min_free_bytes) {
-      refusal_ = fmt::format("after {} of temporary data '{}' has {} free, less than min_free={}: set $TMPDIR to a "
+      refusal_ = fmt::format("after {} of temporary data, '{}' has {} free, less than min_free={}: set $TMPDIR to a "
                              "larger disk",
                              format_size(used_bytes_), escape_bytes(folder_), format_size(*free),
                              format_size(limits_.min_free_bytes));

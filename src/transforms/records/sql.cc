@@ -147,26 +147,27 @@ private:
 
 constexpr OptionSpec sql_options[] = {
     {"query", OptionType::text, "",
-     "a SELECT (SQLite) over the table `input`; required. Columns are text unless cast: sum(amount) is a number all "
+     "a SELECT (SQLite) over the table `input`; required. Columns are text unless cast, but sum(amount) is a number "
+     "all "
      "the same"},
-    {"from", OptionType::text, "csv", "what is read: csv or jsonl"},
-    {"to", OptionType::text, "csv", "what is written: csv or jsonl"},
-    {"delimiter", OptionType::text, ",", "of CSV, read and written: one character, or tab"},
+    {"from", OptionType::text, "csv", "input format: csv or jsonl"},
+    {"to", OptionType::text, "csv", "output format: csv or jsonl"},
+    {"delimiter", OptionType::text, ",", "CSV delimiter of input and output: a single character, or tab"},
     {"header", OptionType::boolean, "yes",
-     "CSV, read and written, begins with the names of the columns; else they are c1, c2, …"},
+     "CSV input and output begin with the column names; otherwise they are c1, c2, …"},
     {"cast", OptionType::list, "",
-     "JSON array of 'column:type', type integer, number, boolean or text; an empty one becomes null"},
-    {"select", OptionType::list, "", "columns that the table gets; else all of the first record"},
+     "JSON array of 'column:type', type integer, number, boolean or text; an empty value becomes null"},
+    {"select", OptionType::list, "", "columns of the table; default: those of the first record"},
     {"rejects", OptionType::boolean, "no",
-     "records that don't fit go to a file beside the target's (.rejects) instead of failing it"},
-    {"cache", OptionType::size, "4MiB", "memory for the database of each file in flight; sorting takes as much again"},
+     "write records that do not conform to a side file (.rejects) instead of failing the file"},
+    {"cache", OptionType::size, "4MiB", "memory for the database of each file in flight; sorting needs as much again"},
     {"lookup", OptionType::list, "",
      "JSON array of 'table=path': further tables for joins, from files on the machine that runs checkvalve: .csv (with "
-     "a header), .tsv, .jsonl; a changed file makes files again"},
+     "a header), .tsv, .jsonl; files are transferred again when it changes"},
     {"max_disk", OptionType::size, "10GiB",
-     "the file is refused if its tables and what the query sorts need more disk than this in $TMPDIR"},
-    {"min_free", OptionType::size, "256MiB", "the file is refused before less than this is free on that disk"},
-    {"max_record", OptionType::size, "1MiB", "a longer record is refused"},
+     "maximum disk space in $TMPDIR for the tables and the query's temporary data of each file"},
+    {"min_free", OptionType::size, "256MiB", "disk space that must remain free there"},
+    {"max_record", OptionType::size, "1MiB", "maximum length of a record"},
 };
 
 } // namespace
@@ -174,7 +175,7 @@ constexpr OptionSpec sql_options[] = {
 const TransformDescriptor sql_transform = {
     .name = "sql",
     .summary = "runs a SELECT over the file as the table `input`: aggregates, sorting, distinct, larger than memory",
-    .renames = "if from and to differ: the suffix becomes .csv or .jsonl",
+    .renames = "if from and to differ, the suffix becomes .csv or .jsonl",
     .stage_class = StageClass::spilling,
     .options = sql_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
@@ -182,11 +183,11 @@ const TransformDescriptor sql_transform = {
       s.query = options.text("query");
       if (s.query.empty())
         return option_failure(
-            "sql needs a query, e.g. sql query='SELECT country, sum(amount) FROM input GROUP BY country'");
+            "missing query; for example sql query='SELECT country, sum(amount) FROM input GROUP BY country'");
       for (const auto& [name, format] : {std::pair{"from", &s.format.from}, std::pair{"to", &s.format.to}}) {
         const std::string word = options.text(name);
         if (word != "csv" && word != "jsonl")
-          return option_failure(fmt::format("{} is '{}', but must be csv or jsonl", name, word));
+          return option_failure(fmt::format("invalid value '{1}' for {0}: expected csv or jsonl", name, word));
         *format = word == "csv" ? Format::csv : Format::jsonl;
       }
       CV_TRY(s.format.read.delimiter, read_character(options, "delimiter"));
@@ -203,7 +204,7 @@ const TransformDescriptor sql_transform = {
       auto form = prepare_sqlite(database.get(), "SELECT * FROM (" + s.query + "\n)");
       const std::string problem = form ? "" : form.error().message;
       if (!form && !problem.starts_with("no such table") && !problem.starts_with("no such column"))
-        return option_failure("query must be one SELECT: " + problem);
+        return option_failure("query must be a single SELECT: " + problem);
       return std::make_shared<Sql>(std::move(s));
     },
 };

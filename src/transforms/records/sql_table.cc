@@ -56,8 +56,8 @@ bool is_plain_name(std::string_view name) {
 Failure ScratchDatabase::failure(int code) const {
   if (code == SQLITE_FULL && !space->refusal().empty()) return transform_failure(space->refusal());
   if (code == SQLITE_FULL || code == SQLITE_IOERR)
-    return transform_failure(fmt::format("no more temporary data can be written ({}): set $TMPDIR to a larger disk",
-                                         sqlite3_errmsg(handle.get())));
+    return transform_failure(
+        fmt::format("cannot write temporary data ({}): set $TMPDIR to a larger disk", sqlite3_errmsg(handle.get())));
   return transform_failure(sqlite3_errmsg(handle.get()));
 }
 
@@ -68,7 +68,7 @@ Result<void> TableLoader::add(const Record& record) {
     CV_CHECK(create(names));
   }
   if (!std::ranges::equal(record.fields, columns_, {}, &Field::name))
-    return transform_failure("the record has other columns than the first one: name them with select");
+    return transform_failure("the record's columns differ from the first record's: name the columns with select");
   for (std::size_t i = 0; i < record.fields.size(); ++i)
     bind_sqlite(insert_.get(), static_cast<int>(i + 1), record.fields[i]);
   const int code = sqlite3_step(insert_.get());
@@ -79,7 +79,7 @@ Result<void> TableLoader::add(const Record& record) {
 
 Result<void> TableLoader::end(const std::vector<std::string>& columns) {
   if (!insert_) {
-    if (columns.empty()) return transform_failure("the file is empty: it has no columns");
+    if (columns.empty()) return transform_failure("the file is empty and has no columns");
     CV_CHECK(create(columns));
   }
   insert_.reset();
@@ -111,12 +111,12 @@ Result<std::vector<Lookup>> read_lookups(const std::vector<std::string>& options
     Lookup lookup{text.substr(0, equals), equals == text.npos ? "" : text.substr(equals + 1), {}, ""};
     if (equals == text.npos || !is_plain_name(lookup.table) || lookup.path.empty())
       return option_failure(
-          fmt::format("lookup: '{}' is no table=path; a table's name has letters, digits and '_'", text));
+          fmt::format("lookup: expected table=path, got '{}' (table names consist of letters, digits and '_')", text));
     const auto same = [&](const Lookup& other) {
       return sqlite3_stricmp(other.table.c_str(), lookup.table.c_str()) == 0;
     };
     if (sqlite3_stricmp(lookup.table.c_str(), "input") == 0 || std::ranges::any_of(lookups, same))
-      return option_failure(fmt::format("lookup: there is another table '{}'", lookup.table));
+      return option_failure(fmt::format("lookup: duplicate table '{}'", lookup.table));
     const std::string_view path = lookup.path;
     if (path.ends_with(".jsonl") || path.ends_with(".ndjson"))
       lookup.format.from = Format::jsonl;
@@ -132,7 +132,7 @@ Result<std::vector<Lookup>> read_lookups(const std::vector<std::string>& options
       return {};
     };
     if (const std::string problem = read_file(lookup.path, hash, taken); !problem.empty())
-      return option_failure(fmt::format("lookup: '{}' can't be read on this machine: {}", lookup.path, problem));
+      return option_failure(fmt::format("lookup: cannot read '{}' on this machine: {}", lookup.path, problem));
     lookup.digest = hasher.digest();
     lookups.push_back(std::move(lookup));
   }
@@ -157,7 +157,7 @@ Result<void> load_lookup(const Lookup& lookup, ScratchDatabase& database) {
   if (!problem.empty()) return failed(problem);
   if (!taken) return failed(taken.error().message);
   if (auto ended = stage->finish(nowhere); !ended) return failed(ended.error().message);
-  if (hasher.digest() != lookup.digest) return failed("has changed since the run began: run again");
+  if (hasher.digest() != lookup.digest) return failed("changed since the run began: run again");
   return {};
 }
 

@@ -10,7 +10,8 @@ Result<SqliteDatabase> open_sqlite(const char* name, const char* vfs) {
   sqlite3* raw = nullptr;
   const int code = sqlite3_open_v2(name, &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, vfs);
   SqliteDatabase database(raw);
-  if (code != SQLITE_OK) return transform_failure(fmt::format("no temporary database: {}", sqlite3_errmsg(raw)));
+  if (code != SQLITE_OK)
+    return transform_failure(fmt::format("cannot open a temporary database: {}", sqlite3_errmsg(raw)));
   sqlite3_limit(raw, SQLITE_LIMIT_ATTACHED, 0);
   sqlite3_db_config(raw, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, nullptr);
   return database;
@@ -20,7 +21,7 @@ Result<SqliteStatement> prepare_sqlite(sqlite3* database, const std::string& sql
   sqlite3_stmt* raw = nullptr;
   if (sqlite3_prepare_v2(database, sql.c_str(), static_cast<int>(sql.size()) + 1, &raw, nullptr) != SQLITE_OK)
     return transform_failure(sqlite3_errmsg(database));
-  if (!raw) return transform_failure("there is no SQL in it");
+  if (!raw) return transform_failure("the statement is empty");
   return SqliteStatement(raw);
 }
 

@@ -60,7 +60,7 @@ public:
   Result<bool> finish(Emit& out) override {
     if (!rest_.empty())
       return transform_failure(
-          fmt::format("the file ends in the middle of a character of {}, at byte {}", settings_.from, offset_));
+          fmt::format("the file ends in the middle of a {} character at byte {}", settings_.from, offset_));
     if (!at_start_done_) CV_CHECK(text("", out));
     if (std::exchange(carriage_return_, false)) CV_CHECK(encode("\r", out));
     // A stateful set goes back to its first state.
@@ -90,10 +90,10 @@ private:
       if (code != static_cast<std::size_t>(-1) || error == E2BIG) continue;
       if (error == EINVAL) break; // an incomplete character: the rest comes with the next chunk
       if (!settings_.replace_unknown)
-        return transform_failure(
-            fmt::format("byte {} (0x{:02x}) is no {}: name the right set with from=, or replace what can't "
-                        "be read with unknown=replace",
-                        offset_, static_cast<unsigned char>(*from), settings_.from));
+        return transform_failure(fmt::format(
+            "byte {} (0x{:02x}) is not valid {}: set the file's character set with from=, or replace invalid bytes "
+            "with unknown=replace",
+            offset_, static_cast<unsigned char>(*from), settings_.from));
       CV_CHECK(text("\xEF\xBF\xBD", out)); // U+FFFD
       ++from;
       --left;
@@ -148,8 +148,9 @@ private:
       out.write(std::string_view(buffer, sizeof buffer - room));
       if (code != static_cast<std::size_t>(-1) || error == E2BIG) continue;
       if (!settings_.replace_unknown)
-        return transform_failure(fmt::format(
-            "near byte {} is a character that {} does not have: unknown=replace makes it '?'", offset_, settings_.to));
+        return transform_failure(
+            fmt::format("a character near byte {} does not exist in {}: unknown=replace writes '?' instead", offset_,
+                        settings_.to));
       std::size_t length = 1;
       while (length < left && (static_cast<unsigned char>(from[length]) & 0xC0) == 0x80) ++length;
       from += length;
@@ -162,7 +163,7 @@ private:
   const CharsetSettings& settings_;
   Converter decode_;
   Converter encode_;
-  std::string rest_;         // input that is no whole character yet
+  std::string rest_;         // incomplete character at the end of the input so far
   std::uint64_t offset_ = 0; // bytes of input decoded
   std::string start_;        // UTF-8 that may be a byte order mark
   bool at_start_done_ = false;
@@ -185,12 +186,12 @@ private:
 
 constexpr OptionSpec charset_options[] = {
     {"from", OptionType::text, "UTF-8",
-     "character set of the file, as `iconv -l` lists them: ISO-8859-1, CP1252, UTF-16LE"},
-    {"to", OptionType::text, "UTF-8", "character set that it gets"},
+     "character set of the input, as listed by `iconv -l`, such as ISO-8859-1, CP1252, UTF-16LE"},
+    {"to", OptionType::text, "UTF-8", "character set of the output"},
     {"bom", OptionType::text, "keep", "byte order mark at the start: keep, strip or add"},
     {"newline", OptionType::text, "keep", "line endings: keep, lf or crlf"},
     {"unknown", OptionType::text, "refuse",
-     "what can't be read, or the new set does not have: refuse the file, or replace"},
+     "invalid input, or characters that the output set lacks: refuse (fail the file) or replace"},
 };
 
 template <std::size_t n>
@@ -198,14 +199,15 @@ Result<std::size_t> choice(const OptionValues& options, std::string_view name, c
   const std::string given = options.text(name);
   for (std::size_t i = 0; i < n; ++i)
     if (given == words[i]) return i;
-  return option_failure(fmt::format("{} is '{}', but must be one of: {}", name, given, fmt::join(words, ", ")));
+  return option_failure(
+      fmt::format("invalid value '{1}' for {0}: expected one of {2}", name, given, fmt::join(words, ", ")));
 }
 
 } // namespace
 
 const TransformDescriptor charset_transform = {
     .name = "charset",
-    .summary = "changes character set, byte order mark and line endings",
+    .summary = "converts character set, byte order mark and line endings",
     .options = charset_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       CharsetSettings settings;
@@ -213,8 +215,7 @@ const TransformDescriptor charset_transform = {
       settings.to = options.text("to");
       for (const std::string& set : {settings.from, settings.to})
         if (!Converter(set, "UTF-8").ok() || !Converter("UTF-8", set).ok())
-          return option_failure(
-              fmt::format("'{}' is no character set that is known here (`iconv -l` lists them)", set));
+          return option_failure(fmt::format("unknown character set '{}' (`iconv -l` lists the known ones)", set));
       CV_TRY(const std::size_t bom, choice(options, "bom", {"keep", "strip", "add"}));
       CV_TRY(const std::size_t newline, choice(options, "newline", {"keep", "lf", "crlf"}));
       CV_TRY(const std::size_t unknown, choice(options, "unknown", {"refuse", "replace"}));

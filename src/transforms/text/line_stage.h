@@ -8,8 +8,8 @@
 
 namespace checkvalve {
 
-inline constexpr OptionSpec max_line_option = {
-    "max_line", OptionType::size, "1MiB", "a longer line is refused; as much memory is used for each file in flight"};
+inline constexpr OptionSpec max_line_option = {"max_line", OptionType::size, "1MiB",
+                                               "maximum length of a line; each file in flight uses as much memory"};
 
 class LineStage : public Stage {
 public:

@@ -50,7 +50,7 @@ protected:
     if (line_number() == 1) {
       newline_ = ending.empty() ? "\n" : std::string(ending);
       if (!settings_.check_header.empty() && text != settings_.check_header)
-        return transform_failure(fmt::format("line 1 is not the header '{}'", settings_.check_header));
+        return transform_failure(fmt::format("line 1 differs from the header '{}'", settings_.check_header));
       if (settings_.drop_header || !settings_.check_header.empty()) {
         header_seen_ = true;
         if (!settings_.drop_header)
@@ -84,12 +84,12 @@ protected:
   Result<bool> end(Emit& out) override {
     if (line_number() == 0) {
       if (!settings_.check_header.empty())
-        return transform_failure(fmt::format("the file is empty, but its header must be '{}'", settings_.check_header));
+        return transform_failure(fmt::format("the file is empty; expected the header '{}'", settings_.check_header));
       write_added_header(out);
     }
     if (!settings_.check_trailer.empty()) CV_CHECK(check_trailer());
     if (settings_.must_contain && !contained_)
-      return transform_failure(fmt::format("none of the {} lines matches must_contain", counted_));
+      return transform_failure(fmt::format("no line matches must_contain ({} lines read)", counted_));
     if (counted_ < settings_.min_lines)
       return transform_failure(
           fmt::format("the file has {} lines, fewer than min_lines={}", counted_, settings_.min_lines));
@@ -151,12 +151,12 @@ private:
   Result<void> check_trailer() const {
     // The trailer is the first of the lines held back: skip_tail counts from behind it.
     if (held_.size() != settings_.skip_tail + 1)
-      return transform_failure(fmt::format("there is no trailer '{}'", settings_.check_trailer));
+      return transform_failure(fmt::format("missing trailer '{}'", settings_.check_trailer));
     const std::string wanted = filled(settings_.check_trailer, counted_);
     const std::string& found = held_.front().text;
     if (found == wanted) return {};
-    return transform_failure(fmt::format("line {} is '{}', but the trailer must be '{}'",
-                                         line_number() - held_.size() + 1, escape_bytes(found.substr(0, 80)), wanted));
+    return transform_failure(fmt::format("line {} is '{}'; expected the trailer '{}'", line_number() - held_.size() + 1,
+                                         escape_bytes(found.substr(0, 80)), wanted));
   }
 
   const LineSettings& settings_;
@@ -190,27 +190,25 @@ private:
 };
 
 constexpr OptionSpec lines_options[] = {
-    {"skip_head", OptionType::integer, "0", "lines left out at the start (after a header that is checked)"},
-    {"skip_tail", OptionType::integer, "0", "lines left out at the end"},
-    {"limit", OptionType::integer, "0", "lines that pass at most; 0: all"},
-    {"keep", OptionType::text, "", "only lines that match this regular expression pass"},
-    {"drop", OptionType::text, "", "lines that match this regular expression are left out"},
-    {"replace", OptionType::text, "", "each match of this regular expression is replaced"},
-    {"with", OptionType::text, "", "what stands in its place; \\1 to \\9 are its groups"},
-    {"must_match", OptionType::text, "", "the file is refused at a line that does not match this regular expression"},
-    {"must_not_match", OptionType::text, "", "the file is refused at a line that matches this regular expression"},
-    {"must_contain", OptionType::text, "", "the file is refused unless a line matches this regular expression"},
-    {"min_lines", OptionType::integer, "0", "the file is refused if it has fewer lines between header and trailer"},
-    {"max_lines", OptionType::integer, "0", "the file is refused if it has more of them; 0: any number"},
-    {"count_file", OptionType::boolean, "no",
-     "the number of lines that passed is published in a file beside the target's (.count)"},
-    {"add_header", OptionType::text, "", "a line to put first"},
-    {"check_header", OptionType::text, "", "the file is refused unless this is its first line, which passes"},
-    {"drop_header", OptionType::boolean, "no", "the first line does not pass"},
-    {"add_trailer", OptionType::text, "",
-     "a line to put last; {count} is the number of lines that passed: 'TRAILER|{count}'"},
+    {"skip_head", OptionType::integer, "0", "number of lines to skip at the start (after a checked header)"},
+    {"skip_tail", OptionType::integer, "0", "number of lines to skip at the end"},
+    {"limit", OptionType::integer, "0", "maximum number of lines to pass; 0: all"},
+    {"keep", OptionType::text, "", "pass only lines matching this regular expression"},
+    {"drop", OptionType::text, "", "omit lines matching this regular expression"},
+    {"replace", OptionType::text, "", "replace each match of this regular expression"},
+    {"with", OptionType::text, "", "the replacement; \\1 to \\9 are the groups"},
+    {"must_match", OptionType::text, "", "fail the file at a line not matching this regular expression"},
+    {"must_not_match", OptionType::text, "", "fail the file at a line matching this regular expression"},
+    {"must_contain", OptionType::text, "", "fail the file unless a line matches this regular expression"},
+    {"min_lines", OptionType::integer, "0", "fail the file if it has fewer lines between header and trailer"},
+    {"max_lines", OptionType::integer, "0", "fail the file if it has more lines; 0: no limit"},
+    {"count_file", OptionType::boolean, "no", "publish the number of passed lines in a side file (.count)"},
+    {"add_header", OptionType::text, "", "line to insert at the start"},
+    {"check_header", OptionType::text, "", "fail the file unless this is its first line, which passes"},
+    {"drop_header", OptionType::boolean, "no", "omit the first line"},
+    {"add_trailer", OptionType::text, "", "line to append; {count} is the number of passed lines: 'TRAILER|{count}'"},
     {"check_trailer", OptionType::text, "",
-     "the file is refused unless this is its last line, which does not pass; {count} is the number of lines between "
+     "fail the file unless this is its last line, which is omitted; {count} is the number of lines between "
      "header "
      "and trailer"},
     max_line_option,
@@ -220,7 +218,7 @@ constexpr OptionSpec lines_options[] = {
 
 const TransformDescriptor lines_transform = {
     .name = "lines",
-    .summary = "chooses, replaces, skips, checks and counts lines",
+    .summary = "filters, replaces, skips, checks and counts lines",
     .options = lines_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {
       LineSettings s;
@@ -237,7 +235,7 @@ const TransformDescriptor lines_transform = {
       s.max_lines = options.number("max_lines");
       s.count_file = options.boolean("count_file");
       s.with = options.text("with");
-      if (!s.replace && options.has("with")) return option_failure("`with` needs `replace`");
+      if (!s.replace && options.has("with")) return option_failure("`with` requires `replace`");
       if (s.replace) CV_CHECK(check_rewrite(*s.replace, s.with));
       s.add_header = options.text("add_header");
       s.check_header = options.text("check_header");

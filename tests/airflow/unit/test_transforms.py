@@ -156,7 +156,7 @@ def test_a_module_that_is_not_there_is_named(place: Path) -> None:
     fill(place / "source", ["a.txt"])
     with (
         sync(place, python_transform("no_such_house.filters:upper")) as run,
-        pytest.raises(checkvalve.PermanentError, match=r"exit code 2; it said: no_such_house\.filters:upper: No"),
+        pytest.raises(checkvalve.PermanentError, match=r"exited with code 2; stderr: no_such_house\.filters:upper: No"),
     ):
         run.result()
 

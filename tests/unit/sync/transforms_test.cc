@@ -86,7 +86,7 @@ TEST_F(TransformedSync, AChangedSourceOrChainOrTargetMakesTheFileAgain) {
 }
 
 TEST_F(TransformedSync, AFileThatATransformRefusesFailsAlone) {
-  put(*source, "in/bad.csv.gz", "this is no gzip", 1'000 * second);
+  put(*source, "in/bad.csv.gz", "this is not gzip", 1'000 * second);
   put(*source, "in/good.csv.gz", run_chain(chain_of({"gzip"}).value(), "good").value().bytes, 1'000 * second);
   put(*source, "in/cut.csv.gz", run_chain(chain_of({"gzip"}).value(), "cut").value().bytes.substr(0, 15),
       1'000 * second);

@@ -10,7 +10,7 @@
 namespace checkvalve {
 namespace {
 
-// CHECKVALVE_WRITE_REFERENCE=1 writes the page anew.
+// CHECKVALVE_WRITE_REFERENCE=1 rewrites the page.
 TEST(Reference, ThePageIsThatOfTheDescriptors) {
   const auto path = std::filesystem::path(__FILE__).parent_path() / "../../../docs/reference/transforms.md";
   if (std::getenv("CHECKVALVE_WRITE_REFERENCE")) std::ofstream(path, std::ios::binary) << transforms_page();

@@ -89,14 +89,14 @@ TEST(Lines, AddsAndChecksHeadersAndTrailers) {
   EXPECT_TRUE(contains(transformed({"lines check_header=h"}, "x\n1\n"), "line 1"));
   EXPECT_TRUE(contains(transformed({"lines check_header=h"}, ""), "empty"));
   EXPECT_TRUE(contains(transformed({"lines check_trailer='TRAILER|{count}'"}, "1\n2\nTRAILER|3\n"), "line 3"));
-  EXPECT_TRUE(contains(transformed({"lines check_trailer='TRAILER|{count}'"}, ""), "no trailer"));
+  EXPECT_TRUE(contains(transformed({"lines check_trailer='TRAILER|{count}'"}, ""), "missing trailer"));
   EXPECT_TRUE(contains(transformed({"lines must_match='^[0-9]'"}, "1\nx\n"), "line 2"));
   EXPECT_TRUE(contains(transformed({"lines must_not_match=x"}, "1\nx\n"), "line 2"));
 }
 
 TEST(Lines, RefusesByCountAndByWhatIsInThem) {
   EXPECT_EQ(transformed({"lines must_contain='^END'"}, "1\nEND\n2\n"), "1\nEND\n2\n");
-  EXPECT_TRUE(contains(transformed({"lines must_contain='^END'"}, "1\n2\n"), "none of the 2 lines"));
+  EXPECT_TRUE(contains(transformed({"lines must_contain='^END'"}, "1\n2\n"), "(2 lines read)"));
   EXPECT_EQ(transformed({"lines min_lines=2 max_lines=2 check_header=h"}, "h\n1\n2\n"), "h\n1\n2\n");
   EXPECT_TRUE(contains(transformed({"lines min_lines=2"}, "1\n"), "has 1 lines, fewer than min_lines=2"));
   EXPECT_TRUE(contains(transformed({"lines max_lines=2"}, "1\n2\n3\n"), "line 3: the file has more"));
@@ -182,10 +182,10 @@ TEST(Charset, NamesTheByteThatItCannotRead) {
                                                      "b"),
             "a\xEF\xBF\xBD"
             "b");
-  EXPECT_TRUE(contains(transformed({"charset to=ISO-8859-1"}, "a €"), "ISO-8859-1 does not have"));
+  EXPECT_TRUE(contains(transformed({"charset to=ISO-8859-1"}, "a €"), "does not exist in ISO-8859-1"));
   EXPECT_EQ(transformed({"charset to=ISO-8859-1 unknown=replace"}, "a €b"), "a ?b");
-  EXPECT_TRUE(contains(transformed({"charset"}, "a\xe2\x82"), "in the middle of a character"));
-  EXPECT_TRUE(contains(transformed({"charset from=KLINGON"}, ""), "no character set"));
+  EXPECT_TRUE(contains(transformed({"charset"}, "a\xe2\x82"), "in the middle of a UTF-8 character"));
+  EXPECT_TRUE(contains(transformed({"charset from=KLINGON"}, ""), "unknown character set"));
 }
 
 TEST(Checksum, WritesWhatSha256sumReads) {
@@ -223,8 +223,8 @@ TEST(Checksum, AListIsOfPublishedBytesOnly) {
     const auto chain = chain_of(std::move(texts));
     return chain ? "" : chain.error().text();
   };
-  EXPECT_TRUE(contains(refused({"checksum list=SHA256SUMS", "gzip"}), "last of the chain"));
-  EXPECT_TRUE(contains(refused({"checksum list=A", "checksum list=B"}), "last of the chain"));
+  EXPECT_TRUE(contains(refused({"checksum list=SHA256SUMS", "gzip"}), "last in the chain"));
+  EXPECT_TRUE(contains(refused({"checksum list=A", "checksum list=B"}), "last in the chain"));
   EXPECT_TRUE(contains(refused({"split lines=1", "checksum list=SHA256SUMS"}), "parts of split"));
   EXPECT_TRUE(contains(refused({"checksum list=all.sum suffix=.sum"}), "choose another"));
   EXPECT_TRUE(contains(refused({"checksum list=a/b"}), "in the target's root"));
@@ -248,9 +248,9 @@ TEST(Exec, RunsAProgramAsAFilter) {
 TEST(Exec, AFailureCarriesWhatTheProgramSaid) {
   const std::string failed =
       transformed({R"(exec command='["sh", "-c", "cat >/dev/null; echo no such luck >&2; exit 3"]')"}, "x");
-  EXPECT_TRUE(contains(failed, "exit code 3"));
+  EXPECT_TRUE(contains(failed, "exited with code 3"));
   EXPECT_TRUE(contains(failed, "no such luck"));
-  EXPECT_TRUE(contains(transformed({"exec command=there-is-no-such-program"}, "x"), "can't start"));
+  EXPECT_TRUE(contains(transformed({"exec command=there-is-no-such-program"}, "x"), "cannot start"));
   EXPECT_TRUE(contains(transformed({R"(exec command='["sh", "-c", "kill -9 $$"]')"}, "x"), "signal 9"));
   EXPECT_TRUE(contains(transformed({R"(exec timeout=200ms command='["sleep", "1000"]')"}, "x"), "timeout"));
 }
