@@ -1,4 +1,4 @@
-# check format and style: clang-format, clang-tidy, ruff, mypy ("fix" formats; "quick" leaves out clang-tidy)
+# check format and style: clang-format, clang-tidy, ruff, mypy, words ("fix" formats; "quick" leaves out clang-tidy)
 source tools/dev/common.sh
 
 bash tools/dev/verbs/setup.sh build test lint
@@ -15,6 +15,8 @@ fi
 clang-format-19 --dry-run --Werror "${cpp[@]}" || failed+=(clang-format)
 "$python" -m ruff check tests bench tools python || failed+=(ruff)
 "$python" -m mypy --config-file tests/mypy.ini || failed+=(mypy)
+# Reported only, until the tree is free of them.
+bash tools/prose/check.sh || say "words: findings above (tools/prose); not an error yet"
 if [[ "${1:-}" != quick ]]; then
   mkdir -p build
   configure_tree build
