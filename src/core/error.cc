@@ -1,0 +1,164 @@
+#include "core/error.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+namespace checkvalve {
+namespace {
+
+constexpr std::size_t kinds = static_cast<std::size_t>(ErrorKind::transform) + 1;
+
+// The kinds in their order, then the codes in theirs.
+constexpr auto codes = std::to_array<ErrorCodeDescription>({
+    {"not_found", "The name does not exist."},
+    {"permission", "The endpoint refuses this name to this user."},
+    {"exists", "The name exists and must not."},
+    {"not_a_directory", "A component of the path is not a directory."},
+    {"is_a_directory", "The name is a directory where a file was expected."},
+    {"no_space", "The disk is full or a quota is reached."},
+    {"invalid_name", "The endpoint can't hold the name, or it would leave the root."},
+    {"changed", "The source file changed while it was read."},
+    {"integrity", "The bytes read and the bytes published differ."},
+    {"unsupported", "The endpoint can't do what the job asks."},
+    {"auth", "The login was refused."},
+    {"host_key", "The server could not be identified."},
+    {"connection", "The connection could not be made, or was lost."},
+    {"timeout", "No answer came within the stall timeout."},
+    {"protocol", "The server broke the protocol."},
+    {"io", "Another failure of an operation."},
+    {"config", "Wrong usage or configuration."},
+    {"state", "The state store failed."},
+    {"lease", "Another worker holds the batch, or has taken it over."},
+    {"interrupted", "Cancelled by a signal."},
+    {"transform", "A transform refused the content or failed on it."},
+    {"source_root_missing", "The directory or bucket that the source's URL names does not exist."},
+    {"target_root_missing", "The directory or bucket that the target's URL names does not exist."},
+    {"host_not_found", "The server's host name does not resolve."},
+    {"host_key_unknown", "The server's host key is not in the known-hosts file."},
+    {"host_key_changed", "The server's host key differs from the known one."},
+    {"replace_not_atomic", "The target can't replace a file in one step, and the job does not allow a gap."},
+    {"conflict", "The target has something else under the name, and the job does not replace it."},
+    {"published_before", "An earlier attempt had published this version."},
+    {"plan_not_found", "The state has no such plan."},
+    {"plan_unfinished", "Planning was cut off; the plan can't be run."},
+});
+static_assert(codes.size() == kinds + static_cast<std::size_t>(ErrorCode::plan_unfinished));
+
+} // namespace
+
+std::string_view Error::code_word() const { return code == ErrorCode::of_kind ? to_string(kind) : to_string(code); }
+
+std::string Error::text() const {
+  if (operation.empty()) return path.empty() ? message : path + ": " + message;
+  return "cannot " + operation + (path.empty() ? "" : " '" + path + "'") + ": " + message;
+}
+
+std::string_view to_string(ErrorKind kind) { return codes.at(static_cast<std::size_t>(kind)).word; }
+
+std::string_view to_string(ErrorStatus status) {
+  switch (status) {
+  case ErrorStatus::permanent: return "permanent";
+  case ErrorStatus::transient: return "transient";
+  case ErrorStatus::exhausted: return "exhausted";
+  }
+  return "permanent";
+}
+
+std::string_view to_string(ErrorCode code) {
+  return code == ErrorCode::of_kind ? "" : codes.at(kinds - 1 + static_cast<std::size_t>(code)).word;
+}
+
+std::string_view to_string(ErrorScope scope) {
+  constexpr std::array<std::string_view, 4> words = {"file", "directory", "endpoint", "run"};
+  return words.at(static_cast<std::size_t>(scope));
+}
+
+ErrorKind error_kind_from(std::string_view word) {
+  for (std::size_t i = 0; i < kinds; ++i)
+    if (codes[i].word == word) return static_cast<ErrorKind>(i);
+  return ErrorKind::io;
+}
+
+ErrorCode error_code_from(std::string_view word) {
+  for (std::size_t i = kinds; i < codes.size(); ++i)
+    if (codes[i].word == word) return static_cast<ErrorCode>(i - kinds + 1);
+  return ErrorCode::of_kind;
+}
+
+std::span<const ErrorCodeDescription> error_codes() { return codes; }
+
+ErrorStatus default_status(ErrorKind kind) {
+  return kind == ErrorKind::connection || kind == ErrorKind::timeout ? ErrorStatus::transient : ErrorStatus::permanent;
+}
+
+Error make_error(ErrorKind kind, std::string operation, std::string path, std::string message) {
+  return {kind, default_status(kind), std::move(operation), std::move(path), std::move(message)};
+}
+
+Error make_error(ErrorKind kind, std::string message) { return make_error(kind, "", "", std::move(message)); }
+
+Error transient_error(ErrorKind kind, std::string operation, std::string path, std::string message) {
+  return {kind, ErrorStatus::transient, std::move(operation), std::move(path), std::move(message)};
+}
+
+Error errno_error(int error_number, std::string operation, std::string path) {
+  ErrorKind kind = ErrorKind::io;
+  bool passes = false; // although its kind does not say so
+  switch (error_number) {
+  case ENOENT: kind = ErrorKind::not_found; break;
+  case EACCES:
+  case EPERM:
+  case EROFS: kind = ErrorKind::permission; break;
+  case EEXIST: kind = ErrorKind::exists; break;
+  case ENOTDIR: kind = ErrorKind::not_a_directory; break;
+  case EISDIR: kind = ErrorKind::is_a_directory; break;
+  case ENOSPC:
+  case EDQUOT: kind = ErrorKind::no_space; break;
+  case ENAMETOOLONG:
+  case EILSEQ:
+  case EXDEV:
+  case ELOOP: kind = ErrorKind::invalid_name; break;
+  case EOPNOTSUPP: kind = ErrorKind::unsupported; break;
+  case ECONNREFUSED:
+  case ECONNRESET:
+  case EPIPE:
+  case EHOSTUNREACH:
+  case ENETUNREACH: kind = ErrorKind::connection; break;
+  case ETIMEDOUT: kind = ErrorKind::timeout; break;
+  case EMFILE:
+  case ENFILE:
+  case EAGAIN:
+  case EBUSY:
+  case EINTR: passes = true; break;
+  default: break;
+  }
+  Error error = make_error(kind, std::move(operation), std::move(path), std::generic_category().message(error_number));
+  if (passes) error.status = ErrorStatus::transient;
+  return error;
+}
+
+ErrorScope scope_of(const Error& error, ErrorScope tried) {
+  const auto scope = [&error, tried] {
+    switch (error.kind) {
+    case ErrorKind::config:
+    case ErrorKind::state:
+    case ErrorKind::lease:
+    case ErrorKind::interrupted: return ErrorScope::run;
+    case ErrorKind::auth:
+    case ErrorKind::host_key: return ErrorScope::endpoint;
+    case ErrorKind::protocol: return tried == ErrorScope::file ? ErrorScope::file : ErrorScope::endpoint;
+    case ErrorKind::connection:
+    case ErrorKind::timeout: return error.transient() ? ErrorScope::file : ErrorScope::endpoint;
+    case ErrorKind::not_a_directory: return ErrorScope::directory;
+    default: break;
+    }
+    if (error.code == ErrorCode::source_root_missing || error.code == ErrorCode::target_root_missing)
+      return ErrorScope::endpoint;
+    return ErrorScope::file;
+  }();
+  return std::max(scope, tried);
+}
+
+} // namespace checkvalve
