@@ -16,9 +16,8 @@ bool endpoint_is_gone(const Error& error) {
 
 class Search {
 public:
-  Search(Target& target, std::size_t limit, std::function<bool()> stopping)
-      : target_(target), recursive_(target.capabilities().recursive_list), limit_(limit),
-        stopping_(std::move(stopping)) {}
+  Search(Target& target, std::size_t limit, CancellationToken token)
+      : target_(target), recursive_(target.capabilities().recursive_list), limit_(limit), token_(token) {}
 
   Task<Result<OrphanSearch>> run(std::string directory) {
     root_ = directory;
@@ -38,7 +37,7 @@ public:
   }
 
 private:
-  bool ended() const { return fatal_ || out_.found.size() >= limit_ || (stopping_ && stopping_()); }
+  bool ended() const { return fatal_ || out_.found.size() >= limit_ || token_.requested(); }
 
   struct Page {
     std::vector<Orphan> found;
@@ -90,7 +89,7 @@ private:
   const bool recursive_;
   std::string root_; // of the search
   const std::size_t limit_;
-  const std::function<bool()> stopping_;
+  const CancellationToken token_;
   std::vector<std::string> ahead_; // the newest first: keeps the list short in deep trees
   OrphanSearch out_;
   std::optional<Error> fatal_;
@@ -101,8 +100,8 @@ private:
 } // namespace
 
 Task<Result<OrphanSearch>> find_orphans(Target& target, std::string directory, std::size_t limit,
-                                        std::function<bool()> stopping) {
-  Search search(target, limit, std::move(stopping));
+                                        CancellationToken token) {
+  Search search(target, limit, token);
   co_return co_await search.run(std::move(directory));
 }
 

@@ -1,7 +1,6 @@
 // Finding and recognising what earlier runs left at a target.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,10 +15,10 @@ struct OrphanSearch {
 
 // Lists `directory` and all below it, not through symbolic links, many directories at once, and gives the files and
 // links whose names are temporaries' (temporary.h): at most `limit`, and as many errors. A directory that is gone holds
-// none. Ends early, with what was found, once `stopping` says so. Fails where the endpoint is gone or refuses us, or
-// `directory` itself can't be read.
+// none. Ends early, with what was found, once the token is cancelled. Fails where the endpoint is gone or refuses us,
+// or `directory` itself can't be read.
 Task<Result<OrphanSearch>> find_orphans(Target& target, std::string directory, std::size_t limit,
-                                        std::function<bool()> stopping = {});
+                                        CancellationToken token = {});
 
 // Whether the orphan's path is the name of a temporary, the one that it says. Kind invalid_name: nothing else is
 // ever removed.

@@ -1,80 +1,223 @@
-// What coroutines of the one engine thread use to wait for each other and for worker threads. Nothing here is
-// thread-safe except where it says so; waiters are resumed in the order in which they came, and through the loop's
-// ready queue, so that a release never runs the waiter on the releaser's stack.
+// What coroutines of the one engine thread wait with: for each other, and for worker threads. Nothing here is
+// thread-safe except where it says so. Waiters are resumed in the order in which they came, through the loop's ready
+// queue: never on the stack of whoever wakes them.
+//
+// Every wait accepts a CancellationToken and gives false, or an empty permit, if it was cancelled before it got what it
+// waited for; what can be had without waiting is had even then. Destroying a coroutine that waits ends its wait. What
+// is waited for is destroyed after its waiters: debug builds assert it.
 #pragma once
 
+#include <cassert>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
 
+#include "core/cancellation.h"
 #include "core/loop.h"
 #include "core/task.h"
+#include "core/waiter.h"
 
 namespace checkvalve {
 
-// Set once; everything that waits, or will wait, goes on.
+// An event that is set once: resumes all current waiters, and later ones don't wait.
 class OneShotEvent {
 public:
+  class Awaiter;
+  OneShotEvent() = default;
+  OneShotEvent(const OneShotEvent&) = delete;
+  OneShotEvent& operator=(const OneShotEvent&) = delete;
+  ~OneShotEvent() { assert(!waiters_.linked() && "something still waits for the event"); }
   bool is_set() const { return set_; }
   void set() {
-    if (set_) return;
     set_ = true;
-    if (first_waiter_) Loop::current()->resume_soon(std::exchange(first_waiter_, {}));
-    for (auto handle : further_waiters_) Loop::current()->resume_soon(handle);
-    further_waiters_.clear();
+    while (waiters_.linked()) static_cast<detail::Waiter*>(waiters_.next())->wake();
   }
-  auto operator co_await() {
-    struct Awaiter {
-      OneShotEvent& event;
-      bool await_ready() const { return event.set_; }
-      void await_suspend(std::coroutine_handle<> handle) {
-        if (!event.first_waiter_)
-          event.first_waiter_ = handle;
-        else
-          event.further_waiters_.push_back(handle);
-      }
-      void await_resume() const {}
-    };
-    return Awaiter{*this};
-  }
+  Awaiter wait(CancellationToken token = {});
+  Awaiter operator co_await();
 
 private:
   bool set_ = false;
-  std::coroutine_handle<> first_waiter_; // mostly the only one: no allocation
-  std::vector<std::coroutine_handle<>> further_waiters_;
+  detail::ListNode waiters_;
 };
 
-// Wakes one waiter at each change; a change that nobody waited for wakes the next wait at once.
+class OneShotEvent::Awaiter final : detail::Waiter {
+public:
+  Awaiter(OneShotEvent& event, CancellationToken token) : Waiter(token), event_(event) {}
+  bool await_ready() { return event_.set_ || cancelled_before(); }
+  void await_suspend(std::coroutine_handle<> handle) {
+    insert_before(event_.waiters_);
+    suspended(handle);
+  }
+  bool await_resume() { return resumed(); }
+
+private:
+  OneShotEvent& event_;
+};
+
+inline OneShotEvent::Awaiter OneShotEvent::wait(CancellationToken token) { return {*this, token}; }
+inline OneShotEvent::Awaiter OneShotEvent::operator co_await() { return wait(); }
+
+// Each notification wakes the waiter; one that nobody waited for is kept, once, for the next wait. One waiter at a
+// time.
 class AutoResetEvent {
 public:
+  class Awaiter;
+  AutoResetEvent() = default;
+  AutoResetEvent(const AutoResetEvent&) = delete;
+  AutoResetEvent& operator=(const AutoResetEvent&) = delete;
+  ~AutoResetEvent() { assert(!waiter_.linked() && "something still waits for the event"); }
   void notify() {
     pending_ = true;
-    if (waiter_) Loop::current()->resume_soon(std::exchange(waiter_, {}));
+    if (waiter_.linked()) static_cast<detail::Waiter*>(waiter_.next())->wake();
   }
-  auto wait() {
-    struct Awaiter {
-      AutoResetEvent& signal;
-      bool await_ready() const { return signal.pending_; }
-      void await_suspend(std::coroutine_handle<> handle) { signal.waiter_ = handle; }
-      void await_resume() const { signal.pending_ = false; }
-    };
-    return Awaiter{*this};
+  Awaiter wait(CancellationToken token = {});
+
+private:
+  bool pending_ = false;
+  detail::ListNode waiter_;
+};
+
+class AutoResetEvent::Awaiter final : detail::Waiter {
+public:
+  Awaiter(AutoResetEvent& event, CancellationToken token) : Waiter(token), event_(event) {}
+  bool await_ready() { return event_.pending_ || cancelled_before(); }
+  void await_suspend(std::coroutine_handle<> handle) {
+    assert(!event_.waiter_.linked() && "one waiter at a time");
+    insert_before(event_.waiter_);
+    suspended(handle);
+  }
+  bool await_resume() {
+    if (!resumed()) return false;
+    event_.pending_ = false;
+    return true;
   }
 
 private:
-  std::coroutine_handle<> waiter_;
-  bool pending_ = false;
+  AutoResetEvent& event_;
 };
 
-// A coroutine that has been started at once and is awaited later. Dropping it lets the coroutine run on to its end.
+inline AutoResetEvent::Awaiter AutoResetEvent::wait(CancellationToken token) { return {*this, token}; }
+
+// A number of permits. Waiters are served in order, so a large request is never overtaken for ever.
+class Semaphore {
+public:
+  class Awaiter;
+
+  // Some permits of a semaphore, given back by the destructor. Empty: none, as after a wait that was cancelled.
+  class [[nodiscard]] Permit {
+  public:
+    Permit() = default;
+    Permit(Permit&& other) noexcept
+        : semaphore_(std::exchange(other.semaphore_, nullptr)), count_(std::exchange(other.count_, 0)) {}
+    Permit& operator=(Permit&& other) noexcept {
+      if (this == &other) return *this;
+      release();
+      semaphore_ = std::exchange(other.semaphore_, nullptr);
+      count_ = std::exchange(other.count_, 0);
+      return *this;
+    }
+    ~Permit() { release(); }
+    explicit operator bool() const { return semaphore_ != nullptr; }
+    std::uint64_t count() const { return count_; }
+    // Gives them back early.
+    void release() {
+      if (semaphore_) std::exchange(semaphore_, nullptr)->give_back(std::exchange(count_, 0));
+    }
+
+  private:
+    friend class Semaphore;
+    Permit(Semaphore& semaphore, std::uint64_t count) : semaphore_(&semaphore), count_(count) {}
+    Semaphore* semaphore_ = nullptr;
+    std::uint64_t count_ = 0;
+  };
+
+  explicit Semaphore(std::uint64_t permits) : free_(permits) {}
+  Semaphore(const Semaphore&) = delete;
+  Semaphore& operator=(const Semaphore&) = delete;
+  ~Semaphore() {
+    assert(!waiters_.linked() && "something still waits for permits");
+    assert(held_ == 0 && "a permit outlives its semaphore");
+  }
+  std::uint64_t available() const { return free_; }
+  // Raises the number of permits.
+  void add(std::uint64_t count) {
+    free_ += count;
+    serve();
+  }
+  // Gives a Permit, which is empty if the wait was cancelled.
+  Awaiter acquire(std::uint64_t count = 1, CancellationToken token = {});
+
+private:
+  bool take(std::uint64_t count) {
+    if (count > free_) return false;
+    free_ -= count;
+    held_ += count;
+    return true;
+  }
+  void give_back(std::uint64_t count) {
+    held_ -= count;
+    add(count);
+  }
+  void serve();
+
+  std::uint64_t free_;
+  std::uint64_t held_ = 0;
+  detail::ListNode waiters_;
+};
+
+class Semaphore::Awaiter final : detail::Waiter {
+public:
+  Awaiter(Semaphore& semaphore, std::uint64_t count, CancellationToken token)
+      : Waiter(token), semaphore_(semaphore), count_(count) {}
+  ~Awaiter() {
+    if (linked()) left();                              // those behind it may be small enough
+    if (ready() && has_) semaphore_.give_back(count_); // destroyed before it was resumed
+  }
+  bool await_ready() {
+    has_ = !semaphore_.waiters_.linked() && semaphore_.take(count_);
+    return has_ || cancelled_before();
+  }
+  void await_suspend(std::coroutine_handle<> handle) {
+    insert_before(semaphore_.waiters_);
+    suspended(handle);
+  }
+  Permit await_resume() { return resumed() ? Permit(semaphore_, count_) : Permit(); }
+
+private:
+  friend class Semaphore;
+  void cancelled() override { semaphore_.serve(); }
+  void left() {
+    unlink();
+    semaphore_.serve();
+  }
+
+  Semaphore& semaphore_;
+  const std::uint64_t count_;
+  bool has_ = false;
+};
+
+inline Semaphore::Awaiter Semaphore::acquire(std::uint64_t count, CancellationToken token) {
+  return {*this, count, token};
+}
+
+inline void Semaphore::serve() {
+  while (waiters_.linked()) {
+    auto& first = static_cast<Awaiter&>(*waiters_.next());
+    if (!take(first.count_)) return;
+    first.has_ = true;
+    first.wake();
+  }
+}
+
+// A coroutine that was spawned and is awaited later. Dropping the handle neither ends nor awaits it: it runs on to its
+// end, for nobody, and what it refers to must live until then; a TaskGroup is better where it has no value to give.
 template <class T> class JoinHandle {
 public:
   struct State {
@@ -87,11 +230,15 @@ public:
   auto get() {
     struct Awaiter {
       std::shared_ptr<State> state;
-      bool await_ready() const { return state->done.is_set(); }
-      void await_suspend(std::coroutine_handle<> handle) { state->done.operator co_await().await_suspend(handle); }
-      T await_resume() { return std::move(*state->value); }
+      OneShotEvent::Awaiter done;
+      bool await_ready() { return done.await_ready(); }
+      void await_suspend(std::coroutine_handle<> handle) { done.await_suspend(handle); }
+      T await_resume() {
+        done.await_resume();
+        return std::move(*state->value);
+      }
     };
-    return Awaiter{state_};
+    return Awaiter{state_, state_->done.wait()};
   }
 
 private:
@@ -100,6 +247,8 @@ private:
 
 namespace detail {
 
+// Starts at once and frees itself at its end. One that never ends, because what it waits for never comes, is never
+// freed: what its frame refers to may be gone by the time at which the loop could free it.
 struct Detached {
   struct promise_type {
     Detached get_return_object() { return {}; }
@@ -119,7 +268,7 @@ template <class T> Detached run_spawned(Task<T> task, std::shared_ptr<typename J
 
 } // namespace detail
 
-// Runs the task up to its first suspension now, and the rest as events come. Nobody waits for it: prefer TaskGroup.
+// Runs the task up to its first suspension, and the rest as events come. Nobody waits for it: prefer TaskGroup.
 inline void detach(Task<void> task) { detail::run_detached(std::move(task)); }
 
 template <class T> [[nodiscard]] JoinHandle<T> spawn(Task<T> task) {
@@ -128,12 +277,13 @@ template <class T> [[nodiscard]] JoinHandle<T> spawn(Task<T> task) {
   return JoinHandle<T>(state);
 }
 
-// Starts tasks and waits for all of them.
+// Tasks that run at the same time, and the wait for all of them. Joined before it is destroyed.
 class TaskGroup {
 public:
   TaskGroup() = default;
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
+  ~TaskGroup() { assert(running_ == 0 && "tasks of the group still run"); }
   void spawn(Task<void> task) {
     ++running_;
     run(std::move(task));
@@ -141,62 +291,16 @@ public:
   std::size_t running() const { return running_; }
   // May be called again after it returned. One waiter at a time.
   Task<void> join() {
-    while (running_ != 0) co_await Idle{*this};
+    while (running_ != 0) co_await idle_.wait();
   }
 
 private:
-  struct Idle {
-    TaskGroup& group;
-    bool await_ready() const { return group.running_ == 0; }
-    void await_suspend(std::coroutine_handle<> handle) { group.waiter_ = handle; }
-    void await_resume() const {}
-  };
   detail::Detached run(Task<void> task) {
     co_await std::move(task);
-    if (--running_ == 0 && waiter_) Loop::current()->resume_soon(std::exchange(waiter_, {}));
+    if (--running_ == 0) idle_.notify();
   }
   std::size_t running_ = 0;
-  std::coroutine_handle<> waiter_;
-};
-
-// Counts down from a number of permits; acquire waits in order, so a large request is never overtaken for ever.
-class Semaphore {
-public:
-  explicit Semaphore(std::uint64_t permits) : free_(permits) {}
-  Semaphore(const Semaphore&) = delete;
-  Semaphore& operator=(const Semaphore&) = delete;
-  std::uint64_t available() const { return free_; }
-
-  auto acquire(std::uint64_t count = 1) {
-    struct Awaiter {
-      Semaphore& semaphore;
-      std::uint64_t count;
-      bool await_ready() {
-        if (!semaphore.waiters_.empty() || semaphore.free_ < count) return false;
-        semaphore.free_ -= count;
-        return true;
-      }
-      void await_suspend(std::coroutine_handle<> handle) { semaphore.waiters_.push_back({count, handle}); }
-      void await_resume() const {}
-    };
-    return Awaiter{*this, count};
-  }
-  void release(std::uint64_t count = 1) {
-    free_ += count;
-    while (!waiters_.empty() && waiters_.front().count <= free_) {
-      free_ -= waiters_.front().count;
-      Loop::current()->resume_soon(waiters_.front().handle);
-      waiters_.pop_front();
-    }
-  }
-
-private:
-  struct Waiter {
-    std::uint64_t count;
-    std::coroutine_handle<> handle;
-  };
-  std::uint64_t free_;
-  std::list<Waiter> waiters_; // a list allocates nothing while it is empty: many semaphores never see a waiter
+  AutoResetEvent idle_;
 };
 
 // Worker threads for what blocks or computes: file I/O, hashes, the state store. With one thread it is a serial queue.
@@ -210,7 +314,8 @@ public:
   // Thread-safe.
   void submit(std::function<void()> fn);
 
-  // Runs fn on a worker and resumes the caller on the engine thread with its value. fn must not throw.
+  // Runs fn on a worker and resumes the caller on the engine thread with its value. fn must not throw. The caller must
+  // not be destroyed meanwhile: the worker writes into its frame.
   template <class F> auto run(F fn) -> Task<decltype(fn())> {
     using T = decltype(fn());
     struct Awaiter {

@@ -1,15 +1,21 @@
 #include "core/cancellation.h"
 
-#include <algorithm>
+#include <cassert>
+
+#include "core/loop.h"
 
 namespace checkvalve {
 
-Task<void> Cancellation::sleep(std::chrono::milliseconds duration) {
-  constexpr std::chrono::milliseconds slice{100}; // how late a stop may be seen
-  while (duration.count() > 0 && !requested()) {
-    co_await Loop::current()->sleep(std::min(duration, slice));
-    duration -= slice;
-  }
+Cancellation::~Cancellation() { assert(!waiters_.linked() && "something still waits with the token"); }
+
+void Cancellation::request(Error reason) {
+  if (reason_) return;
+  reason_ = std::move(reason);
+  while (waiters_.linked()) static_cast<detail::Waiter::CancelNode*>(waiters_.next())->waiter.cancel();
+}
+
+Task<bool> Cancellation::sleep(std::chrono::milliseconds duration) {
+  co_return co_await Loop::current()->sleep(duration, *this);
 }
 
 } // namespace checkvalve

@@ -1,5 +1,6 @@
 #include "core/loop.h"
 
+#include <algorithm>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/signal_set.hpp>
@@ -11,22 +12,14 @@ namespace {
 
 thread_local Loop* current_loop = nullptr;
 
-struct TimerAwaiter {
-  asio::steady_timer& timer;
-  Loop& loop;
-  bool await_ready() const { return false; }
-  void await_suspend(std::coroutine_handle<> handle) {
-    timer.async_wait([this, handle](const std::error_code&) { loop.resume_soon(handle); });
-  }
-  void await_resume() const {}
-};
-
 } // namespace
 
 struct Loop::Impl {
   asio::io_context io{1};
   std::mutex mutex;
   std::vector<std::function<void()>> posted; // guarded by mutex
+  asio::steady_timer alarm{io};              // for the first of the sleepers
+  bool armed = false;
   std::optional<asio::signal_set> signals;
   std::function<void(int)> on_signal;
 
@@ -64,24 +57,44 @@ void Loop::run_posted() {
   for (auto& fn : batch) fn();
 }
 
-Task<void> Loop::sleep(std::chrono::milliseconds duration) {
-  asio::steady_timer timer(impl_->io, duration);
-  co_await TimerAwaiter{timer, *this};
+void detail::SleepAwaiter::await_suspend(std::coroutine_handle<> handle) {
+  deadline_ = std::chrono::steady_clock::now() + duration_;
+  loop_.add_sleeper(*this);
+  suspended(handle);
 }
 
-struct Timer::Impl {
-  asio::steady_timer timer;
-};
-
-Timer::Timer(Loop& loop) : loop_(loop), impl_(std::make_unique<Impl>(asio::steady_timer(loop.impl_->io))) {}
-Timer::~Timer() = default;
-
-Task<void> Timer::wait(std::chrono::milliseconds duration) {
-  impl_->timer.expires_after(duration);
-  co_await TimerAwaiter{impl_->timer, loop_};
+// Late deadlines come mostly late: the place is searched from the end.
+void Loop::add_sleeper(detail::SleepAwaiter& sleeper) {
+  detail::ListNode* before = sleepers_.previous();
+  while (before != &sleepers_ && static_cast<detail::SleepAwaiter*>(before)->deadline() > sleeper.deadline())
+    before = before->previous();
+  sleeper.insert_before(*before->next());
+  if (!impl_->armed || sleeper.deadline() < impl_->alarm.expiry()) arm();
 }
 
-void Timer::cancel() { impl_->timer.cancel(); }
+// The alarm stays armed when a sleeper leaves early.
+void Loop::arm() {
+  impl_->armed = true;
+  impl_->alarm.expires_at(static_cast<detail::SleepAwaiter*>(sleepers_.next())->deadline());
+  impl_->alarm.async_wait([this](const std::error_code& replaced) {
+    if (!replaced) wake_sleepers();
+  });
+}
+
+void Loop::wake_sleepers() {
+  impl_->armed = false;
+  const auto now = std::chrono::steady_clock::now();
+  while (sleepers_.linked()) {
+    auto& first = static_cast<detail::SleepAwaiter&>(*sleepers_.next());
+    if (first.deadline() > now) return arm();
+    first.wake();
+  }
+}
+
+void Loop::forget(std::coroutine_handle<> handle) {
+  std::ranges::replace(ready_, handle, std::noop_coroutine());
+  std::ranges::replace(resuming_, handle, std::noop_coroutine());
+}
 
 void Loop::on_stop_signal(std::function<void(int)> fn) {
   impl_->on_signal = std::move(fn);
@@ -91,13 +104,12 @@ void Loop::on_stop_signal(std::function<void(int)> fn) {
 
 bool Loop::run_ready() {
   bool any = false;
-  std::vector<std::coroutine_handle<>> batch;
   std::vector<std::function<void()>> tail;
   while (!ready_.empty()) {
     any = true;
-    batch.clear();
-    batch.swap(ready_);
-    for (auto handle : batch) handle.resume();
+    resuming_.swap(ready_);
+    for (std::size_t i = 0; i < resuming_.size(); ++i) resuming_[i].resume(); // forget() may change what is to come
+    resuming_.clear();
   }
   while (!end_of_turn_.empty()) {
     any = true;

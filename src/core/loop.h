@@ -8,13 +8,34 @@
 #include <optional>
 #include <vector>
 
+#include "core/cancellation.h"
 #include "core/task.h"
+#include "core/waiter.h"
 
 namespace asio {
 class io_context;
 }
 
 namespace checkvalve {
+
+namespace detail {
+
+class SleepAwaiter : public Waiter {
+public:
+  SleepAwaiter(Loop& loop, std::chrono::milliseconds duration, CancellationToken token)
+      : Waiter(token), loop_(loop), duration_(duration) {}
+  bool await_ready() { return cancelled_before(); }
+  void await_suspend(std::coroutine_handle<> handle);
+  bool await_resume() { return resumed(); }
+  std::chrono::steady_clock::time_point deadline() const { return deadline_; }
+
+private:
+  Loop& loop_;
+  std::chrono::milliseconds duration_;
+  std::chrono::steady_clock::time_point deadline_;
+};
+
+} // namespace detail
 
 class Loop {
 public:
@@ -33,8 +54,13 @@ public:
   // Engine thread only: runs fn once, after everything that is ready now has run. For batching, e.g. one flush a turn.
   void at_end_of_turn(std::function<void()> fn) { end_of_turn_.push_back(std::move(fn)); }
 
-  // Suspends the calling coroutine. Engine thread only.
-  Task<void> sleep(std::chrono::milliseconds duration);
+  // Engine thread only: takes back resume_soon, for a coroutine that is destroyed before its turn.
+  void forget(std::coroutine_handle<> handle);
+
+  // Suspends the calling coroutine. False if it was cancelled. Engine thread only.
+  detail::SleepAwaiter sleep(std::chrono::milliseconds duration, CancellationToken token = {}) {
+    return {*this, duration, token};
+  }
 
   // Calls fn(signal_number) on the engine thread at each SIGINT and SIGTERM until the loop is destroyed.
   void on_stop_signal(std::function<void(int)> fn);
@@ -51,33 +77,64 @@ public:
   asio::io_context& context();
 
 private:
-  friend class Timer;
+  friend class detail::SleepAwaiter;
   template <class T> static Task<void> store(Task<T> task, std::optional<T>& value) {
     value.emplace(co_await std::move(task));
   }
   void run_until_done(Task<void> task);
   bool run_ready();
+  void add_sleeper(detail::SleepAwaiter& sleeper);
+  void wake_sleepers();
+  void arm();
   void run_posted();
 
   struct Impl;
   std::unique_ptr<Impl> impl_;
   std::vector<std::coroutine_handle<>> ready_;
+  std::vector<std::coroutine_handle<>> resuming_; // of the present turn
+  detail::ListNode sleepers_;                     // SleepAwaiter by deadline
   std::vector<std::function<void()>> end_of_turn_;
 };
 
-// A sleep that can be cut short. Engine thread only; one waiter at a time; must outlive its waiter.
+// A sleep that its owner can cut short. Engine thread only; one waiter at a time; outlives its waiter.
 class Timer {
 public:
-  explicit Timer(Loop& loop);
-  ~Timer();
-  Task<void> wait(std::chrono::milliseconds duration);
-  // The present wait returns soon; later waits are not touched.
+  class Awaiter;
+  explicit Timer(Loop& loop) : loop_(loop) {}
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  // False if the token was cancelled.
+  Awaiter wait(std::chrono::milliseconds duration, CancellationToken token = {});
+  // The present wait returns; later waits are not touched.
   void cancel();
 
 private:
-  struct Impl;
   Loop& loop_;
-  std::unique_ptr<Impl> impl_;
+  Awaiter* waiting_ = nullptr;
 };
+
+class Timer::Awaiter final : public detail::SleepAwaiter {
+public:
+  Awaiter(Timer& timer, std::chrono::milliseconds duration, CancellationToken token)
+      : SleepAwaiter(timer.loop_, duration, token), timer_(timer) {}
+  ~Awaiter() {
+    if (timer_.waiting_ == this) timer_.waiting_ = nullptr;
+  }
+  void await_suspend(std::coroutine_handle<> handle) {
+    timer_.waiting_ = this;
+    SleepAwaiter::await_suspend(handle);
+  }
+
+private:
+  Timer& timer_;
+};
+
+inline Timer::Awaiter Timer::wait(std::chrono::milliseconds duration, CancellationToken token) {
+  return {*this, duration, token};
+}
+
+inline void Timer::cancel() {
+  if (waiting_ && waiting_->linked()) waiting_->wake();
+}
 
 } // namespace checkvalve

@@ -15,8 +15,8 @@ template <class Side> std::unique_ptr<Side> decorated(std::unique_ptr<Side> side
   if (options.bytes_per_second > 0)
     side = with_throttle(
         std::move(side), *options.loop,
-        std::make_shared<TokenBucket>(options.bytes_per_second, std::chrono::milliseconds(100), options.stopping));
-  const RetryPolicy policy{options.retries, options.initial_retry_delay, options.max_retry_delay, options.stopping};
+        std::make_shared<TokenBucket>(options.bytes_per_second, std::chrono::milliseconds(100), options.token));
+  const RetryPolicy policy{options.retries, options.backoff, options.token};
   return with_retry(std::move(side), *options.loop, *options.events, policy);
 }
 

@@ -5,11 +5,12 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 
 #include "backends/source.h"
 #include "backends/target.h"
+#include "core/backoff.h"
+#include "core/cancellation.h"
 #include "core/event.h"
 #include "core/loop.h"
 #include "decorators/faults.h"
@@ -20,11 +21,10 @@ struct DecoratorOptions {
   Loop* loop = nullptr;        // both outlive what is made
   EventSink* events = nullptr; // for RetryEvent
   std::uint32_t retries = 4;   // after the first try of a call; 0: none
-  std::chrono::milliseconds initial_retry_delay{500};
-  std::chrono::milliseconds max_retry_delay{30'000};
+  Backoff backoff{.initial = std::chrono::milliseconds(500), .max = std::chrono::milliseconds(30'000)};
   std::chrono::milliseconds stall_timeout{60'000}; // of one call; 0: none
   std::uint64_t bytes_per_second = 0;              // of file content; 0: no bound
-  std::function<bool()> stopping;                  // true: wait for no tries and no turns any more. May be empty
+  CancellationToken token;                         // cancelled: waits for no retry and no turn any more
   std::shared_ptr<FaultPlan> faults;               // tests; null: none
 };
 

@@ -1,47 +1,22 @@
 #include "decorators/retry.h"
 
-#include <algorithm>
-#include <random>
-
 #include "decorators/wrapper.h"
 
 namespace checkvalve {
-
-std::chrono::milliseconds retry_delay(const RetryPolicy& policy, std::uint32_t attempt, double random) {
-  const std::uint32_t doublings = std::min(attempt - 1, 30U);
-  const auto longest = std::min<std::chrono::milliseconds>(policy.max_delay, policy.initial_delay * (1LL << doublings));
-  return std::chrono::milliseconds(static_cast<std::int64_t>(static_cast<double>(longest.count()) * random));
-}
-
 namespace {
 
-constexpr std::chrono::milliseconds stop_check{100}; // a stop is noticed this soon during a wait
+struct Retrier {
+  Loop& loop;
+  EventSink& events;
+  const RetryPolicy policy;
 
-class Retrier {
-public:
-  Retrier(Loop& loop, EventSink& events, RetryPolicy policy)
-      : loop_(loop), events_(events), policy_(std::move(policy)), random_(std::random_device{}()) {}
-
-  bool stopping() const { return policy_.stopping && policy_.stopping(); }
-
-  // Waits for the time of try `attempt`, unless there is none.
+  // False if there is no retry left, or none is wanted.
   Task<bool> wait_for_retry(std::uint32_t retry, std::string path, Error error) {
-    if (retry > policy_.retries || stopping()) co_return false;
-    auto left = retry_delay(policy_, retry, std::uniform_real_distribution<double>(0, 1)(random_));
-    events_.emit(RetryEvent{std::move(path), std::move(error), retry + 1, left.count()});
-    while (left.count() > 0 && !stopping()) {
-      const auto slice = std::min(left, stop_check);
-      co_await loop_.sleep(slice);
-      left -= slice;
-    }
-    co_return !stopping();
+    if (retry > policy.retries || policy.token.requested()) co_return false;
+    const auto delay = policy.backoff.delay(retry);
+    events.emit(RetryEvent{std::move(path), std::move(error), retry + 1, delay.count()});
+    co_return co_await loop.sleep(delay, policy.token);
   }
-
-private:
-  Loop& loop_;
-  EventSink& events_;
-  RetryPolicy policy_;
-  std::minstd_rand random_;
 };
 
 // call() makes the task of one try.
@@ -50,8 +25,7 @@ template <class Call> auto repeat(std::shared_ptr<Retrier> retrier, std::string 
     auto result = co_await call();
     if (result || !result.error().transient()) co_return result;
     if (co_await retrier->wait_for_retry(retry, path, result.error())) continue;
-    // Cut short by a stop the error stays temporary: the tries are not used up.
-    if (!retrier->stopping()) result.error().status = ErrorStatus::exhausted;
+    if (!retrier->policy.token.requested()) result.error().status = ErrorStatus::exhausted;
     co_return result;
   }
 }
@@ -130,11 +104,11 @@ private:
 } // namespace
 
 std::unique_ptr<Source> with_retry(std::shared_ptr<Source> inner, Loop& loop, EventSink& events, RetryPolicy policy) {
-  return std::make_unique<RetrySource>(std::move(inner), std::make_shared<Retrier>(loop, events, std::move(policy)));
+  return std::make_unique<RetrySource>(std::move(inner), std::make_shared<Retrier>(loop, events, policy));
 }
 
 std::unique_ptr<Target> with_retry(std::shared_ptr<Target> inner, Loop& loop, EventSink& events, RetryPolicy policy) {
-  return std::make_unique<RetryTarget>(std::move(inner), std::make_shared<Retrier>(loop, events, std::move(policy)));
+  return std::make_unique<RetryTarget>(std::move(inner), std::make_shared<Retrier>(loop, events, policy));
 }
 
 } // namespace checkvalve

@@ -15,11 +15,9 @@ TokenBucket::Clock::duration TokenBucket::reserve(std::uint64_t bytes, Clock::ti
 
 Task<void> TokenBucket::take(Loop& loop, std::uint64_t bytes) {
   using std::chrono::milliseconds;
-  constexpr milliseconds slice{100}; // how late a stop may be seen
-  auto left = std::chrono::ceil<milliseconds>(reserve(bytes, Clock::now()));
+  const auto wait = std::chrono::ceil<milliseconds>(reserve(bytes, Clock::now()));
   // Waits shorter than a timer's precision are made up for by the next one: the schedule keeps count.
-  for (; left > milliseconds(1) && !(stopping_ && stopping_()); left -= slice)
-    co_await loop.sleep(std::min(left, slice));
+  if (wait > milliseconds(1)) co_await loop.sleep(wait, token_);
 }
 
 namespace {

@@ -3,11 +3,11 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 
 #include "backends/source.h"
 #include "backends/target.h"
+#include "core/cancellation.h"
 #include "core/loop.h"
 
 namespace checkvalve {
@@ -17,10 +17,10 @@ namespace checkvalve {
 class TokenBucket {
 public:
   using Clock = std::chrono::steady_clock;
-  // `stopping` is asked while waiting; true: nobody waits any more. May be empty.
+  // Once `token` is cancelled nobody waits any more.
   explicit TokenBucket(std::uint64_t bytes_per_second, std::chrono::milliseconds burst = std::chrono::milliseconds(100),
-                       std::function<bool()> stopping = {})
-      : bytes_per_second_(bytes_per_second), burst_(burst), stopping_(std::move(stopping)) {}
+                       CancellationToken token = {})
+      : bytes_per_second_(bytes_per_second), burst_(burst), token_(token) {}
   // How long whoever moves these bytes now has to wait.
   Clock::duration reserve(std::uint64_t bytes, Clock::time_point now);
   Task<void> take(Loop& loop, std::uint64_t bytes);
@@ -28,7 +28,7 @@ public:
 private:
   std::uint64_t bytes_per_second_; // not 0
   Clock::duration burst_;
-  std::function<bool()> stopping_;
+  CancellationToken token_;
   Clock::time_point next_free_{};
 };
 

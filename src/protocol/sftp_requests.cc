@@ -18,12 +18,18 @@ Task<Result<void>> SftpSession::close_handle(std::string handle) {
   return call_status(std::move(packet), {"close", {}, /*patient=*/true});
 }
 
-Task<void> SftpSession::close_and_release(std::shared_ptr<SftpSession> self, std::string handle) {
-  (void)co_await self->close_handle(std::move(handle));
-  self->handles_.release();
+namespace {
+
+Task<void> close_and_release(std::shared_ptr<SftpSession> session, std::string handle, Semaphore::Permit permit) {
+  (void)co_await session->close_handle(std::move(handle));
+  permit.release(); // before the session goes, which may be for nobody else
 }
 
-void SftpSession::close_later(std::string handle) { detach(close_and_release(shared_from_this(), std::move(handle))); }
+} // namespace
+
+void SftpSession::close_later(std::string handle, Semaphore::Permit permit) {
+  detach(close_and_release(shared_from_this(), std::move(handle), std::move(permit)));
+}
 
 Task<Result<Chunk>> SftpSession::read(std::string_view handle, std::uint64_t offset, std::uint32_t size) {
   PacketBuilder packet(PacketType::read);

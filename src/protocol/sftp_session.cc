@@ -119,7 +119,7 @@ Task<bool> SftpSession::ask_limits(std::shared_ptr<SftpSession> self) {
       self->disable("limits@openssh.com");
   }
   if (self->options_.open_handles != 0) self->limits_.open_handles = self->options_.open_handles;
-  self->handles_.release(self->limits_.open_handles);
+  self->handles_.add(self->limits_.open_handles);
   co_return known;
 }
 

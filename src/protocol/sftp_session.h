@@ -66,14 +66,14 @@ public:
   // Leaves an extension alone that the server refused.
   void disable(std::string_view extension);
   TransportFacts facts() const { return transport_->facts(); }
-  // How many handles may be open; take one before open() and opendir(), give it back after close.
+  // How many handles may be open: take a permit before open() and opendir(), keep it until the handle is closed.
   Semaphore& handles() { return handles_; }
 
   Task<Result<std::string>> open_file(std::string path, std::uint32_t flags, FileAttributes attributes);
   // On success the server has no more say in it; on an error the bytes written may be lost.
   Task<Result<void>> close_handle(std::string handle);
-  // Closes and gives the permit of handles() back, waiting for nothing.
-  void close_later(std::string handle);
+  // Closes and then gives the permit back, while the caller goes on.
+  void close_later(std::string handle, Semaphore::Permit permit);
   // Up to `size` bytes, fewer where the server likes; empty at the end of the file.
   Task<Result<Chunk>> read(std::string_view handle, std::uint64_t offset, std::uint32_t size);
   Task<Result<void>> write(std::string_view handle, std::uint64_t offset, Chunk chunk);
@@ -165,7 +165,6 @@ private:
   Task<Result<std::string>> call_name(PacketBuilder packet, Request request);
   Task<Result<Chunk>> call_read(PacketBuilder packet, std::uint32_t size);
   Task<Result<std::vector<NameEntry>>> call_names(PacketBuilder packet);
-  static Task<void> close_and_release(std::shared_ptr<SftpSession> self, std::string handle);
 
   void queue(std::string_view packet, Chunk payload);
   void flush();

@@ -76,8 +76,7 @@ private:
     // What may not be replaced is no conflict if it turns out to be what was wanted.
     const bool reads_doubt = wanted.in_doubt && job_.verify == VerifyMode::readback && !may_replace();
     if (action == FileAction::link || ((job_.checksum || reads_doubt) && same)) {
-      co_await content_slots_.acquire();
-      contents_.spawn(compare_content(wanted, *there, action));
+      contents_.spawn(compare_content(wanted, *there, action, co_await content_slots_.acquire()));
       co_return Result<void>();
     }
     if (use_history_)
@@ -127,7 +126,7 @@ private:
     return sink_.move({wanted.entry, wanted.target_path, action, true});
   }
 
-  Task<void> compare_content(Candidate wanted, Entry there, FileAction action) {
+  Task<void> compare_content(Candidate wanted, Entry there, FileAction action, Semaphore::Permit /*slot*/) {
     const Entry& entry = wanted.entry;
     Result<bool> same = false;
     if (action == FileAction::link)
@@ -143,7 +142,6 @@ private:
     } else if (auto moved = changed(wanted, action); !moved) {
       fatal_ = moved.error();
     }
-    content_slots_.release();
   }
 
   Task<Result<bool>> same_link(const std::string& path) {

@@ -12,7 +12,7 @@ DecoratorOptions decorators_for(BackendContext& context, const Job& job, Cancell
   options.events = &context.events;
   options.retries = job.retries;
   options.stall_timeout = job.stall_timeout;
-  options.stopping = [&cancellation] { return cancellation.requested(); };
+  options.token = cancellation;
   return options;
 }
 

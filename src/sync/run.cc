@@ -51,9 +51,9 @@ public:
     watch.start();
     TaskGroup group;
     for (const BatchRecord& batch : batches) {
-      co_await batch_slots_.acquire();
+      auto slot = co_await batch_slots_.acquire();
       if (engine_.cancellation.requested()) break;
-      group.spawn(run_batch(batch));
+      group.spawn(run_batch(batch, std::move(slot)));
     }
     co_await group.join();
     if (chain_.checksum_list() && !engine_.cancellation.requested()) co_await keep_list(*chain_.checksum_list());
@@ -90,7 +90,7 @@ private:
     co_return batches;
   }
 
-  Task<void> run_batch(BatchRecord batch) {
+  Task<void> run_batch(BatchRecord batch, Semaphore::Permit /*slot*/) {
     for (bool first = true;; first = false) {
       auto lease = co_await take_lease(batch);
       if (lease && *lease) {
@@ -102,7 +102,6 @@ private:
       }
       break;
     }
-    batch_slots_.release();
   }
 
   // Nothing if the batch is done already, or the run was stopped.

@@ -24,8 +24,7 @@ Task<Result<bool>> has_live_lease(Engine& engine, const std::string& plan) {
 Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than,
                                        bool dry_run) {
   CV_CO_TRY([[maybe_unused]] const Entry root, co_await target.stat("", true)); // a mistyped one is empty, too
-  CV_CO_TRY(OrphanSearch all,
-            co_await find_orphans(target, "", max_found, [&engine] { return engine.cancellation.requested(); }));
+  CV_CO_TRY(OrphanSearch all, co_await find_orphans(target, "", max_found, engine.cancellation.token()));
   SweepReport report;
   report.failures = std::move(all.unreadable);
   std::map<std::string, bool> live;

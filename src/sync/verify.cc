@@ -78,8 +78,7 @@ private:
     if (here.type != there.type) {
       differ(here.path, "type", "is of another type at the target");
     } else if (here.type == EntryType::symlink) {
-      co_await slots_.acquire();
-      contents_.spawn(compare_link(here.path));
+      contents_.spawn(compare_link(here.path, co_await slots_.acquire()));
     } else if (here.type != EntryType::file) {
       co_return;
     } else if (!chain_.empty()) {
@@ -88,8 +87,7 @@ private:
       differ(here.path, "size",
              fmt::format("{} bytes at the source, {} at the target", here.size_bytes, there.size_bytes));
     } else if (job_.checksum) {
-      co_await slots_.acquire();
-      contents_.spawn(compare_content(here, there));
+      contents_.spawn(compare_content(here, there, co_await slots_.acquire()));
     } else if (!needs_history(job_, connections_.target->capabilities()) && here.mtime_ns && there.mtime_ns &&
                !same_mtime(*here.mtime_ns, *there.mtime_ns, precision_ns_)) {
       differ(here.path, "mtime",
@@ -108,7 +106,7 @@ private:
              fmt::format("{} bytes were published, {} are at the target", wanted.published_bytes, there.size_bytes));
   }
 
-  Task<void> compare_content(Entry here, Entry there) {
+  Task<void> compare_content(Entry here, Entry there, Semaphore::Permit /*slot*/) {
     const std::string path = here.path;
     std::uint64_t read_here = 0;
     std::uint64_t read_there = 0;
@@ -122,10 +120,9 @@ private:
       differ(path, "unreadable", at_target.error().text());
     else if (*at_source != *at_target)
       differ(path, "content", fmt::format("{} at the source, {} at the target", *at_source, *at_target));
-    slots_.release();
   }
 
-  Task<void> compare_link(std::string path) {
+  Task<void> compare_link(std::string path, Semaphore::Permit /*slot*/) {
     auto reading_there = spawn(connections_.readback->read_link(path));
     const auto here = co_await connections_.source->read_link(path);
     const auto there = co_await reading_there.get();
@@ -134,7 +131,6 @@ private:
     else if (*here != *there)
       differ(path, "content",
              fmt::format("leads to {} at the source, to {} at the target", escape_bytes(*here), escape_bytes(*there)));
-    slots_.release();
   }
 
   void differ(std::string path, std::string reason, std::string detail) {

@@ -74,8 +74,7 @@ public:
     TaskGroup group;
     for (const std::string& path : paths) {
       if (failed()) break;
-      co_await slots.acquire();
-      group.spawn(one_file(path, slots));
+      group.spawn(one_file(path, co_await slots.acquire()));
     }
     co_await group.join();
     co_return outcome();
@@ -282,12 +281,11 @@ private:
     co_return Result<void>();
   }
 
-  Task<void> one_file(std::string path, Semaphore& slots) {
+  Task<void> one_file(std::string path, Semaphore::Permit /*slot*/) {
     ++source_entries_;
     if (parse_temporary(base_name(path))) {
       note(path,
            make_error(ErrorKind::invalid_name, "take", escape_bytes(path), "is a temporary name of checkvalve's own"));
-      slots.release();
       co_return;
     }
     const std::string name = chain_.renamed(path).value_or(path); // a bad name is refused by the comparison
@@ -312,7 +310,6 @@ private:
       }
     }
     tell();
-    slots.release();
   }
 
   void tell() {

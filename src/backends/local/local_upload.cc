@@ -24,13 +24,13 @@ public:
     ++under_way_;
     const auto piece = std::make_shared<Piece>(Piece{offset, std::move(chunk), std::nullopt});
     waiting_.push_back(piece);
-    co_await turn_.acquire();
+    auto turn = co_await turn_.acquire();
     if (!piece->written)
       co_await workers_.run([file = file_, batch = std::exchange(waiting_, {})] {
         for (const auto& one : batch) one->written = file->write(one->offset, one->chunk.bytes());
         return true;
       });
-    turn_.release();
+    turn.release();
     if (*piece->written) written_bytes_ += piece->chunk.size();
     if (--under_way_ == 0 && idle_) idle_->set();
     co_return *piece->written;

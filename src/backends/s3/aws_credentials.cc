@@ -21,12 +21,11 @@ AwsCredentialProvider::AwsCredentialProvider(HttpClient& http, ThreadPool& worke
 
 Task<Result<AwsCredentials>> AwsCredentialProvider::get() {
   if (usable(present_)) co_return *present_;
-  co_await renewing_.acquire();
+  const auto turn = co_await renewing_.acquire();
   Result<AwsCredentials> found = usable(present_) ? Result<AwsCredentials>(*present_) : co_await renew();
   // A renewal that fails while the old ones still hold is tried again by the next caller.
   if (!found && present_ && present_->expires_ms > now_ms()) found = *present_;
   if (found) present_ = *found;
-  renewing_.release();
   co_return found;
 }
 

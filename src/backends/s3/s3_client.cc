@@ -168,7 +168,7 @@ Task<void> S3Client::settle() {
 }
 
 Task<Result<HttpResponse>> S3Client::call(S3Request request) {
-  co_await slots_.acquire();
+  const auto slot = co_await slots_.acquire();
   Result<HttpResponse> outcome = HttpResponse{};
   for (int attempt = 0; attempt < request.tries; ++attempt) {
     auto prepared = co_await prepare(request);
@@ -194,7 +194,6 @@ Task<Result<HttpResponse>> S3Client::call(S3Request request) {
     if (!again || attempt + 1 == request.tries) break;
     co_await context_.loop.sleep(delay_before(attempt));
   }
-  slots_.release();
   co_return outcome;
 }
 

@@ -20,7 +20,7 @@ Task<S3Conditions::Found> S3Conditions::find(std::string path) {
   case ConditionalWrites::yes: co_return Found{true, true};
   case ConditionalWrites::unknown: break;
   }
-  co_await turn_.acquire();
+  const auto turn = co_await turn_.acquire();
   if (!found_) {
     const TemporaryName name{random_plan_id(), 1, random_nonce(), 0};
     found_ = co_await probe(client_->key_of(name.beside(path)));
@@ -28,9 +28,7 @@ Task<S3Conditions::Found> S3Conditions::find(std::string path) {
       client_->warn_once("the service does not honour If-None-Match, so \"only if absent\" is a look before the write, "
                          "with a moment between the two");
   }
-  const Found found = *found_;
-  turn_.release();
-  co_return found;
+  co_return *found_;
 }
 
 Task<bool> S3Conditions::refuses_existing(S3Request request) {

@@ -189,14 +189,13 @@ Task<Result<Chunk>> S3Reader::read(std::uint64_t offset, std::uint32_t size) {
   if (offset >= entry_.size_bytes || size == 0) co_return Chunk();
   size = static_cast<std::uint32_t>(std::min<std::uint64_t>(size, entry_.size_bytes - offset));
   const std::shared_ptr<Segment> segment = segment_for(offset, offset + size);
-  co_await segment->turn.acquire();
+  auto turn = co_await segment->turn.acquire();
   Result<Chunk> chunk = Chunk();
   if (segment->next == offset) {
     chunk = co_await take(*segment, size);
     if (!chunk) std::erase(segments_, segment);
-    segment->turn.release();
   } else {
-    segment->turn.release();
+    turn.release();
     chunk = co_await read_alone(offset, size);
   }
   co_return chunk;

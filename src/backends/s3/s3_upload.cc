@@ -254,13 +254,13 @@ Task<Result<void>> S3Upload::take(Chunk chunk, std::vector<Piece>& sent) {
 Task<Result<void>> S3Upload::write(std::uint64_t offset, Chunk chunk) {
   (void)offset; // the calls come in the file's order, and are served in theirs
   std::vector<Piece> sent;
-  co_await turn_.acquire();
+  auto turn = co_await turn_.acquire();
   Result<void> outcome;
   if (failed_)
     outcome = Failure(*failed_);
   else
     outcome = co_await take(std::move(chunk), sent);
-  turn_.release();
+  turn.release();
   std::shared_ptr<Part> broken;
   for (Piece& piece : sent) {
     auto done = co_await piece.sent.get();

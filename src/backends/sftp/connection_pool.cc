@@ -76,9 +76,8 @@ Task<Result<std::shared_ptr<SftpSession>>> ConnectionPool::attempt() {
 
 // Or until the pool is closed.
 Task<void> ConnectionPool::wait_until(Clock::time_point time) {
-  constexpr milliseconds slice{100};
-  while (!closed_ && Clock::now() < time)
-    co_await context_.loop.sleep(std::min(slice, std::chrono::ceil<milliseconds>(time - Clock::now())));
+  if (const auto left = std::chrono::ceil<milliseconds>(time - Clock::now()); left.count() > 0 && !closed_)
+    co_await before_attempt_.wait(left);
 }
 
 Task<Result<std::shared_ptr<SftpSession>>> ConnectionPool::connect() {
@@ -140,6 +139,7 @@ Task<void> close_session(std::shared_ptr<SftpSession> session) { co_await sessio
 Task<void> ConnectionPool::close() {
   const auto self = shared_from_this();
   closed_ = true;
+  before_attempt_.cancel();
   for (SftpTransport* transport : connecting_) transport->cancel();
   if (auto running = attempt_) co_await running->done;
   co_await extra_under_way_.join();

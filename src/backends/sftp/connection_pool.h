@@ -16,7 +16,8 @@ namespace checkvalve {
 
 class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
 public:
-  ConnectionPool(BackendContext& context, SftpSettings settings) : context_(context), settings_(std::move(settings)) {}
+  ConnectionPool(BackendContext& context, SftpSettings settings)
+      : context_(context), settings_(std::move(settings)), before_attempt_(context.loop) {}
 
   // The first session. If it is down, connects: all callers that come meanwhile wait for the same attempt and share its
   // outcome. Attempts keep a distance that grows while they fail, with jitter. What no new attempt can mend (login or
@@ -59,6 +60,7 @@ private:
   std::set<SftpTransport*> connecting_; // of sessions that are being made
   TaskGroup extra_under_way_;
   bool extra_given_up_ = false;
+  Timer before_attempt_;
   bool closed_ = false;
   bool warned_ = false;
 };

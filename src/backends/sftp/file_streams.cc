@@ -19,7 +19,7 @@ FileStreams::FileStreams(std::shared_ptr<ConnectionPool> pool, std::string path,
       room_(spread ? stream_bytes : std::numeric_limits<std::uint64_t>::max()) {}
 
 FileStream::~FileStream() {
-  if (!handle.empty()) session->close_later(std::move(handle));
+  if (!handle.empty()) session->close_later(std::move(handle), std::move(permit));
 }
 
 FileStreams::~FileStreams() {
@@ -30,16 +30,14 @@ Task<Result<std::unique_ptr<FileStreams>>> FileStreams::open(std::shared_ptr<Con
                                                              std::uint32_t flags, std::uint32_t extra_flags,
                                                              std::uint64_t size_bytes) {
   CV_CO_TRY(auto session, co_await pool->get());
-  co_await session->handles().acquire();
-  auto handle = co_await session->open_file(path, flags, {});
-  if (!handle) {
-    session->handles().release();
-    co_return Failure(std::move(handle.error()));
-  }
+  auto permit = co_await session->handles().acquire();
+  CV_CO_TRY(std::string handle, co_await session->open_file(path, flags, {}));
   const bool spread = size_bytes >= spread_from_bytes && session->round_trip() >= spread_from_round_trip &&
                       pool->settings().connections > 1;
   std::unique_ptr<FileStreams> streams(new FileStreams(std::move(pool), std::move(path), extra_flags, spread));
-  streams->streams_.push_back(std::make_shared<FileStream>(std::move(session), std::move(*handle)));
+  const auto& first = streams->streams_.emplace_back(std::make_shared<FileStream>(std::move(session)));
+  first->permit = std::move(permit);
+  first->handle = std::move(handle);
   if (spread) streams->add_streams();
   co_return streams;
 }
@@ -57,7 +55,7 @@ void FileStreams::add_streams() {
     const bool known = std::ranges::any_of(streams_, [&](const auto& stream) { return stream->session == session; });
     // Never waits for a handle while it holds one.
     if (known || session->handles().available() == 0) continue;
-    streams_.push_back(std::make_shared<FileStream>(session, std::string()));
+    streams_.push_back(std::make_shared<FileStream>(session));
     detach(open_stream(this, streams_.back(), path_, extra_flags_));
   }
 }
@@ -66,16 +64,12 @@ void FileStreams::add_streams() {
 Task<void> FileStreams::open_stream(FileStreams* streams, std::shared_ptr<FileStream> stream, std::string path,
                                     std::uint32_t flags) {
   auto session = stream->session;
-  co_await session->handles().acquire();
+  auto permit = co_await session->handles().acquire();
   auto handle = co_await session->open_file(std::move(path), flags, {});
-  if (!handle) {
-    session->handles().release();
-  } else if (stream->dropped) {
-    session->close_later(std::move(*handle));
-  } else {
-    stream->handle = std::move(*handle);
-    streams->leave(stream_bytes);
-  }
+  if (!handle) co_return;
+  stream->permit = std::move(permit);
+  stream->handle = std::move(*handle);
+  if (!stream->dropped) streams->room_.add(stream_bytes); // a dropped one closes it
 }
 
 std::vector<std::shared_ptr<FileStream>> FileStreams::take_extra() {

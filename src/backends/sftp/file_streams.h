@@ -13,12 +13,13 @@ namespace checkvalve {
 
 // A handle on the file on one session.
 struct FileStream {
-  FileStream(std::shared_ptr<SftpSession> on, std::string opened) : session(std::move(on)), handle(std::move(opened)) {}
+  explicit FileStream(std::shared_ptr<SftpSession> on) : session(std::move(on)) {}
   FileStream(const FileStream&) = delete;
   FileStream& operator=(const FileStream&) = delete;
   ~FileStream(); // closes the handle without waiting
 
   std::shared_ptr<SftpSession> session;
+  Semaphore::Permit permit;    // of the session's handles, while the handle is open
   std::string handle;          // empty: not open yet, or closed
   std::uint32_t under_way = 0; // requests
   bool dropped = false;        // nobody wants it any more
@@ -33,10 +34,10 @@ public:
                                                          std::uint64_t size_bytes);
   ~FileStreams();
 
-  // Awaited before pick(), and given back when the answer is there: bytes of one request. On several streams it waits
-  // while all have as much under way as their connections take, so that a stream that comes up later finds work left.
+  // A permit for the bytes of one request, taken before pick() and kept until the answer is there. On several streams
+  // it waits while all have as much under way as their connections take, so that a stream that comes up later finds
+  // work left.
   auto room(std::uint64_t bytes) { return room_.acquire(bytes); }
-  void leave(std::uint64_t bytes) { room_.release(bytes); }
   // The stream with the least to do.
   std::shared_ptr<FileStream> pick();
   const std::shared_ptr<FileStream>& first() const { return streams_.front(); }

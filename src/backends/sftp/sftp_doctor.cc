@@ -21,14 +21,13 @@ constexpr std::uint32_t create_new = open_flag::write | open_flag::create | open
 constexpr int round_trips = 10;
 constexpr std::uint64_t probe_bytes = 16 * 1024 * 1024;
 constexpr std::size_t probes_in_flight = 16;
-constexpr std::chrono::milliseconds stop_check{100};
 constexpr std::chrono::seconds stop_grace{2}; // for removing the temporaries
 
 // One visit: what it found, and the temporaries it made.
 class Doctor {
 public:
-  Doctor(BackendContext& context, SftpSettings settings, std::function<bool()> stopping)
-      : side_(context, std::move(settings)), stopping_(std::move(stopping)), timer_(context.loop) {}
+  Doctor(BackendContext& context, SftpSettings settings, CancellationToken token)
+      : side_(context, std::move(settings)), token_(token), timer_(context.loop) {}
   Task<Result<std::vector<DoctorCheck>>> run();
 
 private:
@@ -47,9 +46,9 @@ private:
   }
 
   SftpSide side_;
-  const std::function<bool()> stopping_;
+  const CancellationToken token_;
   Timer timer_; // of watch_for_stop
-  bool finished_ = false;
+  OneShotEvent finished_;
   SessionPtr session_;
   std::vector<DoctorCheck> checks_;
   TemporaryName name_{random_plan_id(), 1, random_nonce(), 0};
@@ -61,11 +60,11 @@ Task<Result<std::vector<DoctorCheck>>> Doctor::run() {
   watching.spawn(watch_for_stop());
   const auto looked = co_await look();
   session_.reset();
-  finished_ = true;
+  finished_.set();
   timer_.cancel();
   co_await watching.join();
   co_await side_.disconnect();
-  if (stopping_())
+  if (token_.requested())
     co_return Failure(make_error(ErrorKind::interrupted, "examine", side_.pool()->settings().display, "was stopped"));
   if (!looked) co_return Failure(looked.error());
   co_return std::move(checks_);
@@ -78,16 +77,16 @@ Task<Result<void>> Doctor::look() {
   if (co_await check_root())
     for (const auto check :
          {&Doctor::check_replacing, &Doctor::check_times, &Doctor::check_digests, &Doctor::measure_throughput})
-      if (!stopping_()) co_await (this->*check)();
+      if (!token_.requested()) co_await (this->*check)();
   for (const auto& path : made_) co_await session_->remove(path);
   co_return Result<void>();
 }
 
 // A stop must not wait for a server that has fallen silent: what waits on it fails once it is disconnected.
 Task<void> Doctor::watch_for_stop() {
-  while (!finished_ && !stopping_()) co_await timer_.wait(stop_check);
-  if (!finished_ && session_) co_await timer_.wait(stop_grace);
-  if (!finished_) co_await side_.disconnect();
+  if (co_await finished_.wait(token_)) co_return;
+  if (session_) co_await timer_.wait(stop_grace);
+  if (!finished_.is_set()) co_await side_.disconnect();
 }
 
 void Doctor::describe_session() {
@@ -265,9 +264,9 @@ Task<void> Doctor::measure_throughput() {
 } // namespace
 
 Task<Result<std::vector<DoctorCheck>>> doctor_sftp(BackendContext& context, Endpoint endpoint,
-                                                   std::function<bool()> stopping) {
+                                                   CancellationToken token) {
   CV_CO_TRY(SftpSettings settings, read_sftp_settings(endpoint, context.connect_timeout));
-  Doctor doctor(context, std::move(settings), std::move(stopping));
+  Doctor doctor(context, std::move(settings), token);
   co_return co_await doctor.run();
 }
 

@@ -29,10 +29,11 @@ Task<Result<std::vector<NameEntry>>> read_names(std::shared_ptr<SftpSession> ses
 
 class SftpListing : public Listing {
 public:
-  SftpListing(std::shared_ptr<SftpSession> session, std::string handle, std::string directory)
-      : session_(std::move(session)), handle_(std::move(handle)), directory_(std::move(directory)) {}
+  SftpListing(std::shared_ptr<SftpSession> session, Semaphore::Permit permit, std::string handle, std::string directory)
+      : session_(std::move(session)), permit_(std::move(permit)), handle_(std::move(handle)),
+        directory_(std::move(directory)) {}
   ~SftpListing() override {
-    if (!handle_.empty()) session_->close_later(std::move(handle_));
+    if (!handle_.empty()) close();
   }
 
   Task<Result<std::vector<Entry>>> next() override {
@@ -55,16 +56,17 @@ public:
       auto entries = accept(std::move(*names));
       if (!entries.empty()) co_return entries;
     }
-    if (!handle_.empty()) session_->close_later(std::exchange(handle_, {}));
+    if (!handle_.empty()) close();
     co_return std::vector<Entry>();
   }
 
   std::vector<Error> take_refused() override { return std::exchange(refused_, {}); }
 
 private:
+  void close() { session_->close_later(std::exchange(handle_, {}), std::move(permit_)); }
   Failure fail(Error error) {
     if (error.path.empty()) error.path = escape_bytes(directory_);
-    session_->close_later(std::exchange(handle_, {}));
+    close();
     return Failure(std::move(error));
   }
   std::vector<Entry> accept(std::vector<NameEntry>&& names) {
@@ -83,6 +85,7 @@ private:
   }
 
   std::shared_ptr<SftpSession> session_;
+  Semaphore::Permit permit_;
   std::string handle_; // empty: at the end
   std::string directory_;
   std::deque<JoinHandle<Result<std::vector<NameEntry>>>> ahead_;
@@ -169,10 +172,12 @@ Task<Result<std::unique_ptr<Listing>>> SftpSide::list(std::string directory) {
   CV_CO_CHECK(check_below_root(directory));
   CV_CO_TRY(auto opened, co_await session());
   const std::string path = absolute(directory);
-  co_await opened->handles().acquire();
+  auto permit = co_await opened->handles().acquire();
   auto handle = co_await opened->open_directory(path);
-  if (handle) co_return std::make_unique<SftpListing>(std::move(opened), std::move(*handle), std::move(directory));
-  opened->handles().release();
+  if (handle)
+    co_return std::make_unique<SftpListing>(std::move(opened), std::move(permit), std::move(*handle),
+                                            std::move(directory));
+  permit.release();
   // OpenSSH answers "no such file" for a file, too.
   if (handle.error().kind == ErrorKind::not_found || handle.error().kind == ErrorKind::io) {
     auto attributes = co_await opened->stat(path);

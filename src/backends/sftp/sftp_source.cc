@@ -15,14 +15,14 @@ public:
       : pool_(std::move(pool)), streams_(std::move(streams)), entry_(std::move(entry)), path_(std::move(path)) {}
 
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override {
-    co_await streams_->room(size);
+    auto room = co_await streams_->room(size);
     auto stream = streams_->pick();
     auto chunk = co_await read_on(stream, offset, size);
     if (!chunk && stream != streams_->first()) {
       streams_->drop(stream);
       chunk = co_await read_on(streams_->first(), offset, size);
     }
-    streams_->leave(size);
+    room.release();
     if (!chunk) co_return Failure(located(std::move(chunk.error())));
     co_return chunk;
   }

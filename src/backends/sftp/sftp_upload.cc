@@ -12,9 +12,10 @@
 namespace checkvalve {
 namespace {
 
-Task<Result<void>> close_on(std::shared_ptr<SftpSession> session, std::string handle) {
-  auto closed = co_await session->close_handle(std::move(handle));
-  session->handles().release();
+// Keeps the stream's session and permit until the handle is closed. What `handle` was taken from no longer closes it.
+Task<Result<void>> close_on(std::shared_ptr<FileStream> stream, std::string handle) {
+  auto closed = co_await stream->session->close_handle(std::move(handle));
+  stream->permit.release();
   co_return closed;
 }
 
@@ -73,12 +74,12 @@ Task<Result<void>> SftpUpload::write(std::uint64_t offset, Chunk chunk) {
 
 Task<Result<void>> SftpUpload::write_part(std::uint64_t offset, Chunk part) {
   const std::size_t size = part.size();
-  co_await streams_->room(size);
+  auto room = co_await streams_->room(size);
   auto stream = streams_->pick();
   ++stream->under_way;
   auto written = co_await stream->session->write(stream->handle, offset, std::move(part));
   --stream->under_way;
-  streams_->leave(size);
+  room.release();
   co_return written;
 }
 
@@ -137,7 +138,7 @@ Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
   auto session = first->session;
   std::vector<JoinHandle<Result<void>>> closes;
   for (auto& stream : streams_->take_extra())
-    if (!stream->handle.empty()) closes.push_back(spawn(close_on(stream->session, std::exchange(stream->handle, {}))));
+    if (!stream->handle.empty()) closes.push_back(spawn(close_on(stream, std::exchange(stream->handle, {}))));
   const std::string handle = std::exchange(first->handle, {}); // from here on it is closed here
   const FileAttributes attributes = attributes_to_set(options);
   auto looked = spawn(session->fstat(handle));
@@ -145,7 +146,7 @@ Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
   std::optional<JoinHandle<Result<void>>> synced;
   if (attributes.mtime_s || attributes.permissions) set = spawn(session->fsetstat(handle, attributes));
   if (options.durable && session->has("fsync@openssh.com")) synced = spawn(session->fsync(handle));
-  closes.push_back(spawn(close_on(session, handle)));
+  closes.push_back(spawn(close_on(first, handle)));
 
   auto found = co_await looked.get();
   Result<void> setting;

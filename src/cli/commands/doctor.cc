@@ -46,8 +46,7 @@ public:
   // Makes temporaries of our own below the root and removes them again.
   Task<Result<void>> try_out() {
     if (job_.source.scheme == "sftp") {
-      CV_CO_TRY(std::vector<DoctorCheck> found,
-                co_await doctor_sftp(context_, job_.source, [this] { return cancellation_.requested(); }));
+      CV_CO_TRY(std::vector<DoctorCheck> found, co_await doctor_sftp(context_, job_.source, cancellation_));
       checks_.insert(checks_.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
       co_return Result<void>();
     }

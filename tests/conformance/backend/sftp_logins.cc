@@ -231,7 +231,7 @@ TEST_P(SftpLibssh, TrustAppendsTheKey) {
 }
 
 TEST_P(SftpLibssh, DoctorFindsWhatOpenSshDoesAndCleansUp) {
-  const auto checks = engine.run(doctor_sftp(engine.context, endpoint, [] { return false; }));
+  const auto checks = engine.run(doctor_sftp(engine.context, endpoint, {}));
   ASSERT_OK(checks);
   const auto value = [&](std::string_view name) {
     for (const auto& check : *checks)
@@ -245,23 +245,31 @@ TEST_P(SftpLibssh, DoctorFindsWhatOpenSshDoesAndCleansUp) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(root), {}), 1) << "temporaries are left";
 }
 
-TEST_P(SftpLibssh, DoctorThatIsStoppedCleansUp) {
-  bool stopping = false;
-  const auto checks = engine.run(doctor_sftp(engine.context, endpoint, [&] {
-    // From the first temporary on.
-    stopping = stopping || std::distance(std::filesystem::directory_iterator(root), {}) > 1;
-    return stopping;
-  }));
-  EXPECT_FAILS(checks, ErrorKind::interrupted);
-  EXPECT_TRUE(stopping);
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(root), {}), 1) << "temporaries are left";
+std::ptrdiff_t names_in(const std::filesystem::path& directory) {
+  return std::distance(std::filesystem::directory_iterator(directory), {});
 }
 
-TEST_P(SftpLibssh, DoctorThatIsStoppedDoesNotWaitForASilentServer) {
+Task<Result<std::vector<DoctorCheck>>> cancelled_at_first_temporary(BackendContext& context, Endpoint endpoint,
+                                                                    std::filesystem::path root) {
+  Cancellation cancellation;
+  auto checks = spawn(doctor_sftp(context, std::move(endpoint), cancellation));
+  while (names_in(root) == 1 && !checks.ready()) co_await context.loop.sleep(std::chrono::milliseconds(1));
+  cancellation.request(make_error(ErrorKind::interrupted, "cancelled"));
+  co_return co_await checks.get();
+}
+
+TEST_P(SftpLibssh, DoctorThatIsCancelledCleansUp) {
+  EXPECT_FAILS(engine.run(cancelled_at_first_temporary(engine.context, endpoint, root)), ErrorKind::interrupted);
+  EXPECT_EQ(names_in(root), 1) << "temporaries are left";
+}
+
+TEST_P(SftpLibssh, DoctorThatIsCancelledDoesNotWaitForASilentServer) {
   SilentServer silent;
   endpoint.port = silent.port();
   engine.context.connect_timeout = std::chrono::minutes(10); // longer than a test may run
-  EXPECT_FAILS(engine.run(doctor_sftp(engine.context, endpoint, [] { return true; })), ErrorKind::interrupted);
+  Cancellation cancellation;
+  cancellation.request(make_error(ErrorKind::interrupted, "cancelled"));
+  EXPECT_FAILS(engine.run(doctor_sftp(engine.context, endpoint, cancellation)), ErrorKind::interrupted);
 }
 
 } // namespace

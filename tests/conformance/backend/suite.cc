@@ -114,10 +114,10 @@ std::string pattern(std::size_t size, std::uint32_t seed) {
 
 namespace {
 
-Task<void> write_piece(Upload& upload, std::uint64_t offset, Chunk chunk, Semaphore& slots, Result<void>& outcome) {
+Task<void> write_piece(Upload& upload, std::uint64_t offset, Chunk chunk, Semaphore::Permit /*slot*/,
+                       Result<void>& outcome) {
   auto written = co_await upload.write(offset, std::move(chunk));
   if (!written && outcome) outcome = std::move(written);
-  slots.release();
 }
 
 } // namespace
@@ -127,9 +127,9 @@ Task<Result<void>> write_all(Upload& upload, std::string content, std::size_t pi
   TaskGroup group;
   Result<void> outcome;
   for (std::size_t offset = 0; offset < content.size() && outcome; offset += piece_bytes) {
-    co_await slots.acquire();
+    auto slot = co_await slots.acquire();
     group.spawn(write_piece(upload, offset, Chunk::copy_of(std::string_view(content).substr(offset, piece_bytes)),
-                            slots, outcome));
+                            std::move(slot), outcome));
   }
   co_await group.join();
   co_return outcome;

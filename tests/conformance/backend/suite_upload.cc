@@ -303,10 +303,9 @@ BACKEND_TEST(PublishesWithoutDurabilityToo) {
 }
 
 Task<void> put_one(BackendSuite& t, std::uint64_t number, Semaphore& slots) {
-  co_await slots.acquire();
+  const auto slot = co_await slots.acquire();
   EXPECT_OK(co_await put(t.target(), fmt::format("files/{:03}", number),
                          pattern(10'000, static_cast<std::uint32_t>(number)), t.temporary(number)));
-  slots.release();
 }
 
 BACKEND_TEST(TakesAHundredFilesAtOnce) {

@@ -25,8 +25,7 @@ protected:
     options_.events = &engine_.events;
     options_.faults = plan_;
     options_.retries = 3;
-    options_.initial_retry_delay = milliseconds(1);
-    options_.max_retry_delay = milliseconds(4);
+    options_.backoff = {.initial = milliseconds(1), .max = milliseconds(4)};
   }
   ~LayersTest() override { MemoryStore::forget(name_); }
 
@@ -148,32 +147,23 @@ TEST_F(LayersTest, RepeatsTheCallsOfATarget) {
   EXPECT_EQ(retries().size(), 5U);
 }
 
-TEST_F(LayersTest, EndsItsTriesWhenTheRunStops) {
-  bool stop = false;
-  options_.stopping = [&stop] { return stop; };
-  options_.initial_retry_delay = options_.max_retry_delay = std::chrono::hours(1);
+TEST_F(LayersTest, EndsItsRetriesWhenTheRunIsCancelled) {
+  Cancellation cancellation;
+  options_.token = cancellation;
+  options_.backoff = {.initial = std::chrono::hours(1), .max = std::chrono::hours(1)};
   plan_->fail(Operation::stat, 1, lost, 100);
   auto from = source();
   struct Body {
-    static Task<Result<Entry>> run(Source& source, bool& stop) {
+    static Task<Result<Entry>> run(Source& source, Cancellation& cancellation) {
       auto waiting = spawn(source.stat("file", true));
-      stop = true;
+      cancellation.request(make_error(ErrorKind::interrupted, "cancelled"));
       co_return co_await waiting.get();
     }
   };
-  const auto entry = engine_.run(Body::run(*from, stop)); // would take half an hour otherwise
+  const auto entry = engine_.run(Body::run(*from, cancellation)); // would take half an hour otherwise
   ASSERT_FALSE(entry.has_value());
   EXPECT_EQ(entry.error().status, ErrorStatus::transient);
   EXPECT_EQ(plan_->calls(Operation::stat), 1U);
-}
-
-TEST(RetryDelay, DoublesUpToABoundWithFullJitter) {
-  const RetryPolicy policy{10, milliseconds(500), milliseconds(30'000), {}};
-  EXPECT_EQ(retry_delay(policy, 1, 0.0), milliseconds(0));
-  EXPECT_EQ(retry_delay(policy, 1, 0.5), milliseconds(250));
-  EXPECT_EQ(retry_delay(policy, 3, 0.5), milliseconds(1'000));
-  EXPECT_EQ(retry_delay(policy, 10, 0.5), milliseconds(15'000));
-  EXPECT_EQ(retry_delay(policy, 4'000'000'000, 0.5), milliseconds(15'000));
 }
 
 // --- timeout --------------------------------------------------------------------------------------------------------
@@ -325,19 +315,19 @@ TEST_F(LayersTest, ThrottlesContentInBothDirections) {
   EXPECT_GE(std::chrono::steady_clock::now() - between, milliseconds(99));
 }
 
-TEST_F(LayersTest, NobodyWaitsForItsTurnOnceARunIsToStop) {
+TEST_F(LayersTest, NobodyWaitsForItsTurnOnceTheRunIsCancelled) {
   options_.bytes_per_second = 1; // 10,000 bytes: hours
-  bool stopped = false;
-  options_.stopping = [&stopped] { return stopped; };
+  Cancellation cancellation;
+  options_.token = cancellation;
   auto from = source();
   struct Body {
-    static Task<void> run(Source& from, bool& stopped) {
+    static Task<void> run(Source& from, Cancellation& cancellation) {
       auto reading = spawn(read_all(from, "file"));
-      stopped = true;
+      cancellation.request(make_error(ErrorKind::interrupted, "cancelled"));
       EXPECT_OK(co_await reading.get());
     }
   };
-  engine_.run(Body::run(*from, stopped));
+  engine_.run(Body::run(*from, cancellation));
 }
 
 TEST_F(LayersTest, WaitingForItsTurnIsNoStall) {
