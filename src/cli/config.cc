@@ -73,8 +73,8 @@ TomlType toml_type(OptionType type) {
 }
 
 TomlType toml_type(const Setting& setting) {
-  if (setting.kind == SettingKind::flag || setting.kind == SettingKind::on_off) return TomlType::boolean;
-  if (setting.kind == SettingKind::list) return TomlType::list;
+  if (setting.kind == OptionKind::flag || setting.kind == OptionKind::on_off) return TomlType::boolean;
+  if (setting.kind == OptionKind::list) return TomlType::list;
   if (setting.value_name == "N") return TomlType::number;
   if (setting.value_name == "SIZE" || setting.value_name == "DURATION" || setting.value_name == "RATE")
     return TomlType::text_or_number;
@@ -181,16 +181,16 @@ Result<std::string> transform_text(const Reading& reading, const toml::table& ta
 Result<std::vector<Assignment>> read_settings(const Reading& reading, const toml::table& table) {
   std::vector<std::string> known;
   for (const Setting& setting : all_settings())
-    if (setting.for_config) known.emplace_back(setting.key);
+    if (setting.in_config) known.emplace_back(setting.name);
   std::vector<Assignment> excludes; // in front: an exclude list narrows an include list
   std::vector<Assignment> others;
   for (const auto& [key, node] : table) {
     const Setting* setting = find_setting(key.str());
-    if (!setting || !setting->for_config) return reading.unknown(key, known);
-    std::vector<Assignment>& assignments = setting->key == "exclude" ? excludes : others;
+    if (!setting || !setting->in_config) return reading.unknown(key, known);
+    std::vector<Assignment>& assignments = setting->name == "exclude" ? excludes : others;
     auto add = [&](const toml::node& one, TomlType type) -> Result<void> {
       std::optional<std::string> text = typed_text(one, type);
-      if (const toml::table* call = one.as_table(); call && setting->key == "transform") {
+      if (const toml::table* call = one.as_table(); call && setting->name == "transform") {
         CV_TRY(text, transform_text(reading, *call));
       }
       if (!text) return wrong_type(reading, key, type, one);
@@ -319,7 +319,7 @@ Result<EndpointConfig> read_endpoint(const Reading& reading, const std::string& 
 } // namespace
 
 bool has_default(const Config& config, std::string_view key) {
-  return std::ranges::any_of(config.defaults, [&](const Assignment& each) { return each.setting->key == key; });
+  return std::ranges::any_of(config.defaults, [&](const Assignment& each) { return each.setting->name == key; });
 }
 
 Result<Config> parse_config(std::string_view text, const std::string& file) {

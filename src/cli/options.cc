@@ -18,9 +18,9 @@ namespace {
 
 std::string described(const Setting& setting) {
   std::string text(setting.help);
-  if (!setting.default_value.empty() && setting.kind != SettingKind::on_off)
+  if (!setting.default_value.empty() && setting.kind != OptionKind::on_off)
     text += fmt::format(" [{}]", setting.default_value);
-  if (setting.kind == SettingKind::on_off && setting.default_value == "true") text += " [on]";
+  if (setting.kind == OptionKind::on_off && setting.default_value == "true") text += " [on]";
   return text;
 }
 
@@ -89,8 +89,8 @@ Result<void> check_shared_options(const Inputs& inputs, const Job& job) {
   for (const auto& [key, unused] : inputs.settings.shared_options)
     if (!job.source.options.contains(key) && !job.target.options.contains(key) && !has_default(inputs.config, key))
       return Failure(
-          config_error(find_setting(key)->option(), fmt::format("neither {}:// nor {}:// takes it: leave it out",
-                                                                job.source.scheme, job.target.scheme)));
+          config_error(find_setting(key)->flag(), fmt::format("neither {}:// nor {}:// takes it: leave it out",
+                                                              job.source.scheme, job.target.scheme)));
   return {};
 }
 
@@ -119,20 +119,20 @@ void add_process_options(CLI::App& app, ProcessOptions& options, bool works) {
       ->group(group);
 }
 
-void add_settings(CLI::App& app, const std::function<bool(const Setting&)>& takes) {
+void add_settings(CLI::App& app, unsigned command) {
   for (const Setting& setting : all_settings()) {
-    if (!setting.for_command_line || !takes(setting)) continue;
-    const std::string name = setting.option();
+    if (!setting.on_command_line || !(setting.commands & command)) continue;
+    const std::string name = setting.flag();
     const std::string help = described(setting);
     CLI::Option* option = nullptr;
     switch (setting.kind) {
-    case SettingKind::flag: option = app.add_flag(name, help); break;
-    case SettingKind::on_off: option = app.add_flag(fmt::format("{},!--no-{}", name, name.substr(2)), help); break;
-    case SettingKind::value:
-    case SettingKind::list:
-      option = app.add_option(name, help)->type_name(std::string(setting.value_name));
-      option->multi_option_policy(setting.kind == SettingKind::list ? CLI::MultiOptionPolicy::TakeAll
-                                                                    : CLI::MultiOptionPolicy::TakeLast);
+    case OptionKind::flag: option = app.add_flag(name, help); break;
+    case OptionKind::on_off: option = app.add_flag(fmt::format("{},!--no-{}", name, name.substr(2)), help); break;
+    case OptionKind::value:
+    case OptionKind::list:
+      option = app.add_option(name, help)->type_name(setting.value_name);
+      option->multi_option_policy(setting.kind == OptionKind::list ? CLI::MultiOptionPolicy::TakeAll
+                                                                   : CLI::MultiOptionPolicy::TakeLast);
       break;
     }
     option->group(std::string(setting.group));
@@ -147,8 +147,8 @@ std::vector<Assignment> given_settings(const CLI::App& app) {
     std::replace(key.begin(), key.end(), '-', '_');
     const std::size_t index = seen[option]++;
     const Setting* setting = find_setting(key);
-    if (!setting || !setting->for_command_line || index >= option->results().size()) continue;
-    given.push_back({setting, option->results()[index], setting->option()});
+    if (!setting || !setting->on_command_line || index >= option->results().size()) continue;
+    given.push_back({setting, option->results()[index], setting->flag()});
   }
   return given;
 }
@@ -158,13 +158,13 @@ void add_sync_arguments(CLI::App& app, SyncArguments& arguments) {
   app.add_option("TARGET", arguments.target, "where files go")->type_name("");
   app.add_option("--job", arguments.job, "take everything that is not given here from [job.NAME] of the config")
       ->type_name("NAME")
-      ->group("Which files");
+      ->group("Selection");
 }
 
 std::vector<Assignment> machine_settings(const Config& config) {
   std::vector<Assignment> kept = config.defaults;
   std::erase_if(kept, [](const Assignment& each) {
-    return each.setting->key != "state" && each.setting->key != "identity" && each.setting->key != "known_hosts";
+    return each.setting->name != "state" && each.setting->name != "identity" && each.setting->name != "known_hosts";
   });
   return kept;
 }

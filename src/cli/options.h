@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,8 +25,8 @@ struct ProcessOptions {
 // `works`: the command moves or compares files, so that events and progress make sense.
 void add_process_options(CLI::App& app, ProcessOptions& options, bool works);
 
-// Adds those settings that the command takes, in their groups.
-void add_settings(CLI::App& app, const std::function<bool(const Setting&)>& takes);
+// Adds the settings that a command takes (a bit of namespace takes), in their groups.
+void add_settings(CLI::App& app, unsigned command);
 // The settings given on the command line, in its order, after parsing.
 std::vector<Assignment> given_settings(const CLI::App& app);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cli/events_json.h"
 #include "cli/settings.h"
 #include "transforms/reference.h"
 
@@ -100,19 +101,20 @@ std::string type_of(const CLI::Option& option) {
   return type.substr(0, type.find(":{")); // CLI11 adds the choices of a check
 }
 
-std::vector<std::string> choices_of(const CLI::Option& option) {
-  const std::string type = type_of(option);
-  std::vector<std::string> words;
-  std::string_view rest = type;
-  while (!rest.empty()) {
-    const auto bar = std::min(rest.find('|'), rest.size());
-    words.emplace_back(rest.substr(0, bar));
-    rest.remove_prefix(std::min(bar + 1, rest.size()));
-  }
+std::vector<std::string> choices_of(std::string_view type) {
   const bool lower =
       std::all_of(type.begin(), type.end(), [](unsigned char c) { return std::islower(c) || c == '|' || c == '-'; });
-  return words.size() > 1 && lower ? words : std::vector<std::string>{};
+  if (!lower || type.find('|') == type.npos) return {};
+  std::vector<std::string> words;
+  while (!type.empty()) {
+    const auto bar = std::min(type.find('|'), type.size());
+    words.emplace_back(type.substr(0, bar));
+    type.remove_prefix(std::min(bar + 1, type.size()));
+  }
+  return words;
 }
+
+std::vector<std::string> choices_of(const CLI::Option& option) { return choices_of(type_of(option)); }
 
 std::vector<OptionGroup> option_groups(const CLI::App& command) {
   std::vector<OptionGroup> groups;
@@ -197,6 +199,33 @@ std::string commands_page(const CLI::App& app) {
   return out;
 }
 
+std::string options_page() {
+  constexpr std::pair<unsigned, std::string_view> commands[] = {
+      {takes::sync, "sync"},     {takes::sync, "plan"},   {takes::run, "run"},
+      {takes::verify, "verify"}, {takes::endpoint, "ls"}, {takes::endpoint, "doctor"},
+      {takes::trust, "trust"},   {takes::sweep, "sweep"}, {takes::status, "status"},
+  };
+  Json list = Json::array();
+  for (const Setting& setting : all_settings()) {
+    const bool is_switch = setting.kind == OptionKind::flag || setting.kind == OptionKind::on_off;
+    Json each = {{"name", setting.name},
+                 {"flag", setting.on_command_line ? Json(setting.flag()) : Json(nullptr)},
+                 {"negation", setting.kind == OptionKind::on_off ? Json("--no-" + setting.flag().substr(2)) : Json()},
+                 {"type", is_switch ? "switch" : setting.value_name},
+                 {"choices", choices_of(setting.value_name)},
+                 {"repeatable", setting.kind == OptionKind::list},
+                 {"default", setting.default_value},
+                 {"group", setting.group},
+                 {"help", setting.help},
+                 {"in_config", setting.in_config},
+                 {"commands", Json::array()}};
+    for (const auto& [bit, command] : commands)
+      if (setting.commands & bit) each["commands"].push_back(command);
+    list.push_back(std::move(each));
+  }
+  return Json{{"version", 1}, {"options", std::move(list)}}.dump(2) + "\n";
+}
+
 std::string config_page() {
   std::string out = R"(# The config
 
@@ -242,11 +271,11 @@ patterns; the first that matches decides.
 | --- | --- | --- | --- |
 )";
   for (const Setting& setting : all_settings()) {
-    if (!setting.for_config) continue;
-    const bool switches = setting.kind == SettingKind::flag || setting.kind == SettingKind::on_off;
+    if (!setting.in_config) continue;
+    const bool switches = setting.kind == OptionKind::flag || setting.kind == OptionKind::on_off;
     out += fmt::format(
-        "| `{}` | {}{} | {} | {} |\n", setting.key, switches ? "true\\|false" : table_cell(setting.value_name),
-        setting.kind == SettingKind::list ? ", or a list" : "",
+        "| `{}` | {}{} | {} | {} |\n", setting.name, switches ? "true\\|false" : table_cell(setting.value_name),
+        setting.kind == OptionKind::list ? ", or a list" : "",
         setting.default_value.empty() ? "" : fmt::format("`{}`", setting.default_value), table_cell(setting.help));
   }
   out += R"(

@@ -3,102 +3,39 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
+#include <functional>
+#include <iterator>
 #include <numeric>
-
-#include "core/path.h"
-#include "core/units.h"
-#include "transforms/registry.h"
+#include <utility>
 
 namespace checkvalve {
 namespace {
 
-Failure wrong(std::string message) { return Failure(config_error("", std::move(message))); }
+using Options = std::map<std::string, std::string>;
 
-// Passes on only the message: the place is known to the caller.
-template <class T, class To> Result<void> store(Result<T> parsed, To& to) {
-  if (!parsed) return wrong(std::move(parsed.error().message));
-  to = static_cast<To>(*parsed);
+Failure invalid(std::string message) { return Failure(config_error("", std::move(message))); }
+
+Result<void> set_switch(bool& to, std::string_view text) {
+  CV_TRY(to, parse_switch(text));
   return {};
 }
 
-template <class T> Result<T> parse_count(std::string_view text, T least, T most) {
-  T value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < least || value > most)
-    return wrong(fmt::format("'{}' is no whole number from {} to {}", text, least, most));
-  return value;
-}
-
-Result<bool> parse_flag(std::string_view text) {
-  if (text == "true") return true;
-  if (text == "false") return false;
-  return wrong(fmt::format("'{}' is neither true nor false", text));
-}
-
-template <class T> struct Choice {
-  std::string_view word;
-  T value;
-};
-
-template <class T, std::size_t N> Result<T> parse_choice(std::string_view text, const Choice<T> (&choices)[N]) {
-  std::string known;
-  for (const auto& choice : choices) {
-    if (choice.word == text) return choice.value;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", choice.word);
-  }
-  return wrong(fmt::format("'{}' is none of: {}", text, known));
-}
-
-Result<void> add_rule(Settings& settings, bool include, std::string_view glob) {
-  if (glob.empty()) return wrong("an empty pattern matches nothing: leave the option out");
-  if (auto ok = check_glob(glob); !ok) return wrong(std::move(ok.error().message));
-  settings.job.selection.rules.push_back({include, std::string(glob)});
-  return {};
-}
-
-Result<void> add_option(std::map<std::string, std::string>& options, std::string_view text) {
+Result<void> add_option(Options& options, std::string_view text) {
   const auto equals = text.find('=');
   if (equals == text.npos || equals == 0)
-    return wrong(fmt::format("'{}' is no KEY=VALUE, e.g. connections=2 (`checkvalve backends` lists the keys)", text));
+    return invalid(fmt::format("invalid value '{}': expected KEY=VALUE ('checkvalve backends' lists the keys)", text));
   options[std::string(text.substr(0, equals))] = std::string(text.substr(equals + 1));
   return {};
 }
 
-Result<void> add_transform(Job& job, std::string_view text) {
-  auto call = parse_transform_call(text);
-  if (!call) return wrong(std::move(call.error().message));
-  if (auto made = make_transform(*call); !made) return wrong(fmt::format("{}: {}", call->name, made.error().message));
-  job.transforms.push_back(std::move(*call));
-  return {};
-}
-
-Result<void> set_preserve(Job& job, std::string_view text) {
-  job.preserve_mtime = job.preserve_mode = false;
-  if (text == "none") return {};
-  while (!text.empty()) {
-    const auto comma = std::min(text.find(','), text.size());
-    const std::string_view word = text.substr(0, comma);
-    if (word == "mtime")
-      job.preserve_mtime = true;
-    else if (word == "mode")
-      job.preserve_mode = true;
-    else
-      return wrong(fmt::format("'{}' is none of: mtime, mode, none", word));
-    text.remove_prefix(std::min(comma + 1, text.size()));
-  }
-  return {};
-}
-
-Result<void> set_connections(std::map<std::string, std::string>& options, std::string_view text) {
-  CV_TRY(const auto count, parse_count<unsigned>(text, 1, 64));
+Result<void> set_connections(Options& options, std::string_view text) {
+  CV_TRY(const auto count, parse_integer(text, 1, 64));
   options["connections"] = fmt::format("{}", count);
   return {};
 }
 
-Result<void> set_path(std::map<std::string, std::string>& options, const char* name, std::string_view text) {
-  if (text.empty()) return wrong("an empty file name");
+Result<void> set_path(Options& options, const char* name, std::string_view text) {
+  if (text.empty()) return invalid("empty file name");
   options[name] = std::string(text);
   return {};
 }
@@ -106,165 +43,120 @@ Result<void> set_path(std::map<std::string, std::string>& options, const char* n
 using S = Settings&;
 using V = std::string_view;
 
-constexpr auto value = SettingKind::value;
-constexpr auto list = SettingKind::list;
-constexpr auto flag = SettingKind::flag;
-constexpr auto on_off = SettingKind::on_off;
+// Sets a text as it is.
+template <std::string Settings::* member> Result<void> set_text(S settings, V text) {
+  settings.*member = std::string(text);
+  return {};
+}
 
-constexpr std::string_view selection = "Which files";
-constexpr std::string_view comparing = "What is done with them";
-constexpr std::string_view transforming = "What becomes of their content";
-constexpr std::string_view transfer = "Transfer";
-constexpr std::string_view batches = "Batches";
-constexpr std::string_view endpoints = "Endpoints";
-constexpr std::string_view state_group = "State";
+std::vector<Setting> make_own_settings() {
+  constexpr auto value = OptionKind::value;
+  constexpr auto list = OptionKind::list;
+  constexpr auto flag = OptionKind::flag;
+  constexpr V selection = "Selection";
+  constexpr V endpoints = "Endpoints";
+  constexpr unsigned selects = takes::sync | takes::verify;
+  constexpr unsigned both = takes::sync | takes::run | takes::verify;
+  constexpr unsigned reads = both | takes::endpoint;
+  constexpr unsigned writes = both | takes::sweep;
+  return {
+      {{"source", value, "URL|NAME:path", endpoints, "where to copy from; may contain {date}", selects},
+       true,
+       false,
+       set_text<&Settings::source>},
+      {{"target", value, "URL|NAME:path", endpoints, "where to copy to; may contain {date}", selects},
+       true,
+       false,
+       set_text<&Settings::target>},
+      {{"date", value, "DATE", selection,
+        "value of {date}: 2024-03-01, a range 2024-03-01..2024-03-03, today, yesterday or last-7-days", selects},
+       true,
+       true,
+       set_text<&Settings::date>},
+      {{"file", list, "PATH", selection, "copy this file, relative to the source root, instead of listing directories",
+        selects},
+       true,
+       true,
+       [](S s, V v) -> Result<void> {
+         s.files.emplace_back(v);
+         return {};
+       }},
+      {{"files_from", value, "FILE|-", selection,
+        "copy the files listed in FILE, one per line, relative to the source root", selects},
+       true,
+       true,
+       set_text<&Settings::files_from>},
+      {{"from0", flag, "", selection, "names in --files-from are separated by NUL bytes instead of newlines", selects},
+       true,
+       true,
+       [](S s, V v) { return set_switch(s.files_nul, v); }},
+      {{"escaped", flag, "", selection, "interpret \\xNN and \\\\ in --file and --files-from as escaped bytes",
+        selects},
+       true,
+       true,
+       [](S s, V v) { return set_switch(s.files_escaped, v); }},
+      {{"source_connections", value, "N", endpoints, "maximum number of connections to the source", both},
+       true,
+       true,
+       [](S s, V v) { return set_connections(s.source_options, v); }},
+      {{"target_connections", value, "N", endpoints, "maximum number of connections to the target", writes},
+       true,
+       true,
+       [](S s, V v) { return set_connections(s.target_options, v); }},
+      {{"identity", value, "FILE", endpoints, "private key to log in with, at both endpoints", reads | writes},
+       true,
+       true,
+       [](S s, V v) { return set_path(s.shared_options, "identity", v); }},
+      {{"known_hosts", value, "FILE", endpoints, "file of trusted host keys, for both endpoints",
+        reads | writes | takes::trust},
+       true,
+       true,
+       [](S s, V v) { return set_path(s.shared_options, "known_hosts", v); }},
+      {{"source_option", list, "KEY=VALUE", endpoints,
+        "set an option of the source's backend; see 'checkvalve backends'", reads | takes::trust},
+       false,
+       true,
+       [](S s, V v) { return add_option(s.source_options, v); }},
+      {{"target_option", list, "KEY=VALUE", endpoints,
+        "set an option of the target's backend; see 'checkvalve backends'", writes},
+       false,
+       true,
+       [](S s, V v) { return add_option(s.target_options, v); }},
+      {{"state", value, "PATH|URL", "State",
+        "where to keep plans and history: a file, sqlite:///absolute/path or postgresql://user@host/name",
+        writes | takes::status, "$XDG_STATE_HOME/checkvalve/state.db"},
+       true,
+       true,
+       set_text<&Settings::state>},
+  };
+}
 
-constexpr Setting table[] = {
-    {"source", value, "URL|NAME:path", endpoints, "where files come from; may hold {date}", "", false, true,
-     [](S s, V v) -> Result<void> {
-       s.source = v;
-       return {};
-     },
-     false},
-    {"target", value, "URL|NAME:path", endpoints, "where files go; may hold {date}", "", false, true,
-     [](S s, V v) -> Result<void> {
-       s.target = v;
-       return {};
-     },
-     false},
-    {"date", value, "DATE", selection,
-     "the date that {date} stands for: 2024-03-01, a range 2024-03-01..2024-03-03, today, yesterday or last-7-days", "",
-     false, true,
-     [](S s, V v) -> Result<void> {
-       s.date = v;
-       return {};
-     }},
-    {"include", list, "GLOB", selection, "take files that match; the first --include or --exclude that matches decides",
-     "", false, true, [](S s, V v) { return add_rule(s, true, v); }},
-    {"exclude", list, "GLOB", selection, "leave files that match", "", false, true,
-     [](S s, V v) { return add_rule(s, false, v); }},
-    {"file", list, "PATH", selection, "take this file, relative to the source root, instead of listing folders", "",
-     false, true,
-     [](S s, V v) -> Result<void> {
-       s.files.emplace_back(v);
-       return {};
-     }},
-    {"files_from", value, "FILE|-", selection, "take the files of a list, one a line, relative to the source root", "",
-     false, true,
-     [](S s, V v) -> Result<void> {
-       s.files_from = v;
-       return {};
-     }},
-    {"from0", flag, "", selection, "names in --files-from end with NUL instead of a newline", "", false, true,
-     [](S s, V v) { return store(parse_flag(v), s.files_nul); }},
-    {"escaped", flag, "", selection, "read \\xNN and \\\\ in --file and --files-from as the bytes they stand for", "",
-     false, true, [](S s, V v) { return store(parse_flag(v), s.files_escaped); }},
-    {"min_age", value, "DURATION", selection, "leave files that were modified more recently than this", "", false, true,
-     [](S s, V v) { return store(parse_duration(v), s.job.selection.min_age.emplace()); }},
-    {"min_size", value, "SIZE", selection, "leave smaller files", "", false, true,
-     [](S s, V v) { return store(parse_size(v), s.job.selection.min_size_bytes); }},
-    {"max_size", value, "SIZE", selection, "leave larger files", "", false, true,
-     [](S s, V v) { return store(parse_size(v), s.job.selection.max_size_bytes.emplace()); }},
+// Selection first, then the job's options, then where things are; --help has each group once.
+std::vector<Setting> make_settings() {
+  const std::vector<Setting> own = make_own_settings();
+  const auto selects = [](const Setting& setting) { return setting.group == "Selection"; };
+  std::vector<Setting> settings;
+  std::ranges::copy_if(own, std::back_inserter(settings), selects);
+  for (const JobOption& option : job_options())
+    settings.push_back({option, true, true, [&option](S s, V v) { return option.read(s.job, v); }});
+  std::ranges::copy_if(own, std::back_inserter(settings), std::not_fn(selects));
+  return settings;
+}
 
-    {"checksum", on_off, "", comparing, "compare content instead of size and modification time", "false", false, true,
-     [](S s, V v) { return store(parse_flag(v), s.job.checksum); }},
-    {"on_conflict", value, "overwrite|skip|fail", comparing,
-     "what to do with a name that the target has with other content", "overwrite", false, true,
-     [](S s, V v) {
-       return store(
-           parse_choice<OnConflict>(
-               v, {{"overwrite", OnConflict::overwrite}, {"skip", OnConflict::skip}, {"fail", OnConflict::fail}}),
-           s.job.on_conflict);
-     }},
-    {"overwrite", value, "atomic|non-atomic", comparing,
-     "non-atomic: overwrite even where the server can't do it in one step", "atomic", false, true,
-     [](S s, V v) {
-       return store(parse_choice<bool>(v, {{"atomic", false}, {"non-atomic", true}}), s.job.overwrite_non_atomic);
-     }},
-    {"links", value, "skip|follow|copy", comparing, "what to do with symbolic links", "skip", false, true,
-     [](S s, V v) {
-       return store(parse_choice<LinkPolicy>(
-                        v, {{"skip", LinkPolicy::skip}, {"follow", LinkPolicy::follow}, {"copy", LinkPolicy::copy}}),
-                    s.job.links);
-     }},
-    {"empty_dirs", on_off, "", comparing, "create folders that hold no selected file", "false", false, true,
-     [](S s, V v) { return store(parse_flag(v), s.job.empty_directories); }},
-    {"preserve", value, "LIST", comparing, "what a file keeps: mtime, mode, both (mtime,mode) or none", "mtime", false,
-     true, [](S s, V v) { return set_preserve(s.job, v); }},
-    {"verify", value, "size|hash|readback", comparing,
-     "how each file is checked: its size, the digest that the target tells of it, or its content read back", "size",
-     false, true,
-     [](S s, V v) {
-       return store(
-           parse_choice<VerifyMode>(
-               v, {{"size", VerifyMode::size}, {"hash", VerifyMode::hash}, {"readback", VerifyMode::readback}}),
-           s.job.verify);
-     }},
-    {"durable", on_off, "", comparing, "make files survive power loss (fsync) where the target can", "true", false,
-     true, [](S s, V v) { return store(parse_flag(v), s.job.durable); }},
+// What is one list: a value of one of them replaces all that the levels before gave.
+std::string_view list_of(const Setting& setting) {
+  if (setting.name == "include" || setting.name == "exclude") return "rules";
+  if (setting.name == "file" || setting.name == "files_from") return "files";
+  return setting.name == "transform" ? "transforms" : "";
+}
 
-    {"transform", list, "CALL", transforming,
-     "change files on their way: NAME key=value key='quoted value'; several make a chain; see checkvalve transforms",
-     "", false, true, [](S s, V v) { return add_transform(s.job, v); }},
-
-    {"memory", value, "SIZE", transfer, "buffers for file content", "64MiB", true, true,
-     [](S s, V v) -> Result<void> {
-       CV_TRY(const auto bytes, parse_size(v));
-       if (bytes < (1 << 20)) return wrong(fmt::format("'{}' is too little: give 1MiB or more", v));
-       s.job.memory_bytes = bytes;
-       return {};
-     }},
-    {"bwlimit", value, "RATE", transfer, "bytes a second at most, e.g. 10MiB/s; off: no limit", "off", true, true,
-     [](S s, V v) { return store(parse_rate(v), s.job.bytes_per_second); }},
-    {"retries", value, "N", transfer, "tries after the first, of a file and of a connection", "4", true, true,
-     [](S s, V v) { return store(parse_count<std::uint32_t>(v, 0, 1000), s.job.retries); }},
-    {"stall_timeout", value, "DURATION", transfer, "give up an operation that hears nothing for this long", "1m", true,
-     true, [](S s, V v) { return store(parse_duration(v), s.job.stall_timeout); }},
-    {"connect_timeout", value, "DURATION", transfer, "give up a connection that is not ready after this long", "20s",
-     true, true, [](S s, V v) { return store(parse_duration(v), s.job.connect_timeout); }},
-
-    {"batch_files", value, "N", batches, "files of a batch at most", "5000", false, true,
-     [](S s, V v) { return store(parse_count<std::uint64_t>(v, 1, 1'000'000'000), s.job.batching.max_files); }},
-    {"batch_bytes", value, "SIZE", batches, "bytes of a batch at most, unless one file is larger", "4GiB", false, true,
-     [](S s, V v) -> Result<void> {
-       CV_TRY(const auto bytes, parse_size(v));
-       if (bytes == 0) return wrong("a batch of 0 bytes holds nothing: give a size");
-       s.job.batching.max_bytes = bytes;
-       return {};
-     }},
-    {"max_batches", value, "N", batches, "batches at most; wins over the two bounds above", "1000", false, true,
-     [](S s, V v) { return store(parse_count<std::uint32_t>(v, 1, 1'000'000), s.job.batching.max_batches); }},
-    {"lease_ttl", value, "DURATION", batches, "how long a worker that fell silent keeps its batch", "1m", true, true,
-     [](S s, V v) -> Result<void> {
-       CV_TRY(const auto ttl, parse_duration(v));
-       if (ttl < std::chrono::seconds(1)) return wrong(fmt::format("'{}' is too short: give 1s or more", v));
-       s.job.lease_ttl = ttl;
-       return {};
-     }},
-
-    {"source_connections", value, "N", endpoints, "connections to the source at most", "", true, true,
-     [](S s, V v) { return set_connections(s.source_options, v); }},
-    {"target_connections", value, "N", endpoints, "connections to the target at most", "", true, true,
-     [](S s, V v) { return set_connections(s.target_options, v); }},
-    {"identity", value, "FILE", endpoints, "private key to log in with, on both sides", "", true, true,
-     [](S s, V v) { return set_path(s.shared_options, "identity", v); }},
-    {"known_hosts", value, "FILE", endpoints, "host keys to trust, on both sides", "", true, true,
-     [](S s, V v) { return set_path(s.shared_options, "known_hosts", v); }},
-    {"source_option", list, "KEY=VALUE", endpoints, "an option of the source's backend (`checkvalve backends`)", "",
-     true, false, [](S s, V v) { return add_option(s.source_options, v); }},
-    {"target_option", list, "KEY=VALUE", endpoints, "an option of the target's backend", "", true, false,
-     [](S s, V v) { return add_option(s.target_options, v); }},
-
-    {"state", value, "PATH|URL", state_group,
-     "where plans and progress are kept: a file, sqlite:///absolute/path or postgresql://…",
-     "$XDG_STATE_HOME/checkvalve/state.db", true, true,
-     [](S s, V v) -> Result<void> {
-       s.state = v;
-       return {};
-     }},
-};
-
-bool is_rule(const Setting& setting) { return setting.key == "include" || setting.key == "exclude"; }
+void clear_list(Settings& settings, std::string_view list) {
+  if (list == "rules") settings.job.selection.rules.clear();
+  if (list == "transforms") settings.job.transforms.clear();
+  if (list != "files") return;
+  settings.files.clear();
+  settings.files_from.clear();
+}
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -282,31 +174,28 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 } // namespace
 
-std::string Setting::option() const {
-  std::string out = "--" + std::string(key);
-  std::replace(out.begin(), out.end(), '_', '-');
-  return out;
+std::span<const Setting> all_settings() {
+  static const std::vector<Setting> settings = make_settings();
+  return settings;
 }
 
-std::span<const Setting> all_settings() { return table; }
-
-const Setting* find_setting(std::string_view key) {
-  for (const Setting& setting : table)
-    if (setting.key == key) return &setting;
+const Setting* find_setting(std::string_view name) {
+  for (const Setting& setting : all_settings())
+    if (setting.name == name) return &setting;
   return nullptr;
 }
 
+std::string_view replacement_of(std::string_view name) {
+  return name == "overwrite" ? "--on-conflict overwrite-non-atomic" : "";
+}
+
 Result<void> apply_settings(Settings& settings, std::span<const Assignment> assignments) {
-  bool rules_replaced = false;
-  bool files_replaced = false;
-  bool transforms_replaced = false;
+  std::vector<std::string_view> replaced;
   for (const auto& [setting, text, place] : assignments) {
-    if (is_rule(*setting) && !std::exchange(rules_replaced, true)) settings.job.selection.rules.clear();
-    if ((setting->key == "file" || setting->key == "files_from") && !std::exchange(files_replaced, true)) {
-      settings.files.clear();
-      settings.files_from.clear();
+    if (const auto list = list_of(*setting); std::find(replaced.begin(), replaced.end(), list) == replaced.end()) {
+      clear_list(settings, list);
+      replaced.push_back(list);
     }
-    if (setting->key == "transform" && !std::exchange(transforms_replaced, true)) settings.job.transforms.clear();
     if (auto ok = setting->apply(settings, text); !ok)
       return Failure(config_error(place, std::move(ok.error().message)));
   }

@@ -1,5 +1,6 @@
-// Settings: what a sync is told, by [defaults], by [job.NAME] and by the command line, in this order. One table of
-// settings serves the command line's options, the config's keys, --help, the man page and the reference pages.
+// Settings: what [defaults], [job.NAME] and the command line say, in this order. The table of settings holds the job's
+// options (sync/job_options.h) and those that say where things are; the command line, the config, --help, the man page,
+// the reference pages and the Python package are made from it.
 #pragma once
 
 #include <map>
@@ -10,6 +11,7 @@
 
 #include "core/result.h"
 #include "sync/job.h"
+#include "sync/job_options.h"
 
 namespace checkvalve {
 
@@ -22,32 +24,24 @@ struct Settings {
   std::string files_from;                            // a file's name, "-" for standard input, or empty
   bool files_nul = false;                            // the list's names end with NUL instead of a newline
   bool files_escaped = false;                        // names are written with \xNN for bytes
-  std::map<std::string, std::string> source_options; // backend options of one side
+  std::map<std::string, std::string> source_options; // backend options of one endpoint
   std::map<std::string, std::string> target_options;
-  std::map<std::string, std::string> shared_options; // of each side whose backend declares them
+  std::map<std::string, std::string> shared_options; // of each endpoint whose backend declares them
   std::string state;                                 // where the state is; empty: the default place
 };
 
-enum class SettingKind { value, list, flag, on_off }; // flag: --x; on_off: --x and --no-x; list: repeatable
-
-struct Setting {
-  std::string_view key; // in the config; the option is the same with '-' for '_' and "--" in front
-  SettingKind kind = SettingKind::value;
-  std::string_view value_name; // "SIZE", or the choices: "auto|always|never"
-  std::string_view group;
-  std::string_view help;          // one line
-  std::string_view default_value; // as a user would write it; empty: none
-  bool for_run = false;           // `checkvalve run` takes it as well: it does not change what the plan says
-  bool for_config = true;         // may stand in a config's [defaults] and [job.NAME]
-  // The message of an error says what is wrong with `value`; the place is added by apply_settings.
-  Result<void> (*apply)(Settings& settings, std::string_view value) = nullptr;
-  bool for_command_line = true; // source and target are arguments there, no options
-
-  std::string option() const; // "--min-age"
+struct Setting : OptionText {
+  bool in_config = true; // in [defaults] and [job.NAME]
+  bool on_command_line = true;
+  // The message of an error says what is wrong with the value; its place is added by apply_settings.
+  std::function<Result<void>(Settings&, std::string_view)> apply;
 };
 
 std::span<const Setting> all_settings();
-const Setting* find_setting(std::string_view key);
+const Setting* find_setting(std::string_view name);
+
+// The option that does what a name of another version did: "--on-conflict overwrite-non-atomic". Empty if none.
+std::string_view replacement_of(std::string_view name);
 
 // One value given to a setting, and where: "--min-age", "checkvalve.toml:12: min_age".
 struct Assignment {

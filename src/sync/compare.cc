@@ -93,8 +93,8 @@ private:
   }
 
   bool may_replace() const {
-    return job_.on_conflict == OnConflict::overwrite &&
-           (connections_.target->capabilities().atomic_replace || job_.overwrite_non_atomic);
+    return job_.overwrites() &&
+           (connections_.target->capabilities().atomic_replace || job_.overwrites_non_atomically());
   }
 
   Result<void> conflict_of_types(const Candidate& wanted, ErrorKind kind, std::string why) {
@@ -116,11 +116,12 @@ private:
                     path);
       return {};
     }
-    if (!connections_.target->capabilities().atomic_replace && !job_.overwrite_non_atomic) {
-      sink_.failure(make_error(ErrorKind::unsupported, "plan", escape_bytes(wanted.target_path),
-                               "the target can't replace a file in one step; --overwrite non-atomic allows a moment "
-                               "in which the old file is gone and the new one not there yet"),
-                    path);
+    if (!connections_.target->capabilities().atomic_replace && !job_.overwrites_non_atomically()) {
+      sink_.failure(
+          make_error(ErrorKind::unsupported, "plan", escape_bytes(wanted.target_path),
+                     "the target can't replace a file in one step; --on-conflict overwrite-non-atomic allows a moment "
+                     "in which the old file is gone and the new one not there yet"),
+          path);
       return {};
     }
     return sink_.move({wanted.entry, wanted.target_path, action, true});

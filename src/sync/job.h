@@ -1,4 +1,4 @@
-// Job: everything that a sync is told to do. Plain values; the command line and the config make one (cli/), the plan
+// Job: everything that a sync is asked to do. Plain values; the command line and the config make one (cli/), the plan
 // keeps one as JSON without secrets, so that `run` can do it from another process.
 #pragma once
 
@@ -15,8 +15,9 @@
 
 namespace checkvalve {
 
-enum class OnConflict : std::uint8_t { overwrite, skip, fail }; // for a name at the target with other content
-enum class VerifyMode : std::uint8_t { size, hash, readback };  // of each file, before its checkpoint
+// For a file that differs at the target. overwrite_non_atomic: also where the target has no atomic replace.
+enum class OnConflict : std::uint8_t { overwrite, overwrite_non_atomic, skip, fail };
+enum class VerifyMode : std::uint8_t { size, hash, readback }; // of each file, before its checkpoint
 enum class LinkPolicy : std::uint8_t { skip, follow, copy };
 
 struct Batching {
@@ -34,7 +35,6 @@ struct Job {
   std::vector<TransformCall> transforms; // in the order in which a file goes through them
   Batching batching;
   OnConflict on_conflict = OnConflict::overwrite;
-  bool overwrite_non_atomic = false; // allow Replace::allow_gap where the target has no atomic replace
   VerifyMode verify = VerifyMode::size;
   LinkPolicy links = LinkPolicy::skip;
   bool empty_directories = false; // create directories that hold no selected file
@@ -44,13 +44,19 @@ struct Job {
   bool durable = true;                      // fsync where the target can
   std::uint64_t memory_bytes = 64ULL << 20; // of buffers for file content
   std::uint64_t bytes_per_second = 0;       // 0: no limit
-  std::uint32_t retries = 4;                // tries after the first, of a file and of a connection
+  std::uint32_t retries = 4;                // of a file and of a connection, after the first attempt
   std::chrono::milliseconds stall_timeout{60'000};
   std::chrono::milliseconds connect_timeout{20'000};
   std::chrono::milliseconds lease_ttl{60'000};
+
+  bool overwrites() const {
+    return on_conflict == OnConflict::overwrite || on_conflict == OnConflict::overwrite_non_atomic;
+  }
+  bool overwrites_non_atomically() const { return on_conflict == OnConflict::overwrite_non_atomic; }
 };
 
-// Without secrets. The reverse fails with kind config on JSON that is not a job's.
+// Endpoints without secrets, and the options of sync/job_options.h. The list of files is not kept: the plan's files
+// are its outcome. The reverse fails with kind config on JSON that is not a job's.
 std::string job_to_json(const Job& job);
 Result<Job> job_from_json(const std::string& json);
 

@@ -110,7 +110,7 @@ Task<Result<std::string>> ListFile::publish() {
   CommitOptions options;
   options.durable = job_.durable;
   options.replace = target.capabilities().atomic_replace ? Replace::atomic
-                    : job_.overwrite_non_atomic          ? Replace::allow_gap
+                    : job_.overwrites_non_atomically()   ? Replace::allow_gap
                                                          : Replace::if_absent;
   const std::uint64_t window = std::min(job_.memory_bytes, target.capabilities().window_bytes);
   CV_CO_TRY(std::unique_ptr<Upload> upload, co_await target.begin(list_.name, {.temporary = temporary_}));
@@ -118,15 +118,16 @@ Task<Result<std::string>> ListFile::publish() {
   auto digest = co_await send(std::move(first), lines, outputs);
   if (!digest) (void)co_await outputs.abort();
   if (!digest && digest.error().kind == ErrorKind::exists)
-    co_return Failure(make_error(ErrorKind::unsupported, "publish", escape_bytes(list_.name),
-                                 "the target can't replace the list in one step; --overwrite non-atomic allows a "
-                                 "moment in which the old one is gone and the new one not there yet"));
+    co_return Failure(
+        make_error(ErrorKind::unsupported, "publish", escape_bytes(list_.name),
+                   "the target can't replace the list in one step; --on-conflict overwrite-non-atomic allows a "
+                   "moment in which the old one is gone and the new one not there yet"));
   if (digest && job_.verify == VerifyMode::readback) CV_CO_CHECK(co_await read_back(*digest));
   co_return digest;
 }
 
 Task<Result<void>> ListFile::check_ours() {
-  if (job_.on_conflict == OnConflict::overwrite || bytes_ > 0 || !orphan_.empty()) co_return Result<void>();
+  if (job_.overwrites() || bytes_ > 0 || !orphan_.empty()) co_return Result<void>();
   const auto there = co_await connections_.target->stat(list_.name, false);
   if (!there && there.error().kind == ErrorKind::not_found) co_return Result<void>();
   if (!there) co_return Failure(there.error());

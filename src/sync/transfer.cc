@@ -350,9 +350,9 @@ private:
   }
 
   Replace replace() const {
-    if (scope_.job.on_conflict != OnConflict::overwrite) return Replace::if_absent;
+    if (!scope_.job.overwrites()) return Replace::if_absent;
     // With consent to a gap, a target that turns out to refuse the atomic step does it the other way.
-    if (file_.replaces && scope_.job.overwrite_non_atomic) return Replace::allow_gap;
+    if (file_.replaces && scope_.job.overwrites_non_atomically()) return Replace::allow_gap;
     return scope_.connections.target->capabilities().atomic_replace ? Replace::atomic : Replace::if_absent;
   }
 

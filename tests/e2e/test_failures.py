@@ -198,7 +198,7 @@ def test_server_without_atomic_replace(place: Path, servers: Servers, user_key: 
         outcome = pair.sync().expect(1)
         assert failures(outcome.json) == {"a.txt": "unsupported"}
         assert contents(pair.target) == {b"a.txt": b"first", b"b.txt": b"stays", b"c.txt": b"new"}
-        pair.synced("--overwrite", "non-atomic")
+        pair.synced("--on-conflict", "overwrite-non-atomic")
     assert snapshot(pair.target).keys() == {b"a.txt", b"b.txt", b"c.txt"}
 
 
@@ -216,11 +216,11 @@ def test_a_refused_overwrite_keeps_the_old_file(
         (place / "known_hosts").write_text(normal_server.known_hosts.read_text() + server.known_hosts.read_text())
         pair.target_url = server.url(pair.target)
         pair.program.env["CHECKVALVE_TARGET_PASSWORD"] = "pw"
-        outcome = pair.sync("--overwrite", "non-atomic", "--retries", "0").expect(1)
+        outcome = pair.sync("--on-conflict", "overwrite-non-atomic", "--retries", "0").expect(1)
         assert failures(outcome.json).keys() == {"a.txt"}
         assert contents(pair.target) == {b"a.txt": b"first"}
         assert temporaries(pair.target) == []
-        pair.synced("--overwrite", "non-atomic")
+        pair.synced("--on-conflict", "overwrite-non-atomic")
         assert temporaries(pair.target) == []
 
 

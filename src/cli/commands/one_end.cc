@@ -4,12 +4,9 @@
 
 namespace checkvalve {
 
-void add_one_end(CLI::App& app, OneEndArguments& arguments) {
+void add_one_end(CLI::App& app, OneEndArguments& arguments, unsigned command) {
   app.add_option("URL", arguments.url, "a URL, a path or NAME:path")->type_name("")->required();
-  add_settings(app, [](const Setting& setting) {
-    return setting.key == "source_option" || setting.key == "identity" || setting.key == "known_hosts" ||
-           setting.key.ends_with("_timeout");
-  });
+  add_settings(app, command);
   add_process_options(app, arguments.process, false);
 }
 

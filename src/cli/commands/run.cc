@@ -98,7 +98,7 @@ void add_run_command(CLI::App& app, Action& chosen) {
   command
       ->add_flag("--no-wait", arguments->no_wait, "end with code 1 if another worker holds a batch, instead of waiting")
       ->group("Batches");
-  add_settings(*command, [](const Setting& setting) { return setting.for_run; });
+  add_settings(*command, takes::run);
   add_process_options(*command, arguments->process, true);
   command->footer("Examples:\n"
                   "  checkvalve run 7k3m9q2x5t\n"

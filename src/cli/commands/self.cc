@@ -45,15 +45,18 @@ void add_completions_command(CLI::App& app, Action& chosen) {
 void add_man_command(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand("man", "Print the man page, or a page of the reference");
   auto page = std::make_shared<std::string>("man");
-  command->add_option("--page", *page, "man: roff; commands, config: Markdown [man]")
-      ->type_name("man|commands|config")
-      ->check(CLI::IsMember({"man", "commands", "config"}));
+  command->add_option("--page", *page, "man: roff; commands, config: Markdown; options: JSON [man]")
+      ->type_name("man|commands|config|options")
+      ->check(CLI::IsMember({"man", "commands", "config", "options"}));
   command->footer("Examples:\n"
                   "  checkvalve man > ~/.local/share/man/man1/checkvalve.1\n"
                   "  checkvalve man | man -l -\n");
   command->callback([=, &app, &chosen] {
     chosen = [=, &app] {
-      std::cout << (*page == "man" ? man_page(app) : *page == "commands" ? commands_page(app) : config_page());
+      std::cout << (*page == "man"        ? man_page(app)
+                    : *page == "commands" ? commands_page(app)
+                    : *page == "config"   ? config_page()
+                                          : options_page());
       return exit_code::success;
     };
   });

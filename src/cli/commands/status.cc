@@ -203,7 +203,7 @@ void add_status_command(CLI::App& app, Action& chosen) {
       ->add_option("PLAN", arguments->plan, "the plan's id, or the beginning of it; without one, all plans are listed")
       ->type_name("");
   command->add_option("--limit", arguments->limit, "list this many plans, newest first [20]")->type_name("N");
-  add_settings(*command, [](const Setting& setting) { return setting.key == "state"; });
+  add_settings(*command, takes::status);
   add_process_options(*command, arguments->process, false);
   command->footer("Examples:\n"
                   "  checkvalve status\n"

@@ -100,10 +100,7 @@ void add_sweep_command(CLI::App& app, Action& chosen) {
   command->add_option("--older-than", arguments->older_than, "leave what was modified more recently [24h]")
       ->type_name("DURATION");
   command->add_flag("--dry-run", arguments->dry_run, "list only");
-  add_settings(*command, [](const Setting& setting) {
-    return setting.key.starts_with("target_") || setting.key == "identity" || setting.key == "known_hosts" ||
-           setting.key.ends_with("_timeout") || setting.key == "retries" || setting.key == "state";
-  });
+  add_settings(*command, takes::sweep);
   add_process_options(*command, arguments->process, false);
   command->footer("Examples:\n"
                   "  checkvalve sweep --dry-run sftp://me@target.example/backup\n"

@@ -35,9 +35,9 @@ int plan_or_sync(const CLI::App& app, const Arguments& arguments, bool then_run)
 void add(CLI::App* command, Action& chosen, bool then_run) {
   auto arguments = std::make_shared<Arguments>();
   add_sync_arguments(*command, arguments->sync);
-  add_settings(*command, [](const Setting&) { return true; });
+  add_settings(*command, takes::sync);
   command->add_flag("--dry-run", arguments->dry_run, "say what would be copied; keep and change nothing")
-      ->group("What is done with them");
+      ->group("Comparison and publishing");
   add_process_options(*command, arguments->process, true);
   command->callback([=, &chosen] { chosen = [=] { return plan_or_sync(*command, *arguments, then_run); }; });
 }

@@ -78,7 +78,7 @@ void add_trust_command(CLI::App& app, Action& chosen) {
   auto arguments = std::make_shared<Arguments>();
   command->add_option("--fingerprint", arguments->fingerprint, "add the key without asking, if this is its fingerprint")
       ->type_name("SHA256:…");
-  add_one_end(*command, arguments->end);
+  add_one_end(*command, arguments->end, takes::trust);
   command->footer(
       "Examples:\n"
       "  checkvalve trust sftp://source.example\n"

@@ -102,7 +102,7 @@ void add_verify_command(CLI::App& app, Action& chosen) {
       app.add_subcommand("verify", "Compare both sides; changes nothing. Code 1 if there is a difference");
   auto arguments = std::make_shared<Arguments>();
   add_sync_arguments(*command, arguments->sync);
-  add_settings(*command, [](const Setting& setting) { return setting.group != "Batches"; });
+  add_settings(*command, takes::verify);
   add_process_options(*command, arguments->process, true);
   command->footer("Examples:\n"
                   "  checkvalve verify sftp://me@source.example/data sftp://me@target.example/backup\n"

@@ -11,7 +11,7 @@ Result<std::vector<DatedJob>> jobs_of(std::vector<std::string> words) {
   SyncArguments arguments;
   ProcessOptions process;
   add_sync_arguments(app, arguments);
-  add_settings(app, [](const Setting&) { return true; });
+  add_settings(app, takes::sync);
   add_process_options(app, process, true);
   std::reverse(words.begin(), words.end());
   app.parse(words);
@@ -54,8 +54,6 @@ TEST(Options, BecomeAJob) {
                           "readback",
                           "--on-conflict",
                           "skip",
-                          "--overwrite",
-                          "non-atomic",
                           "--preserve",
                           "mtime,mode",
                           "--links",
@@ -78,7 +76,6 @@ TEST(Options, BecomeAJob) {
   EXPECT_EQ(job.bytes_per_second, 10u << 20);
   EXPECT_EQ(job.verify, VerifyMode::readback);
   EXPECT_EQ(job.on_conflict, OnConflict::skip);
-  EXPECT_TRUE(job.overwrite_non_atomic);
   EXPECT_TRUE(job.preserve_mtime && job.preserve_mode);
   EXPECT_EQ(job.links, LinkPolicy::copy);
   EXPECT_TRUE(job.checksum && job.empty_directories);
@@ -115,8 +112,10 @@ TEST(Options, SayWhatDoesNotFitTogether) {
   EXPECT_NE(error_of({"/s"}).find("TARGET: is missing"), std::string::npos);
   EXPECT_NE(error_of({"/s", "/t", "--identity", "k"}).find("neither file:// nor file:// takes it"), std::string::npos);
   EXPECT_NE(error_of({"/s", "/t", "--include", "[a"}).find("--include:"), std::string::npos);
-  EXPECT_NE(error_of({"/s", "/t", "--verify", "sometimes"}).find("none of: size, hash, readback"), std::string::npos);
-  EXPECT_NE(error_of({"/s", "/t", "--source-option", "x"}).find("is no KEY=VALUE"), std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--verify", "sometimes"})
+                .find("invalid value 'sometimes': expected one of size, hash, readback"),
+            std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--source-option", "x"}).find("expected KEY=VALUE"), std::string::npos);
 }
 
 TEST(Options, MakeAJobADate) {
@@ -138,13 +137,84 @@ TEST(Settings, LaterLevelsReplaceLists) {
   EXPECT_EQ(settings.job.selection.rules[0].glob, "c");
 }
 
-// The defaults that --help names are those of the job.
-TEST(Settings, NameTheRealDefaults) {
-  Settings told;
-  for (const Setting& setting : all_settings())
-    if (!setting.default_value.empty() && setting.key != "state")
-      ASSERT_TRUE(setting.apply(told, setting.default_value).has_value()) << setting.key;
-  EXPECT_EQ(job_to_json(told.job), job_to_json(Job{}));
+TEST(Settings, ThePlansJsonKeepsEachOption) {
+  const Job job = job_of({"--exclude",
+                          "b\xff*",
+                          "--include",
+                          "c*",
+                          "--exclude",
+                          "d",
+                          "--min-age",
+                          "90s",
+                          "--min-size",
+                          "1001",
+                          "--max-size",
+                          "2M",
+                          "--memory",
+                          "32MiB",
+                          "--bwlimit",
+                          "10MB/s",
+                          "--on-conflict",
+                          "overwrite-non-atomic",
+                          "--preserve",
+                          "mode",
+                          "--links",
+                          "follow",
+                          "--verify",
+                          "hash",
+                          "--checksum",
+                          "--empty-dirs",
+                          "--no-durable",
+                          "--transform",
+                          "redact pattern='\\d' with='\"'",
+                          "--retries",
+                          "0",
+                          "--stall-timeout",
+                          "250ms",
+                          "--connect-timeout",
+                          "3h",
+                          "--batch-files",
+                          "7",
+                          "--batch-bytes",
+                          "1000",
+                          "--max-batches",
+                          "2",
+                          "--lease-ttl",
+                          "61s"});
+  const auto kept = job_from_json(job_to_json(job));
+  ASSERT_TRUE(kept.has_value()) << kept.error().text();
+  EXPECT_EQ(job_to_json(*kept), job_to_json(job));
+  ASSERT_EQ(kept->selection.rules.size(), 3u);
+  EXPECT_EQ(kept->selection.rules[0].glob, "b\xff*");
+  EXPECT_TRUE(kept->selection.rules[1].include);
+  EXPECT_EQ(kept->stall_timeout, std::chrono::milliseconds(250));
+  EXPECT_EQ(kept->bytes_per_second, 10'000'000u);
+  EXPECT_TRUE(kept->overwrites_non_atomically());
+  EXPECT_EQ(kept->transforms, job.transforms);
+  // Every option of the table is set to something else than its default above.
+  for (const JobOption& option : job_options()) {
+    OptionAssignments values;
+    option.write(job, values);
+    if (option.name != "include") ASSERT_FALSE(values.empty()) << option.name;
+    if (option.name != "include") EXPECT_NE(values.front().second, option.default_value) << option.name;
+  }
+}
+
+TEST(Settings, HaveTheJobsDefaults) {
+  Job job;
+  for (const JobOption& option : job_options())
+    if (!option.default_value.empty()) ASSERT_TRUE(option.read(job, option.default_value).has_value()) << option.name;
+  EXPECT_EQ(job_to_json(job), job_to_json(Job{}));
+}
+
+TEST(Settings, EachCommandTakesWhatMeansSomethingToIt) {
+  auto commands = [](std::string_view name) { return find_setting(name)->commands; };
+  for (const char* name : {"verify", "durable", "on_conflict", "batch_files", "lease_ttl", "memory"})
+    EXPECT_FALSE(commands(name) & takes::verify) << name;
+  for (const char* name : {"checksum", "preserve", "transform", "include", "state", "bwlimit"})
+    EXPECT_TRUE(commands(name) & takes::verify) << name;
+  for (const char* name : {"include", "on_conflict", "batch_files"}) EXPECT_FALSE(commands(name) & takes::run) << name;
+  EXPECT_FALSE(commands("identity") & takes::trust);
 }
 
 } // namespace

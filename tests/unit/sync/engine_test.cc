@@ -167,7 +167,7 @@ TEST_F(Sync, WithoutAtomicReplaceOverwritingNeedsConsent) {
   EXPECT_EQ(done->files_copied, 1U);
   EXPECT_EQ(done->files_failed, 1U);
   EXPECT_EQ(done->failures.at(0).error.kind, ErrorKind::unsupported);
-  job.overwrite_non_atomic = true;
+  job.on_conflict = OnConflict::overwrite_non_atomic;
   EXPECT_EQ(sync()->files_copied, 1U);
   expect_same_trees();
 }

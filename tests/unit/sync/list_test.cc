@@ -264,7 +264,7 @@ TEST_F(ListOfChecksums, ATargetWithoutAtomicReplaceNeedsConsent) {
   EXPECT_EQ(done->failures[0].error.kind, ErrorKind::unsupported);
   EXPECT_EQ(list(), checksum_line(sha256("a"), "a"));
   EXPECT_TRUE(target->temporaries().empty());
-  job.overwrite_non_atomic = true;
+  job.on_conflict = OnConflict::overwrite_non_atomic;
   EXPECT_EQ(sync()->files_failed, 0U);
   EXPECT_EQ(list(), wanted());
 }
