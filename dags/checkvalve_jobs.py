@@ -1,4 +1,4 @@
-"""Every job of the configs in jobs/ is a DAG: nothing to write in Python."""
+"""Every job of the configs in jobs/ becomes a DAG."""
 
 from checkvalve.airflow import dags_from_config
 

@@ -1,9 +1,10 @@
-"""One task a file: for a handful of large files whose progress and retries are to be seen one by one."""
+"""One task per file: for a few large files whose progress and retries should be visible one by one."""
 
 from datetime import datetime, timezone
 
 from airflow.sdk import DAG
 
+from checkvalve import JobOptions
 from checkvalve.airflow import checkvalve_task_group
 
 with DAG(
@@ -21,5 +22,5 @@ with DAG(
         source_path="source/{{ ds }}/",
         target_conn_id="checkvalve_target",
         target_path="files/{{ ds }}/",
-        include=["*.txt"],
+        options=JobOptions(include=["*.txt"]),
     )

@@ -1,9 +1,10 @@
-"""What checkvalve_sftp_to_s3 has put into a bucket, unpacked on its way to an SFTP server."""
+"""From the bucket that checkvalve_sftp_to_s3 fills to an SFTP server, decompressed on the way."""
 
 from datetime import datetime, timezone
 
 from airflow.sdk import DAG
 
+from checkvalve import JobOptions
 from checkvalve.airflow import checkvalve_task_group
 
 with DAG(
@@ -19,6 +20,5 @@ with DAG(
         source_path="checkvalve/archive/{{ ds }}/",
         target_conn_id="checkvalve_target",
         target_path="restored/{{ ds }}/",
-        transforms=["gunzip"],
-        batch_files=40,
+        options=JobOptions(transforms=["gunzip"], batch_files=40),
     )

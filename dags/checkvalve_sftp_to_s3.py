@@ -1,13 +1,14 @@
-"""A dated folder of an SFTP server into a bucket, compressed on its way.
+"""A dated directory of an SFTP server into a bucket, compressed on the way.
 
-The connection `checkvalve_s3` is of type `aws`: access key as login, secret key as password, and for a service that is
-not AWS's the extras `endpoint_url` and `region_name`. Paths on it are BUCKET/PREFIX.
+The connection `checkvalve_s3` is of type `aws`: access key as login, secret key as password, and for a service other
+than AWS the extras `endpoint_url` and `region_name`. Its paths are BUCKET/PREFIX.
 """
 
 from datetime import datetime, timezone
 
 from airflow.sdk import DAG, Asset
 
+from checkvalve import JobOptions
 from checkvalve.airflow import checkvalve_task_group
 
 with DAG(
@@ -23,8 +24,7 @@ with DAG(
         source_path="source/{{ ds }}/",
         target_conn_id="checkvalve_s3",
         target_path="checkvalve/archive/{{ ds }}/",
-        include=["*.txt"],
-        transforms=["gzip level=6"],
-        batch_files=40,  # for the small sample; for real folders rather target_seconds=20
+        # Batches for the small sample; for real directories rather target_seconds=20.
+        options=JobOptions(include=["*.txt"], transforms=["gzip level=6"], batch_files=40),
         outlets=[Asset("s3://checkvalve/archive/")],
     )

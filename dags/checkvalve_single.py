@@ -1,9 +1,10 @@
-"""One task a folder: for small folders, where a plan and mapped tasks would cost more than the copying."""
+"""One task per directory: for small ones, where a plan and mapped tasks would cost more than the copying."""
 
 from datetime import datetime, timezone
 
 from airflow.sdk import DAG
 
+from checkvalve import JobOptions
 from checkvalve.airflow import CheckvalveSyncOperator
 
 with DAG(
@@ -19,7 +20,7 @@ with DAG(
         source_path="source/{{ ds }}/",
         target_conn_id="checkvalve_target",
         target_path="single/{{ ds }}/",
-        include=["*.txt"],
+        options=JobOptions(include=["*.txt"]),
         retries=3,
         retry_exponential_backoff=True,
     )

@@ -1,10 +1,10 @@
 """checkvalve: one-way file sync for scheduled jobs.
 
-``sync``, ``plan``, ``run`` and ``verify`` start the engine program and return an :class:`Operation`, which iterates
-over the engine's events; ``Operation.result()`` waits for the end and returns the summary or raises an
-:class:`EngineError`. ``checkvalve.airflow`` holds the Apache Airflow provider.
+``sync``, ``plan`` and ``run`` start the ``checkvalve`` program and return an :class:`Operation`, an iterator over its
+events; ``Operation.result()`` waits for its end and returns the summary or raises an :class:`EngineError`.
+``checkvalve.airflow`` is the Apache Airflow provider.
 
-Nothing is imported before it is used, so that a DAG file that names the provider stays cheap to parse.
+Modules are imported on first use: DAG files that import the provider are cheap to parse.
 """
 
 from __future__ import annotations
@@ -22,19 +22,17 @@ if TYPE_CHECKING:
     from .engine import Operation as Operation
     from .errors import EngineError as EngineError
     from .errors import PermanentError as PermanentError
-    from .errors import TemporaryError as TemporaryError
-    from .options import Batching as Batching
+    from .errors import TransientError as TransientError
     from .options import JobOptions as JobOptions
     from .transform import python_transform as python_transform
 
-_HOME = {
-    "Batching": "options",
+_MODULES = {
     "Endpoint": "api",
     "EngineError": "errors",
     "JobOptions": "options",
     "Operation": "engine",
     "PermanentError": "errors",
-    "TemporaryError": "errors",
+    "TransientError": "errors",
     "doctor": "api",
     "plan": "api",
     "python_transform": "transform",
@@ -44,7 +42,7 @@ _HOME = {
     "verify": "api",
 }
 
-__all__ = [*_HOME]
+__all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> Any:
@@ -52,10 +50,10 @@ def __getattr__(name: str) -> Any:
 
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("checkvalve")
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'checkvalve' has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*_HOME, "__version__"])
+    return sorted([*_MODULES, "__version__"])

@@ -16,16 +16,16 @@ from typing import Any
 
 from .engine import Operation, call_json, error_of
 from .errors import EXIT_FILES_FAILED, Failure
-from .options import Batching, JobOptions
+from .options import JobOptions
 from .summary import DoctorReport, PlanStatus, Summary, VerifySummary
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One side: a URL, ``NAME:path`` of a config, or a path; options and secrets as `checkvalve backends` lists them.
+    """A URL, ``NAME:path`` of a config, or a path; options and secrets as `checkvalve backends` lists them.
 
-    Braces are braces: only in a configured job do ``{date}`` and its forms stand for something.
-    Secrets go to the program through a descriptor; they are in no argument, environment or file.
+    Braces are literal: ``{date}`` is expanded in configured jobs only. Secrets are passed to the program through a
+    descriptor, never in an argument, the environment or a file.
     """
 
     url: str
@@ -33,16 +33,17 @@ class Endpoint:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def argument(self) -> str:
-        """The URL as SOURCE or TARGET of a command, in which braces stand for a date unless they are doubled."""
+        """The URL as SOURCE or TARGET of a command, which expands {date}: braces are doubled."""
         return self.url.replace("{", "{{").replace("}", "}}")
 
-    def arguments(self, side: str) -> list[str]:
-        return [word for name, value in self.options.items() for word in (f"--{side}-option", f"{name}={value}")]
+    def arguments(self, role: str) -> list[str]:
+        """The options, for the "source" or the "target" of a command."""
+        return [each for name, value in self.options.items() for each in (f"--{role}-option", f"{name}={value}")]
 
 
 @dataclass(frozen=True)
 class State:
-    """Where plans and checkpoints are: a path, sqlite:///path or postgresql://user@host/name. None: the default."""
+    """Where plans and history are: a path, sqlite:///path or postgresql://user@host/name. None: the default place."""
 
     location: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -53,7 +54,7 @@ class State:
 
 @dataclass(frozen=True)
 class ConfiguredJob:
-    """A ``[job.NAME]`` of a TOML config, instead of two endpoints; ``date`` is a date (2024-03-01) or ``yesterday``."""
+    """A ``[job.NAME]`` of a TOML config, instead of two endpoints; ``date`` is the value of ``{date}``."""
 
     config: str
     name: str
@@ -65,6 +66,8 @@ class ConfiguredJob:
 
 
 Tick = Callable[[Operation], None]
+Endpoints = tuple[Endpoint | None, Endpoint | None]
+"""Source and target. None: as the configured job or the plan has it."""
 
 
 def sync(
@@ -72,16 +75,14 @@ def sync(
     target: str | Endpoint,
     options: JobOptions | None = None,
     *,
-    batching: Batching | None = None,
+    files: str | Sequence[str] | None = None,
     state: str | State | None = None,
     program: str | None = None,
     on_tick: Tick | None = None,
 ) -> Operation:
-    """Plans, then copies every file that is new or changed."""
-    return start(
-        "sync", (_endpoint(source), _endpoint(target)), options, batching=batching, state=state, program=program,
-        on_tick=on_tick,
-    )  # fmt: skip
+    """Plans, then copies every file that is missing or changed. ``files``: as for :func:`start`."""
+    endpoints = (_endpoint(source), _endpoint(target))
+    return start("sync", endpoints, options, files=files, state=state, program=program, on_tick=on_tick)
 
 
 def plan(
@@ -89,16 +90,14 @@ def plan(
     target: str | Endpoint,
     options: JobOptions | None = None,
     *,
-    batching: Batching | None = None,
+    files: str | Sequence[str] | None = None,
     state: str | State | None = None,
     program: str | None = None,
     on_tick: Tick | None = None,
 ) -> Operation:
-    """Lists both sides, compares, cuts into batches and keeps the plan; ``result().batch_list`` names the batches."""
-    return start(
-        "plan", (_endpoint(source), _endpoint(target)), options, batching=batching, state=state, program=program,
-        on_tick=on_tick,
-    )  # fmt: skip
+    """Compares source and target and stores a plan; ``result().batch_list`` has its batches."""
+    endpoints = (_endpoint(source), _endpoint(target))
+    return start("plan", endpoints, options, files=files, state=state, program=program, on_tick=on_tick)
 
 
 def run(
@@ -114,18 +113,18 @@ def run(
     program: str | None = None,
     on_tick: Tick | None = None,
 ) -> Operation:
-    """Does all or some batches of a plan. The plan holds the endpoints; ``source`` and ``target`` bring the secrets.
+    """Runs all batches of a plan, or some. The plan has the endpoints; ``source`` and ``target`` bring their secrets.
 
-    Of ``options`` those count that do not change what the plan says (``JobOptions.run_arguments``).
+    Of ``options``, those of the command ``run`` apply; the others are fixed by the plan.
     """
-    place = _state(state)
-    arguments = ["run", plan, *(word for batch in batches for word in ("--batch", str(batch)))]
+    where = _state(state)
+    arguments = ["run", plan, *(each for batch in batches for each in ("--batch", str(batch)))]
     if config:
         arguments += ["--config", config]
-    arguments += [*(options.run_arguments() if options else []), *place.arguments()]
+    arguments += [*(options.arguments("run") if options else []), *where.arguments()]
     return Operation(
         arguments,
-        secrets=secrets_document(source, target, place, endpoint_secrets),
+        secrets=secrets_document((source, target), where, endpoint_secrets),
         program=program,
         on_tick=on_tick,
     )
@@ -136,32 +135,33 @@ def verify(
     target: str | Endpoint,
     options: JobOptions | None = None,
     *,
+    files: str | Sequence[str] | None = None,
     state: str | State | None = None,
     program: str | None = None,
     timeout_seconds: float = 6 * 3600,
 ) -> VerifySummary:
-    """Compares both sides and changes nothing; with ``options.checksum`` both are read. Differences do not raise."""
-    ends = (_endpoint(source), _endpoint(target))
-    return compare(ends, options, state=state, program=program, timeout_seconds=timeout_seconds)
+    """Compares source and target and changes nothing; ``options.checksum`` reads both. Differences do not raise."""
+    endpoints = (_endpoint(source), _endpoint(target))
+    return compare(endpoints, options, files=files, state=state, program=program, timeout_seconds=timeout_seconds)
 
 
 def compare(
-    ends: tuple[Endpoint | None, Endpoint | None],
+    endpoints: Endpoints,
     options: JobOptions | None = None,
     *,
+    files: str | Sequence[str] | None = None,
     configured: ConfiguredJob | None = None,
     state: str | State | None = None,
     program: str | None = None,
     timeout_seconds: float = 6 * 3600,
 ) -> VerifySummary:
-    """``verify`` of two endpoints, or of a configured job, to whose endpoints ``ends`` may add secrets."""
-    options = options or JobOptions()
-    place = _state(state)
-    words = ["verify", "--die-with-parent", *_places(ends, configured), *options.arguments(), *place.arguments()]
+    """``verify`` of two endpoints, or of a configured job, to whose endpoints ``endpoints`` may add secrets."""
+    where = _state(state)
+    arguments = _arguments("verify", endpoints, options, files, configured, where)
     code, value = call_json(
-        words,
-        secrets=secrets_document(*ends, place),
-        files=options.file_list,
+        [*arguments, "--die-with-parent"],
+        secrets=secrets_document(endpoints, where),
+        files=_file_list(files),
         program=program,
         timeout_seconds=timeout_seconds,
     )
@@ -172,10 +172,10 @@ def compare(
 
 
 def status(plan: str, *, state: str | State | None = None, program: str | None = None) -> PlanStatus:
-    """How far a plan is."""
-    place = _state(state)
+    """The state of a plan and its batches."""
+    where = _state(state)
     code, value = call_json(
-        ["status", plan, *place.arguments()], secrets=secrets_document(None, None, place), program=program
+        ["status", plan, *where.arguments()], secrets=secrets_document((None, None), where), program=program
     )
     if value.get("error"):
         raise _error(code, value)
@@ -187,13 +187,12 @@ def doctor(
 ) -> DoctorReport:
     """Connects and reports what an endpoint can do. A failure to connect is in the report's ``error``.
 
-    Unless ``read_only``, temporaries are made below its root, some megabytes among them, and removed again.
+    Unless ``read_only``, it writes temporary files of some megabytes below the endpoint's root and removes them.
     """
-    end = _endpoint(endpoint)
-    only_look = ["--read-only"] if read_only else []
+    checked = _endpoint(endpoint)
     _, value = call_json(
-        ["doctor", end.url, *only_look, *end.arguments("source")],
-        secrets=secrets_document(end, None, State()),
+        ["doctor", checked.url, *(["--read-only"] if read_only else []), *checked.arguments("source")],
+        secrets=secrets_document((checked, None), State()),
         program=program,
         timeout_seconds=timeout_seconds,
     )
@@ -202,53 +201,65 @@ def doctor(
 
 def start(
     command: str,
-    ends: tuple[Endpoint | None, Endpoint | None],
+    endpoints: Endpoints,
     options: JobOptions | None = None,
     *,
+    files: str | Sequence[str] | None = None,
     configured: ConfiguredJob | None = None,
     endpoint_secrets: Mapping[str, Mapping[str, str]] | None = None,
-    batching: Batching | None = None,
     state: str | State | None = None,
     program: str | None = None,
     on_tick: Tick | None = None,
 ) -> Operation:
-    """``sync`` or ``plan`` of two endpoints, or of a configured job, to whose endpoints ``ends`` may add secrets."""
-    options = options or JobOptions()
-    place = _state(state)
-    batches = batching.arguments() if batching else []
+    """``sync`` or ``plan`` of two endpoints, or of a configured job, to whose endpoints ``endpoints`` may add secrets.
+
+    ``files``: one path, or a list of paths, relative to the source root, instead of listing directories.
+    """
+    where = _state(state)
     return Operation(
-        [command, *_places(ends, configured), *options.arguments(), *batches, *place.arguments()],
-        secrets=secrets_document(*ends, place, endpoint_secrets),
-        files=options.file_list,
+        _arguments(command, endpoints, options, files, configured, where),
+        secrets=secrets_document(endpoints, where, endpoint_secrets),
+        files=_file_list(files),
         program=program,
         on_tick=on_tick,
     )
 
 
 def secrets_document(
-    source: Endpoint | None,
-    target: Endpoint | None,
-    state: State,
-    endpoints: Mapping[str, Mapping[str, str]] | None = None,
+    endpoints: Endpoints, state: State, named: Mapping[str, Mapping[str, str]] | None = None
 ) -> dict[str, Any]:
-    """The document of --secrets-fd; empty if there are no secrets."""
+    """The document of --secrets-fd; empty if there are no secrets. ``named``: by the config's names of endpoints."""
     document: dict[str, Any] = {}
-    if source and source.secrets:
-        document["source"] = dict(source.secrets)
-    if target and target.secrets:
-        document["target"] = dict(target.secrets)
-    if endpoints:
-        document["endpoints"] = {name: dict(secrets) for name, secrets in endpoints.items()}
+    for role, endpoint in zip(("source", "target"), endpoints, strict=True):
+        if endpoint and endpoint.secrets:
+            document[role] = dict(endpoint.secrets)
+    if named:
+        document["endpoints"] = {name: dict(secrets) for name, secrets in named.items()}
     if state.password:
         document["state"] = {"password": state.password}
     return document
 
 
-def _places(ends: tuple[Endpoint | None, Endpoint | None], configured: ConfiguredJob | None) -> list[str]:
-    words = configured.arguments() if configured else [end.argument() for end in ends if end]
-    for side, end in zip(("source", "target"), ends, strict=True):
-        words += end.arguments(side) if end else []
-    return words
+def _arguments(
+    command: str,
+    endpoints: Endpoints,
+    options: JobOptions | None,
+    files: str | Sequence[str] | None,
+    configured: ConfiguredJob | None,
+    state: State,
+) -> list[str]:
+    """All but a list of files, which is passed through a descriptor."""
+    arguments = [command]
+    arguments += configured.arguments() if configured else [each.argument() for each in endpoints if each]
+    for role, endpoint in zip(("source", "target"), endpoints, strict=True):
+        arguments += endpoint.arguments(role) if endpoint else []
+    if isinstance(files, str):
+        arguments += ["--file", files]
+    return [*arguments, *(options or JobOptions()).arguments(command), *state.arguments()]
+
+
+def _file_list(files: str | Sequence[str] | None) -> Sequence[str] | None:
+    return None if isinstance(files, str) else files
 
 
 def _endpoint(value: str | Endpoint) -> Endpoint:

@@ -1,4 +1,4 @@
-"""Starts the engine program, reads its events, and makes sure that it ends."""
+"""Starts the program, reads its events, and makes sure that it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from .errors import EXIT_FILES_FAILED, EXIT_USAGE, EngineError, PermanentError, TemporaryError
+from .errors import EXIT_FILES_FAILED, EXIT_USAGE, EngineError, PermanentError, TransientError
 from .events import Event, event_from_json
 from .program import find_program
 from .summary import Summary
@@ -29,14 +29,14 @@ _STDERR_LINES = 40
 
 
 class Operation:
-    """A running engine. Iterate over its events, then ask for the ``result()``; or only the latter.
+    """A running program. Iterate over its events, then call ``result()``; or only the latter.
 
-    Use it as a context manager: on the way out the engine is stopped if it still runs. It also ends by itself, as by
-    SIGTERM, when this process dies. One thread iterates; ``stop`` and ``terminate`` may be called from any thread and
-    from a signal handler.
+    As a context manager it stops the program on exit if it still runs. The program also ends, as by SIGTERM, when this
+    process dies. One thread iterates; ``stop`` and ``terminate`` may be called from any thread and from a signal
+    handler.
 
-    ``files``: a list of paths for ``--files-from``. ``on_tick`` is called about once a second while events are read;
-    it may raise to give up, or call ``stop``.
+    ``files``: a list of paths for ``--files-from``. ``on_tick`` is called about once a second while events are read; it
+    may raise to abort, or call ``stop``.
     """
 
     def __init__(
@@ -53,25 +53,25 @@ class Operation:
         self._on_tick = on_tick
         self._events_fd, events_write = os.pipe()
         try:
-            with _Descriptors() as given:
-                words = [find_program(program), *arguments, "--events", f"fd:{events_write}", "--die-with-parent"]
-                words += given.files_from(files)
+            with _Descriptors() as descriptors:
+                argv = [find_program(program), *arguments, "--events", f"fd:{events_write}", "--die-with-parent"]
+                argv += descriptors.files_from(files)
                 secrets_write = None
                 if secrets:
-                    secrets_read, secrets_write = given.pipe()
-                    words += ["--secrets-fd", str(secrets_read)]
-                # The engine stays in our process group: who signals the group reaches it too.
+                    secrets_read, secrets_write = descriptors.pipe()
+                    argv += ["--secrets-fd", str(secrets_read)]
+                # The program stays in our process group: a signal to the group reaches it too.
                 self._process = subprocess.Popen(
-                    words,
+                    argv,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
-                    pass_fds=(events_write, *given.inherited),
+                    pass_fds=(events_write, *descriptors.inherited),
                     env=engine_environment(),
                 )
-                given.close_inherited()
+                descriptors.close_inherited()
                 if secrets_write is not None:
-                    given.send(secrets_write, json.dumps(secrets).encode())
+                    descriptors.send(secrets_write, json.dumps(secrets).encode())
         except BaseException:
             os.close(self._events_fd)
             raise
@@ -95,7 +95,7 @@ class Operation:
         self.close()
 
     def __iter__(self) -> Iterator[Event]:
-        """Events as they come, until the engine closes its stream. The summary is kept for ``result``."""
+        """The events, until the program closes its stream. The summary is kept for ``result``."""
         for line in self._lines:
             value = json.loads(line)
             if value.get("type") == "summary":
@@ -105,9 +105,9 @@ class Operation:
                 yield event
 
     def result(self) -> Summary:
-        """Reads what is left, waits for the end and returns the summary.
+        """Reads the remaining events, waits for the end and returns the summary.
 
-        Raises PermanentError or TemporaryError if the program's exit code is not 0.
+        Raises PermanentError or TransientError if the program's exit code is not 0.
         """
         for _ in self:
             pass
@@ -115,17 +115,17 @@ class Operation:
         if code != 0:
             raise self._error(code)
         if self.summary is None:
-            raise TemporaryError("the engine ended without a summary", exit_code=code)
+            raise TransientError("checkvalve ended without a summary", exit_code=code)
         return self.summary
 
     def wait(self) -> int:
-        """Waits for the program's end; its exit code, negative for the signal that killed it."""
+        """Waits for the program's end and returns its exit code, negative for the signal that killed it."""
         code = self._process.wait()
         self._stderr_reader.join(timeout=_STOP_GRACE_SECONDS)
         return code
 
     def running(self) -> bool:
-        """Without reaping the process, so that a signal handler may ask while ``wait`` is under way."""
+        """Does not reap the process, so that a signal handler may call it while ``wait`` is in progress."""
         if self._process.returncode is not None:
             return False
         try:
@@ -134,11 +134,11 @@ class Operation:
             return False
 
     def terminate(self) -> None:
-        """Asks the engine to stop: it cleans up or journals what is in flight."""
+        """Asks the program to stop: it cleans up or records what is in flight."""
         self._send(signal.SIGTERM)
 
     def stop(self, grace_seconds: float = _STOP_GRACE_SECONDS) -> None:
-        """``terminate``, and SIGKILL if it still runs after the grace. Returns once it has ended."""
+        """``terminate``, and SIGKILL if it still runs after the grace period. Returns once it has ended."""
         self.terminate()
         deadline = time.monotonic() + grace_seconds
         while self.running():
@@ -148,7 +148,7 @@ class Operation:
             time.sleep(0.02)
 
     def close(self) -> None:
-        """Stops the engine if it still runs and gives the descriptors back."""
+        """Stops the program if it still runs and closes the descriptors."""
         if self.running():
             self.stop()
         if self._events_fd >= 0:
@@ -195,24 +195,24 @@ def call_json(
     program: str | None = None,
     timeout_seconds: float = 300,
 ) -> tuple[int, dict[str, Any]]:
-    """Runs a command with --json; its exit code and object. Raises EngineError if it printed no object."""
-    with _Descriptors() as given:
-        words = [find_program(program), *arguments, "--json", *given.files_from(files)]
+    """Runs a command with --json and returns its exit code and object. Raises EngineError if it printed none."""
+    with _Descriptors() as descriptors:
+        argv = [find_program(program), *arguments, "--json", *descriptors.files_from(files)]
         secrets_write = None
         if secrets:
-            secrets_read, secrets_write = given.pipe()
-            words += ["--secrets-fd", str(secrets_read)]
+            secrets_read, secrets_write = descriptors.pipe()
+            argv += ["--secrets-fd", str(secrets_read)]
         with subprocess.Popen(
-            words,
+            argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=given.inherited,
+            pass_fds=descriptors.inherited,
         ) as process:
             try:
-                given.close_inherited()
+                descriptors.close_inherited()
                 if secrets_write is not None:
-                    given.send(secrets_write, json.dumps(secrets).encode())
+                    descriptors.send(secrets_write, json.dumps(secrets).encode())
                 output, errors = _communicate(process, timeout_seconds)
             except BaseException:
                 process.kill()
@@ -227,44 +227,47 @@ def error_of(code: int, summary: Summary | None, stderr: str) -> EngineError:
     """The exception for an exit code other than 0."""
     failure = summary.error if summary else None
     if failure is not None:
-        kind = PermanentError if failure.permanent and failure.kind != "interrupted" else TemporaryError
-        return kind(str(failure), exit_code=code, failure=failure, summary=summary)
+        error_class = PermanentError if failure.permanent and failure.kind != "interrupted" else TransientError
+        return error_class(str(failure), exit_code=code, failure=failure, summary=summary)
     if code == EXIT_FILES_FAILED and summary is not None:
         return _files_failed(code, summary)
-    message = stderr.strip() or f"the engine ended with exit code {code}"
+    message = stderr.strip() or f"checkvalve ended with exit code {code}"
     if code == EXIT_USAGE:
         return PermanentError(message, exit_code=code, summary=summary)
     if code < 0:
-        message = f"the engine was killed by signal {signal.Signals(-code).name}"
+        message = f"checkvalve was killed by {signal.Signals(-code).name}"
     elif summary is not None and summary.interrupted:
-        message = "the engine was told to stop"
-    return TemporaryError(message, exit_code=code, summary=summary)
+        message = "checkvalve was interrupted"
+    return TransientError(message, exit_code=code, summary=summary)
 
 
 def _files_failed(code: int, summary: Summary) -> EngineError:
-    """Temporary if at least one file may succeed later: the retry passes over what is done."""
+    """Transient if at least one file may succeed later: a retry skips the files that are done."""
     count = summary.files_failed or len(summary.failures)
     shown = "; ".join(str(failure) for failure in summary.failures[:5])
     more = f"; and {count - 5} more" if count > 5 else ""
     permanent = bool(summary.failures) and all(failure.permanent for failure in summary.failures)
-    kind = PermanentError if permanent else TemporaryError
-    return kind(f"{count} file(s) not copied: {shown}{more}", exit_code=code, summary=summary)
+    error_class = PermanentError if permanent else TransientError
+    files = "1 file" if count == 1 else f"{count} files"
+    return error_class(f"{files} not copied: {shown}{more}", exit_code=code, summary=summary)
 
 
 def _communicate(process: subprocess.Popen[bytes], timeout_seconds: float) -> tuple[bytes, bytes]:
-    """Like Popen.communicate, which would close standard input first and so tell the program to end."""
+    """Like Popen.communicate, which closes standard input first, at whose end the program would stop."""
     stdin, process.stdin = process.stdin, None
     try:
         return process.communicate(timeout=timeout_seconds)
     except subprocess.TimeoutExpired:
-        raise TemporaryError(f"no answer within {timeout_seconds:.0f} s", exit_code=-signal.SIGKILL) from None
+        raise TransientError(
+            f"checkvalve did not end within {timeout_seconds:.0f} s", exit_code=-signal.SIGKILL
+        ) from None
     finally:
         if stdin is not None:
             stdin.close()
 
 
 class _Descriptors:
-    """The descriptors of one start: what the program inherits, and the write end of its secrets."""
+    """The descriptors that one process inherits, and the write end of its secrets."""
 
     def __init__(self) -> None:
         self.inherited: list[int] = []
@@ -289,7 +292,7 @@ class _Descriptors:
         return [] if files is None else ["--files-from", f"/dev/fd/{self._file_list(files)}", "--from0"]
 
     def _file_list(self, files: Sequence[str]) -> int:
-        """Paths, each ended by NUL, in memory: a list of any length needs no thread that feeds it."""
+        """A file in memory with NUL-terminated paths: a list of any length needs no thread that feeds a pipe."""
         descriptor = os.memfd_create("checkvalve-files")
         self.inherited.append(descriptor)
         with open(descriptor, "wb", closefd=False) as stream:
@@ -303,7 +306,7 @@ class _Descriptors:
         self.inherited = []
 
     def send(self, descriptor: int, data: bytes) -> None:
-        """Writes it all and closes. A program that ended early is found by its exit code."""
+        """Writes all and closes. If the program ended early, its exit code says so."""
         self._writes.remove(descriptor)
         try:
             with open(descriptor, "wb") as stream:

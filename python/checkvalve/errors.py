@@ -1,4 +1,4 @@
-"""What an engine that did not succeed raises."""
+"""Failures that the program reports, and the exceptions for them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ EXIT_USAGE = 2
 
 @dataclass(frozen=True)
 class Failure:
-    """One file that did not make it, or what ended a command; fields as in docs/reference/machine.md."""
+    """A file that failed, or the error that ended a command; fields as in docs/reference/machine.md.
+
+    ``code`` is a stable word for programs; ``message`` and ``hint`` are for people and may change.
+    """
 
     kind: str
     status: str
     operation: str
     path: str
     message: str
+    code: str = ""
+    hint: str = ""
     batch: int = 0
 
     @classmethod
@@ -31,24 +36,27 @@ class Failure:
             operation=str(value.get("operation", "")),
             path=str(value.get("path", "")),
             message=str(value.get("message", "")),
+            code=str(value.get("code", "")),
+            hint=str(value.get("hint", "")),
             batch=int(value.get("batch", 0)),
         )
 
     @property
     def permanent(self) -> bool:
-        """False if a later try may succeed; ``exhausted`` means that the engine's own tries are used up."""
+        """False if a later attempt may succeed; ``exhausted``: the program's own retries are used up."""
         return self.status == "permanent"
 
     def __str__(self) -> str:
         where = " ".join(part for part in (self.operation, self.path) if part)
-        return f"{where}: {self.message}" if where else self.message
+        text = f"{where}: {self.message}" if where else self.message
+        return f"{text}; hint: {self.hint}" if self.hint else text
 
 
 class EngineError(Exception):
-    """The engine ended without success. Catch :class:`PermanentError` or :class:`TemporaryError` to tell them apart.
+    """The program did not succeed. Either a :class:`PermanentError` or a :class:`TransientError`.
 
-    ``exit_code`` is the program's (negative: the signal that killed it), ``failure`` what ended the command, or None if
-    single files failed, which ``summary.failures`` lists.
+    ``exit_code`` is the program's (negative: the signal that killed it); ``failure`` is what ended the command, or None
+    if single files failed, which ``summary.failures`` lists.
     """
 
     def __init__(
@@ -64,5 +72,5 @@ class PermanentError(EngineError):
     """The same call would fail again: login, host key, configuration, permissions of a file."""
 
 
-class TemporaryError(EngineError):
-    """A later try may succeed: connection, timeout, a full disk's worth of tries, a killed program."""
+class TransientError(EngineError):
+    """A later attempt may succeed: lost connection, timeout, killed program."""

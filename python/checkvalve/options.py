@@ -1,109 +1,98 @@
-"""What a job can be told, as the program's options. Sizes, durations and rates are as on the command line: "64MiB"."""
+"""The options of a job.
+
+Made by tools/dev/python_sources.py (`./dev docs`): do not edit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .arguments import OptionObject, option
 from .transform import Transform, transform_text
 
 
-@dataclass(frozen=True)
-class Batching:
-    """How a plan is cut. ``max_batches`` wins over the other two: then batches grow. None: the engine's default."""
-
-    files: int | None = None
-    bytes: int | str | None = None
-    max_batches: int | None = None
-
-    def arguments(self) -> list[str]:
-        return _flags(("--batch-files", self.files), ("--batch-bytes", self.bytes), ("--max-batches", self.max_batches))
-
-
-@dataclass(frozen=True)
-class JobOptions:
-    """The options of ``sync`` and ``plan``. None: the engine's default.
-
-    ``exclude`` is looked at before ``include``: what matches an exclude glob is left, of the rest what matches an
-    include glob (or all, if there is none) is taken. ``files`` is one path, or a list of paths, relative to the source
-    root; it replaces the listing of directories. ``transforms`` are a chain: each is a text as on the command line, a
-    mapping with ``name`` and options, or what ``python_transform`` returns. ``retries`` are the engine's own, within
-    one start of it. ``extra`` holds further arguments, as on the command line.
+@dataclass(kw_only=True, repr=False)
+class JobOptions(OptionObject):
+    """Options of ``sync``, ``plan``, ``run`` and ``verify``; each takes those that mean something to it. Sizes,
+    durations and rates are as on the command line: ``"64MiB"``, ``"5m"``, ``"10MiB/s"``. Exclude patterns come
+    before include patterns.
     """
 
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-    files: str | Sequence[str] | None = None
-    min_age: str | None = None
-    min_size: str | int | None = None
-    max_size: str | int | None = None
-    transforms: Sequence[Transform] = ()
-    on_conflict: str | None = None
-    overwrite: str | None = None
-    verify: str | None = None
-    preserve: str | None = None
-    links: str | None = None
-    empty_dirs: bool = False
-    checksum: bool = False
-    memory: str | int | None = None
-    source_connections: int | None = None
-    target_connections: int | None = None
-    bwlimit: str | None = None
-    retries: int | None = None
-    stall_timeout: str | None = None
-    connect_timeout: str | None = None
-    lease_ttl: str | None = None
-    durable: bool = True
-    extra: Sequence[str] = ()
+    exclude: Sequence[str] = option("--exclude", "sync plan verify", default=())
+    """Skip files matching GLOB; the first matching pattern decides."""
 
-    def arguments(self) -> list[str]:
-        """All but a list of files, which goes through a descriptor (see ``file_list``)."""
-        arguments = [word for glob in _globs(self.exclude) for word in ("--exclude", glob)]
-        arguments += [word for glob in _globs(self.include) for word in ("--include", glob)]
-        if isinstance(self.files, str):
-            arguments += ["--file", self.files]
-        arguments += [word for transform in self.transforms for word in ("--transform", transform_text(transform))]
-        arguments += _flags(
-            ("--min-age", self.min_age),
-            ("--min-size", self.min_size),
-            ("--max-size", self.max_size),
-            ("--on-conflict", self.on_conflict),
-            ("--overwrite", self.overwrite),
-            ("--verify", self.verify),
-            ("--preserve", self.preserve),
-            ("--links", self.links),
-        )
-        arguments += self.run_arguments()
-        if not self.durable:
-            arguments.append("--no-durable")
-        if self.empty_dirs:
-            arguments.append("--empty-dirs")
-        if self.checksum:
-            arguments.append("--checksum")
-        return [*arguments, *self.extra]
+    include: Sequence[str] = option("--include", "sync plan verify", default=())
+    """Copy files matching GLOB; once there is an --include, skip files matching no pattern."""
 
-    def run_arguments(self) -> list[str]:
-        """What does not change what a plan says, and so may differ from one `run` of it to the next."""
-        return _flags(
-            ("--memory", self.memory),
-            ("--source-connections", self.source_connections),
-            ("--target-connections", self.target_connections),
-            ("--bwlimit", self.bwlimit),
-            ("--retries", self.retries),
-            ("--stall-timeout", self.stall_timeout),
-            ("--connect-timeout", self.connect_timeout),
-            ("--lease-ttl", self.lease_ttl),
-        )
+    min_age: str | None = option("--min-age", "sync plan verify")
+    """Skip files modified less than DURATION ago."""
 
-    @property
-    def file_list(self) -> Sequence[str] | None:
-        """The list of files, if a list was given."""
-        return None if self.files is None or isinstance(self.files, str) else self.files
+    min_size: str | int | None = option("--min-size", "sync plan verify")
+    """Skip files smaller than SIZE."""
 
+    max_size: str | int | None = option("--max-size", "sync plan verify")
+    """Skip files larger than SIZE."""
 
-def _globs(value: Sequence[str]) -> Sequence[str]:
-    return [value] if isinstance(value, str) else value
+    links: str | None = option("--links", "sync plan verify")
+    """What to do with symbolic links. One of skip, follow, copy. Default: skip."""
 
+    empty_dirs: bool | None = option("--empty-dirs", "sync plan verify", negation="--no-empty-dirs")
+    """Create directories that hold no selected file. Default: false."""
 
-def _flags(*pairs: tuple[str, object]) -> list[str]:
-    return [word for name, value in pairs if value is not None for word in (name, str(value))]
+    checksum: bool | None = option("--checksum", "sync plan verify", negation="--no-checksum")
+    """Compare content instead of size and modification time. Default: false."""
+
+    on_conflict: str | None = option("--on-conflict", "sync plan")
+    """What to do with a file that differs at the target; overwrite-non-atomic: replace it even where the target cannot
+    do so in one step. One of overwrite, overwrite-non-atomic, skip, fail. Default: overwrite.
+    """
+
+    preserve: str | None = option("--preserve", "sync plan verify")
+    """Attributes to preserve: mtime, mode, both (mtime,mode) or none. Default: mtime."""
+
+    verify: str | None = option("--verify", "sync plan")
+    """How to check each file before it counts as published: by its size, by the target's server-side checksum, or by
+    reading it back. One of size, hash, readback. Default: size.
+    """
+
+    durable: bool | None = option("--durable", "sync plan", negation="--no-durable")
+    """Flush files to stable storage (fsync) where the target supports it. Default: true."""
+
+    transforms: Sequence[Transform] = option("--transform", "sync plan verify", default=(), text=transform_text)
+    """Change the content of files: NAME key=value key='quoted value'; may be repeated to make a chain; see 'checkvalve
+    transforms'.
+    """
+
+    memory: str | int | None = option("--memory", "sync plan run")
+    """Memory for file content in flight. Default: 64MiB."""
+
+    bwlimit: str | None = option("--bwlimit", "sync plan run verify")
+    """Limit the transfer rate, for example to 10MiB/s. Default: off."""
+
+    retries: int | None = option("--retries", "sync plan run verify sweep")
+    """How often to retry a file or a connection. Default: 4."""
+
+    stall_timeout: str | None = option("--stall-timeout", "sync plan run verify ls doctor sweep")
+    """Abort an operation that makes no progress for DURATION. Default: 1m."""
+
+    connect_timeout: str | None = option("--connect-timeout", "sync plan run verify ls doctor trust sweep")
+    """Abort a connection attempt after DURATION. Default: 20s."""
+
+    batch_files: int | None = option("--batch-files", "sync plan")
+    """Maximum number of files in a batch. Default: 5000."""
+
+    batch_bytes: str | int | None = option("--batch-bytes", "sync plan")
+    """Maximum size of a batch, unless a single file is larger. Default: 4GiB."""
+
+    max_batches: int | None = option("--max-batches", "sync plan")
+    """Maximum number of batches; takes precedence over --batch-files and --batch-bytes. Default: 1000."""
+
+    lease_ttl: str | None = option("--lease-ttl", "sync plan run")
+    """How long the lease of a batch is valid unless renewed. Default: 1m."""
+
+    source_connections: int | None = option("--source-connections", "sync plan run verify")
+    """Maximum number of connections to the source."""
+
+    target_connections: int | None = option("--target-connections", "sync plan run verify sweep")
+    """Maximum number of connections to the target."""

@@ -1,4 +1,4 @@
-"""Where the engine program is."""
+"""Finds the ``checkvalve`` program."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pathlib import Path
 
 
 def find_program(program: str | None = None) -> str:
-    """The engine program: the one given, else of ``CHECKVALVE_PROGRAM``, else the wheel's, else ``checkvalve`` of PATH.
+    """The given program, else that of ``CHECKVALVE_PROGRAM``, else the wheel's, else ``checkvalve`` of PATH.
 
-    Raises FileNotFoundError, which says what to do, if there is none.
+    Raises FileNotFoundError if there is none.
     """
     if named := program or os.environ.get("CHECKVALVE_PROGRAM"):
         if found := shutil.which(named):
             return found
-        raise FileNotFoundError(f"the checkvalve program {named!r} does not exist or is not executable")
-    ours = Path(__file__).parent / "bin" / "checkvalve"
-    if ours.exists():
-        return str(ours)
+        raise FileNotFoundError(f"program {named!r} does not exist or is not executable")
+    bundled = Path(__file__).parent / "bin" / "checkvalve"
+    if bundled.exists():
+        return str(bundled)
     if found := shutil.which("checkvalve"):
         return found
     raise FileNotFoundError(
-        "the checkvalve program is not installed: install the wheel, or name the program in CHECKVALVE_PROGRAM"
+        "program 'checkvalve' is not installed; hint: install the wheel, or set CHECKVALVE_PROGRAM to the program"
     )
 
 
 def main() -> None:
-    """The wheel's ``checkvalve`` command: becomes the engine program."""
-    ours = Path(__file__).parent / "bin" / "checkvalve"
-    program = str(ours) if ours.exists() else find_program()
+    """The wheel's ``checkvalve`` command: executes the program."""
+    bundled = Path(__file__).parent / "bin" / "checkvalve"
+    program = str(bundled) if bundled.exists() else find_program()
     os.execv(program, [program, *sys.argv[1:]])

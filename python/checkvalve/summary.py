@@ -1,4 +1,4 @@
-"""The objects that the program prints with --json, typed. Unknown fields are passed over."""
+"""The objects that the program prints with --json. Unknown fields are ignored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BatchSize:
 
 @dataclass(frozen=True)
 class Summary:
-    """What ``sync``, ``plan`` and ``run`` did. ``failures`` holds at most 1,000; ``files_failed`` counts all."""
+    """The outcome of ``sync``, ``plan`` or ``run``. ``failures`` has up to 1,000, ``files_failed`` counts all."""
 
     command: str
     plan: str
@@ -66,7 +66,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """A file that is not the same on both sides."""
+    """A file that differs between source and target."""
 
     path: str
     reason: str
@@ -75,7 +75,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class VerifySummary:
-    """What ``verify`` found. ``files_extra`` counts names that only the target has; they are no difference."""
+    """The outcome of ``verify``. ``files_extra``: files that only the target has, which is not a difference."""
 
     files_compared: int
     bytes_compared: int
@@ -102,7 +102,7 @@ class VerifySummary:
 
 @dataclass(frozen=True)
 class BatchStatus:
-    """How far a batch is. ``state``: pending, leased, done, failed."""
+    """A batch of a plan. ``state``: pending, leased, lapsed, done, failed."""
 
     batch: int
     state: str
@@ -116,7 +116,7 @@ class BatchStatus:
 
 @dataclass(frozen=True)
 class PlanStatus:
-    """How far a plan is. ``failures`` holds at most what the program prints."""
+    """A plan and its batches. ``failures`` has up to 1,000 entries."""
 
     plan: str
     state: str
@@ -165,14 +165,14 @@ class PlanStatus:
 
     @property
     def files_missing(self) -> int:
-        """Planned files that are not at the target, what could not be planned, and a list that could not be written."""
+        """Planned files that are not at the target, and those that could not be planned."""
         unplannable = sum(1 for failure in self.failures if failure.batch == 0)
         return self.files - self.files_done + unplannable
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that ``doctor`` looked at."""
+    """A capability that ``doctor`` checked."""
 
     name: str
     value: str
@@ -181,7 +181,7 @@ class Check:
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """What an endpoint can do."""
+    """The outcome of ``doctor``."""
 
     url: str
     ok: bool

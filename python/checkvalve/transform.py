@@ -1,9 +1,9 @@
-"""Transforms in Python: how they are named to the engine, and Python functions as filters of files.
+"""Transforms in Python: how they are passed to the program, and Python functions as filters of files.
 
-A transform of a chain is a text as on the command line (``"gzip level=9"``), a mapping with a ``name`` and options
-(``{"name": "gzip", "level": 9}``, as in the config), or what :func:`python_transform` returns.
+A transform of a chain is a string as on the command line (``"gzip level=9"``), a mapping with a ``name`` and options as
+in a config (``{"name": "gzip", "level": 9}``), or what :func:`python_transform` returns.
 
-As a program it is one filter, from standard input to standard output, which is how the engine's ``exec`` runs it:
+Run as a program, this module filters standard input to standard output; the transform ``exec`` runs it:
 
     python -m checkvalve.transform my_package.my_module:function '{"key": "value"}'
 """
@@ -24,7 +24,7 @@ Filter = Callable[..., Iterable[bytes]]
 """Called as ``function(chunks, **arguments)``, with an iterator over a file's bytes."""
 
 PATH_VARIABLE = "CHECKVALVE_PYTHONPATH"
-"""Where functions are looked for beside the interpreter's own path: what the process that started the engine had."""
+"""The module search path of the process that started the program, for functions that are not installed."""
 
 _PYTHON = "python"
 _CHUNK_BYTES = 1 << 18
@@ -32,16 +32,16 @@ _EXIT_FAILED, _EXIT_USAGE = 1, 2
 
 
 def python_transform(function: str, /, *, options: Mapping[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
-    """A transform that a Python function does: ``python_transform("my_package.my_module:function", key="value")``.
+    """A Python function as a transform: ``python_transform("my_package.my_module:function", key="value")``.
 
-    The function is called once a file, in a process of its own, as ``function(chunks, **arguments)``: ``chunks`` is an
+    The function is called once per file, in a separate process, as ``function(chunks, **arguments)``: ``chunks`` is an
     iterator over the file's bytes, in pieces of any size; it returns an iterable of bytes, or is a generator of them.
-    What it raises fails that file. ``CHECKVALVE_PATH`` of the environment is the file's path.
+    An exception fails that file. The environment variable ``CHECKVALVE_PATH`` is the file's path.
 
-    ``arguments`` must be what JSON can hold, and no secrets: they are in the plan and in the process's arguments.
+    ``arguments`` must be JSON values and not secret: they are stored in the plan and visible in the process list.
     ``options`` are those of the transform ``exec`` (``timeout``, ``memory``, ``cpu``, ``version``, ``environment``,
-    ``rename``): change ``version`` with the function's code, and files are made again. Raises ValueError for a function
-    that is not MODULE:FUNCTION.
+    ``rename``): a new ``version`` has all files published again. Raises ValueError for a function that is not
+    MODULE:FUNCTION.
     """
     check_function_name(function)
     return {"name": _PYTHON, "function": function, "arguments": arguments, "options": dict(options or {})}
@@ -50,17 +50,19 @@ def python_transform(function: str, /, *, options: Mapping[str, Any] | None = No
 def check_function_name(function: str) -> None:
     module, colon, name = function.partition(":")
     if not colon or not all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
-        raise ValueError(f"'{function}' names no function: write my_package.my_module:function")
+        raise ValueError(
+            f"invalid function '{function}': expected MODULE:FUNCTION, for example my_package.my_module:function"
+        )
 
 
 def transform_text(transform: Transform) -> str:
-    """The text of a transform for ``--transform``. Raises ValueError for a mapping without a name."""
+    """The value of ``--transform``. Raises ValueError for a mapping without a name."""
     if isinstance(transform, str):
         return transform
     options = dict(transform)
     name = options.pop("name", None)
     if not name:
-        raise ValueError(f'a transform needs a name: {{"name": "gzip", "level": 9}}, not {transform!r}')
+        raise ValueError(f"transform without a name: {transform!r}")
     if name == _PYTHON:
         name, options = "exec", _exec_options(**options)
     return " ".join([str(name), *(f"{key}={_quoted(_value_text(value))}" for key, value in options.items())])
@@ -85,29 +87,29 @@ def _quoted(text: str) -> str:
 
 
 def engine_environment() -> dict[str, str]:
-    """This process's environment, and where Python functions of a chain are found."""
+    """This process's environment and module search path."""
     return {**os.environ, PATH_VARIABLE: os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
 
 
 class _UsageError(Exception):
-    """What the program was told makes no sense."""
+    """Invalid arguments."""
 
 
-def main(words: list[str]) -> int:
-    """Filters standard input to standard output. What fails is said on standard error in one line."""
-    # What the function prints must not get among the file's bytes.
+def main(arguments: list[str]) -> int:
+    """Filters standard input to standard output. A failure is one line on standard error."""
+    # What the function prints must not mix with the file's bytes.
     output = os.dup(1)
     os.dup2(2, 1)
-    name = words[0] if words else "checkvalve.transform"
+    name = arguments[0] if arguments else "checkvalve.transform"
     try:
-        function, arguments = _function_of(words)
-        pieces = function(_chunks(0), **arguments)
+        function, keywords = _function_of(arguments)
+        pieces = function(_chunks(0), **keywords)
         if not isinstance(pieces, Iterable):
-            raise TypeError(f"it returned {type(pieces).__name__}, not an iterable of bytes")
+            raise TypeError(f"function returned {type(pieces).__name__}: expected an iterable of bytes")
         for piece in pieces:
             _write(output, piece)
         os.close(output)
-    except BrokenPipeError:  # the engine has gone, or has given the file up
+    except BrokenPipeError:  # the reader ended or failed the file
         return _EXIT_FAILED
     except _UsageError as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -120,18 +122,18 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _function_of(words: list[str]) -> tuple[Filter, dict[str, Any]]:
-    if len(words) not in (1, 2):
-        raise _UsageError("usage: python -m checkvalve.transform MODULE:FUNCTION [JSON OBJECT OF ARGUMENTS]")
+def _function_of(arguments: list[str]) -> tuple[Filter, dict[str, Any]]:
+    if len(arguments) not in (1, 2):
+        raise _UsageError("usage: python -m checkvalve.transform MODULE:FUNCTION [JSON-OBJECT]")
     try:
-        check_function_name(words[0])
-        arguments = json.loads(words[1]) if len(words) == 2 else {}
+        check_function_name(arguments[0])
+        keywords = json.loads(arguments[1]) if len(arguments) == 2 else {}
     except ValueError as error:
         raise _UsageError(str(error)) from None
-    if not isinstance(arguments, dict):
-        raise _UsageError(f"the arguments must be a JSON object, not {words[1]}")
+    if not isinstance(keywords, dict):
+        raise _UsageError(f"invalid arguments {arguments[1]}: expected a JSON object")
     sys.path += [path for path in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if path and path not in sys.path]
-    module, _, name = words[0].partition(":")
+    module, _, name = arguments[0].partition(":")
     try:
         function: Any = importlib.import_module(module)
         for part in name.split("."):
@@ -139,8 +141,8 @@ def _function_of(words: list[str]) -> tuple[Filter, dict[str, Any]]:
     except (ImportError, AttributeError) as error:
         raise _UsageError(str(error)) from None
     if not callable(function):
-        raise _UsageError(f"it is of type {type(function).__name__}, no function")
-    return function, arguments
+        raise _UsageError(f"not a function but {type(function).__name__}")
+    return function, keywords
 
 
 def _chunks(descriptor: int) -> Iterator[bytes]:
@@ -150,7 +152,7 @@ def _chunks(descriptor: int) -> Iterator[bytes]:
 
 def _write(descriptor: int, piece: bytes) -> None:
     if not isinstance(piece, bytes | bytearray | memoryview):
-        raise TypeError(f"it gave a piece of type {type(piece).__name__}, not bytes")
+        raise TypeError(f"function yielded {type(piece).__name__}: expected bytes")
     rest = memoryview(piece).cast("B")
     while rest:
         rest = rest[os.write(descriptor, rest) :]

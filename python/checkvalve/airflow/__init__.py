@@ -1,4 +1,4 @@
-"""The Apache Airflow provider: operators, a task group and DAGs from a config. Imported when first used."""
+"""The Apache Airflow provider: operators, a task group and DAGs from a config. Imported on first use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .operators.sync import CheckvalveSyncOperator as CheckvalveSyncOperator
     from .task_group import checkvalve_task_group as checkvalve_task_group
 
-_HOME = {
+_MODULES = {
     "CheckvalveBatchOperator": "operators.batch",
     "CheckvalveFinishOperator": "operators.finish",
     "CheckvalveHook": "hooks.checkvalve",
@@ -23,12 +23,12 @@ _HOME = {
     "dags_from_config": "dags",
 }
 
-__all__ = [*_HOME]
+__all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'checkvalve.airflow' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)

@@ -1,4 +1,4 @@
-"""The button "Copied files" of a task: the report page of its run."""
+"""The link "Copied files" of a task: the report page of its run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def report_path(dag_id: str, run_id: str) -> str:
 
 
 class ReportLink(BaseOperatorLink):
-    """Made while the task runs, so the link holds for that run."""
+    """Created while the task runs, so it leads to that run."""
 
     name = "Copied files"
 

@@ -1,4 +1,4 @@
-"""OpenLineage: the source and target folders as datasets, with what was written."""
+"""OpenLineage: source and target directories as datasets, with what was written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 
 def dataset_name(url: str) -> tuple[str, str]:
-    """Namespace and name by OpenLineage's naming: ("sftp://host:port", "/folder"), ("file", "/folder")."""
+    """Namespace and name by OpenLineage's naming: ("sftp://host:port", "/directory"), ("file", "/directory")."""
     parts = urlsplit(url)
     path = unquote(parts.path) or "/"
     if not parts.netloc:
@@ -16,7 +16,7 @@ def dataset_name(url: str) -> tuple[str, str]:
 
 
 def lineage(source_url: str, target_url: str, report: dict[str, Any] | None) -> Any:
-    """An OperatorLineage; None without the OpenLineage provider. ``report``: what the task did, once it has."""
+    """An OperatorLineage; None without the OpenLineage provider. ``report``: the task's, once it has ended."""
     try:
         from airflow.providers.common.compat.openlineage.facet import (
             InputDataset,

@@ -10,7 +10,7 @@ from .links import REPORT_PREFIX, ReportLink
 
 
 class _LazyApp:
-    """The report app, made by the first request: schedulers and workers load plugins too, and need no web server."""
+    """The report app, created by the first request: schedulers and workers load plugins too and need no web server."""
 
     def __init__(self) -> None:
         self._app: Any = None

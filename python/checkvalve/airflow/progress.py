@@ -1,4 +1,4 @@
-"""The engine's events as lines of a task's log."""
+"""Events of the program as lines of a task's log."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .. import events
 if TYPE_CHECKING:
     from ..summary import Summary
 
-_MOST_FAILURES = 1_000
+_MAX_FAILURES = 1_000
 
 
 def size_text(size_bytes: float) -> str:
-    """1.2 GB, in decimal units, as Airflow's users see them elsewhere."""
+    """Decimal units, as elsewhere in Airflow: 1.2 GB."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if size_bytes < 1000 or unit == "TB":
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
@@ -22,8 +22,12 @@ def size_text(size_bytes: float) -> str:
     raise AssertionError
 
 
+def files_text(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
 class ProgressLog:
-    """Writes progress at most every ``interval_seconds`` or ``step`` of the work, and one line a failure."""
+    """Logs progress every ``interval_seconds`` or ``step`` of the work at most, and one line per failure."""
 
     def __init__(self, log: Any, interval_seconds: float = 10.0, step: float = 0.1) -> None:
         self._log = log
@@ -39,10 +43,9 @@ class ProgressLog:
         elif isinstance(event, events.FileFailed):
             self._failure(event)
         elif isinstance(event, events.Retry):
-            what = event.path or "connection"
-            self._log.warning(
-                "Try %d of %s in %.1f s: %s", event.attempt, what, event.delay_ms / 1000, event.message
-            )  # fmt: skip
+            what = event.path or "the connection"
+            self._log.warning("Retrying %s in %.1f s (attempt %d): %s", what, event.delay_ms / 1000, event.attempt,
+                              event.message)  # fmt: skip
         elif isinstance(event, events.Warning):
             self._log.warning("%s", event.message)
         elif isinstance(event, events.Batch):
@@ -51,9 +54,9 @@ class ProgressLog:
             self._log.info("checkvalve %s: %s to %s", event.program_version, event.source, event.target)
         elif isinstance(event, events.Planned):
             self._log.info(
-                "Plan %s: %d file(s), %s to copy in %d batch(es); %d up to date",
+                "Plan %s: %s to copy (%s), batches: %d; skipped: %d",
                 event.plan,
-                event.files,
+                files_text(event.files),
                 size_text(event.bytes),
                 event.batches,
                 event.skipped,
@@ -64,8 +67,8 @@ class ProgressLog:
             return
         rate = summary.bytes_copied / summary.seconds if summary.seconds > 0 else 0.0
         self._log.info(
-            "Copied %d file(s), %s in %.1f s (%s/s); skipped %d; failed %d; peak memory %s",
-            summary.files_copied,
+            "Copied %s (%s) in %.1f s (%s/s); skipped: %d; failed: %d; peak memory: %s",
+            files_text(summary.files_copied),
             size_text(summary.bytes_copied),
             summary.seconds,
             size_text(rate),
@@ -81,7 +84,7 @@ class ProgressLog:
             return
         self._last_time, self._last_share = now, share
         self._log.info(
-            "%3.0f %%: %d of %d file(s), %s of %s",
+            "%3.0f %%: %d of %d files, %s of %s",
             share * 100,
             event.files_done,
             event.files_total,
@@ -91,10 +94,10 @@ class ProgressLog:
 
     def _failure(self, event: events.FileFailed) -> None:
         self._failures += 1
-        if self._failures <= _MOST_FAILURES:
+        if self._failures <= _MAX_FAILURES:
             self._log.error("Not copied: %s: %s (%s, %s)", event.path, event.message, event.kind, event.status)
-        elif self._failures == _MOST_FAILURES + 1:
-            self._log.error("More files were not copied; `checkvalve status` lists all")
+        elif self._failures == _MAX_FAILURES + 1:
+            self._log.error("More files failed; `checkvalve status` lists all")
 
     def _batch(self, event: events.Batch) -> None:
         if event.state == "waiting":

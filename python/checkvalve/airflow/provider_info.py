@@ -1,4 +1,4 @@
-"""What Airflow asks a provider package about itself (entry point ``apache_airflow_provider``)."""
+"""The provider's metadata for Airflow (entry point ``apache_airflow_provider``)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "checkvalve",
         "name": "Checkvalve",
-        "description": "One-way file sync: SFTP and other storages, in balanced batches over Celery workers.",
+        "description": "One-way file sync between SFTP, S3 and local storage, in balanced batches over Celery workers.",
         "integrations": [{"integration-name": "Checkvalve", "tags": ["protocol"]}],
         "hooks": [{"integration-name": "Checkvalve", "python-modules": ["checkvalve.airflow.hooks.checkvalve"]}],
         "operators": [
@@ -35,24 +35,24 @@ def get_provider_info() -> dict[str, Any]:
                     "placeholders": {
                         "host": "sftp://files.example.org/outgoing",
                         "login": "user (or in the URL)",
-                        "password": "password, if the endpoint wants one",
+                        "password": "password, if the endpoint needs one",
                     },
                 },
                 "conn-fields": {
                     "options": {
                         "label": "Options",
-                        "description": "Options of the engine's backend, one KEY=VALUE a line"
+                        "description": "Options of the backend, one KEY=VALUE per line"
                         " (`checkvalve backends` lists them), e.g. host_key=ssh-ed25519 AAAA…",
                         "schema": {"type": ["string", "null"], "format": "multiline"},
                     },
                     "private_key": {
                         "label": "Private key",
-                        "description": "SFTP: the key itself, in OpenSSH or PEM form",
+                        "description": "SFTP: the text of the key, in OpenSSH or PEM format",
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
                     "passphrase": {
                         "label": "Passphrase",
-                        "description": "SFTP: of the private key",
+                        "description": "SFTP: passphrase of the private key",
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
                 },
@@ -63,17 +63,17 @@ def get_provider_info() -> dict[str, Any]:
                 "description": "Defaults of the checkvalve operators.",
                 "options": {
                     "state": {
-                        "description": "Where plans and checkpoints are kept: a path that all workers share,"
+                        "description": "Where plans and history are kept: a path that all workers share,"
                         " postgresql://user@host/name, or the id of a Postgres connection."
-                        " CHECKVALVE_STATE does the same.",
+                        " Overrides CHECKVALVE_STATE.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "/var/lib/checkvalve/state.db",
                         "default": None,
                     },
                     "program": {
-                        "description": "The engine program, if not the one that the wheel brings."
-                        " CHECKVALVE_PROGRAM does the same.",
+                        "description": "The checkvalve program, if not the one of the wheel."
+                        " Overrides CHECKVALVE_PROGRAM.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "/usr/bin/checkvalve",

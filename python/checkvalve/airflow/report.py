@@ -1,4 +1,4 @@
-"""The report page of a DAG run: what each task copied, and what it did not. Needs the login of Airflow itself."""
+"""The report page of a DAG run: what each task copied, and what failed. Protected by Airflow's login."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ th { border-bottom: 2px solid #cbd5e0; } td { border-bottom: 1px solid #e2e8f0; 
 """
 
 Row = tuple[str, int, dict[str, Any]]
-"""Task id, map index (-1: not mapped), the report that the task left."""
+"""Task id, map index (-1: not mapped), the report of the task."""
 
 
 def make_app() -> Any:
-    """The FastAPI app; every path asks Airflow's auth manager for read access to the DAG's XComs."""
+    """The FastAPI app; each path requires read access to the DAG's XComs from Airflow's auth manager."""
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
     from airflow.api_fastapi.core_api.security import requires_access_dag
     from fastapi import Depends, FastAPI
@@ -59,13 +59,13 @@ def read_reports(dag_id: str, run_id: str) -> list[Row]:
 
 
 def page(dag_id: str, run_id: str, rows: list[Row]) -> str:
-    """The page as HTML. Everything that comes from files or users is escaped."""
+    """The page as HTML. Names of files and ids are escaped."""
     body = [f"<h1>Copied files</h1><p>{escape(dag_id)} · {escape(run_id)}</p>"]
     if not rows:
-        body.append("<p>No task of this run has copied anything yet.</p>")
+        body.append("<p>No task of this run has copied files yet.</p>")
     else:
         body.append(
-            "<table><tr><th>Task</th><th>Plan</th><th>Copied</th><th>Bytes</th><th>Up to date</th><th>Not copied</th>"
+            "<table><tr><th>Task</th><th>Plan</th><th>Copied</th><th>Bytes</th><th>Skipped</th><th>Failed</th>"
             "<th>Seconds</th></tr>"
         )
         body += [_row(row) for row in rows]

@@ -1,4 +1,4 @@
-"""Where the sync state is: an operator's ``state``, else ``[checkvalve] state`` of Airflow, else CHECKVALVE_STATE."""
+"""Where the state is: an operator's ``state``, else ``[checkvalve] state`` of Airflow, else CHECKVALVE_STATE."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ _LIBPQ_EXTRAS = (
     *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "channel_binding", "gssencmode"),
     *("connect_timeout", "target_session_attrs", "options"),
 )
-"""Extras of a postgres connection that go on to libpq: who is trusted, and which server is meant."""
+"""Extras of a postgres connection that are passed to libpq: whom to trust, and which server to use."""
 
 
 def state_of(state: str | None) -> State:
     """A path, a URL, or the id of a connection (``postgres``; ``sqlite`` with the path as its host).
 
-    A password, wherever it stands, goes to the engine through a descriptor. Raises ValueError for a connection of
-    another type.
+    The password is passed to the program through a descriptor. Raises ValueError for a connection of another type.
     """
     location = state or conf.get("checkvalve", "state", fallback=None) or os.environ.get("CHECKVALVE_STATE")
     if not location:
@@ -37,8 +36,8 @@ def _without_password(url: str) -> State:
     if parts.password is None:
         return State(url)
     user = f"{parts.username}@" if parts.username else ""
-    place = parts.netloc.rsplit("@", 1)[-1]
-    return State(urlunsplit(parts._replace(netloc=user + place)), unquote(parts.password))
+    address = parts.netloc.rsplit("@", 1)[-1]
+    return State(urlunsplit(parts._replace(netloc=user + address)), unquote(parts.password))
 
 
 def _of_connection(conn_id: str) -> State:
@@ -47,14 +46,14 @@ def _of_connection(conn_id: str) -> State:
         return State(connection.host)
     if connection.conn_type not in ("postgres", "postgresql"):
         raise ValueError(
-            f"connection '{conn_id}' of type '{connection.conn_type}' can't hold the sync state: name one of type"
+            f"connection '{conn_id}' of type '{connection.conn_type}' cannot hold the state; hint: use one of type"
             " 'postgres' or 'sqlite', or a path or URL"
         )
     user = f"{quote(connection.login, safe='')}@" if connection.login else ""
     host = connection.host or "localhost"
-    place = f"[{host}]" if ":" in host else host
+    bracketed = f"[{host}]" if ":" in host else host
     port = f":{connection.port}" if connection.port else ""
     name = quote(connection.schema or "", safe="")
-    asked = {key: value for key, value in connection.extra_dejson.items() if key in _LIBPQ_EXTRAS and value}
-    query = f"?{urlencode(asked, quote_via=quote)}" if asked else ""
-    return State(f"postgresql://{user}{place}{port}/{name}{query}", connection.password or None)
+    parameters = {key: value for key, value in connection.extra_dejson.items() if key in _LIBPQ_EXTRAS and value}
+    query = f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
+    return State(f"postgresql://{user}{bracketed}{port}/{name}{query}", connection.password or None)

@@ -43,7 +43,7 @@ def test_plan_run_status_and_verify(place: Path) -> None:
     fill(place / "source", [f"{number}.txt" for number in range(10)])
     ends = (f"file://{place}/source", f"file://{place}/target")
     state = str(place / "s.db")
-    with checkvalve.plan(*ends, batching=checkvalve.Batching(files=4), state=state) as operation:
+    with checkvalve.plan(*ends, options=checkvalve.JobOptions(batch_files=4), state=state) as operation:
         plan = operation.result()
     assert sum(batch.files for batch in plan.batch_list) == 10
     assert len(plan.batch_list) == 3
@@ -63,8 +63,9 @@ def test_plan_run_status_and_verify(place: Path) -> None:
 def test_a_list_of_files_of_any_name(place: Path) -> None:
     names = ["a b.txt", "line\nbreak.txt", "quote'\".txt", "ünï/c.txt"]
     fill(place / "source", [*names, "not this.txt"])
-    options = checkvalve.JobOptions(files=names)
-    with checkvalve.sync(f"file://{place}/source", f"file://{place}/target", options, state=str(place / "s.db")) as run:
+    with checkvalve.sync(
+        f"file://{place}/source", f"file://{place}/target", files=names, state=str(place / "s.db")
+    ) as run:
         assert run.result().files_copied == len(names)
     found = sorted(str(p.relative_to(place / "target")) for p in (place / "target").rglob("*") if p.is_file())
     assert found == sorted(names)
@@ -102,7 +103,7 @@ def test_close_stops_the_engine(place: Path) -> None:
         assert run.running()
     assert not run.running()
     assert not (place / "target/a.txt").exists()
-    with pytest.raises(checkvalve.TemporaryError):
+    with pytest.raises(checkvalve.TransientError):
         run.result()
 
 
@@ -114,7 +115,7 @@ def test_being_told_to_stop_twice_still_cleans_up(place: Path) -> None:
         next(event for event in run if isinstance(event, events.FileStarted))
         run.terminate()
         run.terminate()
-        with pytest.raises(checkvalve.TemporaryError, match="SIGTERM"):
+        with pytest.raises(checkvalve.TransientError, match="SIGTERM"):
             run.result()
     assert [path for path in (place / "target").rglob("*") if path.is_file()] == []
 
@@ -150,11 +151,11 @@ def test_exit_codes_become_exceptions() -> None:
     failure = {"kind": "permission", "status": "permanent", "operation": "open", "path": "a", "message": "no"}
     later = {**failure, "kind": "timeout", "status": "exhausted"}
     assert isinstance(outcome(1, files_failed=1, failures=[failure]), checkvalve.PermanentError)
-    assert isinstance(outcome(1, files_failed=2, failures=[failure, later]), checkvalve.TemporaryError)
+    assert isinstance(outcome(1, files_failed=2, failures=[failure, later]), checkvalve.TransientError)
     assert isinstance(outcome(3, error={**failure, "kind": "auth"}), checkvalve.PermanentError)
     assert isinstance(
-        outcome(3, error={**failure, "kind": "connection", "status": "transient"}), checkvalve.TemporaryError
+        outcome(3, error={**failure, "kind": "connection", "status": "transient"}), checkvalve.TransientError
     )
-    assert isinstance(outcome(143, interrupted=True), checkvalve.TemporaryError)
-    assert isinstance(error_of(-9, None, ""), checkvalve.TemporaryError)
+    assert isinstance(outcome(143, interrupted=True), checkvalve.TransientError)
+    assert isinstance(error_of(-9, None, ""), checkvalve.TransientError)
     assert isinstance(error_of(2, None, "--x: unknown"), checkvalve.PermanentError)

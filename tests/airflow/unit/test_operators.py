@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.sdk import DAG, Asset
+from checkvalve import JobOptions
 from checkvalve.airflow import (
     CheckvalveBatchOperator,
     CheckvalveFinishOperator,
@@ -30,7 +31,7 @@ from .conftest import Execution, sftp_fields
 from .test_engine import fill
 
 
-def ends(place: Path) -> dict[str, str]:
+def endpoints(place: Path) -> dict[str, str]:
     return {
         "source_conn_id": "source",
         "source_path": f"{place}/source",
@@ -48,7 +49,9 @@ class TestSync:
     def test_copies_once(self, place: Path, execution: Execution) -> None:
         fill(place / "source", ["a.txt", "b/c.txt", "d.log"])
         asset = Asset("checkvalve://test/asset")
-        sync = CheckvalveSyncOperator(task_id="sync", include=["*.txt"], outlets=[asset], **ends(place))
+        sync = CheckvalveSyncOperator(
+            task_id="sync", options=JobOptions(include=["*.txt"]), outlets=[asset], **endpoints(place)
+        )
         first = execution.run(sync)
         assert names(place / "target") == ["a.txt", "b/c.txt"]
         assert (first["files_copied"], first["files_skipped"]) == (2, 0)
@@ -58,32 +61,34 @@ class TestSync:
     @pytest.mark.parametrize("files", ["b/c.txt", ["b/c.txt"]])
     def test_takes_a_file_or_a_list(self, place: Path, execution: Execution, files: Any) -> None:
         fill(place / "source", ["a.txt", "b/c.txt"])
-        execution.run(CheckvalveSyncOperator(task_id="sync", files=files, **ends(place)))
+        execution.run(CheckvalveSyncOperator(task_id="sync", files=files, **endpoints(place)))
         assert names(place / "target") == ["b/c.txt"]
 
     def test_an_unreadable_file_fails_the_task_with_its_name(self, place: Path, execution: Execution) -> None:
         fill(place / "source", ["a.txt", "b.txt"])
         # A directory in the way of a name fails for every user, root too.
         (place / "target" / "a.txt" / "x").mkdir(parents=True)
-        with pytest.raises(AirflowException, match=r"1 file\(s\) not copied: .*a\.txt"):
-            execution.run(CheckvalveSyncOperator(task_id="sync", **ends(place)))
+        with pytest.raises(AirflowException, match=r"1 file not copied: .*a\.txt"):
+            execution.run(CheckvalveSyncOperator(task_id="sync", **endpoints(place)))
         assert (place / "target/b.txt").is_file()
         assert [item["path"] for item in execution.report("sync")["failures"]] == ["a.txt"]
 
     def test_on_empty(self, place: Path, execution: Execution) -> None:
-        assert execution.run(CheckvalveSyncOperator(task_id="a", **ends(place)))["files_copied"] == 0
+        assert execution.run(CheckvalveSyncOperator(task_id="a", **endpoints(place)))["files_copied"] == 0
         with pytest.raises(AirflowSkipException):
-            execution.run(CheckvalveSyncOperator(task_id="b", on_empty="skip", **ends(place)))
+            execution.run(CheckvalveSyncOperator(task_id="b", on_empty="skip", **endpoints(place)))
         with pytest.raises(AirflowFailException, match="no file to copy in"):
-            execution.run(CheckvalveSyncOperator(task_id="c", on_empty="fail", **ends(place)))
+            execution.run(CheckvalveSyncOperator(task_id="c", on_empty="fail", **endpoints(place)))
 
     @pytest.mark.parametrize("operator", [CheckvalveSyncOperator, CheckvalvePlanOperator])
     def test_a_missing_source_folder(self, place: Path, execution: Execution, operator: Any) -> None:
-        parameters = {**ends(place), "source_path": f"{place}/not there"}
-        with pytest.raises(AirflowException, match=r"source folder .*/not there does not exist; retries look") as info:
+        parameters = {**endpoints(place), "source_path": f"{place}/not there"}
+        with pytest.raises(
+            AirflowException, match=r"source directory .*/not there does not exist; retries look"
+        ) as info:
             execution.run(operator(task_id="a", **parameters))
         assert not isinstance(info.value, AirflowFailException)
-        with pytest.raises(AirflowFailException, match=r"does not exist, and on_empty is 'fail'"):
+        with pytest.raises(AirflowFailException, match=r"does not exist \(on_empty='fail'\)"):
             execution.run(operator(task_id="b", on_empty="fail", **parameters))
         with pytest.raises(AirflowSkipException, match="does not exist"):
             execution.run(operator(task_id="c", on_empty="skip", **parameters))
@@ -92,7 +97,7 @@ class TestSync:
 
     def test_on_kill_ends_the_engine(self, place: Path, execution: Execution) -> None:
         fill(place / "source", ["a.txt"], 50_000_000)
-        sync = CheckvalveSyncOperator(task_id="sync", bwlimit="1MB/s", **ends(place))
+        sync = CheckvalveSyncOperator(task_id="sync", options=JobOptions(bwlimit="1MB/s"), **endpoints(place))
 
         def kill_in_mid_transfer() -> None:
             wait_until(lambda: any((place / "target").glob(".*")), 60)
@@ -116,14 +121,14 @@ class TestSync:
 class TestFailures:
     def run(self, place: Path, execution: Execution, **parameters: Any) -> None:
         fill(place / "source", ["a.txt"])
-        execution.run(CheckvalveSyncOperator(task_id="sync", **{**ends(place), **parameters}))
+        execution.run(CheckvalveSyncOperator(task_id="sync", **{**endpoints(place), **parameters}))
 
     def test_a_refused_login_fails_at_once(
         self, place: Path, execution: Execution, sftp: SshServer, connect: Any
     ) -> None:
         other = make_key(place / "other").read_text()
         connect("source", "sftp", **sftp_fields(sftp, private_key=other), password="wrong-password")
-        with pytest.raises(AirflowFailException, match="Check login, password and key of connection 'source'") as info:
+        with pytest.raises(AirflowFailException, match="check login, password and key of connection 'source'") as info:
             self.run(place, execution)
         assert "wrong-password" not in str(info.value)
 
@@ -146,13 +151,14 @@ class TestFailures:
     ) -> None:
         connect("source", "sftp", **sftp_fields(sftp, conn_timeout=3))
         connect("target", "sftp", **sftp_fields(sftp, conn_timeout="4.5"))
-        sync = CheckvalveSyncOperator(task_id="sync", **ends(place))
+        sync = CheckvalveSyncOperator(task_id="sync", **endpoints(place))
         execution.run(sync)
         assert sync.job_options().connect_timeout == "5s"
-        batch = CheckvalveBatchOperator(task_id="copy", source_conn_id="source", batch={}, connect_timeout="9s")
+        options = JobOptions(connect_timeout="9s")
+        batch = CheckvalveBatchOperator(task_id="copy", source_conn_id="source", batch={}, options=options)
         batch.source()
         assert batch.job_options().connect_timeout == "9s"
-        batch.connect_timeout = None
+        batch.options.connect_timeout = None
         assert batch.job_options().connect_timeout == "3s"
 
     def test_the_check_is_off_only_if_the_connection_says_so(
@@ -178,7 +184,7 @@ class TestFailures:
     @pytest.mark.usefixtures("sftp")
     def test_a_batch_that_is_none(self, place: Path, execution: Execution) -> None:
         for batch in ([], {"plan": "7k3m9q2x5t", "batch": 1}):
-            with pytest.raises(AirflowFailException, match="not a reference that CheckvalvePlanOperator returned"):
+            with pytest.raises(AirflowFailException, match="expected a reference that CheckvalvePlanOperator returned"):
                 execution.run(CheckvalveBatchOperator(task_id="copy", batch=batch))
 
     def test_a_server_that_is_down_is_retried(
@@ -186,7 +192,7 @@ class TestFailures:
     ) -> None:
         connect("target", "sftp", **{**sftp_fields(sftp), "port": free_port()})
         with pytest.raises(AirflowException) as info:
-            self.run(place, execution, engine_retries=0)
+            self.run(place, execution, options=JobOptions(retries=0))
         assert not isinstance(info.value, AirflowFailException)
 
     @pytest.mark.usefixtures("sftp")
@@ -223,14 +229,14 @@ class TestConfiguredJob:
         finish = CheckvalveFinishOperator(task_id="finish", plan_task_id="plan", compare="checksum", **job, **logins)
         execution.run(finish)
         (place / "target/2024/03/a.txt").write_text("other")
-        with pytest.raises(AirflowFailException, match=r"1 file\(s\) differ: a\.txt"):
+        with pytest.raises(AirflowFailException, match=r"1 file different at the target: a\.txt"):
             execution.run(finish)
 
 
 @pytest.mark.usefixtures("sftp")
 class TestBatches:
     def plan(self, place: Path, **parameters: Any) -> CheckvalvePlanOperator:
-        return CheckvalvePlanOperator(task_id="plan", **{**ends(place), **parameters})
+        return CheckvalvePlanOperator(task_id="plan", **{**endpoints(place), **parameters})
 
     def batch(self, reference: dict[str, Any]) -> CheckvalveBatchOperator:
         return CheckvalveBatchOperator(
@@ -238,11 +244,11 @@ class TestBatches:
         )
 
     def finish(self, place: Path, **parameters: Any) -> CheckvalveFinishOperator:
-        return CheckvalveFinishOperator(task_id="finish", plan_task_id="plan", **{**ends(place), **parameters})
+        return CheckvalveFinishOperator(task_id="finish", plan_task_id="plan", **{**endpoints(place), **parameters})
 
     def test_a_whole_run(self, place: Path, execution: Execution) -> None:
         fill(place / "source", [f"{number}.txt" for number in range(20)])
-        references = execution.run(self.plan(place, batch_files=6))
+        references = execution.run(self.plan(place, options=JobOptions(batch_files=6)))
         assert [set(item) for item in references] == [{"plan", "batch", "batches", "files", "bytes"}] * len(references)
         assert sum(item["files"] for item in references) == 20
         assert len(str(references[0])) < 150
@@ -255,7 +261,9 @@ class TestBatches:
         assert execution.run(self.plan(place)) == []
 
     @pytest.mark.parametrize(
-        "selection", [{"files": ["a.txt", "below/\N{SNOWMAN}.txt"]}, {"max_size": 110, "preserve": "none"}], ids=str
+        "selection",
+        [{"files": ["a.txt", "below/\N{SNOWMAN}.txt"]}, {"options": JobOptions(max_size=110, preserve="none")}],
+        ids=str,
     )
     def test_the_comparison_is_of_what_was_planned(
         self, place: Path, execution: Execution, selection: dict[str, Any]
@@ -263,7 +271,7 @@ class TestBatches:
         fill(place / "source", ["a.txt", "below/\N{SNOWMAN}.txt"])
         (place / "source/b.log").write_text("not selected " * 9)
         with DAG("d", schedule=None) as dag:
-            checkvalve_task_group("all", compare="size", pool="partner", **selection, **ends(place))
+            checkvalve_task_group("all", compare="size", pool="partner", **selection, **endpoints(place))
         for reference in execution.run(dag.get_task("all.plan")):
             execution.run(self.batch(reference))
         finish = dag.get_task("all.finish")
@@ -276,7 +284,7 @@ class TestBatches:
 
     def test_finish_names_what_is_missing(self, place: Path, execution: Execution) -> None:
         fill(place / "source", [f"{number}.txt" for number in range(9)])
-        references = execution.run(self.plan(place, batch_files=3))
+        references = execution.run(self.plan(place, options=JobOptions(batch_files=3)))
         (place / "target" / "4.txt" / "x").mkdir(parents=True)
         failed = 0
         for item in references[1:]:
@@ -288,8 +296,8 @@ class TestBatches:
         with pytest.raises(AirflowFailException) as info:
             execution.run(self.finish(place))
         missing = first["files"] + failed
-        assert f"{missing} file(s) are missing" in str(info.value)
-        assert "unfinished batches: 1 (clear them to go on)" in str(info.value)
+        assert f"{missing} files missing at the target" in str(info.value)
+        assert "incomplete batches: 1 (clear them to resume)" in str(info.value)
         assert failed == 0 or "4.txt" in str(info.value)
 
     def test_a_plan_of_nothing(self, place: Path, execution: Execution) -> None:
@@ -302,25 +310,26 @@ class TestBatches:
         (place / "source").rmdir()
         with pytest.raises(AirflowSkipException):
             execution.run(self.plan(place, on_empty="skip"))
-        with pytest.raises(AirflowSkipException, match="task 'plan' found no source folder"):
+        with pytest.raises(AirflowSkipException, match="task 'plan' found no source directory"):
             execution.run(self.finish(place, on_empty="skip"))
 
     def test_finish_without_a_plan(self, place: Path, execution: Execution) -> None:
-        with pytest.raises(AirflowFailException, match="task 'plan' made no plan"):
+        with pytest.raises(AirflowFailException, match="task 'plan' stored no plan"):
             execution.run(self.finish(place))
 
     def test_one_task_a_file_has_a_limit(self, place: Path, execution: Execution) -> None:
         fill(place / "source", [f"{number}.txt" for number in range(5)])
-        assert len(execution.run(self.plan(place, batch_files=1, max_files=5))) == 5
-        with pytest.raises(AirflowFailException, match=r'5 files .* allowed for 4: use strategy="batches"'):
-            execution.run(self.plan(place, batch_files=1, max_files=4))
+        one = JobOptions(batch_files=1)
+        assert len(execution.run(self.plan(place, options=one, max_files=5))) == 5
+        with pytest.raises(AirflowFailException, match=r'5 files .* exceed the limit of 4 .* use strategy="batches"'):
+            execution.run(self.plan(place, options=one, max_files=4))
 
     def test_batches_never_outgrow_the_map(
         self, place: Path, execution: Execution, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
         fill(place / "source", [f"{number}.txt" for number in range(10)])
-        references = execution.run(self.plan(place, batch_files=1))
+        references = execution.run(self.plan(place, options=JobOptions(batch_files=1)))
         assert len(references) <= 3
         assert sum(item["files"] for item in references) == 10
 
@@ -331,7 +340,11 @@ class TestBatches:
 
         def run() -> None:
             batch = CheckvalveBatchOperator(
-                task_id="copy", source_conn_id="source", target_conn_id="target", batch=reference, bwlimit="1MB/s"
+                task_id="copy",
+                source_conn_id="source",
+                target_conn_id="target",
+                batch=reference,
+                options=JobOptions(bwlimit="1MB/s"),
             )
             results.append(Execution().run(batch))
 

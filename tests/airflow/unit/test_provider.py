@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG, Connection
+from checkvalve import JobOptions
 from checkvalve.airflow import checkvalve_task_group, dags_from_config
 from checkvalve.airflow.dags import JobConfigError
 from checkvalve.airflow.provider_info import get_provider_info
@@ -84,12 +85,14 @@ def test_the_strategies() -> None:
     assert set(group(strategy="single").task_ids) == {"checkvalve.sync"}
     assert set(group().task_ids) == {"checkvalve.plan", "checkvalve.copy", "checkvalve.finish"}
     per_file = group(strategy="file", file_limit=7).get_task("checkvalve.plan")
-    assert (per_file.batch_files, per_file.max_files) == (1, 7)
-    with pytest.raises(ValueError, match=r"strategy of task 'checkvalve' is 'all', not one of batches, single, file"):
+    assert (per_file.options.batch_files, per_file.max_files) == (1, 7)
+    with pytest.raises(ValueError, match=r"invalid strategy 'all' .* expected one of batches, single, file"):
         group(strategy="all")
-    with pytest.raises(ValueError, match=r'batch_files .* need strategy="batches"'):
-        group(strategy="single", batch_files=3)
-    with pytest.raises(ValueError, match="on_empty of task"):
+    with pytest.raises(ValueError, match=r"batch_files can be used with strategy='batches' only"):
+        group(strategy="single", options=JobOptions(batch_files=3))
+    with pytest.raises(TypeError, match=r"batch_files, include of task .*give options=JobOptions"):
+        group(batch_files=3, include=["*"])
+    with pytest.raises(ValueError, match="invalid on_empty 'explode'"):
         group(on_empty="explode")
 
 
@@ -105,10 +108,11 @@ def test_tasks_retry_unless_the_dag_says_otherwise() -> None:
 
 
 def test_thresholds_come_from_a_duration() -> None:
-    batching = group(target_seconds=20, rate_bytes=1_000_000, rate_files=10).get_task("checkvalve.plan").batching()
-    assert (batching.files, batching.bytes, batching.max_batches) == (200, 20_000_000, 1000)
-    with pytest.raises(ValueError, match="not both"):
-        group(target_seconds=20, batch_files=3)
+    plan = group(target_seconds=20, rate_bytes=1_000_000, rate_files=10).get_task("checkvalve.plan")
+    options = plan.job_options()
+    assert (options.batch_files, options.batch_bytes, options.max_batches) == (200, 20_000_000, 1000)
+    with pytest.raises(ValueError, match="target_seconds excludes batch_files"):
+        group(target_seconds=20, options=JobOptions(batch_files=3))
 
 
 CONFIG = """
@@ -142,9 +146,9 @@ def test_each_job_of_a_config_is_a_dag(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("[airflow.orders]\nschedul = 1", "'schedul' is no key of .airflow.orders."),
-        ("[airflow.nothing]\nschedule = '@daily'", "belongs to no .job.nothing."),
-        ("[airflow.orders]\nretry_delay = 'soon'", "retry_delay must be seconds or like"),
+        ("[airflow.orders]\nschedul = 1", "unknown key 'schedul' in .airflow.orders."),
+        ("[airflow.nothing]\nschedule = '@daily'", "has no .job.nothing."),
+        ("[airflow.orders]\nretry_delay = 'soon'", "retry_delay: expected seconds or a string like"),
         ("[airflow.orders", "a.toml: "),
     ],
 )
@@ -170,7 +174,7 @@ def test_the_state_may_be_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (url.location, url.password) == ("postgresql://me@db/s", "p@ss")
     assert state_of("/var/lib/state.db").location == "/var/lib/state.db"
     monkeypatch.setenv("AIRFLOW_CONN_WRONG", "mysql://db/s")
-    with pytest.raises(ValueError, match="'wrong' of type 'mysql' can't hold the sync state"):
+    with pytest.raises(ValueError, match="'wrong' of type 'mysql' cannot hold the state"):
         state_of("wrong")
     monkeypatch.setenv("AIRFLOW__CHECKVALVE__STATE", "/a/b.db")
     assert state_of(None).location == "/a/b.db"

@@ -26,7 +26,7 @@ from servers.openssh import SshServer
 
 from .conftest import Execution
 from .test_engine import fill
-from .test_operators import ends, names
+from .test_operators import endpoints, names
 
 FILTERS = """
 import os
@@ -106,9 +106,9 @@ def test_a_function_is_named_when_the_dag_is_read_and_found_when_it_runs() -> No
     assert text.startswith('exec timeout="5m" command="[')
     assert sys.executable in text
     for wrong in ("house.filters", "house.filters:", "house filters:upper", ":upper"):
-        with pytest.raises(ValueError, match=r"names no function: write my_package\.my_module:function"):
+        with pytest.raises(ValueError, match=r"invalid function .* expected MODULE:FUNCTION"):
             python_transform(wrong)
-    with pytest.raises(ValueError, match="a transform needs a name"):
+    with pytest.raises(ValueError, match="transform without a name"):
         transform_text({"level": 9})
 
 
@@ -136,10 +136,10 @@ def test_functions_may_return_a_list_and_may_stop_early(place: Path, filters: st
     ("function", "message"),
     [
         ("picky", r"house\.filters:picky: ValueError: there is something bad in it \(.*filters\.py, line 20\)"),
-        ("text", "house.filters:text: TypeError: it gave a piece of type str, not bytes"),
-        ("nothing", "house.filters:nothing: TypeError: it returned NoneType, not an iterable of bytes"),
+        ("text", "house.filters:text: TypeError: function yielded str: expected bytes"),
+        ("nothing", "house.filters:nothing: TypeError: function returned NoneType: expected an iterable of bytes"),
         ("missing", "house.filters:missing: module 'house.filters' has no attribute 'missing'"),
-        ("number", "house.filters:number: it is of type int, no function"),
+        ("number", "house.filters:number: not a function but int"),
     ],
 )
 def test_what_a_function_does_wrong_fails_its_file(place: Path, filters: str, function: str, message: str) -> None:
@@ -177,8 +177,9 @@ class TestOperators:
         fill(place / "source", ["a.txt"])
         (place / "source" / "b.txt").write_bytes(b"bad")
         chain = [python_transform(f"{filters}:picky"), python_transform(f"{filters}:upper"), "gzip"]
-        with pytest.raises(AirflowException, match=r"1 file\(s\) not copied: .*b\.txt.*something bad"):
-            execution.run(CheckvalveSyncOperator(task_id="sync", transforms=chain, **ends(place)))
+        options = checkvalve.JobOptions(transforms=chain)
+        with pytest.raises(AirflowException, match=r"1 file not copied: .*b\.txt.*something bad"):
+            execution.run(CheckvalveSyncOperator(task_id="sync", options=options, **endpoints(place)))
         made = contents(place / "target")
         assert {name: gzip.decompress(content) for name, content in made.items()} == {
             "a.txt.gz": (place / "source/a.txt").read_bytes().upper()
@@ -188,18 +189,19 @@ class TestOperators:
         """The plan holds the chain; the batches need not be told, and find the function themselves."""
         fill(place / "source", [f"{number}.txt" for number in range(6)])
         chain = [python_transform(f"{filters}:upper"), {"name": "gzip", "level": 9}]
+        options = checkvalve.JobOptions(transforms=chain, batch_files=4)
         logins = {"source_conn_id": "source", "target_conn_id": "target"}
-        plan = CheckvalvePlanOperator(task_id="plan", transforms=chain, batch_files=4, **ends(place))
+        plan = CheckvalvePlanOperator(task_id="plan", options=options, **endpoints(place))
         for reference in execution.run(plan):
             execution.run(CheckvalveBatchOperator(task_id="copy", batch=reference, **logins))
         finish = CheckvalveFinishOperator(
-            task_id="finish", plan_task_id="plan", compare="size", transforms=chain, **ends(place)
+            task_id="finish", plan_task_id="plan", compare="size", options=options, **endpoints(place)
         )
         assert execution.run(finish)["files_copied"] == 6
         assert gzip.decompress((place / "target/3.txt.gz").read_bytes()).startswith(b"3.TXT")
         assert execution.run(plan) == []
         (place / "target/3.txt.gz").unlink()
-        with pytest.raises(AirflowException, match=r"1 file\(s\) differ: 3\.txt"):
+        with pytest.raises(AirflowException, match=r"1 file different at the target: 3\.txt"):
             execution.run(finish)
 
     def test_a_configured_job_has_its_own(self, place: Path, execution: Execution, sftp: SshServer) -> None:
@@ -227,16 +229,19 @@ class TestOperators:
 def test_the_task_group_hands_the_chain_on() -> None:
     ends = {"source_conn_id": "s", "source_path": "a", "target_conn_id": "t", "target_path": "b"}
     chain = [{"name": "lines", "keep": "^{{ ds }}"}, "gzip"]
+    options = checkvalve.JobOptions(transforms=chain, include=["{{ ds }}/*"], min_age="5m")
     with DAG("d", schedule=None) as dag:
-        checkvalve_task_group("many", transforms=chain, compare="size", **ends)
-        checkvalve_task_group("one", strategy="single", transforms=chain, **ends)
-        with pytest.raises(ValueError, match=r"compare of task 'no\.finish' can't be 'checksum'"):
-            checkvalve_task_group("no", transforms=chain, compare="checksum", **ends)
+        checkvalve_task_group("many", options=options, compare="size", **ends)
+        checkvalve_task_group("one", strategy="single", options=options, **ends)
+        with pytest.raises(ValueError, match=r"task 'no\.finish': compare='checksum' is not possible with transforms"):
+            checkvalve_task_group("no", options=options, compare="checksum", **ends)
     for task_id in ("many.plan", "many.finish", "one.sync"):
         task = dag.get_task(task_id)
-        assert task.transforms == chain
+        assert task.options.transforms == chain
         task.render_template_fields({"ds": "2024-03-01"})
-        assert task.transforms[0] == {"name": "lines", "keep": "^2024-03-01"}
+        assert task.options.transforms[0] == {"name": "lines", "keep": "^2024-03-01"}
+        assert (task.options.include, task.options.min_age) == (["2024-03-01/*"], "5m")
+    assert options.include == ["{{ ds }}/*"], "tasks render copies: the object is shared"
 
 
 @pytest.mark.usefixtures("sftp")
@@ -245,7 +250,7 @@ def test_braces_in_paths_and_names_are_braces(place: Path, execution: Execution)
     odd = "a {date} {b}} {{c %7Bd%7D"
     fill(place / "source" / odd, [f"{odd}.txt", "{x}/{y}.txt"])
     paths = {"source_path": f"{place}/source/{odd}", "target_path": f"{place}/target/{odd}"}
-    parameters = {**ends(place), **paths}
+    parameters = {**endpoints(place), **paths}
     execution.run(CheckvalveSyncOperator(task_id="sync", **parameters))
     assert names(place / "target" / odd) == sorted([f"{odd}.txt", "{x}/{y}.txt"])
     ends_of_files = (f"{place}/source/{odd}", f"{place}/other/{odd}")

@@ -1,9 +1,10 @@
-"""CheckvalveHook: Airflow connections in, a running engine out."""
+"""CheckvalveHook: runs the program for a task, with Airflow connections as endpoints."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,18 +18,18 @@ from ...summary import Summary
 from ..connections import ConnectionConfigError, builder_of, endpoint_of
 from ..progress import ProgressLog
 
-# The supervisor sends SIGKILL 5 s after SIGTERM; the engine is gone before that.
+# The supervisor sends SIGKILL 5 s after SIGTERM; the program has ended before that.
 _KILL_GRACE_SECONDS = 3.0
 
 
 class CheckvalveHook(BaseHook):
-    """Runs the engine for a task: its events go to the task's log, its end becomes a return or an exception.
+    """Runs the program for a task: events go to the task's log, a failure becomes an exception.
 
-    The engine runs in the task's process group and ends with it, whatever way the task dies; it also ends when the
-    task's supervisor is gone, since Airflow then starts the task again beside this one.
+    The program runs in the task's process group and ends with it, however the task dies; it also ends when the task's
+    supervisor is gone, since Airflow then starts the task a second time.
 
-    :param checkvalve_conn_id: a connection for ``test_connection`` and ``endpoint()``.
-    :param program: the engine program; default: ``[checkvalve] program``, ``CHECKVALVE_PROGRAM``, the wheel's.
+    :param checkvalve_conn_id: a connection for ``test_connection`` and ``endpoint()``
+    :param program: the program; default: ``[checkvalve] program``, ``CHECKVALVE_PROGRAM``, the wheel's
     """
 
     conn_name_attr = "checkvalve_conn_id"
@@ -41,15 +42,15 @@ class CheckvalveHook(BaseHook):
         self.checkvalve_conn_id = checkvalve_conn_id
         self.program = program or conf.get("checkvalve", "program", fallback=None) or None
         self.connect_timeout_seconds: float | None = None
-        """The longest that the connections of ``endpoint`` so far say; None if none says one."""
+        """The longest timeout of the connections given to ``endpoint``; None if none has one."""
         self.source_url = ""
-        """Both sides as the engine names them, without secrets; known once ``run`` has started it."""
+        """Source and target as the program displays them, without secrets; set once ``run`` has started it."""
         self.target_url = ""
         self._operation: Operation | None = None
         self._stopped = False
 
     def endpoint(self, path: str, conn_id: str | None = None) -> api.Endpoint:
-        """The endpoint of a connection for a path. Fails the task for good if the connection can't be used."""
+        """The endpoint of a connection for a path. Fails the task without a retry if the connection is invalid."""
         try:
             builder = builder_of(self.get_connection(conn_id or self.checkvalve_conn_id), self.program)
             if seconds := builder.connect_timeout_seconds():
@@ -59,16 +60,16 @@ class CheckvalveHook(BaseHook):
             raise AirflowFailException(str(error)) from None
 
     def run(self, start: Callable[[Callable[[Operation], None]], Operation]) -> Summary:
-        """Starts the engine with ``start(on_tick)``, logs its events, returns its summary.
+        """Starts the program with ``start(on_tick)``, logs its events, returns its summary.
 
-        Raises PermanentError or TemporaryError (see ``fail`` for what a task makes of them).
+        Raises PermanentError or TransientError; ``fail`` makes them exceptions of a task.
         """
         supervisor = os.getppid()
 
         def on_tick(operation: Operation) -> None:
             if os.getppid() != supervisor:
                 operation.stop(_KILL_GRACE_SECONDS)
-                raise AirflowException("the task's supervisor is gone; the engine was stopped")
+                raise AirflowException("the task's supervisor is gone; checkvalve was stopped")
 
         progress = ProgressLog(self.log)
         with start(on_tick) as operation:
@@ -87,14 +88,14 @@ class CheckvalveHook(BaseHook):
                     progress.summary(operation.summary)
 
     def kill(self) -> None:
-        """For ``on_kill``: ends the engine within 3 s. Safe in a signal handler while ``run`` is under way."""
+        """For ``on_kill``: ends the program within 3 s. Safe in a signal handler while ``run`` is in progress."""
         self._stopped = True
         if (operation := self._operation) is not None:
-            self.log.warning("Stopping the engine")
+            self.log.warning("Stopping checkvalve")
             operation.stop(_KILL_GRACE_SECONDS)
 
     def test_connection(self) -> tuple[bool, str]:
-        """What the button "Test" shows: `checkvalve doctor --read-only` on the connection's root."""
+        """For the button "Test": `checkvalve doctor --read-only` on the connection's root."""
         try:
             connection = self.get_connection(self.checkvalve_conn_id)
             report = api.doctor(endpoint_of(connection, "", self.program), read_only=True, program=self.program)
@@ -106,22 +107,24 @@ class CheckvalveHook(BaseHook):
 
 
 def fail(error: EngineError, urls: Mapping[str, str]) -> AirflowException:
-    """The exception for a task: AirflowFailException (no retry) for what is permanent, else AirflowException.
+    """The exception of a task: AirflowFailException (no retry) for permanent errors, else AirflowException.
 
-    ``urls``: the endpoint's URL of each connection that the task used.
+    ``urls``: the URL of each connection that the task used.
     """
     message = advice(error.failure, urls) if error.failure else str(error)
     return AirflowFailException(message) if isinstance(error, PermanentError) else AirflowException(message)
 
 
 def advice(failure: Failure, urls: Mapping[str, str]) -> str:
-    """The failure, and what an Airflow user can do about it, at the connection of the server that it names."""
+    """The failure, with a hint for Airflow that names the connection of the server."""
     server = failure.path.rpartition("@")[2]
-    meant = [conn_id for conn_id, url in urls.items() if server and server == urlsplit(url).netloc.rpartition("@")[2]]
-    named = " or ".join(f"'{conn_id}'" for conn_id in meant or urls)
-    mends = {
-        "auth": f"Check login, password and key of connection {named}.",
-        "host_key": f"Put the server's public key into the extra 'host_key' of connection {named}, as `ssh-keyscan`"
-        " prints it, after comparing its fingerprint with one that you trust.",
+    matching = [
+        conn_id for conn_id, url in urls.items() if server and server == urlsplit(url).netloc.rpartition("@")[2]
+    ]
+    connections = " or ".join(f"'{conn_id}'" for conn_id in matching or urls)
+    hints = {
+        "auth": f"check login, password and key of connection {connections}",
+        "host_key": f"set the extra 'host_key' of connection {connections} to the server's public key as `ssh-keyscan`"
+        " prints it, after comparing its fingerprint with a trusted one",
     }
-    return f"{str(failure).rstrip('.')}. {mends[failure.kind]}" if failure.kind in mends else str(failure)
+    return str(replace(failure, hint=hints.get(failure.kind, failure.hint)))

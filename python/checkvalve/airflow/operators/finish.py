@@ -1,12 +1,13 @@
-"""CheckvalveFinishOperator: sums a plan up, names what is missing, emits the asset event."""
+"""CheckvalveFinishOperator: sums a plan up, reports missing files, emits the asset event."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
+from ..progress import files_text
 from .base import check_choice, emit_asset_events, end_empty
 from .plan import NO_SOURCE, PLAN_KEY
 from .selecting import SelectingOperator
@@ -18,39 +19,34 @@ if TYPE_CHECKING:
     from ...summary import PlanStatus
 
 COMPARE = ("none", "size", "checksum")
-_MOST_NAMED = 50
+_MAX_NAMED = 50
 
 
 class CheckvalveFinishOperator(SelectingOperator):
     """Runs after the batches, however they ended (``trigger_rule="all_done"``), and fails if a file is missing.
 
-    Returns files, bytes and skipped of the plan. The list of what is missing is in the failure, the log (up to 1,000)
-    and the report page. ``compare`` needs the parameters that the plan has: which files, ``links``, ``preserve``,
-    ``transforms`` and the limits of the transfer.
+    Returns files, bytes and skipped of the plan. The missing files are in the failure, the log (up to 1,000) and the
+    report page. ``compare`` needs the parameters of the plan: connections and paths, ``files`` and ``options``.
 
     :param plan_task_id: the task of the CheckvalvePlanOperator
-    :param compare: afterwards compare both sides: none (default), size, checksum (reads both sides; not with
-        ``transforms``)
+    :param compare: compare source and target afterwards: none (default), size, checksum (reads both; not with
+        transforms)
     """
-
-    job_fields: ClassVar[tuple[str, ...]] = tuple(
-        name for name in SelectingOperator.job_fields if name not in ("checksum", "lease_ttl")
-    )
 
     def __init__(self, *, plan_task_id: str, compare: str = "none", **kwargs: Any) -> None:
         kwargs.setdefault("trigger_rule", "all_done")
         super().__init__(**kwargs)
         check_choice(self.task_id, "compare", compare, COMPARE)
-        if compare == "checksum" and self.transforms:
+        if compare == "checksum" and self.options.transforms:
             raise ValueError(
-                f"compare of task '{self.task_id}' can't be 'checksum', since transforms change what is published: with"
-                " 'size' the state's record of what was made of which source tells"
+                f"task '{self.task_id}': compare='checksum' is not possible with transforms, which change the content;"
+                " compare='size' uses the history"
             )
         self.plan_task_id = plan_task_id
         self.compare = compare
 
     def job_options(self) -> JobOptions:
-        return replace(super().job_options(), checksum=self.compare == "checksum")
+        return replace(super().job_options(), checksum=True if self.compare == "checksum" else None)
 
     def execute(self, context: Context) -> dict[str, Any]:
         status = self._status(context)
@@ -65,12 +61,14 @@ class CheckvalveFinishOperator(SelectingOperator):
             "batches": len(status.batches),
         }
         failures = [
-            {"path": item.path, "kind": item.kind, "message": item.message} for item in status.failures[:_MOST_NAMED]
+            {"path": item.path, "kind": item.kind, "message": item.message} for item in status.failures[:_MAX_NAMED]
         ]
         self.push_report(context, {**counts, "failures": failures, "source": status.source, "target": status.target})
-        self.log.info("%(files_copied)d of %(files)d file(s) are at the target; %(files_skipped)d were before", counts)
+        self.log.info(
+            "Files at the target: %(files_copied)d of %(files)d; up to date before: %(files_skipped)d", counts
+        )
         if status.files_missing:
-            self._name_missing(status)
+            self._fail_for_missing(status)
         if not status.files and not status.skipped:
             end_empty(self.on_empty, status.source)
         if self.compare != "none":
@@ -84,37 +82,42 @@ class CheckvalveFinishOperator(SelectingOperator):
 
         plan = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY)
         if plan == NO_SOURCE:
-            raise AirflowSkipException(f"task '{self.plan_task_id}' found no source folder")
+            raise AirflowSkipException(f"task '{self.plan_task_id}' found no source directory")
         if not plan:
-            raise AirflowFailException(f"task '{self.plan_task_id}' made no plan: see its log")
+            raise AirflowFailException(f"task '{self.plan_task_id}' stored no plan: see its log")
         try:
             return api.status(plan, state=self.sync_state(), program=self.hook.program)
         except EngineError as error:
             raise self.failure(error) from None
 
-    def _name_missing(self, status: PlanStatus) -> None:
+    def _fail_for_missing(self, status: PlanStatus) -> None:
         for failure in status.failures:
             self.log.error("Not copied: %s", failure)
-        named = "; ".join(str(failure) for failure in status.failures[:_MOST_NAMED])
+        named = "; ".join(str(failure) for failure in status.failures[:_MAX_NAMED])
         untried = [batch.batch for batch in status.batches if batch.files_done + batch.files_failed < batch.files]
         if untried:
-            batches = ", ".join(map(str, untried[:_MOST_NAMED]))
-            named = f"{named}; " * bool(named) + f"unfinished batches: {batches} (clear them to go on)"
-        # Without a retry: only the batches can mend it, and clearing those clears this task too.
-        raise AirflowFailException(f"{status.files_missing} file(s) are missing at the target: {named}")
+            batches = ", ".join(map(str, untried[:_MAX_NAMED]))
+            named = f"{named}; " * bool(named) + f"incomplete batches: {batches} (clear them to resume)"
+        # Without a retry: only the batches can copy them, and clearing those clears this task too.
+        raise AirflowFailException(f"{files_text(status.files_missing)} missing at the target: {named}")
 
     def _compare(self) -> None:
         from ... import api
         from ...errors import EngineError
 
-        ends, state = self.ends(), self.sync_state()
+        endpoints, state = self.endpoints(), self.sync_state()
         try:
             report = api.compare(
-                ends, self.job_options(), configured=self.configured_job(), state=state, program=self.hook.program
+                endpoints,
+                self.job_options(),
+                files=self.files,
+                configured=self.configured_job(),
+                state=state,
+                program=self.hook.program,
             )
         except EngineError as error:
             raise self.failure(error) from None
-        self.log.info("Compared %d file(s): %d difference(s)", report.files_compared, report.difference_count)
+        self.log.info("Compared %s: %d different", files_text(report.files_compared), report.difference_count)
         if report.difference_count:
-            named = "; ".join(f"{item.path}: {item.reason} {item.detail}" for item in report.differences[:_MOST_NAMED])
-            raise AirflowFailException(f"{report.difference_count} file(s) differ: {named}")
+            named = "; ".join(f"{item.path}: {item.reason} {item.detail}" for item in report.differences[:_MAX_NAMED])
+            raise AirflowFailException(f"{files_text(report.difference_count)} different at the target: {named}")

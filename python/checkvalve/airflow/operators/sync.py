@@ -1,4 +1,4 @@
-"""CheckvalveSyncOperator: a whole folder, a list of files or a single file in one task."""
+"""CheckvalveSyncOperator: a whole directory, a list of files or a single file in one task."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class CheckvalveSyncOperator(SelectingOperator):
     """Plans and copies. Returns the counts: files_copied, files_skipped, bytes_copied, seconds, plan.
 
-    What is at the target already is passed over, so a retry and a rerun only move what is missing. A login that is
-    refused, an unknown host key or wrong parameters fail the task without a retry, as do files that can never be read;
-    everything else is retried. Parameters: see SelectingOperator and CheckvalveOperator.
+    Files that are up to date are skipped, so retries and reruns copy only what is missing. Permanent errors (login
+    refused, unknown host key, invalid parameters, files that may not be read) fail the task without a retry; transient
+    ones are retried. Parameters: see SelectingOperator and CheckvalveOperator.
     """
 
     template_fields: Sequence[str] = SelectingOperator.template_fields
@@ -26,12 +26,12 @@ class CheckvalveSyncOperator(SelectingOperator):
         from ... import api
         from ...errors import EngineError
 
-        ends, state = self.ends(), self.sync_state()
+        endpoints, state = self.endpoints(), self.sync_state()
         try:
             summary = self.hook.run(
                 lambda on_tick: api.start(
-                    "sync", ends, self.job_options(), configured=self.configured_job(), state=state,
-                    program=self.hook.program, on_tick=on_tick,
+                    "sync", endpoints, self.job_options(), files=self.files, configured=self.configured_job(),
+                    state=state, program=self.hook.program, on_tick=on_tick,
                 )
             )  # fmt: skip
         except EngineError as error:

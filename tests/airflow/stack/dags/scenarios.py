@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import DAG, Asset
-from checkvalve import python_transform
+from checkvalve import JobOptions, python_transform
 from checkvalve.airflow import CheckvalveSyncOperator, checkvalve_task_group
 
 QUICK_RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=1), "retry_exponential_backoff": False}
@@ -24,27 +24,30 @@ with DAG(
         source_path="source/{{ ds }}/",
         target_conn_id="checkvalve_target",
         target_path="target/{{ ds }}/",
-        include=["*.txt"],
-        batch_files=50,
+        options=JobOptions(include=["*.txt"], batch_files=50),
         outlets=[Asset("checkvalve://target/dates")],
         default_args=QUICK_RETRIES,
     )
 
 # Slow enough to be killed in the middle of a batch.
 with DAG("slow", schedule=None, start_date=START):
-    checkvalve_task_group(
-        "copy", max_batches=2, batch_files=20, bwlimit="1MB/s", lease_ttl="4s", default_args=QUICK_RETRIES, **ENDS
-    )
+    options = JobOptions(max_batches=2, batch_files=20, bwlimit="1MB/s", lease_ttl="4s")
+    checkvalve_task_group("copy", options=options, default_args=QUICK_RETRIES, **ENDS)
 
 with DAG("large", schedule=None, start_date=START):
-    checkvalve_task_group("copy", max_batches=16, batch_files=1000, default_args=QUICK_RETRIES, **ENDS)
+    options = JobOptions(max_batches=16, batch_files=1000)
+    checkvalve_task_group("copy", options=options, default_args=QUICK_RETRIES, **ENDS)
 
 with DAG("balanced", schedule=None, start_date=START):
-    checkvalve_task_group("copy", batch_files=15, bwlimit="1500KB/s", default_args=QUICK_RETRIES, **ENDS)
+    options = JobOptions(batch_files=15, bwlimit="1500KB/s")
+    checkvalve_task_group("copy", options=options, default_args=QUICK_RETRIES, **ENDS)
 
 with DAG("single", schedule=None, start_date=START):
     CheckvalveSyncOperator(
-        task_id="sync", engine_retries=0, connect_timeout="5s", **ENDS, **{**QUICK_RETRIES, "retries": 10}
+        task_id="sync",
+        options=JobOptions(retries=0, connect_timeout="5s"),
+        **ENDS,
+        **{**QUICK_RETRIES, "retries": 10},
     )
 
 with DAG("per_file", schedule=None, start_date=START):
@@ -53,9 +56,14 @@ with DAG("per_file", schedule=None, start_date=START):
 with DAG("transformed", schedule=None, start_date=START):
     checkvalve_task_group(
         "copy",
-        batch_files=3,
+        options=JobOptions(
+            batch_files=3,
+            transforms=[
+                python_transform("house_filters:numbered", separator="{{ dag_run.conf['separator'] }}"),
+                "gzip",
+            ],
+        ),
         compare="size",
-        transforms=[python_transform("house_filters:numbered", separator="{{ dag_run.conf['separator'] }}"), "gzip"],
         default_args=QUICK_RETRIES,
         **ENDS,
     )
