@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -39,58 +38,192 @@ constexpr std::uint32_t receive_window_bytes = 4 * 1024 * 1024;
 constexpr std::chrono::milliseconds goodbye{1000};
 constexpr std::chrono::seconds keepalive_interval{20};
 
-// What the engine thread and the connection's thread share. The thread holds it too, so that it may outlive the
-// transport while it is stuck in a name lookup.
-struct Shared {
-  std::mutex mutex;
-  Loop* loop;                       // guarded by mutex; null once the transport is gone
-  std::vector<OutSegment> outgoing; // guarded by mutex
-  std::vector<Chunk> inbox;         // guarded by mutex
-  std::size_t inbox_bytes = 0;      // guarded by mutex
-  bool drain_posted = false;        // guarded by mutex
-  bool thread_done = false;         // guarded by mutex
-  int socket = -1;                  // guarded by mutex; ours, of the connection that is being made
-  std::condition_variable done;     // of thread_done
-  std::atomic<bool> has_outgoing = false;
-  std::atomic<bool> stop = false;        // end now
-  std::atomic<bool> say_goodbye = false; // end once all is sent
-  std::atomic<bool> sleeping = false;    // the thread is, or is about to be, in a poll without timeout
-  std::atomic<bool> inbox_full = false;
-  int wake_fd = -1;
+// What the engine thread and the connection's thread share: one state under one lock. The thread holds it too, so that
+// it may outlive the transport while it is stuck in a name lookup.
+class Shared : public std::enable_shared_from_this<Shared> {
+public:
+  explicit Shared(Loop& engine_loop) : wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), loop_(&engine_loop) {}
+  ~Shared() {
+    ::close(wake_fd_);
+    if (socket_ >= 0) ::close(socket_);
+  }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  int wake_fd() const { return wake_fd_; }
 
-  // Engine thread only.
+  // --- the connection's thread ---
+  struct Orders {
+    bool stop;        // end at once
+    bool say_goodbye; // end once all is sent
+    bool inbox_full;  // the engine thread is slow: read nothing
+  };
+  // What to do next; what is to be sent is moved to the end of `queue`.
+  Orders take_orders(std::deque<OutSegment>& queue);
+  // Whether the thread may wait for traffic without looking for orders: whoever gives one wakes it. Ended by wake_up().
+  bool fall_asleep();
+  void wake_up();
+  bool stopping();
+  // Frames on their way to the receiver.
+  void deliver(std::vector<Chunk>& frames, std::size_t bytes);
+  // The connection is gone. The receiver hears of it after all frames.
+  void end(Error why);
+  void thread_ended();
+  void post(std::function<void()> fn);
+  // Keeps a duplicate: libssh may close its own at any time. -1: forgets it.
+  void set_socket(int fd);
+
+  // --- the engine thread ---
+  void send(std::vector<OutSegment> segments);
+  void stop();        // and makes libssh's blocking calls of a connection that is being made end at once
+  void say_goodbye(); // end once all is sent
+  // What came before, and the end of the connection if it has come, are reported too. Null: reports to nobody.
+  void set_receiver(SftpTransport::Receiver* receiver);
+  bool ended();
+  // Nothing is posted to the loop after this. Waits for the thread if it was started, at most this long.
+  void leave_loop(bool started, std::chrono::milliseconds patience);
+
   OneShotEvent opened;
   std::optional<Result<void>> open_result;
   TransportFacts facts;
-  SftpTransport::Receiver* receiver = nullptr;
-  OneShotEvent finished;
 
-  explicit Shared(Loop& engine_loop) : loop(&engine_loop), wake_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~Shared() {
-    ::close(wake_fd);
-    if (socket >= 0) ::close(socket);
-  }
-  void wake() {
+private:
+  void wake() const {
     const std::uint64_t one = 1;
-    [[maybe_unused]] auto ignored = ::write(wake_fd, &one, sizeof one);
+    [[maybe_unused]] auto ignored = ::write(wake_fd_, &one, sizeof one);
   }
-  // Keeps a duplicate: libssh may close its own at any time. -1: forgets it.
-  void set_socket(int fd) {
-    std::lock_guard lock(mutex);
-    if (socket >= 0) ::close(socket);
-    socket = fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  }
-  // Makes libssh's blocking calls of a connection that is being made end at once.
-  void shut_socket() {
-    std::lock_guard lock(mutex);
-    if (socket >= 0) ::shutdown(socket, SHUT_RDWR);
-  }
-  // From the connection's thread.
-  void post(std::function<void()> fn) {
-    std::lock_guard lock(mutex);
-    if (loop) loop->post(std::move(fn));
-  }
+  void post_report_locked();
+  void report(); // on the engine thread
+
+  SftpTransport::Receiver* receiver_ = nullptr; // engine thread only
+  const int wake_fd_;
+
+  std::mutex mutex_; // of all that follows
+  Loop* loop_;       // null once the transport is gone
+  std::vector<OutSegment> outgoing_;
+  std::vector<Chunk> inbox_;
+  std::size_t inbox_bytes_ = 0;
+  std::optional<Error> ended_; // why; what is in the inbox came before
+  bool report_posted_ = false;
+  bool asleep_ = false;
+  bool stop_ = false;
+  bool say_goodbye_ = false;
+  bool thread_ended_ = false;
+  std::condition_variable thread_has_ended_;
+  int socket_ = -1; // ours, of the connection that is being made
 };
+
+Shared::Orders Shared::take_orders(std::deque<OutSegment>& queue) {
+  std::lock_guard lock(mutex_);
+  std::ranges::move(outgoing_, std::back_inserter(queue));
+  outgoing_.clear();
+  return {stop_, say_goodbye_, inbox_bytes_ >= inbox_limit_bytes};
+}
+
+bool Shared::fall_asleep() {
+  std::lock_guard lock(mutex_);
+  asleep_ = outgoing_.empty() && !stop_ && !say_goodbye_;
+  return asleep_;
+}
+
+void Shared::wake_up() {
+  std::lock_guard lock(mutex_);
+  asleep_ = false;
+}
+
+bool Shared::stopping() {
+  std::lock_guard lock(mutex_);
+  return stop_;
+}
+
+void Shared::deliver(std::vector<Chunk>& frames, std::size_t bytes) {
+  std::lock_guard lock(mutex_);
+  if (inbox_.empty())
+    inbox_.swap(frames);
+  else
+    std::ranges::move(frames, std::back_inserter(inbox_));
+  inbox_bytes_ += bytes;
+  post_report_locked();
+}
+
+void Shared::end(Error why) {
+  std::lock_guard lock(mutex_);
+  ended_ = std::move(why);
+  post_report_locked();
+}
+
+void Shared::thread_ended() {
+  std::lock_guard lock(mutex_);
+  thread_ended_ = true;
+  thread_has_ended_.notify_all();
+}
+
+void Shared::post(std::function<void()> fn) {
+  std::lock_guard lock(mutex_);
+  if (loop_) loop_->post(std::move(fn));
+}
+
+void Shared::set_socket(int fd) {
+  std::lock_guard lock(mutex_);
+  if (socket_ >= 0) ::close(socket_);
+  socket_ = fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+void Shared::send(std::vector<OutSegment> segments) {
+  std::lock_guard lock(mutex_);
+  std::ranges::move(segments, std::back_inserter(outgoing_));
+  if (std::exchange(asleep_, false)) wake();
+}
+
+void Shared::stop() {
+  std::lock_guard lock(mutex_);
+  stop_ = true;
+  wake();
+  if (socket_ >= 0) ::shutdown(socket_, SHUT_RDWR);
+}
+
+void Shared::say_goodbye() {
+  std::lock_guard lock(mutex_);
+  say_goodbye_ = true;
+  wake();
+}
+
+void Shared::set_receiver(SftpTransport::Receiver* receiver) {
+  receiver_ = receiver;
+  std::lock_guard lock(mutex_);
+  if (receiver_ && (!inbox_.empty() || ended_)) post_report_locked();
+}
+
+bool Shared::ended() {
+  std::lock_guard lock(mutex_);
+  return ended_.has_value();
+}
+
+void Shared::leave_loop(bool started, std::chrono::milliseconds patience) {
+  std::unique_lock lock(mutex_);
+  if (started) thread_has_ended_.wait_for(lock, patience, [this] { return thread_ended_; });
+  loop_ = nullptr;
+}
+
+void Shared::post_report_locked() {
+  if (!loop_ || std::exchange(report_posted_, true)) return;
+  loop_->post([self = shared_from_this()] { self->report(); });
+}
+
+void Shared::report() {
+  std::vector<Chunk> frames;
+  std::optional<Error> why;
+  {
+    std::lock_guard lock(mutex_);
+    report_posted_ = false;
+    if (!receiver_) return; // all of it waits for one
+    frames.swap(inbox_);
+    if (std::exchange(inbox_bytes_, 0) >= inbox_limit_bytes) wake();
+    why = ended_;
+  }
+  if (!frames.empty()) receiver_->on_frames(std::move(frames));
+  // on_frames() may have ended its interest.
+  if (why && receiver_) std::exchange(receiver_, nullptr)->on_closed(std::move(*why));
+}
 
 // The connection's thread.
 class Connection {
@@ -103,6 +236,8 @@ public:
 private:
   Result<void> connect();
   Result<void> open_channel();
+  void receive(const void* data, std::size_t size);
+  Error not_sftp() const;
   void prepare_event_loop();
   // Moves packets until the connection ends; why it did.
   Error pump();
@@ -131,14 +266,17 @@ private:
   std::vector<Chunk> batch_;
   std::size_t batch_bytes_ = 0;
   std::size_t received_since_growth_ = receive_window_bytes;
+  // Of receive_window_bytes, for grow_receive_window(); its pages are touched only if something is read into it.
+  const std::unique_ptr<char[]> scratch_ = std::make_unique_for_overwrite<char[]>(receive_window_bytes);
   std::string stderr_tail_;
   bool stream_broken_ = false;
+  bool subsystem_runs_ = false; // the server has said so
 };
 
 Connection::~Connection() {
   if (event_) {
     if (session_) ssh_event_remove_session(event_, session_.get());
-    ssh_event_remove_fd(event_, shared_->wake_fd);
+    ssh_event_remove_fd(event_, shared_->wake_fd());
     ssh_event_free(event_);
   }
   if (channel_) ssh_channel_free(channel_);
@@ -159,29 +297,34 @@ void Connection::run() {
   prepare_event_loop();
   Error why = pump();
   hand_over();
-  shared_->post([shared = shared_, why = std::move(why)] {
-    shared->finished.set();
-    if (auto* receiver = std::exchange(shared->receiver, nullptr)) receiver->on_closed(why);
-  });
+  shared_->end(std::move(why));
 }
 
 Result<void> Connection::connect() {
   CV_TRY(session_, configure_ssh(options_));
   CV_CHECK(connect_ssh(session_.get(), options_,
-                       SshCancel{shared_->wake_fd, [shared = shared_](int fd) { shared->set_socket(fd); }}));
-  if (shared_->stop) return Failure(lost("the connection was closed"));
+                       SshCancel{shared_->wake_fd(), [shared = shared_](int fd) { shared->set_socket(fd); }}));
+  if (shared_->stopping()) return Failure(lost("the connection was closed"));
   CV_CHECK(check_host_key(session_.get(), options_));
-  if (shared_->stop) return Failure(lost("the connection was closed"));
+  if (shared_->stopping()) return Failure(lost("the connection was closed"));
   return log_in(session_.get(), options_);
 }
 
+// The callbacks come before the channel is opened: what a server sends before it is asked, even in one packet with its
+// consent to the channel, goes the same way as all else, and nothing piles up in libssh's own buffer.
 Result<void> Connection::open_channel() {
   channel_ = ssh_channel_new(session_.get());
-  if (!channel_ || ssh_channel_open_session(channel_) != SSH_OK) return Failure(lost("no channel"));
+  if (!channel_) return Failure(lost("no channel"));
+  callbacks_.userdata = this;
+  callbacks_.channel_data_function = &Connection::on_data;
+  ssh_callbacks_init(&callbacks_);
+  ssh_set_channel_callbacks(channel_, &callbacks_);
+  if (ssh_channel_open_session(channel_) != SSH_OK) return Failure(lost("no channel"));
   if (ssh_channel_request_sftp(channel_) != SSH_OK)
     return Failure(make_error(
         ErrorKind::unsupported, "connect", options_.display(),
         fmt::format("the server refuses the sftp subsystem: {}", escape_bytes(ssh_get_error(session_.get())))));
+  subsystem_runs_ = true;
   return {};
 }
 
@@ -191,46 +334,37 @@ void Connection::prepare_event_loop() {
   // of a large buffer would keep this thread from reading.
   const int fd = ssh_get_fd(session_.get());
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-  callbacks_.userdata = this;
-  callbacks_.channel_data_function = &Connection::on_data;
-  ssh_callbacks_init(&callbacks_);
-  ssh_set_channel_callbacks(channel_, &callbacks_);
   event_ = ssh_event_new();
   ssh_event_add_session(event_, session_.get());
-  ssh_event_add_fd(event_, shared_->wake_fd, POLLIN, &Connection::on_wake, this);
+  ssh_event_add_fd(event_, shared_->wake_fd(), POLLIN, &Connection::on_wake, this);
 }
 
 Error Connection::pump() {
   bool busy = true;
   auto last_traffic = Clock::now();
   for (;;) {
-    if (shared_->stop) return lost("the connection was closed");
+    const Shared::Orders orders = shared_->take_orders(queue_);
+    if (orders.stop) return lost("the connection was closed");
     grow_receive_window();
     if (!write_outgoing()) return lost(escape_bytes(ssh_get_error(session_.get())));
-    if (shared_->say_goodbye && all_written() && !shared_->has_outgoing &&
-        (ssh_get_status(session_.get()) & SSH_WRITE_PENDING) == 0)
+    if (orders.say_goodbye && all_written() && (ssh_get_status(session_.get()) & SSH_WRITE_PENDING) == 0)
       return lost("the connection was closed");
-    if (shared_->inbox_full) { // the engine thread is slow: leave what comes with the kernel
-      pollfd wait{shared_->wake_fd, POLLIN, 0};
+    if (orders.inbox_full) { // leave what comes with the kernel
+      pollfd wait{shared_->wake_fd(), POLLIN, 0};
       ::poll(&wait, 1, static_cast<int>(std::chrono::milliseconds(keepalive_interval).count()));
-      on_wake(shared_->wake_fd, 0, this);
+      on_wake(shared_->wake_fd(), 0, this);
       continue;
     }
     int timeout_ms = 0;
     if (!busy) {
       hand_over();
-      shared_->sleeping = true;
-      if (!shared_->has_outgoing && !shared_->stop && !shared_->say_goodbye)
-        timeout_ms = static_cast<int>(std::chrono::milliseconds(keepalive_interval).count());
+      if (shared_->fall_asleep()) timeout_ms = static_cast<int>(std::chrono::milliseconds(keepalive_interval).count());
     }
     const int rc = ssh_event_dopoll(event_, timeout_ms);
-    shared_->sleeping = false;
+    if (timeout_ms != 0) shared_->wake_up();
     busy = rc == SSH_OK;
     if (rc == SSH_ERROR || !ssh_is_connected(session_.get())) return lost(escape_bytes(ssh_get_error(session_.get())));
-    if (stream_broken_)
-      return make_error(
-          ErrorKind::protocol, "talk to", options_.display(),
-          fmt::format("the server does not speak SFTP: {}. (Does its login shell print text?)", assembler_.fault()));
+    if (stream_broken_) return not_sftp();
     if (ssh_channel_is_eof(channel_) || ssh_channel_is_closed(channel_)) {
       const bool said = !stderr_tail_.empty();
       return lost(said ? "the server ended the SFTP subsystem: " + escape_bytes(stderr_tail_)
@@ -246,6 +380,12 @@ Error Connection::pump() {
   }
 }
 
+Error Connection::not_sftp() const {
+  return make_error(
+      ErrorKind::protocol, "talk to", options_.display(),
+      fmt::format("the server does not speak SFTP: {}. (Does its login shell print text?)", assembler_.fault()));
+}
+
 Error Connection::lost(std::string why) const {
   if (why.empty()) why = "the connection was lost";
   return make_error(ErrorKind::connection, "talk to", options_.display(), std::move(why));
@@ -253,7 +393,7 @@ Error Connection::lost(std::string why) const {
 
 int Connection::on_wake(socket_t, int, void* user) {
   std::uint64_t count = 0;
-  [[maybe_unused]] auto ignored = ::read(static_cast<Connection*>(user)->shared_->wake_fd, &count, sizeof count);
+  [[maybe_unused]] auto ignored = ::read(static_cast<Connection*>(user)->shared_->wake_fd(), &count, sizeof count);
   return 0;
 }
 
@@ -266,57 +406,36 @@ int Connection::on_data(ssh_session, ssh_channel, void* data, std::uint32_t size
       self->stderr_tail_.erase(0, self->stderr_tail_.size() - kept_stderr_bytes);
     return static_cast<int>(size);
   }
-  self->received_since_growth_ += size;
-  const std::size_t before = self->batch_.size();
-  if (!self->assembler_.feed({static_cast<const std::byte*>(data), size}, self->batch_)) self->stream_broken_ = true;
-  for (std::size_t i = before; i < self->batch_.size(); ++i) self->batch_bytes_ += self->batch_[i].size();
+  self->receive(data, size);
   return static_cast<int>(size);
 }
 
-// A read of more bytes than the window holds makes libssh announce a window of that size. on_data takes all bytes, so
-// that the read itself never gets any.
+void Connection::receive(const void* data, std::size_t size) {
+  received_since_growth_ += size;
+  const std::size_t before = batch_.size();
+  if (!assembler_.feed({static_cast<const std::byte*>(data), size}, batch_)) stream_broken_ = true;
+  for (std::size_t i = before; i < batch_.size(); ++i) batch_bytes_ += batch_[i].size();
+  // While libssh waits for the server's consent to the subsystem nothing else bounds what is kept.
+  if (!subsystem_runs_ && batch_bytes_ > inbox_limit_bytes) shared_->stop();
+}
+
+// A read of more bytes than the window holds makes libssh announce a window of that size. It has nothing to read, as
+// on_data takes all bytes when they come; if it has, they are taken from here.
 void Connection::grow_receive_window() {
   if (received_since_growth_ < receive_window_bytes / 2) return;
   received_since_growth_ = 0;
-  char unused = 0;
-  ssh_channel_read_timeout(channel_, &unused, receive_window_bytes, 0, 0);
+  const int count = ssh_channel_read_timeout(channel_, scratch_.get(), receive_window_bytes, 0, 0);
+  if (count > 0) receive(scratch_.get(), static_cast<std::size_t>(count));
 }
 
 void Connection::hand_over() {
   if (batch_.empty()) return;
-  bool post = false;
-  {
-    std::lock_guard lock(shared_->mutex);
-    if (shared_->inbox.empty())
-      shared_->inbox.swap(batch_);
-    else
-      std::ranges::move(batch_, std::back_inserter(shared_->inbox));
-    shared_->inbox_bytes += batch_bytes_;
-    if (shared_->inbox_bytes >= inbox_limit_bytes) shared_->inbox_full = true;
-    post = !std::exchange(shared_->drain_posted, true);
-  }
+  shared_->deliver(batch_, batch_bytes_);
   batch_.clear();
   batch_bytes_ = 0;
-  if (!post) return;
-  shared_->post([shared = shared_] {
-    std::vector<Chunk> frames;
-    {
-      std::lock_guard lock(shared->mutex);
-      frames.swap(shared->inbox);
-      shared->inbox_bytes = 0;
-      shared->drain_posted = false;
-    }
-    if (shared->inbox_full.exchange(false)) shared->wake();
-    if (shared->receiver && !frames.empty()) shared->receiver->on_frames(std::move(frames));
-  });
 }
 
 bool Connection::write_outgoing() {
-  if (shared_->has_outgoing.exchange(false)) {
-    std::lock_guard lock(shared_->mutex);
-    for (auto& segment : shared_->outgoing) queue_.push_back(std::move(segment));
-    shared_->outgoing.clear();
-  }
   for (std::size_t slice = 0; slice < write_slice_bytes;) {
     if (gathered_.empty() && tail_.empty()) gather();
     if (gathered_.empty() && tail_.empty()) return true;
@@ -370,9 +489,9 @@ public:
       : shared_(std::make_shared<Shared>(loop)), options_(std::move(options)) {}
   ~LibsshTransport() override;
   Task<Result<void>> open() override;
-  void start(Receiver& receiver) override { shared_->receiver = &receiver; }
-  void send(std::vector<OutSegment> segments) override;
-  void cancel() override;
+  void start(Receiver& receiver) override { shared_->set_receiver(&receiver); }
+  void send(std::vector<OutSegment> segments) override { shared_->send(std::move(segments)); }
+  void cancel() override { shared_->stop(); }
   void shutdown() override;
   Task<void> close() override;
   TransportFacts facts() const override { return shared_->facts; }
@@ -396,51 +515,31 @@ Task<Result<void>> LibsshTransport::open() {
       Connection connection(shared, std::move(options));
       connection.run();
     }
-    std::lock_guard lock(shared->mutex);
-    shared->thread_done = true;
-    shared->done.notify_all();
+    shared->thread_ended();
   }).detach();
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   co_await shared->opened;
   co_return std::move(*shared->open_result);
 }
 
-void LibsshTransport::send(std::vector<OutSegment> segments) {
-  {
-    std::lock_guard lock(shared_->mutex);
-    for (auto& segment : segments) shared_->outgoing.push_back(std::move(segment));
-  }
-  shared_->has_outgoing = true;
-  if (shared_->sleeping.exchange(false)) shared_->wake();
-}
-
-void LibsshTransport::cancel() {
-  shared_->stop = true;
-  shared_->wake();
-  shared_->shut_socket();
-}
-
 void LibsshTransport::shutdown() {
-  shared_->receiver = nullptr;
-  cancel();
+  shared_->set_receiver(nullptr);
+  shared_->stop();
 }
 
 Task<void> LibsshTransport::close() {
-  shared_->receiver = nullptr;
+  shared_->set_receiver(nullptr);
   if (!started_) co_return;
-  shared_->say_goodbye = true;
-  shared_->wake();
+  shared_->say_goodbye();
   Loop& loop = *Loop::current();
   const auto deadline = Clock::now() + goodbye;
-  while (!shared_->finished.is_set() && Clock::now() < deadline) co_await loop.sleep(std::chrono::milliseconds(2));
+  while (!shared_->ended() && Clock::now() < deadline) co_await loop.sleep(std::chrono::milliseconds(2));
   shutdown();
 }
 
 LibsshTransport::~LibsshTransport() {
   shutdown();
-  std::unique_lock lock(shared_->mutex);
-  if (started_) shared_->done.wait_for(lock, goodbye, [this] { return shared_->thread_done; });
-  shared_->loop = nullptr;
+  shared_->leave_loop(started_, goodbye);
 }
 
 } // namespace

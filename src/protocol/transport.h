@@ -40,7 +40,8 @@ public:
 
   // Connects and logs in. Errors: auth, host_key, connection, timeout, config. Called once.
   virtual Task<Result<void>> open() = 0;
-  // After open(): from now on the receiver is told. It must outlive the transport or its shutdown().
+  // After open(): calls the receiver from the next turn of the loop on, beginning with what came since open(), the end
+  // of the connection included. It must outlive the transport or its shutdown().
   virtual void start(Receiver& receiver) = 0;
   // Queues bytes behind those of earlier calls. Never blocks.
   virtual void send(std::vector<OutSegment> segments) = 0;
