@@ -43,7 +43,10 @@ bool made_of(std::string_view text, std::size_t length, std::string_view alphabe
 
 } // namespace
 
-std::string TemporaryName::text() const { return fmt::format(".cv-{}-{}-{}-{}.part", plan, attempt, nonce, file); }
+std::string TemporaryName::text() const {
+  const std::string last = attempt == 1 ? "" : fmt::format("-{}", attempt);
+  return fmt::format(".cv-{}-{}-{}-{}{}.part", plan, generation, nonce, file, last);
+}
 
 std::string TemporaryName::beside(std::string_view path) const { return join_path(parent_path(path), text()); }
 
@@ -52,11 +55,15 @@ std::optional<TemporaryName> parse_temporary(std::string_view text) {
   text.remove_prefix(4);
   text.remove_suffix(5);
   const auto plan = take_until(text, '-');
-  const auto attempt = take_until(text, '-');
+  const auto generation = take_until(text, '-');
   const auto nonce = take_until(text, '-');
   TemporaryName name;
-  if (!plan || !attempt || !nonce || !made_of(*plan, plan_length, plan_alphabet) ||
-      !made_of(*nonce, nonce_length, hex_alphabet) || !read_number(*attempt, name.attempt) ||
+  if (const auto file = take_until(text, '-')) { // an attempt follows
+    if (!read_number(text, name.attempt) || name.attempt < 2) return std::nullopt;
+    text = *file;
+  }
+  if (!plan || !generation || !nonce || !made_of(*plan, plan_length, plan_alphabet) ||
+      !made_of(*nonce, nonce_length, hex_alphabet) || !read_number(*generation, name.generation) ||
       !read_number(text, name.file))
     return std::nullopt;
   name.plan = *plan;

@@ -142,11 +142,13 @@ std::size_t max_outputs_beside(const Chain& chain) {
   return chain.splits() ? Outputs::max_waiting : chain.side_suffixes().size();
 }
 
-Task<void> discard_outputs(Target& target, const Chain& chain, std::string path, TemporaryName temporary) {
+Task<void> discard_outputs(Target& target, const Chain& chain, std::string path, std::vector<TemporaryName> lost) {
   TaskGroup discarding;
-  discarding.spawn(discard_one(target, path, temporary));
-  for (std::size_t slot = 0; slot < max_outputs_beside(chain); ++slot)
-    discarding.spawn(discard_one(target, path, in_slot(temporary, slot)));
+  for (const TemporaryName& temporary : lost) {
+    discarding.spawn(discard_one(target, path, temporary));
+    for (std::size_t slot = 0; slot < max_outputs_beside(chain); ++slot)
+      discarding.spawn(discard_one(target, path, in_slot(temporary, slot)));
+  }
   co_await discarding.join();
 }
 

@@ -72,7 +72,7 @@ private:
 // Open files at the target that one file may have at once beside itself.
 std::size_t max_outputs_beside(const Chain& chain);
 
-// Removes what a lost attempt at `path` left, whatever of its outputs were waiting.
-Task<void> discard_outputs(Target& target, const Chain& chain, std::string path, TemporaryName temporary);
+// Removes what lost attempts at `path` left under these names, whatever of their outputs were waiting.
+Task<void> discard_outputs(Target& target, const Chain& chain, std::string path, std::vector<TemporaryName> lost);
 
 } // namespace checkvalve

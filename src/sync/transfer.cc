@@ -21,6 +21,9 @@ constexpr std::uint64_t progress_from_bytes = 64 << 20; // smaller files tell on
 constexpr std::int64_t progress_interval_ms = 1'000;
 constexpr milliseconds initial_delay{250};
 constexpr milliseconds max_delay{15'000};
+// Temporaries of a lost lease that are removed by name: each costs a request a file. Those of later attempts, which are
+// rare, are found by the next plan's listing.
+constexpr std::uint32_t attempts_discarded = 16;
 
 // Exponential, with full jitter, so that many files that failed together don't come back together.
 milliseconds delay_before(std::uint32_t attempt) {
@@ -61,14 +64,15 @@ public:
   Transfer(TransferScope& scope, const LeaseKeeper& keeper, PlannedFile file, std::uint64_t window_bytes)
       : scope_(scope), keeper_(keeper), file_(std::move(file)),
         window_bytes_(without_transforms(scope, window_bytes, file_.size_bytes)),
-        name_(file_.target_path.empty() ? file_.path : file_.target_path),
-        temporary_{keeper.lease().plan, keeper.lease().generation, keeper.lease().nonce, file_.number} {
+        name_(file_.target_path.empty() ? file_.path : file_.target_path) {
     expected_.path = file_.path;
     expected_.size_bytes = file_.size_bytes;
     expected_.mtime_ns = file_.mtime_ns;
     expected_.mode = file_.mode;
     expected_.etag = file_.etag;
     outcome_.number = file_.number;
+    left_ = temporaries_of_lost_lease();
+    if (const auto left = parse_temporary(file_.orphan)) left_.push_back(*left);
   }
 
   Task<FileOutcome> run() {
@@ -91,8 +95,11 @@ public:
       const milliseconds delay = delay_before(outcome_.attempts);
       scope_.engine.events.emit(RetryEvent{file_.path, error, outcome_.attempts + 1, delay.count()});
       co_await scope_.engine.cancellation.sleep(delay);
-      if (auto renewed = co_await expect_anew(); !renewed) {
-        if (may_resume()) (void)co_await target().discard(name_, temporary_);
+      if (file_.action != FileAction::directory) left_.push_back(temporary());
+      const auto renewed = co_await expect_anew();
+      if (renewed && co_await published_in_doubt()) co_return outcome_;
+      if (!renewed || !may_resume()) co_await discard_left();
+      if (!renewed) {
         give_up(renewed.error());
         co_return outcome_;
       }
@@ -103,33 +110,54 @@ private:
   Target& target() { return *scope_.connections.target; }
   Source& source() { return *scope_.connections.source; }
 
-  TemporaryName previous_temporary() const {
+  TemporaryName temporary() const {
     const Lease& lease = keeper_.lease();
-    return {lease.plan, lease.previous_generation, lease.previous_nonce, file_.number};
+    return {lease.plan, lease.generation, lease.nonce, file_.number, outcome_.attempts};
   }
+
+  std::vector<TemporaryName> temporaries_of_lost_lease() const {
+    std::vector<TemporaryName> names;
+    const Lease& lease = keeper_.lease();
+    if (lease.previous_generation == 0) return names;
+    const std::uint32_t attempts = std::min(scope_.job.retries + 1, attempts_discarded);
+    for (std::uint32_t attempt = 1; attempt <= attempts; ++attempt)
+      names.push_back({lease.plan, lease.previous_generation, lease.previous_nonce, file_.number, attempt});
+    return names;
+  }
+
+  Task<void> discard_left() { co_await discard_outputs(target(), scope_.chain, name_, std::exchange(left_, {})); }
 
   bool may_resume() const {
     return file_.action == FileAction::copy &&
            checkvalve::may_resume(scope_.job, scope_.connections.target->capabilities());
   }
 
-  // What attempts before may have left of this file: of the lost lease, and of an earlier plan.
-  std::vector<TemporaryName> earlier_temporaries() const {
-    std::vector<TemporaryName> names;
-    if (outcome_.attempts > 1) return {temporary_}; // the first attempt of this lease took or removed the others
-    if (keeper_.lease().previous_generation != 0) names.push_back(previous_temporary());
-    if (const auto left = parse_temporary(file_.orphan)) names.push_back(*left);
-    return names;
+  // After a lost lease: its temporaries are removed if they can't be resumed, and a file that it had published already
+  // is not copied again.
+  Task<bool> finished_before() {
+    if (!may_resume()) co_await discard_left();
+    co_return size_and_mtime_prove() && co_await already_published();
   }
 
-  // After a lost attempt: its temporary goes if it can't be gone on with, and a file that it had published already is
-  // not copied again.
-  Task<bool> finished_before() {
-    if (!may_resume()) co_await discard_outputs(target(), scope_.chain, name_, previous_temporary());
-    // With checksum, equal size and mtime prove nothing; with readback, that it was read back is not known.
-    if (file_.action != FileAction::copy || scope_.job.checksum || scope_.job.verify == VerifyMode::readback)
+  // With checksum equal size and mtime prove nothing; with readback it is not known whether the file was read back.
+  bool size_and_mtime_prove() const {
+    return file_.action == FileAction::copy && !scope_.job.checksum && scope_.job.verify != VerifyMode::readback;
+  }
+
+  // After an attempt whose connection was lost while it published: whether it did.
+  Task<bool> published_in_doubt() {
+    // What was under a replaced file's name may have had the same size and mtime, with other content.
+    if (!std::exchange(commit_in_doubt_, false) || file_.replaces || !size_and_mtime_prove() ||
+        !co_await looks_published())
       co_return false;
-    co_return co_await already_published();
+    co_await discard_left();
+    co_return (co_await conclude(read_digest_, read_digest_, expected_.size_bytes, {.method = "published_before"}))
+        .has_value();
+  }
+
+  Result<Published> note_doubt(Result<Published> published) {
+    commit_in_doubt_ = !published && published.error().transient();
+    return published;
   }
 
   Task<bool> already_published() {
@@ -186,10 +214,13 @@ private:
   // Once more where the directory, which was made or met before, is gone.
   Task<Result<std::unique_ptr<Upload>>> begin() {
     auto upload = co_await target().begin(name_, upload_hints());
-    if (upload || upload.error().kind != ErrorKind::not_found) co_return upload;
-    scope_.directories.forget();
-    CV_CO_CHECK(co_await scope_.directories.ensure(std::string(parent_path(name_))));
-    co_return co_await target().begin(name_, upload_hints());
+    if (!upload && upload.error().kind == ErrorKind::not_found) {
+      scope_.directories.forget();
+      CV_CO_CHECK(co_await scope_.directories.ensure(std::string(parent_path(name_))));
+      upload = co_await target().begin(name_, upload_hints());
+    }
+    if (upload && may_resume()) left_.clear(); // it took or removed them all
+    co_return upload;
   }
 
   // Whether the next attempt takes up what this one has left.
@@ -200,11 +231,11 @@ private:
 
   UploadHints upload_hints() const {
     const CommitOptions later = commit_options();
-    UploadHints hints{.temporary = temporary_, .mtime_ns = later.mtime_ns, .mode = later.mode};
+    UploadHints hints{.temporary = temporary(), .mtime_ns = later.mtime_ns, .mode = later.mode};
     if (scope_.chain.keeps_size()) hints.size_bytes = expected_.size_bytes;
     if (!may_resume()) return hints;
     hints.version = fmt::format("{} {} {}", expected_.size_bytes, expected_.mtime_ns.value_or(0), expected_.etag);
-    hints.continues = earlier_temporaries();
+    hints.continues = left_;
     return hints;
   }
 
@@ -230,7 +261,7 @@ private:
     }
     if (expected_.etag.empty()) CV_CO_CHECK(unchanged(co_await source().stat(file_.path, true)));
     CV_CO_CHECK(still_ours());
-    CV_CO_TRY(Published published, co_await taken.commit(commit_options()));
+    CV_CO_TRY(Published published, note_doubt(co_await taken.commit(commit_options())));
     co_return co_await conclude("", "", expected_.size_bytes, std::move(published));
   }
 
@@ -244,7 +275,7 @@ private:
     CommitOptions options = commit_options();
     if (scope_.job.verify == VerifyMode::hash) options.content_digest = pump.digest();
     read_digest_ = resumed == 0 ? pump.digest() : ""; // of a part of the file it would mislead
-    CV_CO_TRY(Published published, co_await upload.commit(std::move(options)));
+    CV_CO_TRY(Published published, note_doubt(co_await upload.commit(std::move(options))));
     co_return co_await conclude(read_digest_, read_digest_, expected_.size_bytes, std::move(published));
   }
 
@@ -263,7 +294,8 @@ private:
     read_digest_ = hasher.digest();
     CommitOptions options = commit_options();
     if (scope_.job.verify == VerifyMode::hash) options.content_digest = read_digest_;
-    CV_CO_TRY(Published published, co_await upload.write_and_commit(std::move(whole.content), std::move(options)));
+    CV_CO_TRY(Published published,
+              note_doubt(co_await upload.write_and_commit(std::move(whole.content), std::move(options))));
     co_return co_await conclude(read_digest_, read_digest_, size, std::move(published));
   }
 
@@ -279,7 +311,7 @@ private:
 
   Task<Result<void>> copy_transformed(Reader& reader, std::unique_ptr<Upload> inner) {
     const std::uint64_t half = window_bytes_ / 2; // for what is read, and for what is written
-    auto outputs = std::make_unique<Outputs>(target(), std::move(inner), name_, temporary_, commit_options(), half,
+    auto outputs = std::make_unique<Outputs>(target(), std::move(inner), name_, temporary(), commit_options(), half,
                                              [this] { return keeper_.holds(); });
     TransformedUpload upload(scope_.chain, {file_.path, name_, expected_.size_bytes}, std::move(outputs),
                              scope_.engine.workers, target().capabilities().chunk_bytes, scope_.hash,
@@ -388,7 +420,7 @@ private:
 
   Task<Result<void>> copy_link() {
     CV_CO_TRY(const std::string text, co_await source().read_link(file_.path));
-    CV_CO_CHECK(co_await target().make_link(name_, text, temporary_, replace()));
+    CV_CO_CHECK(co_await target().make_link(name_, text, temporary(), replace()));
     outcome_.state = FileState::committed;
     outcome_.method = "symlink";
     co_return Result<void>();
@@ -449,11 +481,12 @@ private:
   const PlannedFile file_;
   const std::uint64_t window_bytes_;
   const std::string name_;
-  const TemporaryName temporary_;
   Entry expected_; // the version of the source that this attempt copies
   FileOutcome outcome_;
-  std::string read_digest_;      // of the planned version, once it was read without transforms; empty: not known
-  std::optional<Error> misread_; // what was published under the name by an attempt before
+  std::vector<TemporaryName> left_; // what attempts that have ended may have left: of this lease, the lost one, a plan
+  bool commit_in_doubt_ = false;    // the last attempt's connection was lost while it published
+  std::string read_digest_;         // of the planned version, once it was read without transforms; empty: not known
+  std::optional<Error> misread_;    // what was published under the name by an attempt before
   std::int64_t reported_ms_ = 0;
 };
 
