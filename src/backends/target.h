@@ -98,6 +98,13 @@ struct Orphan {
   std::optional<std::int64_t> mtime_ns;
 };
 
+// What became of a published file that an interrupted overwrite set aside (backends/set_aside.h).
+enum class SetAsideOutcome : std::uint8_t {
+  put_back, // it has its name again, which was free
+  replaced, // its replacement is complete under the name, so it is removed
+  kept,     // something else has the name: both stay
+};
+
 class Target {
 public:
   virtual ~Target() = default;
@@ -124,6 +131,9 @@ public:
   virtual Task<Result<void>> discard(std::string path, TemporaryName temporary) = 0;
   // Succeeds if it is gone already.
   virtual Task<Result<void>> remove_orphan(Orphan orphan) = 0;
+  // Settles a file set aside at this path, relative to the root: puts it back, or removes it if its replacement is
+  // there.
+  virtual Task<Result<SetAsideOutcome>> settle_set_aside(std::string path);
   // With Capabilities::resumes_uploads: the path of the file of which the orphan holds a part that begin() may go on
   // with; nothing if there is no such part.
   virtual Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan);
@@ -147,6 +157,8 @@ inline Task<Result<std::unique_ptr<DirectCopy>>> Target::begin_direct_copy(std::
   co_return Failure(
       make_error(ErrorKind::unsupported, "copy", escape_bytes(path), "this target takes no files by itself"));
 }
+
+inline Task<Result<SetAsideOutcome>> Target::settle_set_aside(std::string) { co_return SetAsideOutcome::kept; }
 
 inline Task<Result<std::optional<std::string>>> Target::resumable_path(Orphan) { co_return std::nullopt; }
 

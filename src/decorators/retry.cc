@@ -90,6 +90,9 @@ public:
   Task<Result<void>> remove_orphan(Orphan orphan) override {
     return repeat(retrier_, orphan.path, [inner = inner_, orphan] { return inner->remove_orphan(orphan); });
   }
+  Task<Result<SetAsideOutcome>> settle_set_aside(std::string path) override {
+    return repeat(retrier_, path, [inner = inner_, path] { return inner->settle_set_aside(path); });
+  }
   Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override {
     return repeat(retrier_, orphan.path, [inner = inner_, orphan] { return inner->resumable_path(orphan); });
   }

@@ -229,6 +229,9 @@ public:
   Task<Result<void>> remove_orphan(Orphan orphan) override {
     return watched(dog_, "remove leftover", orphan.path, inner_->remove_orphan(orphan), inner_);
   }
+  Task<Result<SetAsideOutcome>> settle_set_aside(std::string path) override {
+    return watched(dog_, "settle", path, inner_->settle_set_aside(path), inner_);
+  }
   Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override {
     return watched(dog_, "read leftover", orphan.path, inner_->resumable_path(orphan), inner_);
   }

@@ -105,6 +105,9 @@ public:
     return inner_->discard(std::move(path), std::move(temporary));
   }
   Task<Result<void>> remove_orphan(Orphan orphan) override { return inner_->remove_orphan(std::move(orphan)); }
+  Task<Result<SetAsideOutcome>> settle_set_aside(std::string path) override {
+    return inner_->settle_set_aside(std::move(path));
+  }
   Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override {
     return inner_->resumable_path(std::move(orphan));
   }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "backends/places.h"
+#include "backends/set_aside.h"
 #include "core/path.h"
 #include "core/units.h"
 #include "sync/batch.h"
@@ -131,6 +132,33 @@ Result<void> check_job(const Job& job, const Connections& connections) {
   return check_comparable(job);
 }
 
+// Published files that interrupted overwrites left under other names get theirs back before the sides are compared.
+Task<Result<void>> settle_set_aside(Engine& engine, Target& target, Walk& walk, bool dry_run) {
+  for (const std::string& path : walk.set_aside) {
+    const std::string final_path = path_before_set_aside(path);
+    const auto warn = [&](std::string_view what) {
+      engine.events.emit(WarningEvent{fmt::format("an interrupted overwrite set '{}' aside as '{}': {}",
+                                                  escape_bytes(final_path), escape_bytes(base_name(path)), what)});
+    };
+    if (dry_run) {
+      warn("a sync puts it back if the name is free");
+      continue;
+    }
+    const auto outcome = co_await target.settle_set_aside(path);
+    if (!outcome) {
+      warn("it could not be put back: " + outcome.error().text());
+    } else if (*outcome == SetAsideOutcome::kept) {
+      warn("it is kept, since nothing proves that the file under that name is its replacement; compare the two and "
+           "remove or rename the one set aside");
+    } else if (*outcome == SetAsideOutcome::put_back) {
+      warn("it is back under its name");
+      CV_CO_TRY(Entry entry, co_await target.stat(final_path, false));
+      CV_CO_CHECK(walk.target.add(entry));
+    }
+  }
+  co_return Result<void>();
+}
+
 Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draft) {
   StateStore& store = engine.store;
   CV_CO_CHECK(co_await engine.state_thread.run([&] { return store.create_plan(record); }));
@@ -153,6 +181,8 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& 
   PlanDraft draft(engine, summary);
   Walk walk;
   CV_CO_CHECK(co_await walk_both(engine, job, chain, connections, walk));
+  CV_CO_CHECK(co_await settle_set_aside(engine, *connections.target, walk, dry_run));
+  CV_CO_CHECK(walk.finish());
   for (PathFailure& failed : walk.failures) draft.failure(std::move(failed.error), failed.path);
   if (walk.special_files != 0)
     engine.events.emit(

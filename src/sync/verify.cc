@@ -47,6 +47,7 @@ private:
 
   Task<Result<void>> merge() {
     CV_CO_CHECK(co_await walk_both(engine_, job_, chain_, connections_, walk_));
+    CV_CO_CHECK(walk_.finish());
     for (const PathFailure& failed : walk_.failures) differ(failed.path, "unreadable", failed.error.text());
     CV_CO_CHECK(co_await source_.begin());
     CV_CO_CHECK(walk_.target.advance());

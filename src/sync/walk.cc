@@ -6,6 +6,7 @@
 #include <optional>
 #include <unordered_set>
 
+#include "backends/set_aside.h"
 #include "core/path.h"
 #include "core/units.h"
 
@@ -169,7 +170,7 @@ private:
   }
 
   Task<void> take(const PendingDirectory& directory, Entry entry, Found& found) {
-    if (parse_temporary(base_name(entry.path))) co_return; // unfinished files of a sync into our source
+    if (is_own_name(base_name(entry.path))) co_return; // unfinished files of a sync into our source
     if (entry.type == EntryType::symlink) {
       if (job_.links == LinkPolicy::skip) {
         ++found.skipped_links;
@@ -248,6 +249,8 @@ private:
     ++target_entries_;
     if (const auto name = parse_temporary(base_name(entry.path))) {
       if (orphans.size() < max_orphans) orphans.push_back({entry.path, *name, entry.size_bytes, entry.mtime_ns});
+    } else if (parse_set_aside(base_name(entry.path))) {
+      if (walk_.set_aside.size() < max_orphans) walk_.set_aside.insert(entry.path);
     } else if (auto added = walk_.target.add(entry); !added) {
       fail(added.error());
     }
@@ -283,7 +286,7 @@ private:
 
   Task<void> one_file(std::string path, Semaphore::Permit /*slot*/) {
     ++source_entries_;
-    if (parse_temporary(base_name(path))) {
+    if (is_own_name(base_name(path))) {
       note(path,
            make_error(ErrorKind::invalid_name, "take", escape_bytes(path), "is a temporary name of checkvalve's own"));
       co_return;
@@ -347,9 +350,12 @@ Task<Result<void>> walk_both(Engine& engine, const Job& job, const Chain& chain,
     outcome = co_await walker.directories();
     co_await target.join();
   }
-  CV_CO_CHECK(std::move(outcome));
-  CV_CO_CHECK(walk.source.finish());
-  co_return walk.target.finish();
+  co_return outcome;
+}
+
+Result<void> Walk::finish() {
+  CV_CHECK(source.finish());
+  return target.finish();
 }
 
 } // namespace checkvalve

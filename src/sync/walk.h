@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,13 +24,16 @@ struct Walk {
   EntrySpool target; // all that was seen in the same directories
   std::vector<PathFailure> failures; // what could not be listed or used, at most 100,000
   std::vector<Orphan> orphans;       // temporaries of ours seen at the target, at most 10,000
+  std::set<std::string> set_aside; // paths of files that interrupted overwrites set aside at the target, at most 10,000
   std::uint64_t skipped_links = 0;
   std::uint64_t special_files = 0; // sockets, devices and the like: never taken
+
+  Result<void> finish(); // both spools, for reading
 };
 
-// Fills `walk`. Fails if the source's root can't be listed, the run is stopped, or an endpoint is lost; a directory
-// below that can't be read is one of walk.failures. Directories that only the target has are not looked at. A file's
-// name at the target is the chain's.
+// Fills `walk`, whose spools the caller finishes. Fails if the source's root can't be listed, the run is stopped, or an
+// endpoint is lost; a directory below that can't be read is one of walk.failures. Directories that only the target has
+// are not looked at. A file's name at the target is the chain's.
 Task<Result<void>> walk_both(Engine& engine, const Job& job, const Chain& chain, Connections& connections, Walk& walk);
 
 } // namespace checkvalve

@@ -38,6 +38,7 @@ class SshServer(StartedServer):
     ciphers: str = ""  # empty: OpenSSH's own order
     log_level: str = "VERBOSE"
     lines: list[str] = field(default_factory=list)  # further lines of sshd_config
+    subsystem: str = ""  # the command that serves SFTP (sftp_filter.py); empty: OpenSSH's own server
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -122,7 +123,7 @@ class SshServer(StartedServer):
             "MaxStartups 200:30:400",
             "MaxSessions 200",
             f"LogLevel {self.log_level}",
-            f"Subsystem sftp internal-sftp{' -R' if self.read_only else ''}",
+            f"Subsystem sftp {self.subsystem or 'internal-sftp'}{' -R' if self.read_only else ''}",
         ]
         if self.ciphers:
             lines.append(f"Ciphers {self.ciphers}")

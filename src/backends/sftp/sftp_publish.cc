@@ -2,7 +2,7 @@
 
 #include <sys/stat.h>
 
-#include "backends/temporary.h"
+#include "backends/set_aside.h"
 #include "core/path.h"
 
 namespace checkvalve {
@@ -65,14 +65,18 @@ Task<Result<std::string>> publish_if_absent(SessionPtr session, std::string temp
   co_return co_await rename_new(std::move(session), std::move(temporary), std::move(path));
 }
 
-// Another temporary's name in the same directory.
-std::string beside(const std::string& temporary) {
-  auto name = parse_temporary(base_name(temporary)).value_or(TemporaryName{random_plan_id()});
-  name.nonce = random_nonce();
-  return name.beside(temporary);
+// The replacement is proved by its size and mtime, which it had once all its bytes were acknowledged, and which a
+// rename keeps.
+Task<Result<void>> move_aside(SessionPtr session, std::string temporary, std::string path, std::string& set_aside) {
+  CV_CO_TRY(const FileAttributes replacement, co_await session->lstat(std::move(temporary)));
+  CV_CO_TRY(set_aside, set_aside_path(path, replacement.size_bytes.value_or(0), replacement.mtime_s.value_or(0)));
+  auto moved = co_await session->rename(std::move(path), set_aside);
+  if (!moved && session->alive()) set_aside.clear();
+  co_return moved;
 }
 
-Task<Result<std::string>> publish_with_gap(SessionPtr session, std::string temporary, std::string path) {
+Task<Result<std::string>> publish_with_gap(SessionPtr session, std::string temporary, std::string path,
+                                           std::string& set_aside) {
   auto renamed = co_await session->rename(temporary, path);
   if (renamed) co_return std::string("rename");
   if (renamed.error().kind != ErrorKind::io && renamed.error().kind != ErrorKind::exists)
@@ -80,21 +84,44 @@ Task<Result<std::string>> publish_with_gap(SessionPtr session, std::string tempo
   auto found = co_await session->lstat(path);
   if (!found || is_directory(*found)) co_return Failure(co_await explain(session, path, std::move(renamed.error())));
   // The old file is moved aside, not removed: it goes back if the new one can't take its name.
-  const std::string aside = beside(temporary);
-  CV_CO_CHECK(co_await session->rename(path, aside));
-  if (auto published = co_await session->rename(temporary, path); !published) {
-    if (auto back = co_await session->rename(aside, path); !back)
-      published.error().message += ", and the old file could not be put back: it is " + escape_bytes(aside);
-    co_return Failure(std::move(published.error()));
+  CV_CO_CHECK(co_await move_aside(session, temporary, path, set_aside));
+  auto published = co_await session->rename(temporary, path);
+  if (published) {
+    // If it stays, the next plan settles it.
+    (void)co_await session->remove(std::exchange(set_aside, {}));
+    co_return std::string("rename");
   }
-  // If it stays, it is an orphan that sweep finds.
-  [[maybe_unused]] auto removed = co_await session->remove(aside);
-  co_return std::string("rename");
+  if (!session->alive()) co_return Failure(std::move(published.error()));
+  const auto outcome = co_await settle_set_aside(session, set_aside, path);
+  if (!outcome)
+    published.error().message +=
+        ", and the old file could not be put back: it is " + escape_bytes(base_name(set_aside));
+  // A run that plans at this moment may have put the old file back.
+  if (outcome && *outcome == SetAsideOutcome::kept) published.error().kind = ErrorKind::changed;
+  if (session->alive()) set_aside.clear();
+  co_return Failure(std::move(published.error()));
 }
 
 } // namespace
 
-Task<Result<std::string>> publish(SessionPtr session, std::string temporary, std::string path, Replace replace) {
+Task<Result<SetAsideOutcome>> settle_set_aside(SessionPtr session, std::string set_aside, std::string path) {
+  const auto there = co_await session->lstat(path);
+  if (there) {
+    const auto name = parse_set_aside(base_name(set_aside));
+    if (!name || !there->size_bytes || !there->mtime_s || !is_replacement(*name, *there->size_bytes, *there->mtime_s))
+      co_return SetAsideOutcome::kept;
+    auto removed = co_await session->remove(std::move(set_aside));
+    if (!removed && removed.error().kind != ErrorKind::not_found) co_return Failure(std::move(removed.error()));
+    co_return SetAsideOutcome::replaced;
+  }
+  if (there.error().kind != ErrorKind::not_found) co_return Failure(there.error());
+  CV_CO_CHECK(co_await rename_new(session, std::move(set_aside), std::move(path)));
+  co_return SetAsideOutcome::put_back;
+}
+
+Task<Result<std::string>> publish(SessionPtr session, std::string temporary, std::string path, Replace replace,
+                                  std::string& set_aside) {
+  set_aside.clear();
   if (replace == Replace::if_absent)
     co_return co_await publish_if_absent(std::move(session), std::move(temporary), std::move(path));
   if (session->has(posix_rename)) {
@@ -105,7 +132,7 @@ Task<Result<std::string>> publish(SessionPtr session, std::string temporary, std
     session->disable(posix_rename);
   }
   if (replace == Replace::allow_gap)
-    co_return co_await publish_with_gap(std::move(session), std::move(temporary), std::move(path));
+    co_return co_await publish_with_gap(std::move(session), std::move(temporary), std::move(path), set_aside);
   CV_CO_TRY(const bool there, co_await exists(session, path));
   if (there)
     co_return Failure(make_error(ErrorKind::unsupported, "publish", escape_bytes(path),

@@ -1,6 +1,7 @@
 #include "backends/sftp/sftp_target.h"
 
 #include "backends/orphans.h"
+#include "backends/set_aside.h"
 #include "backends/sftp/sftp_publish.h"
 #include "backends/sftp/sftp_upload.h"
 #include "core/path.h"
@@ -118,9 +119,13 @@ Task<Result<void>> SftpTarget::make_link(std::string path, std::string text, Tem
     auto found = co_await session->lstat(link);
     if (found && entry_from(*found, {}).type == EntryType::symlink) replace = Replace::atomic;
   }
-  auto published = co_await publish(session, waiting, link, replace);
+  std::string set_aside;
+  auto published = co_await publish(session, waiting, link, replace, set_aside);
   if (published) co_return Result<void>();
-  co_await session->remove(waiting);
+  if (auto another = co_await side_.session()) { // the one before may be lost
+    (void)co_await (*another)->remove(waiting);
+    if (!set_aside.empty()) (void)co_await checkvalve::settle_set_aside(*another, set_aside, link);
+  }
   co_return Failure(std::move(published.error()));
 }
 
@@ -141,6 +146,13 @@ Task<Result<void>> SftpTarget::remove_temporary(std::string path) {
   auto removed = co_await session->remove(std::move(path));
   if (!removed && removed.error().kind == ErrorKind::not_found) co_return Result<void>();
   co_return removed;
+}
+
+Task<Result<SetAsideOutcome>> SftpTarget::settle_set_aside(std::string path) {
+  CV_CO_CHECK(check_tree_path(path));
+  CV_CO_TRY(auto session, co_await side_.session());
+  co_return co_await checkvalve::settle_set_aside(std::move(session), side_.absolute(path),
+                                                  side_.absolute(path_before_set_aside(path)));
 }
 
 Task<Result<HashAlgorithm>> SftpTarget::content_hash() {

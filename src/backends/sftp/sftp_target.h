@@ -22,6 +22,7 @@ public:
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override;
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override;
   Task<Result<void>> remove_orphan(Orphan orphan) override;
+  Task<Result<SetAsideOutcome>> settle_set_aside(std::string path) override;
   Task<Result<HashAlgorithm>> content_hash() override;
   bool bounds_its_calls() const override { return true; } // SftpSession does
   Task<void> disconnect() override { return side_.disconnect(); }

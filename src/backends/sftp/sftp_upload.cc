@@ -55,6 +55,7 @@ private:
   std::unique_ptr<FileStreams> streams_; // null once the content is finished
   std::string temporary_;
   std::string path_;
+  std::string set_aside_;     // where the old file may be, after a connection that was lost while it published
   std::uint32_t writing_ = 0; // calls of write() under way
   std::shared_ptr<OneShotEvent> idle_;
 };
@@ -203,7 +204,10 @@ Task<Result<Published>> SftpUpload::finish_and_publish(std::optional<JoinHandle<
   streams_.reset();
   if (finished && !options.content_digest.empty()) finished = co_await check_content(session, options);
   if (!finished) co_return Failure(co_await explain(std::move(finished.error())));
-  auto method = co_await publish(session, temporary_, path_, options.replace);
+  auto method = co_await publish(session, temporary_, path_, options.replace, set_aside_);
+  if (!method && method.error().kind == ErrorKind::not_found && session->alive())
+    co_return Failure(make_error(ErrorKind::integrity, "publish", escape_bytes(path_),
+                                 "the temporary file vanished before it was published"));
   if (!method) co_return Failure(std::move(method.error()));
   co_return Published{std::move(*method), {}};
 }
@@ -212,7 +216,9 @@ Task<Result<void>> SftpUpload::abort() {
   co_await writes_done();
   streams_.reset();
   CV_CO_TRY(auto session, co_await pool_->get());
+  // Before the old file is put back: a rename that the lost connection left with the server may still be carried out.
   auto removed = co_await session->remove(temporary_);
+  if (!set_aside_.empty()) CV_CO_CHECK(co_await settle_set_aside(session, std::exchange(set_aside_, {}), path_));
   if (!removed && removed.error().kind == ErrorKind::not_found) co_return Result<void>();
   co_return removed;
 }
