@@ -166,9 +166,9 @@ def test_file_set_aside_stays_beside_an_unknown_one(
     with quirky_pair(place, normal_server, user_key, "no-posix-rename", f"hold=rename:3:{gate}") as pair:
         killed_between_the_renames(pair, gate)
         (pair.source / "a.txt").unlink()
-        write_file(pair.target / "a.txt", b"somebody else's")
+        write_file(pair.target / "a.txt", b"another producer's version")
         assert "it is kept" in pair.sync().expect(0).text
-        assert sorted(contents(pair.target).values()) == [b"old", b"somebody else's"]
+        assert sorted(contents(pair.target).values()) == [b"another producer's version", b"old"]
 
 
 def test_file_set_aside_goes_once_its_replacement_is_there(

@@ -2,12 +2,12 @@
 
 As sshd's subsystem ("Subsystem sftp PYTHON -m servers.sftp_filter QUIRK…", see `subsystem`), one process a session:
 
-    hold=NAME:N:DIR      holds the N-th request of this name back until DIR/release exists; DIR/NAME-N says that it came
+    hold=NAME:N:DIR      holds the N-th request of this name back until DIR/release exists; DIR/NAME-N is created when it arrives
     end-at=NAME:N:DIR    ends the session instead of passing that request on
     no-posix-rename      does not advertise posix-rename@openssh.com
 
-A quirk is a subclass of Quirk with a method for each request type, and one for replies. As sftp-server itself does, the
-filter goes on with what it has read after its client is gone.
+A quirk is a subclass of Quirk with a method for each request type, and one for replies. Like sftp-server itself, the
+filter processes all requests that it has read even after its client is gone.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def status(request: Packet, code: int, message: str = "") -> Packet:
 
 
 class Quirk:
-    """What a server does otherwise. A subclass has a method for each request it changes, by Packet.name:
+    """A deviation from sftp-server's behaviour. A subclass has a method for each request it changes, by Packet.name:
 
         def rename(self, request: Packet) -> Packet | None
 
@@ -136,6 +136,8 @@ class AtNth(Quirk):
 class Hold(AtNth):
     def act(self, request: Packet) -> Packet:
         while not (self.directory / "release").exists():
+            if not self.directory.exists():
+                os._exit(1)  # the test has ended without a release
             time.sleep(POLL_SECONDS)
         return request
 
@@ -225,7 +227,7 @@ class Filter:
                 self.client_out.write(packet.encode())
                 self.client_out.flush()
         except OSError:
-            pass  # the client is gone; what it asked for is done all the same
+            pass  # the client is gone; its requests are processed all the same
 
 
 def subsystem(directory: Path, *quirks: str) -> str:
@@ -235,7 +237,7 @@ def subsystem(directory: Path, *quirks: str) -> str:
     words = [sys.executable, "-m", "servers.sftp_filter", *quirks]
     script.write_text(f"#!/bin/sh\nPYTHONPATH={shlex.quote(str(tests))} exec {shlex.join(words)}\n")
     script.chmod(0o755)
-    return f"'\"{script}\"'"  # sshd takes one pair of quotes off, and the shell the other
+    return f"'\"{script}\"'"  # sshd removes one pair of quotes, the shell the other
 
 
 def main() -> None:
