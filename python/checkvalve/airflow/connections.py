@@ -1,4 +1,4 @@
-"""Airflow connections as endpoints of the engine.
+"""Airflow connections as endpoints.
 
 A connection type maps to a builder. To add one: a class with a ``scheme`` and ``endpoint()``, and a
 ``@connection_type`` line with the types that it serves.
@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 
 class ConnectionConfigError(ValueError):
-    """A connection that can't be used as it is; the message names it and says what to change."""
+    """An invalid connection; the message names it."""
 
 
 class EndpointBuilder(ABC):
-    """Makes an endpoint of one connection. ``scheme`` is the backend of the engine that it needs."""
+    """Makes an endpoint of a connection. ``scheme`` is the backend that it needs."""
 
     scheme: ClassVar[str]
 
@@ -43,32 +43,32 @@ class EndpointBuilder(ABC):
 
     @abstractmethod
     def endpoint(self, path: str) -> Endpoint:
-        """The endpoint for a path as the operator's user wrote it. Raises ConnectionConfigError."""
+        """The endpoint for a path of an operator. Raises ConnectionConfigError."""
 
     def required_scheme(self) -> str:
         """The backend that this connection needs."""
         return self.scheme
 
     def connect_timeout_seconds(self) -> float | None:
-        """How long the connection says to wait until it is ready; None if it does not say."""
+        """The connect timeout of the connection; None if it has none."""
         return None
 
     def warn(self, extra: str, message: str) -> None:
-        """Says in the task's log that an extra of the stock hooks does not do here what it does there."""
+        """Logs that an extra of the stock hooks has another meaning here."""
         log.warning("Connection '%s': the extra '%s' %s", self.connection.conn_id, extra, message)
 
     def error(self, message: str) -> ConnectionConfigError:
         return ConnectionConfigError(f"connection '{self.connection.conn_id}': {message}")
 
     def text(self, *names: str) -> str | None:
-        """The first of these extras that is there and not empty."""
+        """The first of these extras that is set and not empty."""
         for name in names:
             if (value := self.extra.get(name)) not in (None, ""):
                 return str(value)
         return None
 
     def flag(self, *names: str) -> bool | None:
-        """An extra that says true or false, as the stock hooks read it; None if it is not there."""
+        """A boolean extra, as the stock hooks read it; None if it is not set."""
         value = self.text(*names)
         return None if value is None else value.strip().lower() == "true"
 
@@ -85,7 +85,7 @@ class EndpointBuilder(ABC):
         connection = self.connection
         host = host or connection.host
         if not host:
-            raise self.error("it names no host")
+            raise self.error("missing host")
         user = f"{quote(connection.login, safe='')}@" if connection.login else ""
         port = f":{connection.port}" if connection.port else ""
         bracketed = f"[{host}]" if ":" in host else host
@@ -120,8 +120,8 @@ def builder_of(connection: Connection, program: str | None = None) -> EndpointBu
     builder_class = _BUILDERS.get(connection.conn_type or "")
     if builder_class is None:
         raise ConnectionConfigError(
-            f"connection '{connection.conn_id}' has the type '{connection.conn_type}', which checkvalve can't use;"
-            f" it can use {', '.join(known_connection_types())}"
+            f"connection '{connection.conn_id}': unsupported type '{connection.conn_type}': expected one of"
+            f" {', '.join(known_connection_types())}"
         )
     builder = builder_class(connection)
     scheme = builder.required_scheme()
@@ -139,7 +139,7 @@ _KEY_LINE = 70
 
 
 def key_text(key: str | None) -> str | None:
-    """A private key with its line breaks: a form's masked field loses them, and JSON often has them as "\\n"."""
+    """A private key with its line breaks, which a form's masked field removes and JSON often has as "\\n"."""
     if key is None:
         return None
     key = key.replace("\\n", "\n").strip()
@@ -152,7 +152,7 @@ def key_text(key: str | None) -> str | None:
 
 @cache
 def engine_backends(program: str | None) -> frozenset[str]:
-    """The schemes that the engine program has backends for (`checkvalve backends --json`)."""
+    """The schemes of the program's backends (`checkvalve backends --json`)."""
     result = subprocess.run(
         [find_program(program), "backends", "--json"], capture_output=True, check=True, stdin=subprocess.DEVNULL
     )
@@ -164,7 +164,7 @@ class SftpBuilder(EndpointBuilder):
     """The extras of the stock SFTP and SSH hooks.
 
     A path that does not begin with "/" is relative to the login directory. Unlike in older stock hooks, an unknown host
-    key is always refused, unless ``no_host_key_check`` says "true"; then whoever answers gets the login.
+    key is always refused, unless ``no_host_key_check`` is "true", which sends the login to any server.
     """
 
     scheme = "sftp"
@@ -174,7 +174,7 @@ class SftpBuilder(EndpointBuilder):
         self._host_key()
         ciphers = self.extra.get("ciphers") or None
         self.add_option("ciphers", ",".join(map(str, ciphers)) if isinstance(ciphers, list) else ciphers)
-        self._name_what_is_passed_over()
+        self._warn_of_ignored_extras()
         return Endpoint(self.url(path if path.startswith("/") else f"~/{path}"), self.options, self.secrets)
 
     def connect_timeout_seconds(self) -> float | None:
@@ -184,40 +184,40 @@ class SftpBuilder(EndpointBuilder):
         except ValueError:
             seconds = 0.0
         if seconds is not None and seconds <= 0:
-            raise self.error(f"the extra conn_timeout is '{text}', not a number of seconds")
+            raise self.error(f"invalid extra conn_timeout '{text}': expected a number of seconds")
         return seconds
 
-    def _name_what_is_passed_over(self) -> None:
+    def _warn_of_ignored_extras(self) -> None:
         if self.flag("allow_host_key_change") and self.options.get("host_key_check") != "no":
-            self.warn("allow_host_key_change", "is passed over: a host key that is unknown or has changed is refused")
+            self.warn("allow_host_key_change", "is ignored: unknown and changed host keys are refused")
         if self.flag("look_for_keys") is False and not {"identity", "private_key"} & {*self.options, *self.secrets}:
             self.warn(
-                "look_for_keys", "is passed over: the usual keys of the worker's user are tried before the password"
+                "look_for_keys", "is ignored: the default keys of the worker's user are tried before the password"
             )
         if self.extra.get("disabled_algorithms"):
-            self.warn("disabled_algorithms", "is passed over: only 'ciphers' can be chosen here")
+            self.warn("disabled_algorithms", "is ignored: only 'ciphers' can be chosen")
         if self.flag("compress"):
-            self.warn("compress", "is passed over: connections are not compressed")
+            self.warn("compress", "is ignored: connections are not compressed")
 
     def _login(self) -> None:
         key_file, private_key = self.text("key_file"), self.text("private_key")
         if key_file and private_key:
-            raise self.error("key_file and private_key are both given; keep one")
+            raise self.error("key_file and private_key exclude each other")
         self.add_option("identity", key_file)
         self.add_secret("private_key", key_text(private_key))
         password = self.connection.password
         passphrase = self.text("private_key_passphrase", "passphrase")
-        # As with the stock hooks, a key without a passphrase of its own is tried with the password.
+        # As with the stock hooks, the password is also the passphrase of a key without one.
         self.add_secret("passphrase", passphrase or (password if key_file or private_key else None))
         self.add_secret("password", password)
 
     def _host_key(self) -> None:
         host_key = self.text("host_key")
         known_hosts = self.text("known_hosts")
-        # "none" is how the stock asynchronous hook is told not to check.
+        # "none" disables the check in the stock asynchronous hook.
         unchecked = self.flag("no_host_key_check", "ignore_hostkey_verification") or known_hosts == "none"
         if host_key and unchecked:
-            raise self.error("host_key and no_host_key_check contradict each other; keep host_key")
+            raise self.error("host_key and no_host_key_check exclude each other")
         if host_key:
             self.add_option("host_key", _key_of_line(host_key))
         elif unchecked:
@@ -227,17 +227,17 @@ class SftpBuilder(EndpointBuilder):
 
 
 def _key_of_line(line: str) -> str:
-    """Type and base64 of a public key: alone, as in authorized_keys, or as in known_hosts and by `ssh-keyscan`."""
+    """Type and base64 of a public key: alone, as in authorized_keys, as in known_hosts or as of `ssh-keyscan`."""
     words = line.split()
     for number, word in enumerate(words[:-1]):
         if word.startswith(("ssh-", "ecdsa-", "sk-")):
             return f"{word} {words[number + 1]}"
-    return f"ssh-rsa {words[0]}"  # as the stock hooks take a lone base64 text
+    return f"ssh-rsa {words[0]}"  # as the stock hooks interpret base64 alone
 
 
 @connection_type("fs")
 class FileBuilder(EndpointBuilder):
-    """A folder that the worker sees. The extra ``path`` is the base of paths that do not begin with "/"."""
+    """A directory of the worker. The extra ``path`` is the base of paths that do not begin with "/"."""
 
     scheme = "file"
 
@@ -249,7 +249,7 @@ class FileBuilder(EndpointBuilder):
 
 @connection_type("checkvalve")
 class GenericBuilder(EndpointBuilder):
-    """Any endpoint of the engine: a URL, which paths are appended to, options and secrets of its backend."""
+    """Any endpoint: a URL, to which paths are appended, with options and secrets of its backend."""
 
     def required_scheme(self) -> str:
         return self._base_url().split("://", 1)[0]
@@ -258,7 +258,7 @@ class GenericBuilder(EndpointBuilder):
         for line in (self.text("options") or "").splitlines():
             name, equals, value = line.strip().partition("=")
             if line.strip() and not equals:
-                raise self.error(f"the option '{line.strip()}' is not KEY=VALUE")
+                raise self.error(f"invalid option '{line.strip()}': expected KEY=VALUE")
             self.add_option(name.strip(), value.strip() if equals else None)
         self.options.pop("", None)
         self.add_secret("password", self.connection.password)
@@ -271,7 +271,7 @@ class GenericBuilder(EndpointBuilder):
     def _base_url(self) -> str:
         url = self.connection.host or ""
         if "://" not in url:
-            raise self.error("its URL must be like sftp://files.example.org/outgoing or file:///data")
+            raise self.error("invalid URL: expected one like sftp://files.example.org/outgoing or file:///data")
         return url
 
     def _user_of(self, address: str) -> str:
@@ -282,10 +282,10 @@ class GenericBuilder(EndpointBuilder):
 
 @connection_type("aws")
 class S3Builder(EndpointBuilder):
-    """S3: paths are BUCKET/PREFIX. Login and password are the access key; without them the engine finds its own.
+    """S3: paths are BUCKET/PREFIX. Login and password are the access key; without them AWS's default sources apply.
 
-    Of the stock hook's extras those that would change whose rights are used, or who is trusted, are refused if the
-    engine can't honour them.
+    Extras of the stock hook that change whose permissions are used, or whom to trust, are errors where they are not
+    supported.
     """
 
     scheme = "s3"
@@ -294,12 +294,12 @@ class S3Builder(EndpointBuilder):
         for name in ("role_arn", "assume_role_method", "assume_role_kwargs"):
             if self.extra.get(name):
                 raise self.error(
-                    f"the engine can't assume the role of the extra {name}: give temporary credentials with"
-                    " aws_session_token, or a profile of the worker's ~/.aws/config that has some as profile_name"
+                    f"the extra {name} is not supported; hint: give temporary credentials with aws_session_token, or"
+                    " profile_name, a profile of the worker's ~/.aws/config"
                 )
         verify = self.text("verify")
         if verify is not None and verify.lower() == "false":
-            raise self.error("the check of certificates can't be turned off: give the authority's PEM file as verify")
+            raise self.error("certificates are always verified; hint: give the authority's PEM file as verify")
         if verify is not None and verify.lower() != "true":
             self.add_option("ca_bundle", verify)
         self.add_option("access_key_id", self.connection.login)
@@ -316,7 +316,7 @@ class S3Builder(EndpointBuilder):
         return Endpoint(f"s3://{quote(path.lstrip('/'), safe='/')}", self.options, self.secrets)
 
     def _table(self, *names: str) -> dict[str, Any]:
-        """A table within the extras, empty if it is not there."""
+        """A nested object of the extras; empty if it is not set."""
         table: Any = self.extra
         for name in names:
             table = table.get(name) if isinstance(table, dict) else None

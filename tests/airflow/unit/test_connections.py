@@ -89,7 +89,7 @@ def test_what_the_engine_can_not_do_of_the_extras_is_named(
 )
 def test_the_connect_timeout(extra: dict[str, Any], seconds: float | None) -> None:
     assert builder_of(connection("sftp", extra, host="h")).connect_timeout_seconds() == seconds
-    with pytest.raises(ConnectionConfigError, match="conn_timeout is 'soon', not a number of seconds"):
+    with pytest.raises(ConnectionConfigError, match="conn_timeout 'soon': expected a number of seconds"):
         builder_of(connection("sftp", {"conn_timeout": "soon"}, host="h")).connect_timeout_seconds()
 
 
@@ -100,16 +100,16 @@ def test_a_relative_path_begins_in_the_login_directory() -> None:
 @pytest.mark.parametrize(
     ("conn", "message"),
     [
-        (connection("sftp"), "connection 'partner': it names no host"),
+        (connection("sftp"), "connection 'partner': missing host"),
         (connection("sftp", {"key_file": "/k", "private_key": "K"}, host="h"), "key_file and private_key"),
-        (connection("sftp", {"host_key": "AAAA", "no_host_key_check": "true"}, host="h"), "contradict"),
-        (connection("mysql", host="h"), "type 'mysql', which checkvalve can't use; it can use aws, "),
+        (connection("sftp", {"host_key": "AAAA", "no_host_key_check": "true"}, host="h"), "exclude each other"),
+        (connection("mysql", host="h"), "unsupported type 'mysql': expected one of aws, "),
         (connection("google_cloud_platform"), "this engine has no backend for 'gs'"),
-        (connection("checkvalve", host="nowhere"), "its URL must be like sftp://"),
-        (connection("checkvalve", {"options": "identity /k"}, host="sftp://h"), "'identity /k' is not KEY=VALUE"),
+        (connection("checkvalve", host="nowhere"), "invalid URL: expected one like sftp://"),
+        (connection("checkvalve", {"options": "identity /k"}, host="sftp://h"), "'identity /k': expected KEY=VALUE"),
         (connection("checkvalve", host="gopher://h"), "no backend for 'gopher'"),
-        (connection("aws", {"role_arn": "arn:aws:iam::1:role/r"}), "can't assume the role of the extra role_arn"),
-        (connection("aws", {"verify": False}), "the check of certificates can't be turned off"),
+        (connection("aws", {"role_arn": "arn:aws:iam::1:role/r"}), "the extra role_arn is not supported"),
+        (connection("aws", {"verify": False}), "certificates are always verified"),
     ],
 )
 def test_what_is_refused(conn: Connection, message: str) -> None:
