@@ -154,8 +154,8 @@ ErrorScope scope_of(const Error& error, ErrorScope tried) {
     case ErrorKind::not_a_directory: return ErrorScope::directory;
     default: break;
     }
-    if (error.code == ErrorCode::source_root_missing || error.code == ErrorCode::target_root_missing)
-      return ErrorScope::endpoint;
+    // A target's root is made by the first file.
+    if (error.code == ErrorCode::source_root_missing) return ErrorScope::endpoint;
     return ErrorScope::file;
   }();
   return std::max(scope, tried);

@@ -1,6 +1,6 @@
-// The layers around a backend, put together. Outermost first: retry, throttle, timeout, faults. The throttle is outside
-// of the timeout, since waiting for one's turn is not a stall. A backend that bounds its calls by itself gets no
-// timeout.
+// The decorators around a backend, put together. Outermost first: retry, error context, throttle, timeout, faults. The
+// context is inside of the retry, so that a RetryEvent has it; the throttle is outside of the timeout, since waiting
+// for one's turn is not a stall. A backend that bounds its calls by itself gets no timeout.
 #pragma once
 
 #include <chrono>
@@ -13,6 +13,7 @@
 #include "core/cancellation.h"
 #include "core/event.h"
 #include "core/loop.h"
+#include "decorators/error_context.h"
 #include "decorators/faults.h"
 
 namespace checkvalve {
@@ -28,7 +29,10 @@ struct DecoratorOptions {
   std::shared_ptr<FaultPlan> faults;               // tests; null: none
 };
 
-std::unique_ptr<Source> with_decorators(std::unique_ptr<Source> source, const DecoratorOptions& options);
-std::unique_ptr<Target> with_decorators(std::unique_ptr<Target> target, const DecoratorOptions& options);
+// `context` is added to the errors of this endpoint.
+std::unique_ptr<Source> with_decorators(std::unique_ptr<Source> source, ErrorContext context,
+                                        const DecoratorOptions& options);
+std::unique_ptr<Target> with_decorators(std::unique_ptr<Target> target, ErrorContext context,
+                                        const DecoratorOptions& options);
 
 } // namespace checkvalve

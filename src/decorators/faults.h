@@ -11,30 +11,9 @@
 #include "backends/source.h"
 #include "backends/target.h"
 #include "core/async.h"
+#include "decorators/operation.h"
 
 namespace checkvalve {
-
-enum class Operation : std::uint8_t {
-  connect,
-  list,
-  next,
-  stat,
-  open,
-  read,
-  reader_stat,
-  read_link, // next: Listing::next; reader_stat: Reader::stat; advance: DirectCopy::advance
-  make_directory,
-  make_link,
-  begin,
-  begin_direct_copy,
-  advance,
-  write,
-  commit,
-  abort,
-  discard,
-  remove_orphan,
-  content_hash,
-};
 
 // What shall go wrong. Engine thread only; shared by the layer and the test that drives it.
 class FaultPlan {

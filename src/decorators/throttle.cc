@@ -44,7 +44,7 @@ class ThrottledUpload : public UploadWrapper {
 public:
   ThrottledUpload(std::shared_ptr<Upload> inner, Loop& loop, std::shared_ptr<TokenBucket> bucket)
       : UploadWrapper(std::move(inner)), loop_(loop), bucket_(std::move(bucket)) {}
-  // The inner call comes first, since offsets must reach it in order; its end is told late.
+  // The inner call comes first, since offsets must reach it in order; its completion is delayed.
   Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override {
     const auto bucket = bucket_;
     Loop& loop = loop_;
@@ -67,7 +67,7 @@ public:
     CV_CO_TRY(auto reader, co_await inner_->open(std::move(entry)));
     co_return std::make_unique<ThrottledReader>(std::move(reader), loop_, bucket_);
   }
-  // Bytes that a target takes by itself could not be held back.
+  // Bytes that the target copies on its own could not be throttled.
   std::shared_ptr<const Origin> origin() const override { return nullptr; }
 
 private:

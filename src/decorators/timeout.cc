@@ -6,7 +6,6 @@
 
 #include "backends/silent_work.h"
 #include "core/async.h"
-#include "core/path.h"
 #include "core/units.h"
 #include "decorators/wrapper.h"
 
@@ -27,7 +26,7 @@ template <class T> struct WatchOf : Watch {
   std::optional<Result<T>> value; // nothing if the time was up first
 };
 
-// The deadlines of all calls of a layer. Nearly all have the same time to run, so a new one belongs at the end, and one
+// The deadlines of all calls of one decorator. Nearly all have the same limit, so a new one belongs at the end, and one
 // timer serves them all: a timer a call would cost more than the call.
 class Watchdog : public std::enable_shared_from_this<Watchdog> {
 public:
@@ -89,83 +88,78 @@ detail::Detached run_into(Task<Result<T>> task, std::shared_ptr<WatchOf<T>> watc
   watch->decided.set();
 }
 
-// `operation` is a literal.
 template <class T>
-Task<Result<T>> watched(std::shared_ptr<Watchdog> dog, std::string_view operation, std::string path,
-                        Task<Result<T>> task, std::shared_ptr<void> keep, std::chrono::seconds longer = {}) {
+Task<Result<T>> watched(std::shared_ptr<Watchdog> dog, Task<Result<T>> task, std::shared_ptr<void> keep,
+                        std::chrono::seconds longer = {}) {
   auto watch = std::make_shared<WatchOf<T>>();
   run_into(std::move(task), watch, dog, std::move(keep), longer);
   co_await watch->decided;
   if (watch->value) co_return std::move(*watch->value);
-  co_return Failure(make_error(ErrorKind::timeout, std::string(operation), escape_bytes(path),
-                               fmt::format("nothing was heard for {}", format_duration(dog->limit() + longer))));
+  co_return Failure(
+      make_error(ErrorKind::timeout, fmt::format("no answer for {}", format_duration(dog->limit() + longer))));
 }
 
 class TimeoutReader : public ReaderWrapper {
 public:
-  TimeoutReader(std::shared_ptr<Reader> inner, std::shared_ptr<Watchdog> dog, std::string path)
-      : ReaderWrapper(std::move(inner)), dog_(std::move(dog)), path_(std::move(path)) {}
+  TimeoutReader(std::shared_ptr<Reader> inner, std::shared_ptr<Watchdog> dog)
+      : ReaderWrapper(std::move(inner)), dog_(std::move(dog)) {}
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override {
-    return watched(dog_, "read", path_, inner_->read(offset, size), inner_);
+    return watched(dog_, inner_->read(offset, size), inner_);
   }
-  Task<Result<Entry>> stat() override { return watched(dog_, "stat", path_, inner_->stat(), inner_); }
+  Task<Result<Entry>> stat() override { return watched(dog_, inner_->stat(), inner_); }
 
 private:
   std::shared_ptr<Watchdog> dog_;
-  std::string path_;
 };
 
 class TimeoutListing : public ListingWrapper {
 public:
-  TimeoutListing(std::shared_ptr<Listing> inner, std::shared_ptr<Watchdog> dog, std::string path)
-      : ListingWrapper(std::move(inner)), dog_(std::move(dog)), path_(std::move(path)) {}
-  Task<Result<std::vector<Entry>>> next() override { return watched(dog_, "list", path_, inner_->next(), inner_); }
+  TimeoutListing(std::shared_ptr<Listing> inner, std::shared_ptr<Watchdog> dog)
+      : ListingWrapper(std::move(inner)), dog_(std::move(dog)) {}
+  Task<Result<std::vector<Entry>>> next() override { return watched(dog_, inner_->next(), inner_); }
 
 private:
   std::shared_ptr<Watchdog> dog_;
-  std::string path_;
 };
 
 class TimeoutUpload : public UploadWrapper {
 public:
-  TimeoutUpload(std::shared_ptr<Upload> inner, std::shared_ptr<Watchdog> dog, std::string path)
-      : UploadWrapper(std::move(inner)), dog_(std::move(dog)), path_(std::move(path)) {}
+  TimeoutUpload(std::shared_ptr<Upload> inner, std::shared_ptr<Watchdog> dog)
+      : UploadWrapper(std::move(inner)), dog_(std::move(dog)) {}
   Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override {
-    return watched(dog_, "write", path_, inner_->write(offset, std::move(chunk)), inner_);
+    return watched(dog_, inner_->write(offset, std::move(chunk)), inner_);
   }
   // A digest takes the endpoint as long as it takes to read a file of any size: there its connection is watched alone.
   Task<Result<Published>> commit(CommitOptions options) override {
     if (!options.content_digest.empty()) return inner_->commit(std::move(options));
-    return watched(dog_, "commit", path_, inner_->commit(options), inner_, silent_work_limit(options.size_bytes));
+    return watched(dog_, inner_->commit(options), inner_, silent_work_limit(options.size_bytes));
   }
-  Task<Result<void>> abort() override { return watched(dog_, "abort", path_, inner_->abort(), inner_); }
+  Task<Result<void>> abort() override { return watched(dog_, inner_->abort(), inner_); }
 
 private:
   std::shared_ptr<Watchdog> dog_;
-  std::string path_;
 };
 
 class TimeoutDirectCopy : public DirectCopyWrapper {
 public:
-  TimeoutDirectCopy(std::shared_ptr<DirectCopy> inner, std::shared_ptr<Watchdog> dog, std::string path)
-      : DirectCopyWrapper(std::move(inner)), dog_(std::move(dog)), path_(std::move(path)) {}
-  Task<Result<std::uint64_t>> advance() override { return watched(dog_, "copy", path_, inner_->advance(), inner_); }
+  TimeoutDirectCopy(std::shared_ptr<DirectCopy> inner, std::shared_ptr<Watchdog> dog)
+      : DirectCopyWrapper(std::move(inner)), dog_(std::move(dog)) {}
+  Task<Result<std::uint64_t>> advance() override { return watched(dog_, inner_->advance(), inner_); }
   Task<Result<Published>> commit(CommitOptions options) override {
-    return watched(dog_, "commit", path_, inner_->commit(options), inner_, silent_work_limit(options.size_bytes));
+    return watched(dog_, inner_->commit(options), inner_, silent_work_limit(options.size_bytes));
   }
-  Task<Result<void>> abort() override { return watched(dog_, "abort", path_, inner_->abort(), inner_); }
+  Task<Result<void>> abort() override { return watched(dog_, inner_->abort(), inner_); }
 
 private:
   std::shared_ptr<Watchdog> dog_;
-  std::string path_;
 };
 
 // list, for both sides.
 template <class Side>
 Task<Result<std::unique_ptr<Listing>>> watched_list(std::shared_ptr<Watchdog> dog, std::shared_ptr<Side> inner,
                                                     std::string directory, bool recursive) {
-  CV_CO_TRY(auto listing, co_await watched(dog, "list", directory, inner->list(directory, recursive), inner));
-  co_return std::make_unique<TimeoutListing>(std::move(listing), dog, std::move(directory));
+  CV_CO_TRY(auto listing, co_await watched(dog, inner->list(directory, recursive), inner));
+  co_return std::make_unique<TimeoutListing>(std::move(listing), dog);
 }
 
 class TimeoutSource : public SourceWrapper {
@@ -176,18 +170,18 @@ public:
     return watched_list(dog_, inner_, std::move(directory), recursive);
   }
   Task<Result<Entry>> stat(std::string path, bool follow) override {
-    return watched(dog_, "stat", path, inner_->stat(path, follow), inner_);
+    return watched(dog_, inner_->stat(path, follow), inner_);
   }
   Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override {
     const auto dog = dog_;
-    CV_CO_TRY(auto reader, co_await watched(dog, "open", entry.path, inner_->open(entry), inner_));
-    co_return std::make_unique<TimeoutReader>(std::move(reader), dog, std::move(entry.path));
+    CV_CO_TRY(auto reader, co_await watched(dog, inner_->open(entry), inner_));
+    co_return std::make_unique<TimeoutReader>(std::move(reader), dog);
   }
   Task<Result<std::string>> read_link(std::string path) override {
-    return watched(dog_, "read link", path, inner_->read_link(path), inner_);
+    return watched(dog_, inner_->read_link(path), inner_);
   }
   Task<Result<std::string>> real_path(std::string path) override {
-    return watched(dog_, "resolve", path, inner_->real_path(path), inner_);
+    return watched(dog_, inner_->real_path(path), inner_);
   }
 
 private:
@@ -202,42 +196,39 @@ public:
     return watched_list(dog_, inner_, std::move(directory), recursive);
   }
   Task<Result<Entry>> stat(std::string path, bool follow) override {
-    return watched(dog_, "stat", path, inner_->stat(path, follow), inner_);
+    return watched(dog_, inner_->stat(path, follow), inner_);
   }
   Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t> mode) override {
-    return watched(dog_, "make directory", path, inner_->make_directory(path, mode), inner_);
+    return watched(dog_, inner_->make_directory(path, mode), inner_);
   }
   Task<Result<void>> make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) override {
-    return watched(dog_, "make link", path, inner_->make_link(path, std::move(text), std::move(temporary), replace),
-                   inner_);
+    return watched(dog_, inner_->make_link(path, std::move(text), std::move(temporary), replace), inner_);
   }
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override {
     const auto dog = dog_;
-    CV_CO_TRY(auto upload, co_await watched(dog, "begin", path, inner_->begin(path, std::move(hints)), inner_));
-    co_return std::make_unique<TimeoutUpload>(std::move(upload), dog, std::move(path));
+    CV_CO_TRY(auto upload, co_await watched(dog, inner_->begin(path, std::move(hints)), inner_));
+    co_return std::make_unique<TimeoutUpload>(std::move(upload), dog);
   }
   Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
                                                               std::string path, UploadHints hints) override {
     const auto dog = dog_;
     auto begun = inner_->begin_direct_copy(std::move(origin), std::move(entry), path, std::move(hints));
-    CV_CO_TRY(auto copy, co_await watched(dog, "begin copy", path, std::move(begun), inner_));
-    co_return std::make_unique<TimeoutDirectCopy>(std::move(copy), dog, std::move(path));
+    CV_CO_TRY(auto copy, co_await watched(dog, std::move(begun), inner_));
+    co_return std::make_unique<TimeoutDirectCopy>(std::move(copy), dog);
   }
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
-    return watched(dog_, "discard", path, inner_->discard(path, std::move(temporary)), inner_);
+    return watched(dog_, inner_->discard(path, std::move(temporary)), inner_);
   }
   Task<Result<void>> remove_orphan(Orphan orphan) override {
-    return watched(dog_, "remove leftover", orphan.path, inner_->remove_orphan(orphan), inner_);
+    return watched(dog_, inner_->remove_orphan(orphan), inner_);
   }
   Task<Result<SetAsideOutcome>> settle_set_aside(std::string path) override {
-    return watched(dog_, "settle", path, inner_->settle_set_aside(path), inner_);
+    return watched(dog_, inner_->settle_set_aside(path), inner_);
   }
   Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override {
-    return watched(dog_, "read leftover", orphan.path, inner_->resumable_path(orphan), inner_);
+    return watched(dog_, inner_->resumable_path(orphan), inner_);
   }
-  Task<Result<HashAlgorithm>> content_hash() override {
-    return watched(dog_, "hash", "", inner_->content_hash(), inner_);
-  }
+  Task<Result<HashAlgorithm>> content_hash() override { return watched(dog_, inner_->content_hash(), inner_); }
 
 private:
   std::shared_ptr<Watchdog> dog_;

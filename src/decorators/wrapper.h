@@ -1,5 +1,5 @@
-// What layers are made of: each interface, passed on to an inner one. A layer overrides the calls that it changes.
-// The inner object is shared, so that a call that a layer no longer waits for can end in peace.
+// Base classes of decorators: each interface, forwarded to an inner object. A decorator overrides the calls that it
+// changes. The inner object is shared, so that it outlives a call that nobody awaits any more.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,7 @@ public:
   explicit ReaderWrapper(std::shared_ptr<Reader> inner) : inner_(std::move(inner)) {}
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override { return inner_->read(offset, size); }
   Task<Result<Entry>> stat() override { return inner_->stat(); }
-  // read_whole is not passed on: it is the two calls above unless a layer says otherwise.
+  // read_whole is not forwarded: it is the two calls above unless a decorator overrides it.
 
 protected:
   std::shared_ptr<Reader> inner_;
@@ -39,7 +39,7 @@ public:
     return inner_->write(offset, std::move(chunk));
   }
   Task<Result<Published>> commit(CommitOptions options) override { return inner_->commit(options); }
-  // write_and_commit is not passed on: it is the two calls above unless a layer says otherwise.
+  // write_and_commit is not forwarded: it is the two calls above unless a decorator overrides it.
   Task<Result<void>> abort() override { return inner_->abort(); }
   std::uint64_t resumed_bytes() const override { return inner_->resumed_bytes(); }
 

@@ -16,6 +16,8 @@ DecoratorOptions decorators_for(BackendContext& context, const Job& job, Cancell
   return options;
 }
 
+ErrorContext at_target(const Job& job) { return {job.target.display(), ErrorCode::target_root_missing}; }
+
 bool needs_readback(const Job& job) {
   return job.checksum || job.verify == VerifyMode::readback || job.links == LinkPolicy::copy;
 }
@@ -54,20 +56,21 @@ Task<Result<Connections>> open_connections(BackendContext& context, const Job& j
   CV_CO_TRY(std::unique_ptr<Source> source, make_source(context, job.source));
   CV_CO_TRY(std::unique_ptr<Target> target, make_target(context, job.target));
   DecoratorOptions decorators = decorators_for(context, job, cancellation);
-  connections.target = with_decorators(std::move(target), decorators);
+  connections.target = with_decorators(std::move(target), at_target(job), decorators);
   if (needs_readback(job)) {
     CV_CO_TRY(std::unique_ptr<Source> readback, make_source(context, job.target));
-    connections.readback = with_decorators(std::move(readback), decorators);
+    connections.readback = with_decorators(std::move(readback), at_target(job), decorators);
   }
   decorators.bytes_per_second = job.bytes_per_second;
-  connections.source = with_decorators(std::move(source), decorators);
+  connections.source =
+      with_decorators(std::move(source), {job.source.display(), ErrorCode::source_root_missing}, decorators);
   co_return co_await connected(context, std::move(connections), cancellation);
 }
 
 Task<Result<std::unique_ptr<Target>>> open_target(BackendContext& context, const Job& job, Cancellation& cancellation) {
   Connections connections;
   CV_CO_TRY(std::unique_ptr<Target> target, make_target(context, job.target));
-  connections.target = with_decorators(std::move(target), decorators_for(context, job, cancellation));
+  connections.target = with_decorators(std::move(target), at_target(job), decorators_for(context, job, cancellation));
   CV_CO_TRY(Connections opened, co_await connected(context, std::move(connections), cancellation));
   co_return std::move(opened.target);
 }

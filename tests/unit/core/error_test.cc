@@ -120,6 +120,8 @@ TEST(ErrorScope, FollowsFromWhatFailedAndWhatWasTried) {
     EXPECT_EQ(to_string(scope_of(error, tried)), to_string(scope)) << why;
   }
   EXPECT_EQ(scope_of(make_error(not_found, "").with_code(ErrorCode::source_root_missing)), endpoint);
+  EXPECT_EQ(scope_of(make_error(not_found, "").with_code(ErrorCode::target_root_missing), directory), directory)
+      << "it will be made";
 }
 
 } // namespace

@@ -36,10 +36,12 @@ protected:
     return endpoint;
   }
   std::unique_ptr<Source> source() {
-    return with_decorators(std::move(*make_source(engine_.context, endpoint())), options_);
+    return with_decorators(std::move(*make_source(engine_.context, endpoint())),
+                           {"memory://test/", ErrorCode::source_root_missing}, options_);
   }
   std::unique_ptr<Target> target() {
-    return with_decorators(std::move(*make_target(engine_.context, endpoint())), options_);
+    return with_decorators(std::move(*make_target(engine_.context, endpoint())),
+                           {"memory://test/", ErrorCode::target_root_missing}, options_);
   }
   std::vector<RetryEvent> retries() const { return engine_.events.of<RetryEvent>(); }
 
@@ -166,6 +168,43 @@ TEST_F(LayersTest, EndsItsRetriesWhenTheRunIsCancelled) {
   EXPECT_EQ(plan_->calls(Operation::stat), 1U);
 }
 
+// --- error context ---------------------------------------------------------------------------------------------------
+
+TEST_F(LayersTest, AddsOperationPathAndEndpointThatTheBackendLeftOut) {
+  options_.retries = 0;
+  auto from = source();
+  plan_->fail(Operation::stat, 1, make_error(ErrorKind::permission, "denied"));
+  Error error = engine_.run(from->stat("a\nb", true)).error();
+  EXPECT_EQ(error.text(), "cannot stat 'a\\x0ab': denied");
+  EXPECT_EQ(error.endpoint, "memory://test/");
+  plan_->fail(Operation::connect, 1, make_error(ErrorKind::auth, "refused"));
+  EXPECT_EQ(engine_.run(from->connect()).error().text(), "cannot connect to 'memory://test/': refused");
+  plan_->fail(Operation::read, 1, make_error(ErrorKind::io, "broken"));
+  EXPECT_EQ(engine_.run(read_all(*from, "file")).error().text(), "cannot read 'file': broken");
+  plan_->fail(Operation::stat, 1, make_error(ErrorKind::permission, "look at", "/srv/file", "denied")); // its own
+  EXPECT_EQ(engine_.run(from->stat("file", true)).error().text(), "cannot look at '/srv/file': denied");
+}
+
+TEST_F(LayersTest, ARetryEventHasTheContext) {
+  auto from = source();
+  plan_->fail(Operation::open, 1, make_error(ErrorKind::connection, "lost"));
+  EXPECT_OK(engine_.run(read_all(*from, "file")));
+  ASSERT_EQ(retries().size(), 1U);
+  EXPECT_EQ(retries()[0].error.text(), "cannot open 'file': lost");
+}
+
+TEST_F(LayersTest, AMissingRootHasACodeOfItsOwn) {
+  const Error missing = make_error(ErrorKind::not_found, "does not exist");
+  auto from = source();
+  auto to = target();
+  plan_->fail(Operation::list, 1, missing, 3);
+  EXPECT_EQ(engine_.run(from->list("", false)).error().code_word(), "source_root_missing");
+  EXPECT_EQ(engine_.run(to->list("", false)).error().code_word(), "target_root_missing");
+  EXPECT_EQ(engine_.run(from->list("a", false)).error().code_word(), "not_found");
+  plan_->fail(Operation::connect, 1, missing);
+  EXPECT_EQ(engine_.run(from->connect()).error().code_word(), "source_root_missing");
+}
+
 // --- timeout --------------------------------------------------------------------------------------------------------
 
 TEST_F(LayersTest, EndsACallThatHearsNothing) {
@@ -243,7 +282,7 @@ TEST_F(LayersTest, DropsALateAnswerAndClosesItsFile) {
   options_.stall_timeout = milliseconds(20);
   OneShotEvent answer;
   auto from = with_decorators(
-      std::make_unique<SlowSource>(std::move(*make_source(engine_.context, endpoint())), answer), options_);
+      std::make_unique<SlowSource>(std::move(*make_source(engine_.context, endpoint())), answer), {}, options_);
   EXPECT_FAILS(engine_.run(read_all(*from, "file")), ErrorKind::timeout);
   const auto store = MemoryStore::named(name_);
   EXPECT_EQ(store->files_open, 1U);
