@@ -1,8 +1,11 @@
 #include "core/error.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 namespace checkvalve {
@@ -43,6 +46,13 @@ TEST(Error, EveryCodeHasAWordOfItsOwnThatReadsBack) {
   }
   EXPECT_EQ(error_kind_from("no such word"), ErrorKind::io);
   EXPECT_EQ(error_code_from("no such word"), ErrorCode::of_kind);
+}
+
+TEST(Error, EveryCodeIsInTheReference) {
+  std::ifstream file(std::filesystem::path(__FILE__).parent_path() / "../../../docs/reference/machine.md");
+  const std::string reference(std::istreambuf_iterator<char>(file), {});
+  for (const auto& [word, description] : error_codes())
+    EXPECT_NE(reference.find(fmt::format("| `{}` | {} |", word, description)), reference.npos) << word;
 }
 
 TEST(Error, KindAndStatusOfASystemCallFollowFromErrno) {
