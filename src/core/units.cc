@@ -12,8 +12,8 @@ namespace checkvalve {
 namespace {
 
 Failure unreadable(std::string_view what, std::string_view text, std::string_view wanted) {
-  return Failure(make_error(ErrorKind::config, "read", std::string(what),
-                            fmt::format("'{}' is no {}: write it like {}", text, what, wanted)));
+  return Failure(
+      make_error(ErrorKind::config, fmt::format("invalid {} '{}': expected a form like {}", what, text, wanted)));
 }
 
 // Reads a non-negative decimal number and removes it, and the spaces around it, from the front of `text`.
