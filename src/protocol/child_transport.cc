@@ -230,7 +230,7 @@ Error Child::end_error(std::string why) const {
   if (!said.empty()) why += fmt::format(": {}", escape_bytes(said));
   if (kind == ErrorKind::host_key)
     why += fmt::format("; see and accept its key with: checkvalve trust sftp://{}", peer_);
-  return make_error(kind, "connect", peer_, std::move(why));
+  return make_error(kind, "connect to", peer_, std::move(why));
 }
 
 bool Child::try_reap() {
@@ -329,7 +329,7 @@ std::string ssh_file_option(std::string_view name, std::string_view path) {
 Result<std::unique_ptr<SftpTransport>> make_ssh_command_transport(Loop& loop, const SshOptions& o) {
   const auto refuse = [&](std::string_view what) {
     return Failure(
-        make_error(ErrorKind::config, "connect", o.display(),
+        make_error(ErrorKind::config, "connect to", o.display(),
                    fmt::format("{} can't be used when the connection is made by the ssh program (transport=ssh, or a "
                                "ProxyJump or ProxyCommand in ssh_config); use the agent or an identity",
                                what)));

@@ -322,7 +322,7 @@ Result<void> Connection::open_channel() {
   if (ssh_channel_open_session(channel_) != SSH_OK) return Failure(lost("no channel"));
   if (ssh_channel_request_sftp(channel_) != SSH_OK)
     return Failure(make_error(
-        ErrorKind::unsupported, "connect", options_.display(),
+        ErrorKind::unsupported, "connect to", options_.display(),
         fmt::format("the server refuses the sftp subsystem: {}", escape_bytes(ssh_get_error(session_.get())))));
   subsystem_runs_ = true;
   return {};

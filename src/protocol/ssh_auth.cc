@@ -85,7 +85,7 @@ Failure Login::disconnected() const {
   const std::string why = last_error(session_);
   // OpenSSH's words for MaxAuthTries; or the reason NO_MORE_AUTH_METHODS_AVAILABLE (RFC 4253, section 11.1).
   if (why.find("authentication failures") == why.npos && why.find("SSH_MSG_DISCONNECT: 14:") == why.npos)
-    return Failure(make_error(ErrorKind::connection, "connect", options_.display(),
+    return Failure(make_error(ErrorKind::connection, "connect to", options_.display(),
                               "the server closed the connection during login: " + why));
   return Failure(make_error(ErrorKind::auth, "log in to", options_.display(),
                             fmt::format("the server ended the login after too many tries. Tried: {}. Offer it fewer "

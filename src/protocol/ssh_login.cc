@@ -55,7 +55,7 @@ std::string default_ciphers() {
 }
 
 Failure connect_failure(const std::string& peer, std::string message) {
-  return Failure(make_error(ErrorKind::connection, "connect", peer, std::move(message)));
+  return Failure(make_error(ErrorKind::connection, "connect to", peer, std::move(message)));
 }
 
 // Waits for a non-blocking connect to end. 0, or an errno value; ECANCELED if it was cancelled.
@@ -100,6 +100,7 @@ Result<int> connect_tcp(const std::string& host, unsigned port, const std::strin
     // Not worth a wait, since most such names are mistyped; but a container that restarts has no name either, so that a
     // later run may succeed.
     if (rc == EAI_NONAME) failure.error().status = ErrorStatus::exhausted;
+    failure.error().code = ErrorCode::host_not_found;
     return failure;
   }
   std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, &::freeaddrinfo);
@@ -126,13 +127,13 @@ Result<int> connect_tcp(const std::string& host, unsigned port, const std::strin
   }
   if (error == ETIMEDOUT)
     return Failure(make_error(
-        ErrorKind::timeout, "connect", peer,
+        ErrorKind::timeout, "connect to", peer,
         fmt::format("no answer within {} s", std::chrono::duration<double>(options.connect_timeout).count())));
   return connect_failure(peer, std::strerror(error));
 }
 
 Failure host_key_failure(const std::string& peer, std::string message) {
-  return Failure(make_error(ErrorKind::host_key, "connect", peer, std::move(message)));
+  return Failure(make_error(ErrorKind::host_key, "connect to", peer, std::move(message)));
 }
 
 Result<SshKey> server_key(ssh_session session, const std::string& peer) {
@@ -155,7 +156,7 @@ Result<SshKey> parse_public_key(const std::string& line, const std::string& peer
     if (type != SSH_KEYTYPE_UNKNOWN && ssh_pki_import_pubkey_base64(words[i + 1].c_str(), type, &key) == SSH_OK)
       return SshKey(key);
   }
-  return Failure(make_error(ErrorKind::config, "connect", peer,
+  return Failure(make_error(ErrorKind::config, "connect to", peer,
                             "the option host_key must be a public key: \"ssh-ed25519 AAAA…\""));
 }
 
@@ -180,8 +181,8 @@ Result<SshSession> configure_ssh(const SshOptions& o) {
   SshSession session(ssh_new());
   if (!session) return connect_failure(o.display(), "out of memory");
   const auto refuse = [&](std::string_view what) {
-    return Failure(
-        make_error(ErrorKind::config, "connect", o.display(), fmt::format("{}: {}", what, last_error(session.get()))));
+    return Failure(make_error(ErrorKind::config, "connect to", o.display(),
+                              fmt::format("{}: {}", what, last_error(session.get()))));
   };
   const bool no_config = false;
   ssh_options_set(session.get(), SSH_OPTIONS_PROCESS_CONFIG, &no_config);
@@ -258,7 +259,7 @@ Result<void> connect_ssh(ssh_session_struct* session, const SshOptions& options,
   if (cancel.on_socket) cancel.on_socket(fd);
   if (ssh_connect(session) == SSH_OK) return {};
   const std::string why = last_error(session);
-  if (why.starts_with("Timeout")) return Failure(make_error(ErrorKind::timeout, "connect", options.display(), why));
+  if (why.starts_with("Timeout")) return Failure(make_error(ErrorKind::timeout, "connect to", options.display(), why));
   return connect_failure(options.display(), why);
 }
 
