@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/backoff.h"
 #include "core/path.h"
 #include "sync/compare.h"
 #include "sync/holder.h"
@@ -15,8 +16,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds list_poll{200}; // while another worker writes it
-constexpr milliseconds initial_delay{250};
-constexpr std::uint32_t max_doublings = 6;
+constexpr Backoff backoff;
 
 void add_to(Hasher& hasher, std::string_view text) { hasher.update(std::as_bytes(std::span(text))); }
 
@@ -64,7 +64,7 @@ Task<Result<void>> ListFile::update() {
     const Error& error = written.error();
     const bool retryable = error.transient() || error.kind == ErrorKind::lease || error.kind == ErrorKind::integrity;
     if (!retryable || attempt > job_.retries) co_return Failure(error);
-    const milliseconds delay = initial_delay * (1 << std::min(attempt - 1, max_doublings));
+    const milliseconds delay = backoff.delay(attempt);
     engine_.events.emit(RetryEvent{list_.name, error, ++attempt, delay.count()});
     co_await engine_.cancellation.sleep(delay);
   }
