@@ -47,7 +47,8 @@ class Failure:
         return self.status == "permanent"
 
     def __str__(self) -> str:
-        where = " ".join(part for part in (self.operation, self.path) if part)
+        path = f" '{self.path}'" if self.operation and self.path else self.path
+        where = f"cannot {self.operation}{path}" if self.operation else path
         text = f"{where}: {self.message}" if where else self.message
         return f"{text}; hint: {self.hint}" if self.hint else text
 

@@ -19,7 +19,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Started(Event):
-    """The command begins; with a date range, once a date."""
+    """The command starts; with a range of dates, once for each."""
 
     type: ClassVar[str] = "started"
     command: str = ""
@@ -30,7 +30,7 @@ class Started(Event):
 
 @dataclass(frozen=True)
 class Listing(Event):
-    """How far the listing of both sides is."""
+    """Progress of listing source and target."""
 
     type: ClassVar[str] = "listing"
     source_entries: int = 0
@@ -53,73 +53,84 @@ class Planned(Event):
 
 @dataclass(frozen=True)
 class FileStarted(Event):
-    """A file's transfer begins."""
+    """A transfer starts."""
 
     type: ClassVar[str] = "file_started"
     path: str = ""
-    """Relative to the root; \\xNN for bytes that are no UTF-8 and control characters, \\\\ for a backslash."""
+    """Relative to the root; \\xNN for control characters and bytes that are not UTF-8, \\\\ for a backslash."""
     size_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class FileProgress(Event):
-    """For large files, at most one a second and file."""
+    """Progress of a large file, at most once a second for each."""
 
     type: ClassVar[str] = "file_progress"
     path: str = ""
-    """Relative to the root; \\xNN for bytes that are no UTF-8 and control characters, \\\\ for a backslash."""
+    """Relative to the root; \\xNN for control characters and bytes that are not UTF-8, \\\\ for a backslash."""
     size_bytes: int = 0
     done_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class FilePublished(Event):
-    """The file is at the target under its name."""
+    """The file has its final name at the target."""
 
     type: ClassVar[str] = "file_published"
     path: str = ""
-    """Relative to the root; \\xNN for bytes that are no UTF-8 and control characters, \\\\ for a backslash."""
+    """Relative to the root; \\xNN for control characters and bytes that are not UTF-8, \\\\ for a backslash."""
     size_bytes: int = 0
     digest: str = ""
-    """Of the published bytes: "xxh128:…", or with --verify hash what the target tells, "sha256:…" or "crc32c:…"; empty
-    where there is none.
+    """Of the published bytes: "xxh128:…", or with --verify hash the server-side checksum, "sha256:…" or "crc32c:…"; may
+    be empty.
     """
     attempts: int = 0
 
 
 @dataclass(frozen=True)
 class FileSkipped(Event):
-    """The file is left as it is at the target."""
+    """The file is skipped."""
 
     type: ClassVar[str] = "file_skipped"
     path: str = ""
-    """Relative to the root; \\xNN for bytes that are no UTF-8 and control characters, \\\\ for a backslash."""
+    """Relative to the root; \\xNN for control characters and bytes that are not UTF-8, \\\\ for a backslash."""
     reason: str = ""
 
 
 @dataclass(frozen=True)
 class FileFailed(Event):
-    """The file did not make it."""
+    """The file failed."""
 
     type: ClassVar[str] = "file_failed"
     path: str = ""
-    """Relative to the root; \\xNN for bytes that are no UTF-8 and control characters, \\\\ for a backslash."""
+    """Relative to the root; \\xNN for control characters and bytes that are not UTF-8, \\\\ for a backslash."""
+    code: str = ""
+    """Stable word for programs: the kind, or more specific; docs/reference/machine.md lists them."""
     kind: str = ""
     status: str = ""
     """One of permanent, transient, exhausted."""
     operation: str = ""
     message: str = ""
+    hint: str = ""
+    """What to do about it, for people; may be empty."""
 
 
 @dataclass(frozen=True)
 class Retry(Event):
-    """A file or a connection is tried again."""
+    """A file or a connection is retried."""
 
     type: ClassVar[str] = "retry"
     path: str = ""
     """Empty for a connection."""
+    code: str = ""
+    """Stable word for programs: the kind, or more specific; docs/reference/machine.md lists them."""
     kind: str = ""
+    status: str = ""
+    """One of permanent, transient, exhausted."""
+    operation: str = ""
     message: str = ""
+    hint: str = ""
+    """What to do about it, for people; may be empty."""
     attempt: int = 0
     delay_ms: int = 0
 
@@ -133,13 +144,14 @@ class Batch(Event):
     state: str = ""
     """One of started, waiting, finished, interrupted."""
     detail: str = ""
+    """The holder, while waiting."""
     files: int = 0
     bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """At most two a second."""
+    """Progress of the run, at most twice a second."""
 
     type: ClassVar[str] = "progress"
     files_done: int = 0
@@ -150,7 +162,7 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class Warning(Event):
-    """Nothing is lost, but the user should know."""
+    """Nothing is lost, but somebody should know."""
 
     type: ClassVar[str] = "warning"
     message: str = ""

@@ -32,13 +32,15 @@ struct Reading {
   }
   Failure unknown(const toml::key& key, std::span<const std::string> known) const {
     const std::string nearest = nearest_word(key.str(), known);
-    std::string mend = nearest.empty() ? std::string("docs/reference/config.md lists the keys")
-                                       : fmt::format("did you mean '{}'?", nearest);
+    const std::string_view replacement = replacement_of(key.str());
     return Failure(config_error(fmt::format("{}:{}", file, key.source().begin.line),
-                                fmt::format("'{}' is no key of {}: {}", key.str(), table, mend)));
+                                fmt::format("unknown key '{}' in {}", key.str(), table),
+                                !replacement.empty() ? fmt::format("use {}", replacement)
+                                : nearest.empty()    ? "docs/reference/config.md lists the keys"
+                                                     : fmt::format("did you mean '{}'?", nearest)));
   }
-  Failure wrong(const toml::key& key, std::string message) const {
-    return Failure(config_error(place(key), std::move(message)));
+  Failure invalid(const toml::key& key, std::string message, std::string hint = "") const {
+    return Failure(config_error(place(key), std::move(message), std::move(hint)));
   }
 };
 
@@ -47,13 +49,13 @@ enum class TomlType : std::uint8_t { text, number, text_or_number, boolean, yes_
 
 std::string_view describe(TomlType type) {
   switch (type) {
-  case TomlType::text: return "a text in quotes";
-  case TomlType::number: return "a whole number";
-  case TomlType::text_or_number: return "a text in quotes or a whole number";
+  case TomlType::text: return "a string";
+  case TomlType::number: return "an integer";
+  case TomlType::text_or_number: return "a string or an integer";
   case TomlType::boolean:
   case TomlType::yes_or_no: return "true or false";
-  case TomlType::date: return "a date, or a text in quotes";
-  case TomlType::list: return "a text in quotes or a list of them";
+  case TomlType::date: return "a date or a string";
+  case TomlType::list: return "a string or an array of strings";
   }
   return "";
 }
@@ -94,20 +96,20 @@ std::optional<std::string> typed_text(const toml::node& node, TomlType type) {
   return std::nullopt;
 }
 
-// What stands there instead, for messages.
+// The value as messages show it.
 std::string shown(const toml::node& node) {
   if (node.is_table()) return "a table";
-  if (node.is_array()) return "a list";
+  if (node.is_array()) return "an array";
   std::ostringstream out;
   node.visit([&](const auto& each) { out << each; });
   return out.str();
 }
 
 Failure wrong_type(const Reading& reading, const toml::key& key, TomlType type, const toml::node& node) {
-  return reading.wrong(key, fmt::format("must be {}, not {}", describe(type), shown(node)));
+  return reading.invalid(key, fmt::format("invalid value {}: expected {}", shown(node), describe(type)));
 }
 
-// "none" is a word for options like ssh_config: a file of that name is ./none.
+// "none" is a value of options like ssh_config: a file of that name is ./none.
 std::string path_text(const Reading& reading, const std::string& text) {
   if (text == "none") return text;
   if (text.starts_with("~/")) {
@@ -121,7 +123,7 @@ std::string path_text(const Reading& reading, const std::string& text) {
 // Whether an endpoint is written as a path of this machine, and not as a URL, NAME:path or, by mistake, as for scp.
 bool is_plain_path(std::string_view text) { return text.substr(0, text.find('/')).find(':') == text.npos; }
 
-// A setting that names a file or folder of this machine, by what the table of settings says of its value.
+// Whether a setting names a file or directory of this machine, by the type of its value.
 bool names_file(const Setting& setting, std::string_view text) {
   if (setting.value_name == "URL|NAME:path") return is_plain_path(text);
   if (setting.value_name == "FILE") return true;
@@ -137,7 +139,7 @@ Result<std::string> list_text(const Reading& reading, const toml::key& key, cons
   } else if (const toml::array* array = node.as_array()) {
     for (const toml::node& element : *array) {
       if (!element.is_string())
-        return reading.wrong(key, fmt::format("each element must be a text in quotes, not {}", shown(element)));
+        return reading.invalid(key, fmt::format("invalid element {}: expected a string", shown(element)));
       words.push_back(element.as_string()->get());
     }
   } else {
@@ -154,14 +156,14 @@ Result<std::string> option_text(const Reading& reading, const toml::key& key, co
   return spec.type == OptionType::path ? path_text(reading, *text) : *text;
 }
 
-// A [[job.NAME.transform]] table as the command line's text: its key `name` and the transform's options. Names that are
-// not known are told of when the setting is applied.
+// A [[job.NAME.transform]] table as the command line writes it: its key `name` and the transform's options. Unknown
+// names are reported when the setting is applied.
 Result<std::string> transform_text(const Reading& reading, const toml::table& table) {
   TransformCall call;
   const toml::node* name = table.get("name");
   if (!name || !name->is_string())
     return Failure(config_error(fmt::format("{}:{}: transform", reading.file, table.source().begin.line),
-                                "each transform must have a name: name = \"gzip\""));
+                                "missing name", "for example name = \"gzip\""));
   call.name = name->as_string()->get();
   const TransformDescriptor* descriptor = find_transform(call.name);
   for (const auto& [key, node] : table) {
@@ -215,9 +217,9 @@ Result<Endpoint> read_address(const Reading& reading, const toml::table& table) 
   if (const auto* url = table.get("url")) {
     for (const char* part : {"scheme", "host", "port", "user", "root"})
       if (table.contains(part))
-        return Failure(config_error(reading.file,
-                                    fmt::format("{} has both 'url' and '{}': write one of them", reading.table, part)));
-    if (!url->is_string()) return Failure(config_error(reading.file, reading.table + ": url must be a text in quotes"));
+        return Failure(config_error(reading.file, fmt::format("{} has both 'url' and '{}'", reading.table, part)));
+    if (!url->is_string())
+      return Failure(config_error(reading.file, reading.table + ": invalid url: expected a string"));
     const std::string& text = url->as_string()->get();
     auto parsed = parse_endpoint_url(is_plain_path(text) ? path_text(reading, text) : text);
     if (!parsed)
@@ -232,19 +234,19 @@ Result<Endpoint> read_address(const Reading& reading, const toml::table& table) 
                         : key.str() == "root" ? &endpoint.root
                                               : nullptr;
     if (text) {
-      if (!node.is_string()) return reading.wrong(key, "must be a text in quotes");
+      if (!node.is_string()) return reading.invalid(key, "invalid value: expected a string");
       *text = node.as_string()->get();
     } else if (key.str() == "port") {
       const auto* port = node.as_integer();
       if (!port || port->get() < 1 || port->get() > 65535)
-        return reading.wrong(key, "must be a number from 1 to 65535");
+        return reading.invalid(key, "invalid value: expected an integer from 1 to 65535");
       endpoint.port = static_cast<std::uint16_t>(port->get());
     }
   }
   if (endpoint.scheme == "file" && !endpoint.root.empty()) endpoint.root = path_text(reading, endpoint.root);
   if (endpoint.scheme.empty())
-    return Failure(config_error(
-        reading.file, fmt::format("{} has no address: write url = \"sftp://…\", or scheme, host, …", reading.table)));
+    return Failure(config_error(reading.file, fmt::format("{} has no address", reading.table),
+                                "write url = \"sftp://…\", or scheme, host, …"));
   return endpoint;
 }
 
@@ -284,13 +286,12 @@ Result<void> read_endpoint_key(const Reading& reading, const BackendDescriptor& 
     return reading.unknown(key, known);
   }
   if (how.empty())
-    return reading.wrong(
-        key,
-        fmt::format("a secret does not belong in the config: write {0}_file = \"…\" or {0}_env = \"…\"", secret->name));
-  if (!node.is_string()) return reading.wrong(key, "must be a text in quotes");
+    return reading.invalid(
+        key, "secrets are not allowed in the config",
+        fmt::format("name a file or an environment variable: {0}_file = \"…\" or {0}_env = \"…\"", secret->name));
+  if (!node.is_string()) return reading.invalid(key, "invalid value: expected a string");
   SecretPlace& place = config.secrets[std::string(secret->name)];
-  if (!place.place.empty())
-    return reading.wrong(key, fmt::format("the secret is named twice (also by {})", place.place));
+  if (!place.place.empty()) return reading.invalid(key, fmt::format("duplicate secret (see {})", place.place));
   place.place = reading.place(key);
   if (how == "_env")
     place.variable = node.as_string()->get();
@@ -308,7 +309,7 @@ Result<EndpointConfig> read_endpoint(const Reading& reading, const std::string& 
     std::string known;
     for (const BackendDescriptor* each : backends())
       known += fmt::format("{}{}", known.empty() ? "" : ", ", each->scheme);
-    return Failure(config_error(reading.file, fmt::format("{}: no backend is named '{}': there are {}", reading.table,
+    return Failure(config_error(reading.file, fmt::format("{}: unknown scheme '{}': expected one of {}", reading.table,
                                                           config.endpoint.scheme, known)));
   }
   for (const auto& [key, node] : table)
@@ -329,17 +330,17 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
   if (!parsed) {
     const toml::parse_error& error = parsed.error();
     return Failure(config_error(fmt::format("{}:{}:{}", file, error.source().begin.line, error.source().begin.column),
-                                fmt::format("this is no TOML: {}", error.description())));
+                                fmt::format("invalid TOML: {}", error.description())));
   }
   Reading reading{file, "the config"};
   const std::vector<std::string> known = {"airflow", "defaults", "endpoint", "job"};
   for (const auto& [key, node] : parsed.table()) {
-    if (key.str() == "airflow") continue; // when and where jobs run: read by the Airflow provider
+    if (key.str() == "airflow") continue; // for the Airflow provider
     if (std::find(known.begin(), known.end(), key.str()) == known.end()) return reading.unknown(key, known);
     const toml::table* table = node.as_table();
     if (!table)
-      return reading.wrong(key,
-                           fmt::format("must be a table: [{}{}]", key.str(), key.str() == "defaults" ? "" : ".NAME"));
+      return reading.invalid(
+          key, fmt::format("expected a table: [{}{}]", key.str(), key.str() == "defaults" ? "" : ".NAME"));
     if (key.str() == "defaults") {
       CV_TRY(config.defaults, read_settings(Reading{file, "[defaults]"}, *table));
       continue;
@@ -347,7 +348,7 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
     for (const auto& [name, inner] : *table) {
       const Reading inside{file, fmt::format("[{}.{}]", key.str(), name.str())};
       const std::string own(name.str());
-      if (!inner.is_table()) return reading.wrong(name, fmt::format("must be a table: {}", inside.table));
+      if (!inner.is_table()) return reading.invalid(name, fmt::format("expected a table: {}", inside.table));
       if (key.str() == "job") {
         CV_TRY(config.jobs[own], read_settings(inside, *inner.as_table()));
       } else {
@@ -376,7 +377,7 @@ Result<Config> load_config(const std::optional<std::string>& named) {
     if (!named && !fs::exists(place, ignored)) continue;
     std::string text;
     if (!read_file(place, text))
-      return Failure(config_error(place, fmt::format("can't read the config: {}", std::strerror(errno))));
+      return Failure(config_error(place, fmt::format("cannot read the config: {}", std::strerror(errno))));
     return parse_config(text, place);
   }
   return Config{};

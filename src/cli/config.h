@@ -31,7 +31,7 @@ struct Config {
   std::map<std::string, EndpointConfig> endpoints;
 };
 
-// Whether [defaults] has the setting. What is said for all jobs need not fit each of them.
+// Whether [defaults] has the setting: what applies to all jobs need not fit each of them.
 bool has_default(const Config& config, std::string_view key);
 
 // `text` is the content of `file`. Unknown keys, tables and values are errors that name file, line, key and the nearest

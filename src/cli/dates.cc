@@ -15,11 +15,16 @@ using std::chrono::days;
 using std::chrono::sys_days;
 using std::chrono::year_month_day;
 
-constexpr int max_range_days = 3'660; // ten years: more is a slip of the keyboard
-constexpr std::string_view date_forms =
-    "write it like 2024-03-01, 2024-03-01..2024-03-03, today, yesterday or last-7-days";
+constexpr int max_range_days = 3'660; // ten years: more is a typing error
+constexpr std::string_view date_forms = "2024-03-01, 2024-03-01..2024-03-03, today, yesterday or last-7-days";
 
-Failure wrong(std::string message) { return Failure(config_error("", std::move(message))); }
+Failure wrong(std::string message, std::string hint = "") {
+  return Failure(config_error("", std::move(message), std::move(hint)));
+}
+
+Failure not_a_date(std::string_view text) {
+  return wrong(fmt::format("invalid date '{}': expected {}", text, date_forms));
+}
 
 // All of `text`, which must be `digits` digits.
 bool read_digits(std::string_view text, std::size_t digits, int& value) {
@@ -37,10 +42,10 @@ Result<year_month_day> parse_day(std::string_view text, year_month_day today) {
   const bool shaped = text.size() == 10 && text[4] == '-' && text[7] == '-' &&
                       read_digits(text.substr(0, 4), 4, year) && read_digits(text.substr(5, 2), 2, month) &&
                       read_digits(text.substr(8, 2), 2, day);
-  if (!shaped) return wrong(fmt::format("'{}' is no date: {}", text, date_forms));
+  if (!shaped) return not_a_date(text);
   const year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
                             std::chrono::day(static_cast<unsigned>(day))};
-  if (!date.ok()) return wrong(fmt::format("'{}' is not in the calendar", text));
+  if (!date.ok()) return wrong(fmt::format("invalid date '{}': no such day", text));
   return date;
 }
 
@@ -57,15 +62,15 @@ std::tm to_tm(year_month_day date) {
 
 Result<std::string> format_with(std::string_view format, year_month_day date) {
   constexpr std::string_view allowed = "YmdyjbBaAuwVGUWeF%";
-  if (format.empty()) return wrong("{date:} has no form: write {date:%Y/%m/%d}");
+  if (format.empty()) return wrong("empty format in {date:}", "for example {date:%Y/%m/%d}");
   for (std::size_t i = 0; i < format.size(); ++i) {
     if (format[i] != '%') continue;
     ++i;
     if (i == format.size() || allowed.find(format[i]) == allowed.npos)
       return wrong(
-          fmt::format("{{date:{}}}: '%{}' is no form of a date: use %Y %m %d %y %j %b %B %a %A %u %w %V %G %U %W "
-                      "%e %F or %%",
-                      format, i == format.size() ? "" : std::string(1, format[i])));
+          fmt::format("invalid conversion '%{}' in {{date:{}}}: expected one of %Y %m %d %y %j %b %B %a %A %u %w %V %G "
+                      "%U %W %e %F %%",
+                      i == format.size() ? "" : std::string(1, format[i]), format));
   }
   const std::tm parts = to_tm(date);
   std::string out(format.size() * 16 + 16, '\0');
@@ -81,8 +86,7 @@ Result<std::vector<year_month_day>> parse_dates(std::string_view text, year_mont
   if (text.starts_with("last-") && text.ends_with("-days") && text.size() > 10) {
     const std::string_view digits = text.substr(5, text.size() - 10);
     int count = 0;
-    if (digits.size() > 4 || !read_digits(digits, digits.size(), count) || count == 0)
-      return wrong(fmt::format("'{}' is no date: {}", text, date_forms));
+    if (digits.size() > 4 || !read_digits(digits, digits.size(), count) || count == 0) return not_a_date(text);
     first = year_month_day(sys_days(today) - days(count));
     last = year_month_day(sys_days(today) - days(1));
   } else if (const auto dots = text.find(".."); dots != text.npos) {
@@ -93,10 +97,10 @@ Result<std::vector<year_month_day>> parse_dates(std::string_view text, year_mont
     last = first;
   }
   if (sys_days(last) < sys_days(first))
-    return wrong(fmt::format("'{}' ends before it begins: write the earlier date first", text));
+    return wrong(fmt::format("invalid range '{}': the end is before the beginning", text));
   const auto count = (sys_days(last) - sys_days(first)).count() + 1;
   if (count > max_range_days)
-    return wrong(fmt::format("'{}' is {} days; at most {} at once", text, count, max_range_days));
+    return wrong(fmt::format("invalid range '{}': {} days, the maximum is {}", text, count, max_range_days));
   std::vector<year_month_day> dates;
   for (auto day = sys_days(first); day <= sys_days(last); day += days(1)) dates.emplace_back(day);
   return dates;
@@ -140,15 +144,13 @@ Result<std::string> expand_date(std::string_view text, const year_month_day* dat
     }
     const auto end = text.find('}');
     if (text[0] == '}' || end == text.npos)
-      return wrong(
-          fmt::format("a single '{}' in a path: write {} for the character itself", text[0], std::string(2, text[0])));
+      return wrong(fmt::format("unmatched '{}'", text[0]),
+                   fmt::format("write {} for a literal brace", std::string(2, text[0])));
     const std::string_view inside = text.substr(1, end - 1);
     if (inside != "date" && !inside.starts_with("date:"))
-      return wrong(
-          fmt::format("{{{}}} is unknown: only {{date}} and {{date:%Y/%m/%d}} stand for something; write {{{{ and "
-                      "}}}} for braces",
-                      inside));
-    if (!date) return wrong(fmt::format("{{{}}} needs a date: give --date", inside));
+      return wrong(fmt::format("unknown placeholder {{{}}}: expected {{date}} or {{date:%Y/%m/%d}}", inside),
+                   "write {{ and }} for literal braces");
+    if (!date) return wrong(fmt::format("missing date for {{{}}}", inside), "give --date");
     CV_TRY(const std::string day, format_with(inside == "date" ? "%F" : inside.substr(5), *date));
     out += day;
     text.remove_prefix(end + 1);

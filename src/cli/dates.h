@@ -1,4 +1,4 @@
-// Dates of dated folders: what --date says, and {date} in paths.
+// Dated directories: the dates of --date, and {date} in paths.
 #pragma once
 
 #include <chrono>

@@ -34,15 +34,15 @@ Result<Endpoint> find_reference(std::string_view name, std::string_view path, co
     std::vector<std::string> known;
     for (const auto& [each, unused] : config.endpoints) known.push_back(each);
     const std::string nearest = nearest_word(name, known);
-    const std::string where =
-        config.file.empty() ? "there is no config" : fmt::format("{} has no [endpoint.{}]", config.file, name);
+    const std::string message = config.file.empty() ? fmt::format("unknown endpoint '{}': no config found", name)
+                                                    : fmt::format("unknown endpoint '{}' in {}", name, config.file);
     const std::string below(path.substr(std::min(path.find_first_not_of('/'), path.size())));
-    const std::string mend =
+    const std::string hint =
         find_backend(name) ? fmt::format("a URL has two slashes: {}://{}{}", name, name == "file" ? "/" : "", below)
         : !nearest.empty()
             ? fmt::format("did you mean '{}'?", nearest)
             : fmt::format("write sftp://{0}/{1} for a server, ./{0}:{2} for a local file", name, below, path);
-    return Failure(config_error(fmt::format("{}:{}", name, path), fmt::format("{}: {}", where, mend)));
+    return Failure(config_error(fmt::format("{}:{}", name, path), message, hint));
   }
   Endpoint endpoint = found->second.endpoint;
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
@@ -59,7 +59,7 @@ Result<Secret> read_secret(const SecretPlace& place) {
   if (!place.file.empty()) return read_secret_file(place.file, place.place);
   const char* value = std::getenv(place.variable.c_str());
   if (!value)
-    return Failure(config_error(place.place, fmt::format("the environment variable {} is not set", place.variable)));
+    return Failure(config_error(place.place, fmt::format("environment variable {} is not set", place.variable)));
   return Secret(value);
 }
 
@@ -107,8 +107,9 @@ Result<Endpoint> resolve_endpoint(const std::string& text, Side side, const Endp
     const std::size_t colon = text.find(':');
     const std::string path = text.substr(colon + 1);
     return Failure(
-        config_error(text, fmt::format("write sftp://{}/{} for a server, ./{} for a local file", text.substr(0, colon),
-                                       path.starts_with('/') ? path.substr(1) : "~/" + path, text)));
+        config_error(text, "not a URL",
+                     fmt::format("write sftp://{}/{} for a server, ./{} for a local file", text.substr(0, colon),
+                                 path.starts_with('/') ? path.substr(1) : "~/" + path, text)));
   } else {
     CV_TRY(endpoint, parse_endpoint_url(text));
   }

@@ -1,4 +1,4 @@
-// From what a user writes (a URL, a path, NAME:path) to an Endpoint with its options and secrets.
+// Makes an Endpoint with options and secrets from what a user writes: a URL, a path or NAME:path.
 #pragma once
 
 #include <string>
@@ -20,7 +20,7 @@ struct EndpointInputs {
 // replaces it. Error kind config.
 Result<Endpoint> resolve_endpoint(const std::string& text, Side side, const EndpointInputs& inputs);
 
-// Adds what belongs to this machine to an endpoint that a plan names: the options and secrets of the config's endpoint
+// Adds what belongs to this machine to an endpoint of a plan: the options and secrets of the config's endpoint
 // of that name, and those of the command line, the environment and the descriptor.
 Result<void> complete_endpoint(Endpoint& endpoint, Side side, const EndpointInputs& inputs);
 

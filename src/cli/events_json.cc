@@ -24,6 +24,16 @@ constexpr std::size_t max_queued_bytes = 8 * 1024 * 1024;
 constexpr int poll_ms = 100;
 constexpr int max_idle_ms = 2'000;
 
+// All of an error but its path, which events and failures have escaped as a file's name.
+void put_error(Json& out, const Error& error) {
+  out["code"] = error.code_word();
+  out["kind"] = to_string(error.kind);
+  out["status"] = to_string(error.status);
+  out["operation"] = printable(error.operation);
+  out["message"] = printable(error.message);
+  out["hint"] = printable(error.hint);
+}
+
 void put(Json& out, const PlannedEvent& e) {
   out["type"] = "planned";
   out["plan"] = e.plan;
@@ -70,17 +80,13 @@ void put(Json& out, const FileSkippedEvent& e) {
 void put(Json& out, const FileFailedEvent& e) {
   out["type"] = "file_failed";
   out["path"] = escape_bytes(e.path);
-  out["kind"] = to_string(e.error.kind);
-  out["status"] = to_string(e.error.status);
-  out["operation"] = printable(e.error.operation);
-  out["message"] = printable(e.error.message);
+  put_error(out, e.error);
 }
 
 void put(Json& out, const RetryEvent& e) {
   out["type"] = "retry";
   out["path"] = escape_bytes(e.path);
-  out["kind"] = to_string(e.error.kind);
-  out["message"] = printable(e.error.message);
+  put_error(out, e.error);
   out["attempt"] = e.attempt;
   out["delay_ms"] = e.delay_ms;
 }
@@ -106,20 +112,15 @@ Failure wrong(std::string message) { return Failure(config_error("--events", std
 std::string to_line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 Json error_json(const Error& error) {
-  return {{"kind", to_string(error.kind)},
-          {"status", to_string(error.status)},
-          {"operation", printable(error.operation)},
-          {"path", printable(error.path)},
-          {"message", printable(error.message)}};
+  Json out = {{"path", printable(error.path)}};
+  put_error(out, error);
+  return out;
 }
 
 Json failure_json(const FailureRecord& failure) {
-  return {{"batch", failure.batch},
-          {"path", escape_bytes(failure.path)},
-          {"kind", to_string(failure.error.kind)},
-          {"status", to_string(failure.error.status)},
-          {"operation", printable(failure.error.operation)},
-          {"message", printable(failure.error.message)}};
+  Json out = {{"batch", failure.batch}, {"path", escape_bytes(failure.path)}};
+  put_error(out, failure.error);
+  return out;
 }
 
 Json event_json(std::string_view type, std::int64_t time_ms) { return {{"v", 1}, {"t", time_ms}, {"type", type}}; }
@@ -133,19 +134,19 @@ Json event_json(const EngineEvent& event, std::int64_t time_ms) {
 Result<std::unique_ptr<EventWriter>> EventWriter::open(const std::string& place) {
   if (!place.starts_with("fd:")) {
     const int fd = ::open(place.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) return wrong(fmt::format("can't write {}: {}", place, std::strerror(errno)));
+    if (fd < 0) return wrong(fmt::format("cannot open {}: {}", place, std::strerror(errno)));
     return std::unique_ptr<EventWriter>(new EventWriter(fd));
   }
   int fd = -1;
   const char* end = place.data() + place.size();
   const auto [stop, error] = std::from_chars(place.data() + 3, end, fd);
   if (error != std::errc() || stop != end || fd < 0)
-    return wrong(fmt::format("'{}' is no descriptor: write fd:3", place));
+    return wrong(fmt::format("invalid value '{}': expected FILE or fd:N", place));
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
     return wrong(fmt::format("descriptor {} is not open for writing", fd));
   const int own = ::fcntl(fd, F_DUPFD_CLOEXEC, 3); // children must not hold it open
-  if (own < 0) return wrong(fmt::format("can't use descriptor {}: {}", fd, std::strerror(errno)));
+  if (own < 0) return wrong(fmt::format("cannot use descriptor {}: {}", fd, std::strerror(errno)));
   if (fd > 2) ::close(fd);
   return std::unique_ptr<EventWriter>(new EventWriter(own));
 }

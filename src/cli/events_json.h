@@ -22,7 +22,7 @@ using Json = nlohmann::ordered_json;
 // One line without a newline; never throws, whatever bytes the strings hold.
 std::string to_line(const Json& json);
 
-Json error_json(const Error& error); // {"kind", "status", "operation", "path", "message"}
+Json error_json(const Error& error); // {"code", "kind", "status", "operation", "path", "message", "hint"}
 Json failure_json(const FailureRecord& failure);
 
 // One event's object: v, t, type and the fields of the type.

@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     std::fputs("checkvalve: out of memory\n", stderr);
   } catch (const std::exception& bug) {
-    std::fprintf(stderr, "checkvalve: a bug, please report it: %s\n", bug.what());
+    std::fprintf(stderr, "checkvalve: internal error, please report it: %s\n", bug.what());
   }
   return 70; // EX_SOFTWARE: none of the contract's codes
 }

@@ -1,10 +1,12 @@
 #include "cli/options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <map>
 
@@ -28,15 +30,15 @@ Result<std::string> read_list_text(const std::string& name) {
   std::string text;
   if (name == "-" ? read_all(STDIN_FILENO, text) : read_file(name, text)) return text;
   return Failure(config_error(
-      "--files-from", fmt::format("can't read {}: {}", name == "-" ? "standard input" : name, std::strerror(errno))));
+      "--files-from", fmt::format("cannot read {}: {}", name == "-" ? "standard input" : name, std::strerror(errno))));
 }
 
-// The list of files of a job, or nothing if folders are to be listed.
+// The list of files of a job; nothing if directories are listed.
 Result<std::optional<std::vector<std::string>>> read_files(const Settings& settings) {
   if (!settings.files.empty() && !settings.files_from.empty())
-    return Failure(config_error("--file", "can't stand with --files-from: put all names into one list"));
+    return Failure(config_error("--file", "cannot be used with --files-from"));
   if (settings.files_nul && settings.files_from.empty())
-    return Failure(config_error("--from0", "says how --files-from is written: give that as well"));
+    return Failure(config_error("--from0", "can only be used with --files-from"));
   std::vector<std::string> names;
   if (!settings.files_from.empty()) {
     CV_TRY(const std::string text, read_list_text(settings.files_from));
@@ -51,9 +53,8 @@ Result<std::optional<std::vector<std::string>>> read_files(const Settings& setti
   for (std::string& name : names) {
     while (name.starts_with("./")) name.erase(0, 2);
     if (auto ok = check_tree_path(name); !ok)
-      return Failure(config_error(
-          settings.files.empty() ? "--files-from " + settings.files_from : "--file",
-          fmt::format("'{}' is no path below the source root: {}", escape_bytes(name), ok.error().message)));
+      return Failure(config_error(settings.files.empty() ? "--files-from " + settings.files_from : "--file",
+                                  fmt::format("invalid path '{}': {}", escape_bytes(name), ok.error().message)));
   }
   return names;
 }
@@ -70,11 +71,21 @@ Result<Job> make_job(const Inputs& inputs, const std::chrono::year_month_day* da
   for (const Side side : {Side::source, Side::target}) {
     const std::string& text = side == Side::source ? settings.source : settings.target;
     auto expanded = expand_date(text, date);
-    if (!expanded) return Failure(config_error(escape_bytes(text), std::move(expanded.error().message)));
+    if (!expanded)
+      return Failure(
+          config_error(escape_bytes(text), std::move(expanded.error().message), std::move(expanded.error().hint)));
     Endpoint& endpoint = side == Side::source ? job.source : job.target;
     CV_TRY(endpoint, resolve_endpoint(*expanded, side, endpoint_inputs));
   }
   return job;
+}
+
+// What the command line says.
+Result<void> apply_given(Inputs& inputs, const CLI::App& app) {
+  const std::vector<Assignment> given = given_settings(app);
+  for (const Assignment& each : given)
+    if (each.setting->name == "state") inputs.state_option = each.value;
+  return apply_settings(inputs.settings, given);
 }
 
 Result<Inputs> read_config_and_secrets(const CLI::App& app, const ProcessOptions& options) {
@@ -84,39 +95,57 @@ Result<Inputs> read_config_and_secrets(const CLI::App& app, const ProcessOptions
   return inputs;
 }
 
-// --identity and the like must mean something on at least one side, unless they are given for all jobs.
+// --identity and the like must be options of at least one of the backends, unless they are defaults for all jobs.
 Result<void> check_shared_options(const Inputs& inputs, const Job& job) {
   for (const auto& [key, unused] : inputs.settings.shared_options)
     if (!job.source.options.contains(key) && !job.target.options.contains(key) && !has_default(inputs.config, key))
-      return Failure(
-          config_error(find_setting(key)->flag(), fmt::format("neither {}:// nor {}:// takes it: leave it out",
-                                                              job.source.scheme, job.target.scheme)));
+      return Failure(config_error(find_setting(key)->flag(), fmt::format("neither {}:// nor {}:// has this option",
+                                                                         job.source.scheme, job.target.scheme)));
   return {};
 }
 
 } // namespace
 
+CLI::Validator one_of(std::vector<std::string> words) {
+  return CLI::Validator(
+      [words = std::move(words)](const std::string& word) {
+        return std::ranges::find(words, word) != words.end()
+                   ? std::string()
+                   : fmt::format("invalid value '{}': expected one of {}", word, fmt::join(words, ", "));
+      },
+      "");
+}
+
+CLI::Validator integer_from(std::uint64_t min, std::uint64_t max) {
+  return CLI::Validator(
+      [min, max](const std::string& text) {
+        auto parsed = parse_integer(text, min, max);
+        return parsed ? std::string() : parsed.error().message;
+      },
+      "");
+}
+
 void add_process_options(CLI::App& app, ProcessOptions& options, bool works) {
   const std::string group = "Input and output";
   app.add_option("--config", options.config,
-                 "config to read [./checkvalve.toml, else $XDG_CONFIG_HOME/checkvalve/config.toml]")
+                 "read the config from FILE [./checkvalve.toml, else $XDG_CONFIG_HOME/checkvalve/config.toml]")
       ->type_name("FILE")
       ->group(group);
-  app.add_flag("--json", options.json, "print one JSON object on standard output instead of text")->group(group);
-  app.add_option("--secrets-fd", options.secrets_fd, "read secrets as JSON from this descriptor")
+  app.add_flag("--json", options.json, "print JSON on standard output instead of text")->group(group);
+  app.add_option("--secrets-fd", options.secrets_fd, "read secrets as JSON from file descriptor N")
+      ->check(integer_from(0, INT_MAX))
       ->type_name("N")
       ->group(group);
   if (!works) return;
-  app.add_option("--events", options.events, "write events as JSON lines while it works")
+  app.add_option("--events", options.events, "write progress events as JSON lines to FILE or to file descriptor N")
       ->type_name("FILE|fd:N")
       ->group(group);
-  app.add_option("--progress", options.progress, "a progress bar on standard error; auto: if it is a terminal [auto]")
-      ->check(CLI::IsMember({"auto", "always", "never"}))
+  app.add_option("--progress", options.progress,
+                 "when to show progress on standard error; auto: if it is a terminal [auto]")
+      ->check(one_of({"auto", "always", "never"}))
       ->type_name("auto|always|never")
       ->group(group);
-  app.add_flag("--die-with-parent", options.die_with_parent,
-               "stop cleanly when the process that started this one is gone")
-      ->group(group);
+  app.add_flag("--die-with-parent", options.die_with_parent, "stop cleanly when the parent process ends")->group(group);
 }
 
 void add_settings(CLI::App& app, unsigned command) {
@@ -154,9 +183,9 @@ std::vector<Assignment> given_settings(const CLI::App& app) {
 }
 
 void add_sync_arguments(CLI::App& app, SyncArguments& arguments) {
-  app.add_option("SOURCE", arguments.source, "where files come from: a URL, a path or NAME:path")->type_name("");
-  app.add_option("TARGET", arguments.target, "where files go")->type_name("");
-  app.add_option("--job", arguments.job, "take everything that is not given here from [job.NAME] of the config")
+  app.add_option("SOURCE", arguments.source, "where to copy from: a URL, a path or NAME:path")->type_name("");
+  app.add_option("TARGET", arguments.target, "where to copy to: a URL, a path or NAME:path")->type_name("");
+  app.add_option("--job", arguments.job, "run [job.NAME] of the config; options given here take precedence")
       ->type_name("NAME")
       ->group("Selection");
 }
@@ -172,7 +201,7 @@ std::vector<Assignment> machine_settings(const Config& config) {
 Result<Inputs> read_machine_inputs(const CLI::App& app, const ProcessOptions& options) {
   CV_TRY(Inputs inputs, read_config_and_secrets(app, options));
   CV_CHECK(apply_settings(inputs.settings, machine_settings(inputs.config)));
-  CV_CHECK(apply_settings(inputs.settings, given_settings(app)));
+  CV_CHECK(apply_given(inputs, app));
   return inputs;
 }
 
@@ -185,16 +214,15 @@ Result<Inputs> read_inputs(const CLI::App& app, const ProcessOptions& options, c
       std::vector<std::string> known;
       for (const auto& [name, unused] : inputs.config.jobs) known.push_back(name);
       const std::string nearest = nearest_word(job_name, known);
-      const std::string where = inputs.config.file.empty()
-                                    ? "there is no config: give --config FILE"
-                                    : fmt::format("{} has no [job.{}]", inputs.config.file, job_name);
-      return Failure(
-          config_error("--job", where + (nearest.empty() ? "" : fmt::format(": did you mean '{}'?", nearest))));
+      if (inputs.config.file.empty())
+        return Failure(config_error("--job", "no config found", "give its name: --config FILE"));
+      return Failure(config_error("--job", fmt::format("unknown job '{}' in {}", job_name, inputs.config.file),
+                                  nearest.empty() ? "" : fmt::format("did you mean '{}'?", nearest)));
     }
     inputs.settings.job.name = job_name;
     CV_CHECK(apply_settings(inputs.settings, found->second));
   }
-  CV_CHECK(apply_settings(inputs.settings, given_settings(app)));
+  CV_CHECK(apply_given(inputs, app));
   return inputs;
 }
 
@@ -203,8 +231,8 @@ Result<std::vector<DatedJob>> make_jobs(Inputs& inputs, const SyncArguments& arg
   if (!arguments.source.empty()) settings.source = arguments.source;
   if (!arguments.target.empty()) settings.target = arguments.target;
   if (settings.source.empty() || settings.target.empty())
-    return Failure(config_error(settings.source.empty() ? "SOURCE" : "TARGET",
-                                "is missing: write checkvalve sync SOURCE TARGET, or --job NAME of a config"));
+    return Failure(config_error("", settings.source.empty() ? "missing SOURCE" : "missing TARGET",
+                                "give SOURCE and TARGET, or --job NAME of a config"));
   CV_TRY(settings.job.selection.files, read_files(settings));
 
   std::vector<DatedJob> jobs;
@@ -213,13 +241,12 @@ Result<std::vector<DatedJob>> make_jobs(Inputs& inputs, const SyncArguments& arg
     jobs.push_back({"", std::move(job)});
   } else {
     if (!has_date(settings.source) && !has_date(settings.target))
-      return Failure(
-          config_error("--date", "neither SOURCE nor TARGET has a {date} in it: write e.g. sftp://host/data/{date}"));
+      return Failure(config_error("--date", "neither SOURCE nor TARGET contains {date}",
+                                  "write it where the date belongs, for example sftp://host/data/{date}"));
     auto dates = parse_dates(settings.date, today_local());
-    if (!dates) return Failure(config_error("--date", std::move(dates.error().message)));
+    if (!dates) return Failure(config_error("--date", std::move(dates.error().message), std::move(dates.error().hint)));
     if (dates->size() > 1 && (!has_date(settings.source) || !has_date(settings.target)))
-      return Failure(
-          config_error("--date", "a range needs a {date} in both SOURCE and TARGET, so that the days stay apart"));
+      return Failure(config_error("--date", "a range of dates requires {date} in both SOURCE and TARGET"));
     for (const auto& date : *dates) {
       CV_TRY(Job job, make_job(inputs, &date));
       jobs.push_back({format_date(date), std::move(job)});

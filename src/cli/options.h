@@ -13,7 +13,7 @@
 
 namespace checkvalve {
 
-// How a command talks to its surroundings.
+// Input and output of a command.
 struct ProcessOptions {
   std::string config; // empty: the usual places
   bool json = false;
@@ -22,8 +22,12 @@ struct ProcessOptions {
   std::optional<int> secrets_fd;
   bool die_with_parent = false;
 };
-// `works`: the command moves or compares files, so that events and progress make sense.
+// `works`: the command copies or compares files: it has events and progress.
 void add_process_options(CLI::App& app, ProcessOptions& options, bool works);
+
+// Checks of a command's own options; the message says what is expected.
+CLI::Validator one_of(std::vector<std::string> words);
+CLI::Validator integer_from(std::uint64_t min, std::uint64_t max);
 
 // Adds the settings that a command takes (a bit of namespace takes), in their groups.
 void add_settings(CLI::App& app, unsigned command);
@@ -43,11 +47,12 @@ struct Inputs {
   Config config;
   Secrets secrets;
   Settings settings;
+  std::string state_option; // --state as given on the command line
 };
 // Defaults, then the named job (if any), then what `app` was given.
 Result<Inputs> read_inputs(const CLI::App& app, const ProcessOptions& options, const std::string& job_name);
 
-// For commands that take no job: only those defaults that say where things are on this machine, then what `app` was
+// For commands that take no job: of the defaults, those that say where things are on this machine; then what `app` was
 // given.
 Result<Inputs> read_machine_inputs(const CLI::App& app, const ProcessOptions& options);
 std::vector<Assignment> machine_settings(const Config& config);
@@ -59,7 +64,7 @@ struct DatedJob {
 // One job a date. Reads the list of files. Error kind config.
 Result<std::vector<DatedJob>> make_jobs(Inputs& inputs, const SyncArguments& arguments);
 
-// Reads a list of names, one a line or, with `nul`, ended by NUL bytes; empty lines are passed over.
+// Reads a list of names, one a line or, with `nul`, ended by NUL bytes; empty lines are ignored.
 Result<std::vector<std::string>> parse_file_list(std::string_view text, bool nul, bool escaped);
 
 } // namespace checkvalve

@@ -64,7 +64,7 @@ struct ParentWatch::Impl {
 ParentWatch::ParentWatch(Loop& loop, bool watch_input, std::function<void()> gone)
     : impl_(std::make_unique<Impl>(asio::posix::stream_descriptor(loop.context()), std::move(gone))) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (::getppid() != parent_at_start) impl_->gone(); // before the kernel was told
+  if (::getppid() != parent_at_start) impl_->gone(); // before PR_SET_PDEATHSIG was set
   struct stat info{};
   if (!watch_input || ::fstat(STDIN_FILENO, &info) != 0 || !(S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode))) return;
   impl_->input.assign(::dup(STDIN_FILENO));
@@ -98,21 +98,22 @@ Result<std::string> state_location(const std::string& given) {
   if (!given.empty()) return given;
   const char* xdg = std::getenv("XDG_STATE_HOME");
   const char* home = std::getenv("HOME");
-  std::string folder;
+  std::string directory;
   if (xdg && *xdg)
-    folder = std::string(xdg) + "/checkvalve";
+    directory = std::string(xdg) + "/checkvalve";
   else if (home && *home)
-    folder = std::string(home) + "/.local/state/checkvalve";
+    directory = std::string(home) + "/.local/state/checkvalve";
   else
-    return Failure(config_error("--state", "there is no default place, as HOME is not set: give --state PATH"));
+    return Failure(config_error("--state", "no default location: HOME is not set", "give --state PATH"));
   std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error)
-    return Failure(
-        make_error(ErrorKind::state, "create", folder, error.message() + "; give --state PATH to keep it elsewhere"));
-  std::filesystem::permissions(folder, std::filesystem::perms::owner_all,
-                               error); // file names are nobody else's business
-  return folder + "/state.db";
+  std::filesystem::create_directories(directory, error);
+  if (error) {
+    Error failure = make_error(ErrorKind::state, "create", directory, error.message());
+    failure.hint = "to keep the state elsewhere: --state PATH";
+    return Failure(std::move(failure));
+  }
+  std::filesystem::permissions(directory, std::filesystem::perms::owner_all, error); // it has names of files
+  return directory + "/state.db";
 }
 
 } // namespace checkvalve

@@ -10,11 +10,11 @@
 
 namespace checkvalve {
 
-// First thing in main, before there are threads: few malloc arenas, no SIGPIPE, the locale's character set, and nothing
-// that is opened later in the place of a standard descriptor. Remembers the parent.
+// To be called first in main, before there are threads: few malloc arenas, no SIGPIPE, the locale's character set, open
+// standard descriptors. Records the parent process.
 void prepare_process();
 
-// Tells when the process that started this one is gone: by a SIGTERM from the kernel (PR_SET_PDEATHSIG) and, where
+// Notices the end of the parent process: by a SIGTERM from the kernel (PR_SET_PDEATHSIG) and, where
 // standard input is a pipe or a socket, by its end. The kernel's signal comes when the thread that started this process
 // ends, even if its process lives on.
 class ParentWatch {

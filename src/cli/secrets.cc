@@ -38,9 +38,9 @@ void take_environment(std::string_view prefix, SecretMap& secrets) {
 Failure wrong(std::string message) { return Failure(config_error("--secrets-fd", std::move(message))); }
 
 Result<void> take_secrets(const nlohmann::json& object, const std::string& where, SecretMap& secrets) {
-  if (!object.is_object()) return wrong(fmt::format("\"{}\" must be an object of secrets", where));
+  if (!object.is_object()) return wrong(fmt::format("invalid value of \"{}\": expected an object", where));
   for (const auto& [key, value] : object.items()) {
-    if (!value.is_string()) return wrong(fmt::format("\"{}\".\"{}\" must be a string", where, key));
+    if (!value.is_string()) return wrong(fmt::format("invalid value of \"{}\".\"{}\": expected a string", where, key));
     secrets[key] = Secret(value.get<std::string>());
   }
   return {};
@@ -51,7 +51,7 @@ Result<void> take_secrets(const nlohmann::json& object, const std::string& where
 Result<void> parse_secrets_document(const std::string& text, Secrets& secrets) {
   // Without exceptions: the parser's own messages quote the text, which holds secrets.
   const nlohmann::json document = nlohmann::json::parse(text, nullptr, false);
-  if (document.is_discarded() || !document.is_object()) return wrong("what the descriptor gave is no JSON object");
+  if (document.is_discarded() || !document.is_object()) return wrong("invalid document: expected a JSON object");
   for (const auto& [key, value] : document.items()) {
     if (key == "source")
       CV_CHECK(take_secrets(value, key, secrets.source));
@@ -60,9 +60,9 @@ Result<void> parse_secrets_document(const std::string& text, Secrets& secrets) {
     else if (key == "state")
       CV_CHECK(take_secrets(value, key, secrets.state));
     else if (key != "endpoints")
-      return wrong(fmt::format("unknown key \"{}\": source, target, endpoints and state are known", key));
+      return wrong(fmt::format("unknown key \"{}\": expected source, target, endpoints or state", key));
     else if (!value.is_object())
-      return wrong("\"endpoints\" must be an object of endpoints");
+      return wrong("invalid value of \"endpoints\": expected an object");
     else
       for (const auto& [name, object] : value.items())
         CV_CHECK(take_secrets(object, "endpoints." + name, secrets.endpoints[name]));
@@ -82,7 +82,7 @@ Result<Secrets> read_secrets(std::optional<int> fd) {
   Result<void> parsed;
   if (read) parsed = parse_secrets_document(text, secrets);
   ::explicit_bzero(text.data(), text.size());
-  if (!read) return wrong(fmt::format("can't read descriptor {}: {}", *fd, std::strerror(error)));
+  if (!read) return wrong(fmt::format("cannot read descriptor {}: {}", *fd, std::strerror(error)));
   if (!parsed) return Failure(std::move(parsed.error()));
   if (*fd > 2) ::close(*fd);
   return secrets;
@@ -91,7 +91,7 @@ Result<Secrets> read_secrets(std::optional<int> fd) {
 Result<Secret> read_secret_file(const std::string& path, const std::string& place) {
   std::string text;
   if (!read_file(path, text, largest_secret_bytes))
-    return Failure(config_error(place, fmt::format("can't read the secret in {}: {}", path, std::strerror(errno))));
+    return Failure(config_error(place, fmt::format("cannot read {}: {}", path, std::strerror(errno))));
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
   return Secret(std::move(text));

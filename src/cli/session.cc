@@ -27,7 +27,7 @@ Session::Session(std::string command, const ProcessOptions& options)
 Session::~Session() {
   if (!events_) return;
   events_->finish();
-  if (events_->failed()) tell("checkvalve: warning: the events could not be written to their end");
+  if (events_->failed()) print_error("checkvalve: warning: cannot write to --events; it is incomplete");
 }
 
 Result<void> Session::open_events() {
@@ -44,6 +44,8 @@ void Session::watch_parent(const Inputs& inputs) {
 }
 
 Result<void> Session::open_store(const Inputs& inputs) {
+  if (!options_.config.empty()) place_options_ += " --config " + shell_word(options_.config);
+  if (!inputs.state_option.empty()) place_options_ += " --state " + shell_word(inputs.state_option);
   CV_TRY(const std::string location, state_location(inputs.settings.state));
   std::vector<std::string> warnings;
   StateOptions state_options;
@@ -71,12 +73,12 @@ void Session::emit(const EngineEvent& event) {
   tracker_->on_event(event);
   if (events_) write_event(event_json(event, now_ms()));
   if (const auto* warning = std::get_if<WarningEvent>(&event)) {
-    tell("checkvalve: warning: " + printable(warning->message));
+    print_error("checkvalve: warning: " + printable(warning->message));
   } else if (const auto* batch = std::get_if<BatchEvent>(&event); batch && batch->state == "waiting") {
-    tell(fmt::format("checkvalve: batch {} is {}; waiting", batch->batch, printable(batch->detail)));
+    print_error(fmt::format("checkvalve: waiting for batch {}: {}", batch->batch, printable(batch->detail)));
   } else if (const auto* retry = std::get_if<RetryEvent>(&event); retry && retry->path.empty()) {
-    tell(fmt::format("checkvalve: {}; trying again in {}", printable(retry->error.text()),
-                     format_duration(std::chrono::milliseconds(retry->delay_ms))));
+    print_error(fmt::format("checkvalve: {}; retrying in {}", printable(retry->error.text()),
+                            format_duration(std::chrono::milliseconds(retry->delay_ms))));
   }
 }
 
@@ -100,10 +102,11 @@ void Session::on_signal(int number) {
   const bool first = signal_ == 0; // a run that an endpoint has ended may be stopping already
   if (!first && number == SIGINT) {
     progress_.clear();
-    ::_exit(128 + number); // asked twice by hand: what is in flight is left to the next run
+    ::_exit(128 + number); // twice by hand: the next run cleans up
   }
   // SIGTERM comes twice in the ordinary way: to the process group, from the parent, and when the parent dies.
-  if (first) tell(number == SIGINT ? "checkvalve: stopping; Ctrl-C once more ends it at once" : "checkvalve: stopping");
+  if (first)
+    print_error(number == SIGINT ? "checkvalve: stopping; press Ctrl-C again to abort" : "checkvalve: stopping");
   request_stop(number);
 }
 
@@ -133,7 +136,7 @@ int Session::run(Task<int> work) {
   }
   progress_.clear();
   if (events_) events_->flush();
-  // Whatever error ended the work after a signal: the signal is its reason.
+  // Any error that ended the work after a signal was caused by it.
   const bool has_outcome = code == exit_code::success || code == exit_code::incomplete;
   return signal_ != 0 && !has_outcome ? exit_code::interrupted + signal_ : code;
 }
@@ -150,7 +153,7 @@ void Session::report(const Json& object, std::string_view text, const std::optio
     std::cout << to_line(object) << '\n' << std::flush;
   else
     std::cout << text << std::flush;
-  if (error) tell(error_line(*error));
+  if (error) print_error(error_text(*error));
 }
 
 int Session::fail(const Error& error) {
@@ -158,6 +161,9 @@ int Session::fail(const Error& error) {
   return exit_code::of(error);
 }
 
-std::string error_line(const Error& error) { return "checkvalve: " + printable(error.text()); }
+std::string error_text(const Error& error) {
+  const std::string line = "checkvalve: " + printable(error.text());
+  return error.hint.empty() ? line : line + "\nhint: " + printable(error.hint);
+}
 
 } // namespace checkvalve

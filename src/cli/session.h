@@ -1,4 +1,4 @@
-// Session: what a working command runs in: the loop, its threads, the state, and where it reports to.
+// Session: what a working command runs in: the loop, its threads, the state, and its output.
 #pragma once
 
 #include <csignal>
@@ -20,11 +20,11 @@ public:
   Session(std::string command, const ProcessOptions& options);
   ~Session() override;
 
-  // Opens --events: first of all, so that whatever goes wrong ends in a summary there. Kind config.
+  // Opens --events: before anything else, so that every failure ends in a summary there. Kind config.
   Result<void> open_events();
-  // Begins to watch the parent, if that is wanted.
+  // Starts to watch the parent with --die-with-parent.
   void watch_parent(const Inputs& inputs);
-  // Opens the state; must have succeeded before engine() is called.
+  // Opens the state; must succeed before engine() is called.
   Result<void> open_store(const Inputs& inputs);
 
   Engine engine() { return {loop_, *this, workers_, state_thread_, *store_, cancellation_}; }
@@ -33,23 +33,27 @@ public:
   ThreadPool& state_thread() { return state_thread_; }
   Cancellation& cancellation() { return cancellation_; }
   Tracker& tracker() { return *tracker_; }
-  // For the next date of a range: counts begin anew.
+  // For the next date of a range: counts start at zero.
   void restart_tracker();
 
   void emit(const EngineEvent& event) override;
   void emit_started(const std::string& source, const std::string& target);
 
   // Runs a command's work with signals handled, and returns its exit code: 128 + the signal's number if one ended it. A
-  // signal that came when all was done changes nothing.
+  // signal after the work was complete changes nothing.
   int run(Task<int> work);
 
-  // Prints the command's outcome: with --json the object, else the text, and the failures and the error on standard
-  // error. The object goes to the events as their summary, too.
+  // Prints the command's outcome: with --json the object, else the text; the error on standard error. The object is
+  // also the summary of --events.
   void report(const Json& object, std::string_view text, const std::optional<Error>& error = std::nullopt);
-  // Prints what went wrong, with an object that holds nothing but the error, and returns its exit code.
+  // Prints an error, with an object that holds nothing else, and returns its exit code.
   int fail(const Error& error);
-  // A line on standard error, above the progress bar.
-  void tell(std::string_view line) { progress_.message(line); }
+  // Lines on standard error, above the progress bar.
+  void print_error(std::string_view lines) { progress_.message(lines); }
+
+  // "checkvalve run PLAN", with the --config and --state of this command.
+  std::string resume_command(const std::string& plan) const { return "checkvalve run " + plan + place_options_; }
+  std::string status_command(const std::string& plan) const { return "checkvalve status " + plan + place_options_; }
 
   bool json() const { return options_.json; }
   const std::string& command() const { return command_; }
@@ -62,6 +66,7 @@ private:
 
   const std::string command_;
   const ProcessOptions& options_;
+  std::string place_options_; // " --state s.db": where a command that is to be pasted finds the plan
   Loop loop_;
   ThreadPool workers_;
   ThreadPool state_thread_{1};
@@ -77,7 +82,7 @@ private:
   int signal_ = 0;
 };
 
-// "checkvalve: …" for standard error.
-std::string error_line(const Error& error);
+// "checkvalve: …", and a second line with the hint, if there is one.
+std::string error_text(const Error& error);
 
 } // namespace checkvalve

@@ -23,7 +23,8 @@ Result<void> set_switch(bool& to, std::string_view text) {
 Result<void> add_option(Options& options, std::string_view text) {
   const auto equals = text.find('=');
   if (equals == text.npos || equals == 0)
-    return invalid(fmt::format("invalid value '{}': expected KEY=VALUE ('checkvalve backends' lists the keys)", text));
+    return Failure(config_error("", fmt::format("invalid value '{}': expected KEY=VALUE", text),
+                                "list the keys with: checkvalve backends"));
   options[std::string(text.substr(0, equals))] = std::string(text.substr(equals + 1));
   return {};
 }
@@ -197,7 +198,7 @@ Result<void> apply_settings(Settings& settings, std::span<const Assignment> assi
       replaced.push_back(list);
     }
     if (auto ok = setting->apply(settings, text); !ok)
-      return Failure(config_error(place, std::move(ok.error().message)));
+      return Failure(config_error(place, std::move(ok.error().message), std::move(ok.error().hint)));
   }
   return {};
 }
@@ -215,8 +216,10 @@ std::string nearest_word(std::string_view word, std::span<const std::string> kno
   return best;
 }
 
-Error config_error(std::string place, std::string message) {
-  return make_error(ErrorKind::config, "", std::move(place), std::move(message));
+Error config_error(std::string place, std::string message, std::string hint) {
+  Error error = make_error(ErrorKind::config, "", std::move(place), std::move(message));
+  error.hint = std::move(hint);
+  return error;
 }
 
 } // namespace checkvalve

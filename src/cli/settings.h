@@ -57,6 +57,6 @@ Result<void> apply_settings(Settings& settings, std::span<const Assignment> assi
 // The known word that is nearest to `word` by edit distance, or empty if none is near.
 std::string nearest_word(std::string_view word, std::span<const std::string> known);
 
-Error config_error(std::string place, std::string message);
+Error config_error(std::string place, std::string message, std::string hint = "");
 
 } // namespace checkvalve

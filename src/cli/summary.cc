@@ -15,21 +15,17 @@
 namespace checkvalve {
 namespace {
 
-std::string count_of(std::uint64_t count, std::string_view one, std::string_view many) {
-  return fmt::format("{} {}", format_count(count), count == 1 ? one : many);
-}
-
-std::string plan_text(const Report& report) {
+std::string plan_text(const Report& report, std::string_view resume) {
   const Summary& s = report.summary;
-  std::string out = fmt::format("{} to copy ({}), {} skipped", count_of(s.files_planned, "file", "files"),
+  std::string out = fmt::format("{} to copy ({}), {} skipped", counted(s.files_planned, "file"),
                                 format_size(s.bytes_planned), format_count(s.files_skipped));
-  if (s.files_failed > 0) out += fmt::format(", {} can't be copied", format_count(s.files_failed));
+  if (s.files_failed > 0) out += fmt::format(", {} failed", format_count(s.files_failed));
   if (report.dry_run || s.plan.empty()) return out + "\n";
-  out += fmt::format("\nplan {} in {}\n", s.plan, count_of(s.batches, "batch", "batches"));
+  out += fmt::format("\nplan {} in {}\n", s.plan, counted(s.batches, "batch", "batches"));
   for (const BatchRecord& batch : report.batches)
-    out += fmt::format("  batch {:>4}  {:>10}  {:>10}\n", batch.number, count_of(batch.files, "file", "files"),
+    out += fmt::format("  batch {:>4}  {:>10}  {:>10}\n", batch.number, counted(batch.files, "file"),
                        format_size(batch.bytes));
-  if (s.files_planned > 0) out += fmt::format("run it with: checkvalve run {}\n", s.plan);
+  if (s.files_planned > 0) out += fmt::format("run with: {}\n", resume);
   return out;
 }
 
@@ -63,12 +59,12 @@ Json report_json(const Report& report) {
   return out;
 }
 
-std::string report_text(const Report& report) {
+std::string report_text(const Report& report, std::string_view resume) {
   const Summary& s = report.summary;
   const std::string head = report.date.empty() ? "" : report.date + ": ";
-  if (report.command == "plan" || report.dry_run) return head + plan_text(report);
+  if (report.command == "plan" || report.dry_run) return head + plan_text(report, resume);
   std::string out =
-      head + fmt::format("{} copied ({}) in {}", count_of(s.files_copied, "file", "files"), format_size(s.bytes_copied),
+      head + fmt::format("{} copied ({}) in {}", counted(s.files_copied, "file"), format_size(s.bytes_copied),
                          format_duration(std::chrono::milliseconds(std::llround(report.seconds * 1000))));
   if (s.bytes_copied > 0 && report.seconds >= 0.001)
     out += fmt::format(", {}/s",
@@ -77,8 +73,7 @@ std::string report_text(const Report& report) {
   if (s.files_failed > 0) out += fmt::format(", {} failed", format_count(s.files_failed));
   if (s.interrupted) out += ", interrupted";
   out += "\n";
-  if (!s.plan.empty() && (s.files_failed > 0 || s.interrupted))
-    out += fmt::format("go on with: checkvalve run {}\n", s.plan);
+  if (!s.plan.empty() && (s.files_failed > 0 || s.interrupted)) out += fmt::format("resume with: {}\n", resume);
   return out;
 }
 
@@ -89,7 +84,7 @@ std::string failure_line(const FailureRecord& failure) {
 }
 
 std::uint64_t peak_rss_bytes() {
-  // VmHWM starts anew at exec; ru_maxrss would hold the memory of the process that forked us.
+  // VmHWM is reset by exec; ru_maxrss would include the memory of the process that forked us.
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
     unsigned long long kib = 0;

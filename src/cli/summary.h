@@ -1,4 +1,4 @@
-// What sync, run and plan say at their end: text for people, JSON for programs.
+// The outcome of sync, run and plan: text for people, JSON for programs.
 #pragma once
 
 #include <cstdint>
@@ -22,12 +22,12 @@ struct Report {
 };
 
 Json report_json(const Report& report);
-// Several lines, each with its newline. Failures and the error are not in it.
-std::string report_text(const Report& report);
+// Several lines, each with its newline, without failures and the error. `resume` is the command that runs the plan.
+std::string report_text(const Report& report, std::string_view resume);
 // "  a.txt: permission denied (open)", escaped.
 std::string failure_line(const FailureRecord& failure);
 
-// The most memory that this process held at once.
+// The peak of this process's resident memory.
 std::uint64_t peak_rss_bytes();
 
 } // namespace checkvalve

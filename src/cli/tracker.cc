@@ -70,12 +70,11 @@ ProgressView Tracker::view(std::int64_t now_ms) {
   }
   view.seconds = static_cast<double>(std::max<std::int64_t>(0, now_ms - start_ms_)) / 1000;
 
-  // Large files tell how far they are once a second: the speed is taken between the times at which something was told,
-  // unless nothing was for long.
+  // Large files report progress once a second: the speed is taken between reports, unless there was none for long.
   const std::uint64_t cost = view.bytes_done + view.files_done * file_cost_bytes;
-  const bool told = samples_.empty() || cost != samples_.back().cost;
-  if (samples_.empty() ||
-      (now_ms - samples_.back().at_ms >= sample_distance_ms && (told || now_ms - samples_.back().at_ms >= stale_ms)))
+  const bool reported = samples_.empty() || cost != samples_.back().cost;
+  if (samples_.empty() || (now_ms - samples_.back().at_ms >= sample_distance_ms &&
+                           (reported || now_ms - samples_.back().at_ms >= stale_ms)))
     samples_.push_back({now_ms, view.bytes_done, cost});
   while (samples_.size() > 2 && now_ms - samples_[1].at_ms >= speed_window_ms) samples_.pop_front();
   const Sample& oldest = samples_.front();

@@ -28,7 +28,7 @@ Task<Result<void>> connect_ends(Connections& connections) {
   if (connections.source) source_there = co_await connections.source->connect();
   auto target_there = co_await connecting_target.get();
   if (!source_there && source_there.error().kind == ErrorKind::not_a_directory)
-    source_there.error().message += ": to copy one file, give the directory that holds it, and --file NAME";
+    source_there.error().hint = "to copy one file, give its directory, and --file NAME";
   CV_CO_CHECK(std::move(source_there));
   CV_CO_CHECK(std::move(target_there));
   if (connections.readback) {

@@ -50,7 +50,8 @@ std::string job_to_json(const Job& job) {
 
 Result<Job> job_from_json(const std::string& text) {
   auto invalid = [](std::string message) {
-    return Failure(make_error(ErrorKind::config, "read the plan's job", "", std::move(message)));
+    return Failure(make_error(ErrorKind::config, "read the plan's job", "", std::move(message))
+                       .with_hint("plan again: the plan may be of another version"));
   };
   try {
     const Json json = Json::parse(text);

@@ -1,4 +1,4 @@
-// checkvalve backends: what URLs may begin with, and the options and secrets of each.
+// checkvalve backends: the URL schemes with their options and secrets.
 #include <iostream>
 #include <memory>
 
@@ -54,8 +54,7 @@ std::string backends_text() {
 } // namespace
 
 void add_backends_command(CLI::App& app, Action& chosen) {
-  CLI::App* command =
-      app.add_subcommand("backends", "List what URLs may begin with, and the options and secrets of each");
+  CLI::App* command = app.add_subcommand("backends", "List URL schemes with the options and secrets of their backends");
   auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "print one JSON object");
   command->footer("Examples:\n  checkvalve backends\n  checkvalve backends --json\n");

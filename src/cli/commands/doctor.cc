@@ -1,4 +1,4 @@
-// checkvalve doctor: connects and reports what an endpoint can do.
+// checkvalve doctor: connects and reports the capabilities of an endpoint.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -26,7 +26,7 @@ struct Arguments {
   bool read_only = false;
 };
 
-// Looks at an endpoint: first as a source, which changes nothing, then at what only trying out can tell.
+// Checks an endpoint: first as a source, which changes nothing, then what only writing to it shows.
 class Doctor {
 public:
   Doctor(BackendContext context, const Job& job, Cancellation& cancellation)
@@ -43,7 +43,7 @@ public:
     co_return co_await watched(connections, look_at(*connections.source));
   }
 
-  // Makes temporaries of our own below the root and removes them again.
+  // Writes temporary files below the root and removes them.
   Task<Result<void>> try_out() {
     if (job_.source.scheme == "sftp") {
       CV_CO_TRY(std::vector<DoctorCheck> found, co_await doctor_sftp(context_, job_.source, cancellation_));
@@ -76,7 +76,8 @@ private:
     const auto listed_at = Clock::now();
     auto page = co_await first_page(source);
     if (page)
-      note("list the root", fmt::format("{} names at once, {}", page->size(), milliseconds_since(listed_at)));
+      note("list the root", fmt::format("{} in the first page, {}", counted(page->size(), "entry", "entries"),
+                                        milliseconds_since(listed_at)));
     else
       fail("list the root", page.error());
     usable_ = page.has_value();
@@ -98,7 +99,8 @@ private:
     else
       note("writable", "no: " + written.error().text(), false);
     const auto hash = co_await target.content_hash();
-    note("digests of its own (--verify hash)", hash ? std::string(to_string(*hash)) : "none: " + hash.error().message);
+    note("server-side checksums (--verify hash)",
+         hash ? std::string(to_string(*hash)) : "none: " + hash.error().message);
     co_return Result<void>();
   }
 
@@ -112,14 +114,15 @@ private:
 
   void note_capabilities(const Capabilities& can) {
     auto yes = [](bool value) { return std::string(value ? "yes" : "no"); };
-    note("replaces an existing name in one step", yes(can.atomic_replace));
-    note("refuses an existing name in one step", yes(can.create_if_absent));
-    note("keeps mtimes", can.keeps_mtime ? fmt::format("yes, to {}", precision(can.mtime_precision_ns)) : "no");
-    note("keeps modes", yes(can.keeps_mode));
-    note("survives power loss (fsync)", yes(can.durable));
+    note("atomic replace of an existing file", yes(can.atomic_replace));
+    note("atomic create if absent", yes(can.create_if_absent));
+    note("preserves modification times",
+         can.keeps_mtime ? fmt::format("yes, precision {}", precision(can.mtime_precision_ns)) : "no");
+    note("preserves modes", yes(can.keeps_mode));
+    note("flushes to stable storage (fsync)", yes(can.durable));
     note("symbolic links", yes(can.symlinks));
-    note("reads at any offset", yes(can.ranged_reads));
-    note("size of a request", format_size(can.chunk_bytes));
+    note("random-access reads", yes(can.ranged_reads));
+    note("request size", format_size(can.chunk_bytes));
     note("files in flight", format_count(can.files_in_flight));
   }
   static std::string precision(std::int64_t ns) {
@@ -132,13 +135,13 @@ private:
     co_return co_await listing->next();
   }
 
-  // Speed of reading, from the largest file at the root: up to 64 MiB, with a window of reads.
+  // Reads up to 64 MiB of the largest file in the root, with a window of requests.
   Task<void> read_largest(Source& source, const std::vector<Entry>& page) {
     const Entry* largest = nullptr;
     for (const Entry& entry : page)
       if (entry.type == EntryType::file && (!largest || entry.size_bytes > largest->size_bytes)) largest = &entry;
     if (!largest || largest->size_bytes < 1 << 20) {
-      note("throughput of reading", "not measured: no file of 1 MiB or more in the root");
+      note("read throughput", "not measured: no file of at least 1 MiB in the root");
       co_return;
     }
     const auto start = Clock::now();
@@ -148,7 +151,7 @@ private:
       co_return;
     }
     const double seconds = std::max(1e-6, std::chrono::duration<double>(Clock::now() - start).count());
-    note("throughput of reading",
+    note("read throughput",
          fmt::format("{}/s ({} of {})", format_size(static_cast<std::uint64_t>(static_cast<double>(*bytes) / seconds)),
                      format_size(*bytes), escape_bytes(largest->path)));
   }
@@ -243,10 +246,9 @@ int doctor_command(const CLI::App& app, const Arguments& arguments) {
 } // namespace
 
 void add_doctor_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("doctor", "Connect and report what an endpoint can do");
+  CLI::App* command = app.add_subcommand("doctor", "Connect to an endpoint and report its capabilities");
   auto arguments = std::make_shared<Arguments>();
-  command->add_flag("--read-only", arguments->read_only,
-                    "only look: else temporaries are made below the root and removed again");
+  command->add_flag("--read-only", arguments->read_only, "do not write temporary files below the root");
   add_one_end(*command, arguments->end);
   command->footer("Examples:\n"
                   "  checkvalve doctor sftp://me@source.example/data\n"

@@ -1,4 +1,4 @@
-// checkvalve ls: what an endpoint has below a URL.
+// checkvalve ls: lists an endpoint.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -65,7 +65,7 @@ Task<Result<std::vector<Entry>>> read_directory(Source& source, const std::strin
   for (;;) {
     if (session.cancellation().requested()) co_return Failure(session.cancellation().reason());
     CV_CO_TRY(std::vector<Entry> page, co_await listing->next());
-    for (const Error& refused : listing->take_refused()) session.tell(error_line(refused));
+    for (const Error& refused : listing->take_refused()) session.print_error(error_text(refused));
     if (page.empty()) break;
     entries.insert(entries.end(), std::make_move_iterator(page.begin()), std::make_move_iterator(page.end()));
   }
@@ -77,7 +77,7 @@ Task<Result<void>> list_all(Source& source, Session& session, bool recursive) {
   CV_CO_CHECK(co_await source.connect());
   const bool in_one = recursive && source.capabilities().recursive_list;
   std::vector<std::string> directories = {""}; // still to be listed, the next one last
-  while (!directories.empty() && std::cout) {  // or whoever read it has seen enough
+  while (!directories.empty() && std::cout) {  // a closed pipe ends it
     const std::string directory = std::move(directories.back());
     directories.pop_back();
     CV_CO_TRY(const std::vector<Entry> entries, co_await read_directory(source, directory, in_one, session));
@@ -115,9 +115,9 @@ int ls_command(const CLI::App& app, const Arguments& arguments) {
 } // namespace
 
 void add_ls_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("ls", "List an endpoint; with --json one object a line");
+  CLI::App* command = app.add_subcommand("ls", "List an endpoint");
   auto arguments = std::make_shared<Arguments>();
-  command->add_flag("-R,--recursive", arguments->recursive, "list folders below, too");
+  command->add_flag("-R,--recursive", arguments->recursive, "list subdirectories recursively");
   add_one_end(*command, arguments->end);
   command->footer("Examples:\n"
                   "  checkvalve ls sftp://me@source.example/data\n"

@@ -5,7 +5,7 @@
 namespace checkvalve {
 
 void add_one_end(CLI::App& app, OneEndArguments& arguments, unsigned command) {
-  app.add_option("URL", arguments.url, "a URL, a path or NAME:path")->type_name("")->required();
+  app.add_option("URL", arguments.url, "the endpoint: a URL, a path or NAME:path")->type_name("")->required();
   add_settings(app, command);
   add_process_options(app, arguments.process, false);
 }

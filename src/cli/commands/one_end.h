@@ -1,4 +1,4 @@
-// What ls, doctor and trust share: a single endpoint, which is read as a source.
+// What ls, doctor and trust share: a single endpoint, read as a source.
 #pragma once
 
 #include <string>

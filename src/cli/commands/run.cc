@@ -1,4 +1,4 @@
-// checkvalve run: all or some batches of a plan that some process has made.
+// checkvalve run: runs all or some batches of a plan.
 #include <memory>
 
 #include "cli/commands/commands.h"
@@ -17,7 +17,7 @@ struct Arguments {
   ProcessOptions process;
 };
 
-// The plan's job, with what belongs to this machine: secrets, keys and the options given here.
+// The plan's job with this machine's secrets and keys, and the options of this command.
 Result<Job> local_job(const CLI::App& app, const PlanRecord& plan, const Inputs& inputs) {
   Settings settings;
   CV_TRY(settings.job, job_from_json(plan.job_json));
@@ -29,7 +29,7 @@ Result<Job> local_job(const CLI::App& app, const PlanRecord& plan, const Inputs&
   return settings.job;
 }
 
-// Totals for the progress: what is still open in the wanted batches.
+// Totals for the progress: what is left in these batches.
 void expect_open(Session& session, const std::vector<BatchRecord>& batches, const std::vector<std::uint32_t>& wanted) {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
@@ -88,15 +88,17 @@ int run_command(const CLI::App& app, const Arguments& arguments) {
 
 void add_run_command(CLI::App& app, Action& chosen) {
   CLI::App* command =
-      app.add_subcommand("run", "Run all or some batches of a plan, from any process that shares the state");
+      app.add_subcommand("run", "Run all or some batches of a plan, from any machine that shares the state");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("PLAN", arguments->plan, "the plan's id, or the beginning of it")->type_name("")->required();
-  command->add_option("--batch", arguments->batches, "run this batch only (repeatable)")
+  command->add_option("PLAN", arguments->plan, "id of a plan or a unique prefix")->type_name("")->required();
+  command->add_option("--batch", arguments->batches, "run batch N only; may be repeated")
       ->type_name("N")
+      ->check(integer_from(1, UINT32_MAX))
       ->allow_extra_args(false)
       ->group("Batches");
   command
-      ->add_flag("--no-wait", arguments->no_wait, "end with code 1 if another worker holds a batch, instead of waiting")
+      ->add_flag("--no-wait", arguments->no_wait,
+                 "exit with 1 if another worker holds a batch, instead of waiting for it")
       ->group("Batches");
   add_settings(*command, takes::run);
   add_process_options(*command, arguments->process, true);

@@ -1,10 +1,11 @@
-// checkvalve events-schema, completions and man: what the program tells about itself.
+// checkvalve events-schema, completions and man: the program's own documents.
 #include <iostream>
 #include <memory>
 
 #include "cli/commands/commands.h"
 #include "cli/completions.h"
 #include "cli/exit_code.h"
+#include "cli/options.h"
 #include "cli/reference.h"
 #include "events_schema.h"
 
@@ -22,11 +23,11 @@ void add_events_schema_command(CLI::App& app, Action& chosen) {
 }
 
 void add_completions_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("completions", "Print completions for a shell");
+  CLI::App* command = app.add_subcommand("completions", "Print shell completions");
   auto shell = std::make_shared<std::string>();
   command->add_option("SHELL", *shell, "bash, zsh or fish")
       ->type_name("bash|zsh|fish")
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->check(one_of({"bash", "zsh", "fish"}))
       ->required();
   command->footer("Examples:\n"
                   "  checkvalve completions bash > ~/.local/share/bash-completion/completions/checkvalve\n"
@@ -47,7 +48,7 @@ void add_man_command(CLI::App& app, Action& chosen) {
   auto page = std::make_shared<std::string>("man");
   command->add_option("--page", *page, "man: roff; commands, config: Markdown; options: JSON [man]")
       ->type_name("man|commands|config|options")
-      ->check(CLI::IsMember({"man", "commands", "config", "options"}));
+      ->check(one_of({"man", "commands", "config", "options"}));
   command->footer("Examples:\n"
                   "  checkvalve man > ~/.local/share/man/man1/checkvalve.1\n"
                   "  checkvalve man | man -l -\n");

@@ -1,4 +1,4 @@
-// checkvalve status: plans and runs, what is done, left, failed and why.
+// checkvalve status: plans and runs: what is done, what is left, what failed and why.
 #include <fmt/format.h>
 
 #include <memory>
@@ -43,7 +43,7 @@ std::string_view word(BatchState state) {
   return "";
 }
 
-// A lease that ran out is nobody's: the batch waits.
+// A batch whose lease has expired has no holder.
 std::string_view word(const BatchRecord& batch) {
   const bool lapsed = batch.state == BatchState::leased && batch.lease_until_ms < now_ms();
   return lapsed ? "lapsed" : word(batch.state);
@@ -126,7 +126,7 @@ std::string batch_line(const BatchRecord& batch) {
 
 std::string run_line(const RunRecord& run) {
   const Json summary = Json::parse(run.summary_json, nullptr, false);
-  std::string outcome = "runs, or was killed";
+  std::string outcome = "running, or killed";
   if (run.ended_ms != 0 && summary.is_object())
     outcome = fmt::format("{} copied, {} failed{}", format_count(summary.value("files_copied", std::uint64_t{0})),
                           format_count(summary.value("files_failed", std::uint64_t{0})),
@@ -134,42 +134,42 @@ std::string run_line(const RunRecord& run) {
   return fmt::format("  {}  {}:{}  {}\n", format_time(run.started_ms), printable(run.host), run.process, outcome);
 }
 
-std::string next_step(const PlanStatus& status) {
+std::string next_step(const PlanStatus& status, std::string_view resume) {
   std::uint64_t open = 0;
   bool held = false;
   for (const BatchRecord& batch : status.batches) {
     open += batch.files - batch.files_done;
     held = held || word(batch) == "leased";
   }
-  if (status.plan.state == PlanState::planning) return "It is being made, or was cut off: if so, plan again.\n";
-  if (open == 0 && status.failures.empty()) return "All that was planned is at the target.\n";
-  if (open == 0) return "What could not be planned is tried again by a new plan or sync.\n";
-  return fmt::format("{} left: {}checkvalve run {}\n",
-                     open == 1 ? std::string("1 file is") : format_count(open) + " files are",
-                     held ? "a worker is at it; when it is done, go on with " : "go on with ", status.plan.id);
+  if (status.plan.state == PlanState::planning)
+    return "Planning is in progress, or was interrupted; in that case plan again.\n";
+  if (open == 0 && status.failures.empty()) return "All planned files are at the target.\n";
+  if (open == 0) return "To retry files that could not be planned, plan or sync again.\n";
+  return fmt::format("{} left{}; resume with: {}\n", counted(open, "file"), held ? ", a worker is running" : "",
+                     resume);
 }
 
-std::string status_text(const PlanStatus& status) {
+std::string status_text(const PlanStatus& status, std::string_view resume) {
   const PlanRecord& plan = status.plan;
   std::string out =
-      fmt::format("plan {}  {}  made {}\n  {}\n  → {}\n  {} files to copy ({}), {} were up to date\n", plan.id,
-                  word(plan.state), format_time(plan.created_ms), printable(plan.source), printable(plan.target),
-                  format_count(plan.files), format_size(plan.bytes), format_count(plan.skipped));
+      fmt::format("plan {}  {}  created {}\n  {}\n  → {}\n  {} to copy ({}), {} skipped\n", plan.id, word(plan.state),
+                  format_time(plan.created_ms), printable(plan.source), printable(plan.target),
+                  counted(plan.files, "file"), format_size(plan.bytes), format_count(plan.skipped));
   if (!status.batches.empty()) out += "batches:\n";
   for (const BatchRecord& batch : status.batches) out += batch_line(batch);
   if (!status.runs.empty()) out += "runs:\n";
   for (const RunRecord& run : status.runs) out += run_line(run);
   if (!status.failures.empty()) out += "failed:\n";
   for (const FailureRecord& failure : status.failures) out += failure_line(failure) + "\n";
-  return out + next_step(status);
+  return out + next_step(status, resume);
 }
 
 std::string plans_text(const std::vector<PlanRecord>& plans) {
-  if (plans.empty()) return "There are no plans in this state.\n";
+  if (plans.empty()) return "The state has no plans.\n";
   std::string out;
   for (const PlanRecord& plan : plans)
-    out += fmt::format("{}  {:<8}  {}  {:>9} files  {:>10}  {} → {}\n", plan.id, word(plan.state),
-                       format_time(plan.created_ms), format_count(plan.files), format_size(plan.bytes),
+    out += fmt::format("{}  {:<8}  {}  {:>15}  {:>10}  {} → {}\n", plan.id, word(plan.state),
+                       format_time(plan.created_ms), counted(plan.files, "file"), format_size(plan.bytes),
                        printable(plan.source), printable(plan.target));
   return out;
 }
@@ -182,7 +182,7 @@ int show_status(const CLI::App& app, const Arguments& arguments) {
   if (!arguments.plan.empty()) {
     auto status = read_status(session.store(), arguments.plan);
     if (!status) return session.fail(status.error());
-    session.report(status_json(*status), status_text(*status));
+    session.report(status_json(*status), status_text(*status, session.resume_command(status->plan.id)));
     return exit_code::success;
   }
   auto plans = session.store().plans(arguments.limit);
@@ -197,12 +197,14 @@ int show_status(const CLI::App& app, const Arguments& arguments) {
 } // namespace
 
 void add_status_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("status", "Show plans and runs: what is done, left, failed and why");
+  CLI::App* command =
+      app.add_subcommand("status", "Show plans and runs: what is done, what is left, what failed and why");
   auto arguments = std::make_shared<Arguments>();
-  command
-      ->add_option("PLAN", arguments->plan, "the plan's id, or the beginning of it; without one, all plans are listed")
+  command->add_option("PLAN", arguments->plan, "id of a plan or a unique prefix; without it, list plans")
       ->type_name("");
-  command->add_option("--limit", arguments->limit, "list this many plans, newest first [20]")->type_name("N");
+  command->add_option("--limit", arguments->limit, "list at most N plans, newest first [20]")
+      ->type_name("N")
+      ->check(integer_from(1, 1'000'000));
   add_settings(*command, takes::status);
   add_process_options(*command, arguments->process, false);
   command->footer("Examples:\n"

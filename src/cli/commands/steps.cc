@@ -7,6 +7,7 @@
 
 #include "backends/temporary.h"
 #include "cli/exit_code.h"
+#include "cli/printable.h"
 #include "core/units.h"
 #include "transforms/chain.h"
 
@@ -17,7 +18,7 @@ constexpr std::size_t max_failures = 1'000;
 
 double seconds_since(std::int64_t start_ms) { return static_cast<double>(now_ms() - start_ms) / 1000; }
 
-// Planning's counts stand; what the run did is added.
+// Adds a run's counts to those of planning.
 void add_run(Summary& all, Summary run) {
   all.files_copied += run.files_copied;
   all.files_skipped += run.files_skipped;
@@ -39,7 +40,7 @@ RunRecord new_run(const std::string& plan) {
   return {random_plan_id(), plan, host, ::getpid(), now_ms(), 0, ""};
 }
 
-// run_plan, with its place in the state's list of runs.
+// run_plan, recorded in the state's list of runs.
 Task<Result<Summary>> recorded_run(Session& session, const Job& job, const std::string& plan, Connections& connections,
                                    RunOptions options) {
   StateStore& store = session.store();
@@ -53,11 +54,11 @@ Task<Result<Summary>> recorded_run(Session& session, const Job& job, const std::
   if (!summary) set_error(report, summary.error());
   const std::string json = to_line(report_json(report));
   auto ended = co_await session.state_thread().run([&] { return store.end_run(record.id, now_ms(), json); });
-  if (!ended) session.emit(WarningEvent{"the end of the run is not recorded: " + ended.error().text()});
+  if (!ended) session.emit(WarningEvent{"cannot record the end of the run: " + ended.error().text()});
   co_return summary;
 }
 
-// Then also a run that moves nothing has something to look after.
+// Then a run with nothing to copy still has to check the list.
 bool keeps_list(const Job& job) {
   const auto chain = Chain::make(job.transforms);
   return chain && chain->checksum_list();
@@ -98,7 +99,7 @@ Task<Report> plan_and_run(Session& session, const DatedJob& dated, bool then_run
         set_error(report, *done->ended_by);
       if (done) add_run(report.summary, std::move(*done));
     }
-    if (dry_run) report.summary.plan.clear(); // it is not kept
+    if (dry_run) report.summary.plan.clear(); // it is not stored
     co_await close_connections(*connections);
   }
   report.seconds = seconds_since(start_ms);
@@ -132,7 +133,7 @@ bool ends_range(const Error& error) {
 
 int code_of_range(Session& session, const std::vector<int>& codes, std::size_t dates) {
   if (session.cancellation().requested() && codes.size() < dates) return exit_code::interrupted;
-  // The same for all dates, or: some of it is done, some is not.
+  // The same for all dates, or incomplete.
   const bool alike = std::ranges::all_of(codes, [&](int code) { return code == codes.front(); });
   const int last = codes.back();
   return alike || last == exit_code::state || last == exit_code::usage || last == exit_code::interrupted
@@ -155,31 +156,30 @@ Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool the
 
 Result<PlanRecord> find_plan(StateStore& store, const std::string& id) {
   auto plan = store.plan(id);
-  // A state that answers other questions has not failed.
+  // A state that answers other queries has not failed.
   if (!plan && plan.error().kind == ErrorKind::state && store.plans(1)) plan.error().kind = ErrorKind::config;
   return plan;
 }
 
 void print_report(Session& session, const Report& report) {
-  const bool nothing_to_say = report.error && report.summary.plan.empty();
-  session.report(report_json(report), nothing_to_say ? "" : report_text(report), report.error);
-  if (report.summary.failures.empty()) return;
-  session.tell(
-      fmt::format("checkvalve: {} not copied:", report.summary.files_failed == 1
-                                                    ? std::string("1 file was")
-                                                    : format_count(report.summary.files_failed) + " files were"));
-  for (const FailureRecord& failure : report.summary.failures) session.tell(failure_line(failure));
-  if (report.summary.files_failed > report.summary.failures.size() && !report.summary.plan.empty())
-    session.tell(fmt::format("  and {} more: checkvalve status {}",
-                             format_count(report.summary.files_failed - report.summary.failures.size()),
-                             report.summary.plan));
+  const Summary& summary = report.summary;
+  const std::string text =
+      report.error && summary.plan.empty() ? "" : report_text(report, session.resume_command(summary.plan));
+  session.report(report_json(report), text, report.error);
+  if (summary.failures.empty()) return;
+  session.print_error(fmt::format("checkvalve: {} failed:", counted(summary.files_failed, "file")));
+  for (const FailureRecord& failure : summary.failures) session.print_error(failure_line(failure));
+  if (summary.files_failed > summary.failures.size() && !summary.plan.empty())
+    session.print_error(fmt::format("  and {} more; list them with: {}",
+                                    format_count(summary.files_failed - summary.failures.size()),
+                                    session.status_command(summary.plan)));
 }
 
 int exit_code_of(const Report& report) {
   if (report.error) {
     const int code = exit_code::of(*report.error);
-    const bool moved = report.summary.files_copied > 0;
-    return code == exit_code::endpoint && moved ? exit_code::incomplete : code; // 3 says that nothing was moved
+    const bool copied = report.summary.files_copied > 0;
+    return code == exit_code::endpoint && copied ? exit_code::incomplete : code; // code 3 says that nothing was copied
   }
   return report.summary.files_failed > 0 ? exit_code::incomplete : exit_code::success;
 }

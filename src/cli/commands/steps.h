@@ -6,23 +6,22 @@
 
 namespace checkvalve {
 
-// Connects, plans and, if `then_run`, runs what was planned. What went wrong is in the report.
+// Connects, plans and, if `then_run`, runs the plan. Errors are in the report.
 Task<Report> plan_and_run(Session& session, const DatedJob& dated, bool then_run, bool dry_run);
 
-// Runs batches of a plan whose ends are to be connected.
+// Connects and runs batches of a plan.
 Task<Report> run_batches(Session& session, const Job& job, const PlanRecord& plan, RunOptions options);
 
-// Whether an error of one date ends a range. One for its own sake (a folder that is not there) does not keep the other
-// dates from being done.
+// Whether an error of one date ends a range: not one that concerns that date only (a directory that does not exist).
 bool ends_range(const Error& error);
-// The exit code of a range of dates by those of the dates that were done.
+// The exit code of a range of dates by those of the dates that ran.
 int code_of_range(Session& session, const std::vector<int>& codes, std::size_t dates);
 
-// Does each date, prints its report, and returns the exit code of all.
+// Syncs each date, prints its report, and returns the exit code of all.
 Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool then_run, bool dry_run);
 
-// The plan of an id or its beginning. One that the state does not have is an error of kind config: what the user wrote
-// is wrong, not the state. Blocks: on the state's thread.
+// The plan of an id or of a unique prefix. Kind config if the state has no such plan: the argument is wrong, not the
+// state. Blocks: on the state's thread.
 Result<PlanRecord> find_plan(StateStore& store, const std::string& id);
 
 // Prints the report with its failures.

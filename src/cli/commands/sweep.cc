@@ -1,4 +1,4 @@
-// checkvalve sweep: list and remove our own orphans at a target.
+// checkvalve sweep: list and remove orphans at a target.
 #include <fmt/format.h>
 
 #include <memory>
@@ -42,11 +42,10 @@ std::string sweep_text(const SweepReport& report, bool dry_run) {
   std::string out;
   for (const Orphan& each : report.found)
     out += fmt::format("  {}  {:>10}  {}\n",
-                       each.mtime_ns ? format_time(*each.mtime_ns / 1'000'000) : "no time known       ",
+                       each.mtime_ns ? format_time(*each.mtime_ns / 1'000'000) : "unknown time        ",
                        format_size(each.size_bytes), escape_bytes(each.path));
-  return out + (dry_run ? fmt::format("{} found\n", format_count(report.found.size()))
-                        : fmt::format("{} found, {} removed\n", format_count(report.found.size()),
-                                      format_count(report.removed)));
+  out += counted(report.found.size(), "orphan") + " found";
+  return out + (dry_run ? "\n" : fmt::format(", {} removed\n", format_count(report.removed)));
 }
 
 Task<Result<SweepReport>> sweep(Session& session, const Job& job, std::chrono::milliseconds older_than, bool dry_run) {
@@ -69,7 +68,7 @@ Task<int> sweep_and_report(Session& session, const Job& job, std::chrono::millis
     co_return exit_code::of(report.error());
   }
   session.report(sweep_json(*report, std::nullopt), sweep_text(*report, dry_run));
-  for (const Error& each : report->failures) session.tell(error_line(each));
+  for (const Error& each : report->failures) session.print_error(error_text(each));
   co_return report->failures.empty() ? exit_code::success : exit_code::incomplete;
 }
 
@@ -94,12 +93,14 @@ int sweep_command(const CLI::App& app, const Arguments& arguments) {
 } // namespace
 
 void add_sweep_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("sweep", "Remove our own leftovers (temporary names, partials) at a target");
+  CLI::App* command = app.add_subcommand("sweep", "Remove orphans at a target: partial uploads whose run has ended");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("TARGET", arguments->target, "a URL, a path or NAME:path")->type_name("")->required();
-  command->add_option("--older-than", arguments->older_than, "leave what was modified more recently [24h]")
+  command->add_option("TARGET", arguments->target, "endpoint to clean: a URL, a path or NAME:path")
+      ->type_name("")
+      ->required();
+  command->add_option("--older-than", arguments->older_than, "keep orphans modified less than DURATION ago [24h]")
       ->type_name("DURATION");
-  command->add_flag("--dry-run", arguments->dry_run, "list only");
+  command->add_flag("--dry-run", arguments->dry_run, "list orphans without removing them");
   add_settings(*command, takes::sweep);
   add_process_options(*command, arguments->process, false);
   command->footer("Examples:\n"

@@ -1,4 +1,4 @@
-// checkvalve sync: plan, then run every batch.
+// checkvalve sync: plans, then runs every batch. checkvalve plan: only plans.
 #include <memory>
 
 #include "cli/commands/commands.h"
@@ -36,7 +36,7 @@ void add(CLI::App* command, Action& chosen, bool then_run) {
   auto arguments = std::make_shared<Arguments>();
   add_sync_arguments(*command, arguments->sync);
   add_settings(*command, takes::sync);
-  command->add_flag("--dry-run", arguments->dry_run, "say what would be copied; keep and change nothing")
+  command->add_flag("--dry-run", arguments->dry_run, "show what would be copied, without changing anything")
       ->group("Comparison and publishing");
   add_process_options(*command, arguments->process, true);
   command->callback([=, &chosen] { chosen = [=] { return plan_or_sync(*command, *arguments, then_run); }; });
@@ -45,8 +45,7 @@ void add(CLI::App* command, Action& chosen, bool then_run) {
 } // namespace
 
 void add_sync_command(CLI::App& app, Action& chosen) {
-  CLI::App* command =
-      app.add_subcommand("sync", "Copy what is missing or changed at the target: plan, then run every batch");
+  CLI::App* command = app.add_subcommand("sync", "Copy files that are missing or changed at the target");
   command->footer("Examples:\n"
                   "  checkvalve sync sftp://me@source.example/data sftp://me@target.example/backup\n"
                   "  checkvalve sync --include '*.txt' --min-age 5m /data/out sftp://target.example/~/in\n"
@@ -55,7 +54,8 @@ void add_sync_command(CLI::App& app, Action& chosen) {
 }
 
 void add_plan_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("plan", "List both sides, compare, cut into batches; print the plan's id");
+  CLI::App* command =
+      app.add_subcommand("plan", "Compare source and target and store a plan of batches for 'checkvalve run'");
   command->footer("Examples:\n"
                   "  checkvalve plan sftp://me@source.example/data sftp://me@target.example/backup\n"
                   "  checkvalve plan --max-batches 16 --json --job daily --date yesterday\n"

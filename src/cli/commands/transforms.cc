@@ -1,4 +1,4 @@
-// checkvalve transforms: what --transform takes: each transform with its class, names and options.
+// checkvalve transforms: the transforms of --transform with their options.
 #include <iostream>
 #include <memory>
 
@@ -49,7 +49,7 @@ Json transforms_json(std::span<const TransformDescriptor* const> listed) {
 std::string transforms_text(std::span<const TransformDescriptor* const> listed) {
   std::string out;
   for (const TransformDescriptor* transform : listed) {
-    out += fmt::format("{}{}  {}; works {}\n", out.empty() ? "" : "\n", transform->name, transform->summary,
+    out += fmt::format("{}{}  {}; {}\n", out.empty() ? "" : "\n", transform->name, transform->summary,
                        describe(transform->stage_class));
     if (!transform->renames.empty()) out += fmt::format("  name: {}\n", transform->renames);
     for (const OptionSpec& spec : options_of(*transform))
@@ -62,18 +62,17 @@ std::string transforms_text(std::span<const TransformDescriptor* const> listed) 
 int unknown_transform(const std::string& name) {
   std::vector<std::string_view> names;
   for (const TransformDescriptor* known : transforms()) names.push_back(known->name);
-  std::cerr << fmt::format("checkvalve transforms: there is no transform '{}'; there are: {}\n", name,
-                           fmt::join(names, ", "));
+  std::cerr << fmt::format("checkvalve: unknown transform '{}': expected one of {}\n", name, fmt::join(names, ", "));
   return exit_code::usage;
 }
 
 } // namespace
 
 void add_transforms_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("transforms", "List what --transform takes: each transform and its options");
+  CLI::App* command = app.add_subcommand("transforms", "List the transforms of --transform with their options");
   auto json = std::make_shared<bool>(false);
   auto name = std::make_shared<std::string>();
-  command->add_option("NAME", *name, "only this one");
+  command->add_option("NAME", *name, "describe only this transform");
   command->add_flag("--json", *json, "print one JSON object");
   command->footer("Examples:\n  checkvalve transforms\n  checkvalve transforms gzip --json\n");
   command->callback([=, &chosen] {

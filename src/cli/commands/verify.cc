@@ -1,4 +1,4 @@
-// checkvalve verify: compare both sides; changes nothing.
+// checkvalve verify: compares source and target without changing anything.
 #include <fmt/format.h>
 
 #include <memory>
@@ -44,11 +44,11 @@ std::string verify_text(const std::string& date, const VerifyReport& report, boo
   if (report.difference_count > report.differences.size())
     out += fmt::format("  and {} more\n", format_count(report.difference_count - report.differences.size()));
   out += date.empty() ? "" : date + ": ";
-  out +=
-      fmt::format("{} files compared{}, {} different", format_count(report.files_compared),
-                  content ? fmt::format(" ({} of content)", format_size(report.bytes_compared)) : " by size and time",
-                  format_count(report.difference_count));
-  if (report.files_extra > 0) out += fmt::format(", {} at the target only", format_count(report.files_extra));
+  out += fmt::format("{} compared{}, {} different", counted(report.files_compared, "file"),
+                     content ? fmt::format(" by content ({})", format_size(report.bytes_compared))
+                             : " by size and modification time",
+                     format_count(report.difference_count));
+  if (report.files_extra > 0) out += fmt::format(", {} only at the target", format_count(report.files_extra));
   return out + "\n";
 }
 
@@ -99,7 +99,7 @@ int verify_command(const CLI::App& app, const Arguments& arguments) {
 
 void add_verify_command(CLI::App& app, Action& chosen) {
   CLI::App* command =
-      app.add_subcommand("verify", "Compare both sides; changes nothing. Code 1 if there is a difference");
+      app.add_subcommand("verify", "Compare source and target without changing anything; exit with 1 if they differ");
   auto arguments = std::make_shared<Arguments>();
   add_sync_arguments(*command, arguments->sync);
   add_settings(*command, takes::verify);

@@ -35,18 +35,18 @@ TEST(Dates, ReadsDaysWordsAndRanges) {
 }
 
 TEST(Dates, RefusesWhatIsNoDate) {
-  EXPECT_EQ(date_error("2023-02-29"), "'2023-02-29' is not in the calendar");
-  EXPECT_NE(date_error("01.03.2024").find("is no date: write it like 2024-03-01"), std::string::npos);
-  EXPECT_NE(date_error("2024-3-1").find("is no date"), std::string::npos);
-  EXPECT_NE(date_error("").find("is no date"), std::string::npos);
-  EXPECT_NE(date_error("last-0-days").find("is no date"), std::string::npos);
-  EXPECT_NE(date_error("2024-03-03..2024-03-01").find("ends before it begins"), std::string::npos);
-  EXPECT_NE(date_error("1024-03-03..2024-03-01").find("at most 3660"), std::string::npos);
+  EXPECT_EQ(date_error("2023-02-29"), "invalid date '2023-02-29': no such day");
+  EXPECT_NE(date_error("01.03.2024").find("invalid date '01.03.2024': expected 2024-03-01"), std::string::npos);
+  EXPECT_NE(date_error("2024-3-1").find("invalid date"), std::string::npos);
+  EXPECT_NE(date_error("").find("invalid date"), std::string::npos);
+  EXPECT_NE(date_error("last-0-days").find("invalid date"), std::string::npos);
+  EXPECT_NE(date_error("2024-03-03..2024-03-01").find("the end is before the beginning"), std::string::npos);
+  EXPECT_NE(date_error("1024-03-03..2024-03-01").find("the maximum is 3660"), std::string::npos);
 }
 
 std::string expanded(std::string_view text) {
   auto out = expand_date(text, &leap_march);
-  return out ? *out : "error: " + out.error().message;
+  return out ? *out : "error: " + out.error().message + "; " + out.error().hint;
 }
 
 TEST(Dates, ExpandsPaths) {
@@ -58,13 +58,13 @@ TEST(Dates, ExpandsPaths) {
 }
 
 TEST(Dates, RefusesOtherBraces) {
-  EXPECT_NE(expanded("{day}").find("{day} is unknown"), std::string::npos);
-  EXPECT_NE(expanded("a{b").find("a single '{'"), std::string::npos);
-  EXPECT_NE(expanded("a}b").find("write }} for the character itself"), std::string::npos);
-  EXPECT_NE(expanded("{date:%H}").find("'%H' is no form of a date"), std::string::npos);
-  EXPECT_NE(expanded("{date:%}").find("no form"), std::string::npos);
-  EXPECT_NE(expanded("{date:}").find("no form"), std::string::npos);
-  EXPECT_NE(expand_date("{date}", nullptr).error().message.find("give --date"), std::string::npos);
+  EXPECT_NE(expanded("{day}").find("unknown placeholder {day}"), std::string::npos);
+  EXPECT_NE(expanded("a{b").find("unmatched '{'"), std::string::npos);
+  EXPECT_NE(expanded("a}b").find("write }} for a literal brace"), std::string::npos);
+  EXPECT_NE(expanded("{date:%H}").find("invalid conversion '%H'"), std::string::npos);
+  EXPECT_NE(expanded("{date:%}").find("invalid conversion '%'"), std::string::npos);
+  EXPECT_NE(expanded("{date:}").find("empty format"), std::string::npos);
+  EXPECT_NE(expand_date("{date}", nullptr).error().hint.find("give --date"), std::string::npos);
 }
 
 TEST(Dates, FindsThePlaceholder) {

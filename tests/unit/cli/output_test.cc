@@ -110,9 +110,9 @@ TEST(Events, TheEndIsHeardWhereverTheThreadIs) {
 }
 
 TEST(Events, RefusePlacesThatCanNotBeWritten) {
-  EXPECT_NE(EventWriter::open("fd:x").error().text().find("is no descriptor"), std::string::npos);
+  EXPECT_NE(EventWriter::open("fd:x").error().text().find("expected FILE or fd:N"), std::string::npos);
   EXPECT_NE(EventWriter::open("fd:987").error().text().find("not open for writing"), std::string::npos);
-  EXPECT_NE(EventWriter::open("/no/such/folder/f").error().text().find("can't write"), std::string::npos);
+  EXPECT_NE(EventWriter::open("/no/such/folder/f").error().text().find("cannot open"), std::string::npos);
 }
 
 TEST(Summary, HasTheFieldsOfTheContract) {
@@ -135,7 +135,7 @@ TEST(Summary, HasTheFieldsOfTheContract) {
   report.summary.files_planned = 814;
   report.batches.push_back({.number = 1, .files = 814, .bytes = 5});
   EXPECT_EQ(report_json(report)["batch_list"][0]["files"], 814);
-  EXPECT_NE(report_text(report).find("checkvalve run 7k3m9q2x5t"), std::string::npos) << report_text(report);
+  EXPECT_NE(report_text(report, "checkvalve run 7k3m").find("run with: checkvalve run 7k3m\n"), std::string::npos);
 }
 
 ProgressView some_view() {

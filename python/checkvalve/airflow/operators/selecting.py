@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from ...errors import EngineError
     from ...summary import Summary
 
-_LOOKS_AT_A_ROOT = ("open directory", "stat")
-
 
 class SelectingOperator(CheckvalveOperator):
     """The base of operators that look at the source.
@@ -35,7 +33,7 @@ class SelectingOperator(CheckvalveOperator):
     def missing_source(self, error: EngineError) -> Exception | None:
         """What the task raises, by ``on_empty``, if the source directory does not exist; else None."""
         failure = error.failure
-        if failure is None or failure.kind != "not_found" or failure.operation not in _LOOKS_AT_A_ROOT:
+        if failure is None or failure.code != "source_root_missing":
             return None
         missing = f"source directory {failure.path} does not exist"
         if self.on_empty == "skip":
