@@ -17,6 +17,8 @@ struct Capabilities {
   bool resumes_uploads = false; // begin() can go on with what an earlier attempt left (UploadHints::continues)
   bool ranged_reads = true;     // reads at any offset; false: one ascending stream
   std::int64_t mtime_precision_ns = 1'000'000'000; // mtimes are whole multiples of this
+  std::int64_t min_mtime_ns = INT64_MIN; // the range of mtimes that the endpoint can express: those outside of it are
+  std::int64_t max_mtime_ns = INT64_MAX; // stored as its nearest end
   std::uint32_t chunk_bytes = 256 * 1024;          // the best size of one read or write
   std::uint32_t files_in_flight = 256;             // more open files at once than this are refused or of no use
   std::uint64_t window_bytes = 8 << 20;            // bytes in flight of one large file beyond which it gets no faster

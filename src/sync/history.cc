@@ -9,10 +9,6 @@ constexpr std::size_t page_records = 2'000; // fetched at once
 
 std::string pair_of(const Job& job) { return job.source.display() + "\n" + job.target.display(); }
 
-bool needs_history(const Job& job, const Capabilities& target) {
-  return !job.transforms.empty() || !job.preserve_mtime || !target.keeps_mtime;
-}
-
 Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Capabilities& target) {
   if (needs_history(job, target)) co_return true;
   StateStore& store = engine.store;

@@ -1,5 +1,5 @@
-// HistoryCursor: what the state remembers of files that were published from this source to this target, for targets
-// that can't tell by themselves whether a file is up to date, and for files that transforms have changed.
+// History: the state's records of what was published from this source to this target, for targets whose times do not
+// show whether a file is up to date, and for files that transforms have changed.
 #pragma once
 
 #include <string>
@@ -7,13 +7,12 @@
 
 #include "state/store.h"
 #include "sync/engine.h"
+#include "sync/up_to_date.h"
 
 namespace checkvalve {
 
 // The name under which the state keeps what was published from this source to this target.
 std::string pair_of(const Job& job);
-// Whether size and mtime at the target can't show that a file is up to date, so that the state must remember it.
-bool needs_history(const Job& job, const Capabilities& target);
 // Whether a run must record what it publishes: it is needed, or there are records, which must not become stale.
 Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Capabilities& target);
 

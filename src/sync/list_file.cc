@@ -6,7 +6,7 @@
 
 #include "core/backoff.h"
 #include "core/path.h"
-#include "sync/compare.h"
+#include "sync/content.h"
 #include "sync/holder.h"
 #include "sync/outputs.h"
 

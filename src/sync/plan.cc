@@ -29,12 +29,53 @@ std::string order_key(const Entry& entry) {
   return key += entry.path;
 }
 
-// Collects what the comparison finds: what is to be moved goes to a spool, the rest is counted and told.
+// One entry that must be moved.
+struct ToMove {
+  Entry entry;             // as the source has it
+  std::string target_path; // the name that it gets
+  FileAction action = FileAction::copy;
+  bool replaces = false; // the target has a file of this name with other content
+};
+
+FileAction action_of(EntryType type) {
+  return type == EntryType::directory ? FileAction::directory
+         : type == EntryType::symlink ? FileAction::link
+                                      : FileAction::copy;
+}
+
+// Collects what the comparison finds: what is to be moved goes to a spool, the rest is counted and reported.
 class PlanDraft : public CompareSink {
 public:
-  PlanDraft(Engine& engine, Summary& summary) : engine_(engine), summary_(summary) {}
+  PlanDraft(Engine& engine, const Job& job, Summary& summary) : engine_(engine), job_(job), summary_(summary) {}
 
-  Result<void> move(ToMove item) override {
+  Result<void> compared(const Finding& finding) override {
+    const Candidate& candidate = finding.candidate;
+    const Entry& entry = candidate.entry;
+    switch (finding.verdict.kind) {
+    case Verdict::Kind::up_to_date:
+    case Verdict::Kind::needs_content: // was answered
+      if (entry.type != EntryType::directory) ++summary_.files_skipped;
+      return {};
+    case Verdict::Kind::changed:
+      return move({entry, candidate.target_path, action_of(entry.type), finding.at_target != nullptr});
+    case Verdict::Kind::conflict:
+      if (job_.on_conflict != OnConflict::skip) break;
+      ++summary_.files_skipped;
+      engine_.events.emit(FileSkippedEvent{entry.path, "conflict"});
+      return {};
+    case Verdict::Kind::refused: break;
+    }
+    failed(entry.path, refusal(finding.verdict, entry.type, candidate.target_path));
+    return {};
+  }
+  void failed(std::string path, Error error) override {
+    ++summary_.files_failed;
+    engine_.events.emit(FileFailedEvent{path, error});
+    failures_.push_back({0, std::move(path), std::move(error)});
+    if (summary_.failures.size() < max_summary_failures) summary_.failures.push_back(failures_.back());
+  }
+
+  Result<void> move(ToMove item) {
     // Action, replaces, length of the target's name (4 bytes; 0: the same as the source's), that name, the entry.
     std::string payload(6, '\0');
     payload[0] = static_cast<char>(item.action);
@@ -48,18 +89,6 @@ public:
     summary_.bytes_planned += bytes_of(item.action, item.entry.size_bytes);
     return spool_.add(order_key(item.entry), payload);
   }
-  void up_to_date(const Entry&) override { ++summary_.files_skipped; }
-  void conflict_skipped(const Entry& entry) override {
-    ++summary_.files_skipped;
-    engine_.events.emit(FileSkippedEvent{entry.path, "conflict"});
-  }
-  void failure(Error error, const std::string& path) override {
-    ++summary_.files_failed;
-    engine_.events.emit(FileFailedEvent{path, error});
-    failures_.push_back({0, path, std::move(error)});
-    if (summary_.failures.size() < max_summary_failures) summary_.failures.push_back(failures_.back());
-  }
-
   static std::uint64_t bytes_of(FileAction action, std::uint64_t size) { return action == FileAction::copy ? size : 0; }
   const std::vector<FailureRecord>& failures() const { return failures_; }
 
@@ -101,6 +130,7 @@ public:
 
 private:
   Engine& engine_;
+  const Job& job_;
   Summary& summary_;
   ResumableUploads* resumable_uploads_ = nullptr;
   Spool spool_;
@@ -178,12 +208,11 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& 
   CV_CO_TRY(const Chain chain, Chain::make(job.transforms));
   if (chain.checksum_list()) CV_CO_CHECK(connections.target->accepts(chain.checksum_list()->name));
   Summary summary;
-  PlanDraft draft(engine, summary);
+  PlanDraft draft(engine, job, summary);
   Walk walk;
   CV_CO_CHECK(co_await walk_both(engine, job, chain, connections, walk));
   CV_CO_CHECK(co_await settle_set_aside(engine, *connections.target, walk, dry_run));
   CV_CO_CHECK(walk.finish());
-  for (PathFailure& failed : walk.failures) draft.failure(std::move(failed.error), failed.path);
   if (walk.special_files != 0)
     engine.events.emit(
         WarningEvent{fmt::format("{} special files (sockets, devices, pipes) are not copied", walk.special_files)});

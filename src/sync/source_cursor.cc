@@ -9,7 +9,16 @@
 namespace checkvalve {
 namespace {
 
-enum RowFlag : char { side_name = 1, published_before = 2, published_differently = 4 };
+constexpr char side_name = 127; // in the place of a PublishedVersion::Record
+
+PublishedVersion::Record published_version(const HistoryRecord& record, const Entry& entry, std::string_view chain) {
+  using Record = PublishedVersion::Record;
+  if (record.chain == chain_in_doubt) return Record::in_doubt;
+  if (record.chain != chain) return Record::differently;
+  const bool same =
+      record.size_bytes == entry.size_bytes && record.mtime_ns == entry.mtime_ns && record.etag == entry.etag;
+  return same ? Record::this_version : Record::other_version;
+}
 
 Error taken_error(const std::string& path, const std::string& other, const std::string& target_path) {
   return make_error(
@@ -58,18 +67,12 @@ Task<Result<std::optional<Candidate>>> SourceCursor::next_by_source_name() {
   wanted.entry = *entry;
   wanted.target_path = entry->path;
   CV_CO_TRY(const HistoryRecord* record, co_await memory_.find(entry->path));
-  if (record) {
-    wanted.published_differently = record->chain != chain_.digest();
-    wanted.in_doubt = record->chain == chain_in_doubt;
-    wanted.published_before = !wanted.published_differently && record->size_bytes == entry->size_bytes &&
-                              record->mtime_ns == entry->mtime_ns && record->etag == entry->etag;
-    wanted.published_bytes = record->target_bytes;
-  }
+  if (record) wanted.history = {published_version(*record, *entry, chain_.digest()), record->target_bytes, ""};
   co_return wanted;
 }
 
-// A row: flags, published bytes (8), length of the source's name (4), that name, the entry. The key is the target's
-// name.
+// A row: what the history says (a PublishedVersion::Record, or side_name), published bytes (8), length of the source's
+// name (4), that name, the entry. The key is the target's name.
 Task<Result<void>> SourceCursor::spool_by_target_name() {
   while (true) {
     CV_CO_TRY(std::optional<Candidate> wanted, co_await next_by_source_name());
@@ -77,9 +80,8 @@ Task<Result<void>> SourceCursor::spool_by_target_name() {
     const Entry& entry = wanted->entry;
     const auto length = static_cast<std::uint32_t>(entry.path.size());
     std::string row(13, '\0');
-    row[0] = static_cast<char>((wanted->published_before ? published_before : 0) |
-                               (wanted->published_differently ? published_differently : 0));
-    std::memcpy(row.data() + 1, &wanted->published_bytes, 8);
+    row[0] = static_cast<char>(wanted->history.record);
+    std::memcpy(row.data() + 1, &wanted->history.bytes, 8);
     std::memcpy(row.data() + 9, &length, 4);
     row += entry.path;
     if (entry.type != EntryType::file) { // links and directories are not transformed
@@ -107,13 +109,12 @@ Result<void> SourceCursor::read_ahead() {
   std::uint32_t length = 0;
   std::memcpy(&length, row.data() + 9, 4);
   Row next{std::string(key), std::nullopt, std::string(row.substr(13, length))};
-  if ((row[0] & side_name) == 0) {
+  if (row[0] != side_name) {
     Candidate& wanted = next.wanted.emplace();
     wanted.entry = decode_entry(next.owner, row.substr(13 + length));
     wanted.target_path = next.target_path;
-    wanted.published_before = (row[0] & published_before) != 0;
-    wanted.published_differently = (row[0] & published_differently) != 0;
-    std::memcpy(&wanted.published_bytes, row.data() + 1, 8);
+    wanted.history.record = static_cast<PublishedVersion::Record>(row[0]);
+    std::memcpy(&wanted.history.bytes, row.data() + 1, 8);
     if (wanted.entry.type == EntryType::file)
       if (auto name = chain_.renamed(next.owner); !name) wanted.refused = std::move(name.error());
   }

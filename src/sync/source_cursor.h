@@ -7,6 +7,7 @@
 
 #include "sync/history.h"
 #include "sync/spool.h"
+#include "sync/up_to_date.h"
 #include "sync/walk.h"
 #include "transforms/chain.h"
 
@@ -15,12 +16,8 @@ namespace checkvalve {
 struct Candidate {
   Entry entry;             // as the source has it
   std::string target_path; // the name at the target
-  // From the state: this version of the source was published through these same transforms, as so many bytes.
-  bool published_before = false;
-  std::uint64_t published_bytes = 0;
-  bool published_differently = false; // the last publishing was through other transforms, or is in doubt
-  bool in_doubt = false;              // its record says chain_in_doubt; told only without transforms
-  std::optional<Error> refused;       // why it can have no name at the target
+  PublishedVersion history;
+  std::optional<Error> refused; // why it can have no name at the target
 };
 
 // Engine thread only. Takes walk.source to its end.

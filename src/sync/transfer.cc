@@ -7,10 +7,11 @@
 
 #include "core/path.h"
 #include "core/units.h"
-#include "sync/compare.h"
+#include "sync/content.h"
 #include "sync/pump.h"
 #include "sync/resumable_uploads.h"
 #include "sync/transformed_upload.h"
+#include "sync/up_to_date.h"
 
 namespace checkvalve {
 namespace {
@@ -32,15 +33,15 @@ milliseconds delay_before(std::uint32_t attempt) {
   return milliseconds(std::uniform_int_distribution<std::int64_t>(most.count() / 4, most.count())(random));
 }
 
-// How long it is until a write to the file would give it another mtime than it has: as long as the source's clock is in
-// the tick of the file's mtime, one more write of the same size can't be seen. Where the clocks differ by more than a
-// moment, or the mtime was set, waiting would tell nothing.
-milliseconds until_next_tick(const Entry& entry, std::int64_t precision_ns) {
+// How long it is until a write to the file would give it another mtime than it has, as whoever compares sees it. As
+// long as the source's clock is in the tick of the file's mtime, another write of the same size would not be seen.
+// Where the clocks differ by more than a moment, or the mtime was set, waiting would not help.
+milliseconds until_next_tick(const Entry& entry, std::int64_t tick_ns) {
   constexpr std::int64_t ns_per_ms = 1'000'000;
-  constexpr std::int64_t kernel_tick_ms = 10; // the least step of the times that file systems are given
+  constexpr std::int64_t kernel_tick_ms = 10; // the smallest step of the times that file systems are given
   constexpr std::int64_t max_clock_difference_ms = 2'000;
-  if (!entry.mtime_ns || !entry.etag.empty()) return milliseconds(0);
-  const std::int64_t tick_ms = std::max(precision_ns / ns_per_ms, kernel_tick_ms);
+  if (!entry.mtime_ns || tick_ns == 0) return milliseconds(0);
+  const std::int64_t tick_ms = std::max(tick_ns / ns_per_ms, kernel_tick_ms);
   const std::int64_t mtime_ms = *entry.mtime_ns / ns_per_ms;
   const std::int64_t next_tick_ms = mtime_ms - mtime_ms % tick_ms + tick_ms;
   const std::int64_t left_ms = next_tick_ms + tick_ms / 10 - now_ms(); // a tenth more, for clocks that differ a little
@@ -168,16 +169,18 @@ private:
     co_return true;
   }
 
-  // By size and mtime.
+  CompareRules rules() const {
+    return compare_rules(scope_.job, scope_.connections.source->capabilities(),
+                         scope_.connections.target->capabilities());
+  }
+
+  // Whether size and mtime at the target show the version that this transfer copies.
   Task<bool> looks_published() {
-    if (needs_history(scope_.job, target().capabilities())) co_return false;
-    auto there = co_await target().stat(name_, false);
-    const std::int64_t precision =
-        std::max(source().capabilities().mtime_precision_ns, target().capabilities().mtime_precision_ns);
-    const bool looks_so = there && there->type == EntryType::file && there->size_bytes == expected_.size_bytes &&
-                          there->mtime_ns && expected_.mtime_ns &&
-                          same_mtime(*there->mtime_ns, *expected_.mtime_ns, precision);
-    co_return looks_so;
+    CompareRules by_times = rules();
+    if (by_times.by_history) co_return false; // whose record would come only with the checkpoint
+    by_times.checksum = false;
+    const auto there = co_await target().stat(name_, false);
+    co_return there&& judge(expected_, &*there, {}, by_times).kind == Verdict::Kind::up_to_date;
   }
 
   Task<Result<void>> attempt() {
@@ -188,7 +191,8 @@ private:
     case FileAction::copy: break;
     }
     // docs/adr/0011-files-of-this-second.md
-    if (const milliseconds left = until_next_tick(expected_, source().capabilities().mtime_precision_ns);
+    if (const milliseconds left =
+            until_next_tick(expected_, version_tick_ns(expected_, rules(), source().capabilities()));
         left.count() > 0)
       co_await scope_.engine.cancellation.sleep(left);
     if (scope_.engine.cancellation.requested()) co_return Failure(scope_.engine.cancellation.reason());

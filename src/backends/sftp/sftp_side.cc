@@ -155,6 +155,8 @@ Capabilities SftpSide::capabilities(const SftpSession& session, std::uint32_t la
   const bool far = session.round_trip() >= far_round_trip && settings.connections > 1;
   Capabilities c;
   c.symlinks = true;
+  c.min_mtime_ns = 0; // version 3 has unsigned 32-bit seconds since 1970 (section 5)
+  c.max_mtime_ns = std::int64_t{UINT32_MAX} * 1'000'000'000;
   c.atomic_replace = session.has("posix-rename@openssh.com");
   c.create_if_absent = session.has("hardlink@openssh.com");
   c.durable = session.has("fsync@openssh.com");
