@@ -114,7 +114,7 @@ Task<Result<std::string>> ListFile::publish() {
                                                          : Replace::if_absent;
   const std::uint64_t window = std::min(job_.memory_bytes, target.capabilities().window_bytes);
   CV_CO_TRY(std::unique_ptr<Upload> upload, co_await target.begin(list_.name, {.temporary = temporary_}));
-  Outputs outputs(target, std::move(upload), list_.name, temporary_, options, window, [this] { return holds(); });
+  Outputs outputs(target, std::move(upload), list_.name, temporary_, options, window, {[this] { return ours(); }, {}});
   auto digest = co_await send(std::move(first), lines, outputs);
   if (!digest) (void)co_await outputs.abort();
   if (!digest && digest.error().kind == ErrorKind::exists)
@@ -153,11 +153,16 @@ Task<Result<std::string>> ListFile::send(std::string text, ListLines& lines, Out
     if (engine_.cancellation.requested()) co_return Failure(engine_.cancellation.reason());
     CV_CO_CHECK(co_await keep());
   }
-  if (!holds())
-    co_return Failure(make_error(ErrorKind::lease, "publish", escape_bytes(list_.name), "the list was kept too long"));
+  CV_CO_CHECK(ours());
   bytes_ = outputs.file_bytes(); // from here on what is there may be ours
   CV_CO_CHECK(co_await outputs.commit(job_.verify == VerifyMode::hash ? told.digest() : ""));
   co_return hasher.digest();
+}
+
+Result<void> ListFile::ours() const {
+  if (std::chrono::steady_clock::now() < valid_until_) return {};
+  return Failure(make_error(ErrorKind::lease, "publish", escape_bytes(list_.name),
+                            "the right to write the list has run out: another worker may have taken it"));
 }
 
 // Renews the taking in time.

@@ -43,7 +43,7 @@ private:
   Task<Result<std::string>> send(std::string text, ListLines& lines, Outputs& outputs);
   Task<Result<void>> keep();
   Task<Result<void>> read_back(const std::string& digest);
-  bool holds() const { return std::chrono::steady_clock::now() < valid_until_; }
+  Result<void> ours() const;
 
   Engine& engine_;
   const Job& job_;

@@ -22,9 +22,9 @@ Task<void> discard_one(Target& target, std::string path, TemporaryName temporary
 } // namespace
 
 Outputs::Outputs(Target& target, std::unique_ptr<Upload> file, std::string path, TemporaryName temporary,
-                 CommitOptions options, std::uint64_t window_bytes, std::function<bool()> may_publish)
+                 CommitOptions options, std::uint64_t window_bytes, OutputsFence fence)
     : target_(target), temporary_(std::move(temporary)), options_(options), window_bytes_(window_bytes),
-      may_publish_(std::move(may_publish)) {
+      fence_(std::move(fence)) {
   file_.upload = std::move(file);
   file_.path = std::move(path);
 }
@@ -67,6 +67,7 @@ Task<Result<void>> Outputs::make_room() {
   const auto complete = std::ranges::find_if(others_, [](const auto& output) { return output->complete; });
   if (complete == others_.end())
     co_return transform_failure("the chain has more files open at once than can wait: a bug");
+  CV_CO_CHECK(co_await fence_.open_early());
   const std::size_t at = static_cast<std::size_t>(complete - others_.begin());
   co_await publish(*others_[at]);
   if (failed_) co_return Failure(*failed_);
@@ -91,9 +92,7 @@ Task<void> Outputs::write_chunk(Output& output, std::uint64_t offset, Chunk chun
 // A part or a side file. What a run before has left under its name is replaced: it belongs to the file.
 Task<void> Outputs::publish(Output& output) {
   co_await output.writes.join();
-  if (!failed_ && !may_publish_())
-    failed_ =
-        make_error(ErrorKind::lease, "publish", escape_bytes(output.path), "another worker has taken the batch over");
+  if (auto open = fence_.open(); !open && !failed_) failed_ = std::move(open.error());
   if (failed_) co_return;
   CommitOptions options = options_;
   options.size_bytes = output.bytes;
@@ -112,6 +111,7 @@ Task<Result<Published>> Outputs::commit(std::string content_digest) {
   TaskGroup publishing;
   for (const auto& output : others_) publishing.spawn(publish(*output));
   co_await publishing.join();
+  if (auto open = fence_.open(); !open && !failed_) failed_ = std::move(open.error());
   if (failed_) co_return Failure(*failed_);
   CommitOptions options = options_;
   options.size_bytes = file_.bytes;

@@ -21,15 +21,21 @@
 
 namespace checkvalve {
 
+// What each of them passes before it gets its name.
+struct OutputsFence {
+  std::function<Result<void>()> open;
+  // For those that are published while the source is still being read. Empty: there are none.
+  std::function<Task<Result<void>>()> open_early;
+};
+
 class Outputs {
 public:
   static constexpr std::size_t max_waiting = 32; // beside the file itself
 
   // `file`: the upload of output 0, published under `path`. `window_bytes`: written and not acknowledged, of all.
-  // `may_publish`: whether the batch is still ours. `options`: of the file; the others get no mode, and replace what a
-  // run before left.
+  // `options`: of the file; the others get no mode, and replace what an earlier run published.
   Outputs(Target& target, std::unique_ptr<Upload> file, std::string path, TemporaryName temporary,
-          CommitOptions options, std::uint64_t window_bytes, std::function<bool()> may_publish);
+          CommitOptions options, std::uint64_t window_bytes, OutputsFence fence);
 
   // Begins to write a piece; waits for room in the window. Errors of writes come with this or a later call.
   Task<Result<void>> write(ChainPiece piece);
@@ -61,7 +67,7 @@ private:
   const TemporaryName temporary_;
   const CommitOptions options_;
   const std::uint64_t window_bytes_;
-  const std::function<bool()> may_publish_;
+  const OutputsFence fence_;
   Output file_;
   std::vector<std::unique_ptr<Output>> others_; // in order of beginning
   std::uint64_t unacknowledged_bytes_ = 0;

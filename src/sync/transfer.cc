@@ -7,10 +7,9 @@
 
 #include "core/path.h"
 #include "core/units.h"
-#include "sync/content.h"
-#include "sync/pump.h"
+#include "sync/copy.h"
+#include "sync/publish.h"
 #include "sync/resumable_uploads.h"
-#include "sync/transformed_upload.h"
 #include "sync/up_to_date.h"
 
 namespace checkvalve {
@@ -48,11 +47,6 @@ milliseconds until_next_tick(const Entry& entry, std::int64_t tick_ns) {
   return milliseconds(left_ms > 0 && left_ms <= tick_ms + max_clock_difference_ms ? left_ms : 0);
 }
 
-bool same_version(const Entry& now, const Entry& before) {
-  return now.type == EntryType::file && now.size_bytes == before.size_bytes && now.mtime_ns == before.mtime_ns &&
-         now.etag == before.etag;
-}
-
 // What is left of a file's share of memory for bytes on their way.
 std::uint64_t without_transforms(const TransferScope& scope, std::uint64_t bytes, std::uint64_t size_bytes) {
   const std::uint64_t taken = scope.chain.memory_bytes(size_bytes);
@@ -65,7 +59,7 @@ public:
   Transfer(TransferScope& scope, const LeaseKeeper& keeper, PlannedFile file, std::uint64_t window_bytes)
       : scope_(scope), keeper_(keeper), file_(std::move(file)),
         window_bytes_(without_transforms(scope, window_bytes, file_.size_bytes)),
-        name_(file_.target_path.empty() ? file_.path : file_.target_path) {
+        name_(file_.target_path.empty() ? file_.path : file_.target_path), fence_(scope, keeper, file_, name_) {
     expected_.path = file_.path;
     expected_.size_bytes = file_.size_bytes;
     expected_.mtime_ns = file_.mtime_ns;
@@ -147,18 +141,11 @@ private:
 
   // After an attempt whose connection was lost while it published: whether it did.
   Task<bool> published_in_doubt() {
+    const std::optional<Content> content = fence_.take_in_doubt();
     // What was under a replaced file's name may have had the same size and mtime, with other content.
-    if (!std::exchange(commit_in_doubt_, false) || file_.replaces || !size_and_mtime_prove() ||
-        !co_await looks_published())
-      co_return false;
+    if (!content || file_.replaces || !size_and_mtime_prove() || !co_await looks_published()) co_return false;
     co_await discard_left();
-    co_return (co_await conclude(read_digest_, read_digest_, expected_.size_bytes, {.method = "published_before"}))
-        .has_value();
-  }
-
-  Result<Published> note_doubt(Result<Published> published) {
-    commit_in_doubt_ = !published && published.error().transient();
-    return published;
+    co_return (co_await fence_.settle(*content, {.method = "published_before"}, expected_, outcome_)).has_value();
   }
 
   Task<bool> already_published() {
@@ -186,8 +173,8 @@ private:
   Task<Result<void>> attempt() {
     CV_CO_CHECK(co_await scope_.directories.ensure(std::string(parent_path(name_))));
     switch (file_.action) {
-    case FileAction::directory: co_return co_await make_directory();
-    case FileAction::link: co_return co_await copy_link();
+    case FileAction::directory: co_return co_await publish(make_directory(target(), name_));
+    case FileAction::link: co_return co_await publish(copy_link(source(), target(), file_.path, name_, temporary()));
     case FileAction::copy: break;
     }
     // docs/adr/0011-files-of-this-second.md
@@ -196,9 +183,12 @@ private:
         left.count() > 0)
       co_await scope_.engine.cancellation.sleep(left);
     if (scope_.engine.cancellation.requested()) co_return Failure(scope_.engine.cancellation.reason());
-    if (const auto origin = direct_origin()) {
-      auto copied = co_await copy_directly(origin);
-      if (copied || copied.error().kind != ErrorKind::unsupported) co_return copied;
+    if (auto origin = direct_origin()) {
+      auto taking = co_await target().begin_direct_copy(std::move(origin), expected_, name_, upload_hints());
+      Result<void> done = taking ? co_await publish(copy_directly(source(), expected_, std::move(*taking),
+                                                                  scope_.engine.cancellation, progress()))
+                                 : Failure(taking.error());
+      if (done || done.error().kind != ErrorKind::unsupported) co_return done;
     }
     auto opening = spawn(source().open(expected_));
     auto upload = co_await begin();
@@ -207,12 +197,13 @@ private:
       if (upload) (void)co_await (*upload)->abort();
       co_return Failure(!reader ? reader.error() : upload.error());
     }
-    if (!scope_.chain.empty()) co_return co_await copy_transformed(**reader, std::move(*upload));
-    auto copied = co_await copy(**reader, **upload);
-    if (!copied && !goes_on_after(copied.error()))
-      (void)co_await (*upload)->abort(); // what it can't remove now, the next run or a sweep will
-    if (!copied && copied.error().kind == ErrorKind::exists) co_return co_await existing_name();
-    co_return copied;
+    co_return co_await publish(copy_of(std::move(*reader), std::move(*upload)));
+  }
+
+  // Null if the bytes have to come through here: to be changed, digested or held back.
+  std::shared_ptr<const Origin> direct_origin() {
+    if (!scope_.chain.empty() || scope_.job.verify != VerifyMode::size || scope_.job.checksum) return nullptr;
+    return source().origin();
   }
 
   // Once more where the directory, which was made or met before, is gone.
@@ -227,14 +218,62 @@ private:
     co_return upload;
   }
 
-  // Whether the next attempt takes up what this one has left.
+  std::unique_ptr<Copy> copy_of(std::unique_ptr<Reader> reader, std::unique_ptr<Upload> upload) {
+    const std::uint32_t source_chunk = source().capabilities().chunk_bytes;
+    const std::uint32_t target_chunk = target().capabilities().chunk_bytes;
+    PumpLimits limits{expected_.size_bytes, window_bytes_, std::min(source_chunk, target_chunk),
+                      upload->resumed_bytes(), scope_.hash};
+    if (scope_.chain.empty()) {
+      if (expected_.size_bytes <= limits.chunk_bytes && limits.resumed_bytes == 0)
+        return copy_whole(std::move(reader), std::move(upload), static_cast<std::uint32_t>(expected_.size_bytes),
+                          scope_.hash);
+      return copy_pumped(std::move(reader), std::move(upload), limits, scope_.engine.cancellation, progress());
+    }
+    limits.window_bytes = window_bytes_ / 2; // half for what is read, half for what is written
+    limits.chunk_bytes = source_chunk;
+    const OutputsFence fence{[this] { return fence_.open(); }, [this] { return open_before_the_file(); }};
+    auto outputs = std::make_unique<Outputs>(target(), std::move(upload), name_, temporary(),
+                                             commit_options(scope_, file_, expected_), limits.window_bytes, fence);
+    return copy_transformed(scope_.chain, std::move(reader), std::move(outputs), scope_.engine.workers,
+                            {{file_.path, name_, expected_.size_bytes}, scope_.hash, target_chunk, limits},
+                            scope_.engine.cancellation, progress());
+  }
+
+  // For a part that gets its name while the source is still being read.
+  Task<Result<void>> open_before_the_file() {
+    CV_CO_CHECK(check_unchanged(co_await source().stat(file_.path, true), expected_));
+    co_return fence_.open();
+  }
+
+  Task<Result<void>> publish(std::unique_ptr<Copy> copy) {
+    auto content = co_await copy->move();
+    Result<void> done;
+    if (content)
+      done = co_await fence_.publish(*copy, *content, expected_, outcome_);
+    else
+      done = Failure(content.error());
+    if (done) {
+      if (scope_.chain.splits()) co_await warn_of_stale_part(content->parts);
+      co_return done;
+    }
+    if (!goes_on_after(done.error())) (void)co_await copy->abort(); // what stays is removed by the next plan or a sweep
+    if (content && done.error().kind == ErrorKind::exists) co_return co_await existing_name(*content);
+    if (done.error().kind == ErrorKind::transform) {
+      // What a transform could not understand may be half of two versions of the file.
+      const auto now = co_await source().stat(file_.path, true);
+      if (now) CV_CO_CHECK(check_unchanged(now, expected_));
+    }
+    co_return done;
+  }
+
+  // Whether the next attempt resumes what this one has left.
   bool goes_on_after(const Error& error) const {
     return may_resume() && error.transient() && outcome_.attempts <= scope_.job.retries && keeper_.holds() &&
            !scope_.engine.cancellation.requested();
   }
 
   UploadHints upload_hints() const {
-    const CommitOptions later = commit_options();
+    const CommitOptions later = commit_options(scope_, file_, expected_);
     UploadHints hints{.temporary = temporary(), .mtime_ns = later.mtime_ns, .mode = later.mode};
     if (scope_.chain.keeps_size()) hints.size_bytes = expected_.size_bytes;
     if (!may_resume()) return hints;
@@ -243,162 +282,23 @@ private:
     return hints;
   }
 
-  // Null if the bytes have to come through here: to be changed, digested or held back.
-  std::shared_ptr<const Origin> direct_origin() {
-    if (!scope_.chain.empty() || scope_.job.verify != VerifyMode::size || scope_.job.checksum) return nullptr;
-    return source().origin();
-  }
-
-  Task<Result<void>> copy_directly(std::shared_ptr<const Origin> origin) {
-    CV_CO_TRY(auto taken, co_await target().begin_direct_copy(std::move(origin), expected_, name_, upload_hints()));
-    auto copied = co_await take_directly(*taken);
-    if (!copied) (void)co_await taken->abort();
-    if (!copied && copied.error().kind == ErrorKind::exists) co_return co_await existing_name();
-    co_return copied;
-  }
-
-  Task<Result<void>> take_directly(DirectCopy& taken) {
-    for (std::uint64_t done = 0; done < expected_.size_bytes;) {
-      if (scope_.engine.cancellation.requested()) co_return Failure(scope_.engine.cancellation.reason());
-      CV_CO_TRY(done, co_await taken.advance());
-      report_progress(done);
-    }
-    if (expected_.etag.empty()) CV_CO_CHECK(unchanged(co_await source().stat(file_.path, true)));
-    CV_CO_CHECK(still_ours());
-    CV_CO_TRY(Published published, note_doubt(co_await taken.commit(commit_options())));
-    co_return co_await conclude("", "", expected_.size_bytes, std::move(published));
-  }
-
-  Task<Result<void>> copy(Reader& reader, Upload& upload) {
-    const std::uint32_t chunk = std::min(source().capabilities().chunk_bytes, target().capabilities().chunk_bytes);
-    const std::uint64_t resumed = upload.resumed_bytes();
-    if (expected_.size_bytes <= chunk && resumed == 0) co_return co_await copy_whole(reader, upload);
-    Pump pump(reader, upload, {expected_.size_bytes, window_bytes_, chunk, resumed, scope_.hash},
-              scope_.engine.cancellation);
-    CV_CO_CHECK(co_await pump_through(pump));
-    CommitOptions options = commit_options();
-    if (scope_.job.verify == VerifyMode::hash) options.content_digest = pump.digest();
-    read_digest_ = resumed == 0 ? pump.digest() : ""; // of a part of the file it would mislead
-    CV_CO_TRY(Published published, note_doubt(co_await upload.commit(std::move(options))));
-    co_return co_await conclude(read_digest_, read_digest_, expected_.size_bytes, std::move(published));
-  }
-
-  // A file of one chunk is read, looked at again, and given to the target as one.
-  Task<Result<void>> copy_whole(Reader& reader, Upload& upload) {
-    const auto size = static_cast<std::uint32_t>(expected_.size_bytes);
-    CV_CO_TRY(Reader::Whole whole, co_await reader.read_whole(size));
-    if (whole.content.size() != size)
-      co_return Failure(make_error(ErrorKind::changed, "read", escape_bytes(file_.path),
-                                   "the file became shorter while it was read"));
-    CV_CO_CHECK(unchanged(whole.after));
-    if (scope_.engine.cancellation.requested()) co_return Failure(scope_.engine.cancellation.reason());
-    CV_CO_CHECK(still_ours());
-    Hasher hasher(scope_.hash);
-    hasher.update(whole.content.bytes());
-    read_digest_ = hasher.digest();
-    CommitOptions options = commit_options();
-    if (scope_.job.verify == VerifyMode::hash) options.content_digest = read_digest_;
-    CV_CO_TRY(Published published,
-              note_doubt(co_await upload.write_and_commit(std::move(whole.content), std::move(options))));
-    co_return co_await conclude(read_digest_, read_digest_, size, std::move(published));
-  }
-
   // Nothing is ever removed, so the parts of a longer version stay; the next one is there if any is.
   Task<void> warn_of_stale_part(std::uint64_t parts) {
     const auto next = scope_.chain.renamed(file_.path, parts + 1);
     if (!next || !co_await target().stat(*next, false)) co_return;
     scope_.engine.events.emit(WarningEvent{
-        fmt::format("{} now has {} parts, but {} is there, too: of a longer version, or somebody else's. Nothing is "
-                    "ever removed; readers that take all parts take it along",
+        fmt::format("'{}' has {} parts, but '{}' is there, too: of a longer version, or somebody else's. checkvalve "
+                    "never removes it; readers that take all parts take it along",
                     escape_bytes(file_.path), parts, escape_bytes(*next))});
   }
 
-  Task<Result<void>> copy_transformed(Reader& reader, std::unique_ptr<Upload> inner) {
-    const std::uint64_t half = window_bytes_ / 2; // for what is read, and for what is written
-    auto outputs = std::make_unique<Outputs>(target(), std::move(inner), name_, temporary(), commit_options(), half,
-                                             [this] { return keeper_.holds(); });
-    TransformedUpload upload(scope_.chain, {file_.path, name_, expected_.size_bytes}, std::move(outputs),
-                             scope_.engine.workers, target().capabilities().chunk_bytes, scope_.hash,
-                             scope_.job.verify == VerifyMode::hash);
-    Pump pump(reader, upload, {expected_.size_bytes, half, source().capabilities().chunk_bytes, 0, scope_.hash},
-              scope_.engine.cancellation);
-    auto moved = co_await pump_through(pump);
-    if (moved) {
-      auto published = co_await upload.commit(commit_options());
-      if (published) {
-        if (scope_.chain.splits()) co_await warn_of_stale_part(upload.parts());
-        outcome_.list_digest = upload.checksum();
-        co_return co_await conclude(pump.digest(), upload.written_digest(), upload.written_bytes(), *published);
-      }
-      moved = Failure(published.error());
-    }
-    (void)co_await upload.abort();
-    if (moved.error().kind == ErrorKind::exists) co_return co_await existing_name();
-    if (moved.error().kind == ErrorKind::transform) {
-      // What a transform could not understand may be half of two versions of the file.
-      const auto now = co_await reader.stat();
-      if (now && !same_version(*now, expected_)) co_return unchanged(now);
-    }
-    co_return moved;
-  }
-
-  Task<Result<void>> pump_through(Pump& pump) {
-    pump.on_progress([this](std::uint64_t done) { report_progress(done); });
-    CV_CO_CHECK(co_await pump.run());
-    CV_CO_CHECK(unchanged(pump.source_after()));
-    co_return still_ours();
-  }
-
-  Result<void> still_ours() const {
-    if (keeper_.holds()) return {};
-    return Failure(
-        make_error(ErrorKind::lease, "publish", escape_bytes(name_), "another worker has taken the batch over"));
-  }
-
-  Task<Result<void>> conclude(std::string digest, std::string target_digest, std::uint64_t bytes, Published published) {
-    if (scope_.job.verify == VerifyMode::readback) CV_CO_CHECK(co_await read_back(target_digest, bytes));
-    outcome_.state = FileState::committed;
-    outcome_.bytes = bytes;
-    outcome_.digest = std::move(digest);
-    outcome_.target_digest = std::move(target_digest);
-    outcome_.method = std::move(published.method);
-    record_source_version(expected_);
-    co_return Result<void>();
-  }
-
-  // All bytes of the planned version were read; a server that removes what was read has not changed it.
-  Result<void> unchanged(const Result<Entry>& after) const {
-    if (!after && after.error().kind == ErrorKind::not_found) return {};
-    if (!after) return Failure(after.error());
-    if (same_version(*after, expected_)) return {};
-    return Failure(
-        make_error(ErrorKind::changed, "read", escape_bytes(file_.path), "the file changed while it was read"));
-  }
-
-  CommitOptions commit_options() const {
-    CommitOptions options;
-    options.size_bytes = expected_.size_bytes;
-    options.durable = scope_.job.durable;
-    if (scope_.job.preserve_mtime) options.mtime_ns = expected_.mtime_ns;
-    if (scope_.job.preserve_mode) options.mode = expected_.mode;
-    options.replace = replace();
-    return options;
-  }
-
-  Replace replace() const {
-    if (!scope_.job.overwrites()) return Replace::if_absent;
-    // With consent to a gap, a target that turns out to refuse the atomic step does it the other way.
-    if (file_.replaces && scope_.job.overwrites_non_atomically()) return Replace::allow_gap;
-    return scope_.connections.target->capabilities().atomic_replace ? Replace::atomic : Replace::if_absent;
-  }
-
   // The name was free when planned and is taken now.
-  Task<Result<void>> existing_name() {
-    if (misread_) co_return Failure(*misread_); // it is ours
+  Task<Result<void>> existing_name(const Content& content) {
+    if (fence_.misread()) co_return Failure(*fence_.misread());
     if (scope_.job.verify == VerifyMode::readback) {
-      // Of an attempt that ended before it read the file back: that is made up for.
-      if (!read_digest_.empty() && co_await looks_published())
-        co_return co_await conclude(read_digest_, read_digest_, expected_.size_bytes, {.method = "published_before"});
+      // Of an attempt that ended before it read the file back: that is done now.
+      if (!content.digest.empty() && co_await looks_published())
+        co_return co_await fence_.settle(content, {.method = "published_before"}, expected_, outcome_);
     } else if (co_await already_published()) {
       co_return Result<void>();
     }
@@ -407,35 +307,6 @@ private:
                                    "appeared at the target with other content after the plan was made"));
     outcome_.state = FileState::skipped;
     outcome_.error = Error{ErrorKind::exists, ErrorStatus::permanent, "", "", "conflict"};
-    co_return Result<void>();
-  }
-
-  Task<Result<void>> read_back(const std::string& digest, std::uint64_t bytes) {
-    Entry there;
-    there.path = name_;
-    there.size_bytes = bytes;
-    std::uint64_t read_bytes = 0;
-    CV_CO_TRY(const std::string found, co_await content_digest(*scope_.connections.readback, there, read_bytes));
-    if (found == digest) co_return Result<void>();
-    misread_ = make_error(ErrorKind::integrity, "verify", escape_bytes(name_),
-                          "the published file reads back with other content than was written");
-    co_return Failure(*misread_);
-  }
-
-  Task<Result<void>> copy_link() {
-    CV_CO_TRY(const std::string text, co_await source().read_link(file_.path));
-    CV_CO_CHECK(co_await target().make_link(name_, text, temporary(), replace()));
-    outcome_.state = FileState::committed;
-    outcome_.method = "symlink";
-    co_return Result<void>();
-  }
-
-  Task<Result<void>> make_directory() {
-    std::optional<std::uint32_t> mode;
-    if (scope_.job.preserve_mode) mode = file_.mode;
-    CV_CO_CHECK(co_await target().make_directory(name_, mode));
-    outcome_.state = FileState::committed;
-    outcome_.method = "mkdir";
     co_return Result<void>();
   }
 
@@ -472,6 +343,10 @@ private:
     outcome_.error = std::move(error);
   }
 
+  Progress progress() {
+    return [this](std::uint64_t done) { report_progress(done); };
+  }
+
   void report_progress(std::uint64_t done) {
     if (expected_.size_bytes < progress_from_bytes) return;
     const std::int64_t now = now_ms();
@@ -488,9 +363,7 @@ private:
   Entry expected_; // the version of the source that this attempt copies
   FileOutcome outcome_;
   std::vector<TemporaryName> left_; // what attempts that have ended may have left: of this lease, the lost one, a plan
-  bool commit_in_doubt_ = false;    // the last attempt's connection was lost while it published
-  std::string read_digest_;         // of the planned version, once it was read without transforms; empty: not known
-  std::optional<Error> misread_;    // what was published under the name by an attempt before
+  Fence fence_;
   std::int64_t reported_ms_ = 0;
 };
 

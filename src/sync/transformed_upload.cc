@@ -10,10 +10,9 @@ constexpr std::size_t chunks_a_step = 4; // taken to a worker at once
 } // namespace
 
 TransformedUpload::TransformedUpload(const Chain& chain, FileContext file, std::unique_ptr<Outputs> outputs,
-                                     ThreadPool& workers, std::size_t chunk_bytes, HashAlgorithm hash,
-                                     bool checks_digest)
+                                     ThreadPool& workers, std::size_t chunk_bytes, HashAlgorithm hash)
     : chain_(chain), file_(std::move(file)), outputs_(std::move(outputs)), workers_(workers), chunk_bytes_(chunk_bytes),
-      checks_digest_(checks_digest), written_hasher_(hash) {}
+      written_hasher_(hash) {}
 
 Task<Result<void>> TransformedUpload::write(std::uint64_t, Chunk chunk) {
   OneShotEvent taken;
@@ -24,12 +23,16 @@ Task<Result<void>> TransformedUpload::write(std::uint64_t, Chunk chunk) {
   co_return Result<void>();
 }
 
-Task<Result<Published>> TransformedUpload::commit(CommitOptions) {
+Task<Result<void>> TransformedUpload::finish() {
   input_ended_ = true;
   if (!done_ && !failed_ && !std::exchange(driving_, true)) tasks_.spawn(drive());
   co_await tasks_.join();
   if (failed_) co_return Failure(*failed_);
-  co_return co_await outputs_->commit(checks_digest_ ? written_digest() : "");
+  co_return Result<void>();
+}
+
+Task<Result<Published>> TransformedUpload::commit(CommitOptions options) {
+  return outputs_->commit(std::move(options.content_digest));
 }
 
 Task<Result<void>> TransformedUpload::abort() {

@@ -22,16 +22,17 @@ namespace checkvalve {
 class TransformedUpload : public Upload {
 public:
   TransformedUpload(const Chain& chain, FileContext file, std::unique_ptr<Outputs> outputs, ThreadPool& workers,
-                    std::size_t chunk_bytes, HashAlgorithm hash, bool checks_digest);
+                    std::size_t chunk_bytes, HashAlgorithm hash);
 
   Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override;
-  // Lets the chain finish, then publishes what it has made (Outputs::commit), with the options that the outputs have
-  // and, with checks_digest, the digest of the file as it was written.
+  // After the last write: lets the chain finish.
+  Task<Result<void>> finish();
+  // After finish(): publishes what the chain has made (Outputs::commit).
   Task<Result<Published>> commit(CommitOptions options) override;
   // Must be called unless commit succeeded.
   Task<Result<void>> abort() override;
 
-  // What was published; after commit. The digest is of the algorithm `hash`.
+  // What was written; after finish(). The digest is of the algorithm `hash`.
   std::uint64_t written_bytes() const { return outputs_->file_bytes(); }
   std::string written_digest() const { return written_hasher_.digest(); }
   std::uint64_t parts() const { return parts_; }
@@ -58,7 +59,6 @@ private:
   std::unique_ptr<Outputs> outputs_;
   ThreadPool& workers_;
   const std::size_t chunk_bytes_;
-  const bool checks_digest_;
 
   std::deque<Input> input_;
   bool input_ended_ = false;
