@@ -77,11 +77,11 @@ Task<Result<std::unique_ptr<Target>>> open_target(BackendContext& context, const
 
 Task<Result<HashAlgorithm>> hash_of(const Job& job, Target& target) {
   if (job.verify != VerifyMode::hash) co_return HashAlgorithm::xxh128;
-  auto told = co_await target.content_hash();
-  if (told || told.error().kind != ErrorKind::unsupported) co_return told;
-  co_return Failure(
-      make_error(ErrorKind::config, "verify", job.target.display(),
-                 told.error().message + ": use --verify readback, which reads each published file again, or size"));
+  auto algorithm = co_await target.content_hash();
+  if (algorithm || algorithm.error().kind != ErrorKind::unsupported) co_return algorithm;
+  co_return Failure(make_error(ErrorKind::config, "verify", job.target.display(),
+                               algorithm.error().message +
+                                   ": use --verify readback, which reads each published file again, or size"));
 }
 
 Task<void> close_connections(Connections& connections) {

@@ -150,7 +150,7 @@ Result<void> check_places(const Job& job) {
   if (inside->empty() || !job.selection.enters(*inside)) return {};
   return refusal(
       fmt::format("lies inside the source, so that each run would copy what the last one wrote: name another "
-                  "target, or leave it out with --exclude '/{}/**'",
+                  "target, or exclude it with --exclude '/{}/**'",
                   escape_bytes(*inside)));
 }
 

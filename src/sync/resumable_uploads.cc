@@ -40,7 +40,7 @@ Task<void> ResumableUploads::remove_rest(Engine& engine, Target& target) {
   for (auto& [path, orphan] : std::exchange(parts_, {})) rest_.push_back(std::move(orphan));
   for (Orphan& orphan : std::exchange(rest_, {}))
     if (auto removed = co_await target.remove_orphan(std::move(orphan)); !removed)
-      engine.events.emit(WarningEvent{"could not remove a leftover: " + removed.error().text()});
+      engine.events.emit(WarningEvent{"cannot remove an orphan: " + removed.error().text()});
 }
 
 Task<Result<ResumableUploads>> find_resumable_uploads(Engine& engine, const Job& job, Target& target,
@@ -50,8 +50,8 @@ Task<Result<ResumableUploads>> find_resumable_uploads(Engine& engine, const Job&
   for (Orphan& orphan : dead) {
     std::optional<std::string> path;
     if (may_resume(job, target.capabilities())) {
-      auto told = co_await target.resumable_path(orphan);
-      if (told) path = std::move(*told); // one that can't be read now can't be gone on with, either
+      auto resumable = co_await target.resumable_path(orphan);
+      if (resumable) path = std::move(*resumable); // one that can't be read now can't be resumed, either
     }
     if (!path || !found.parts_.try_emplace(*path, orphan).second) found.rest_.push_back(std::move(orphan));
   }

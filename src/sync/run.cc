@@ -21,7 +21,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t batches_at_once = 4;   // so that one batch's last large file does not leave the line idle
+constexpr std::size_t batches_at_once = 4; // so that the last large file of a batch does not leave the connections idle
 constexpr std::size_t files_at_once = 1'000; // rows fetched from the state
 constexpr std::size_t max_summary_failures = 1'000;
 constexpr milliseconds lease_poll{1'000};
@@ -45,7 +45,7 @@ public:
   }
 
   Task<Result<Summary>> run() {
-    CV_CO_TRY(const std::vector<BatchRecord> batches, co_await wanted_batches());
+    CV_CO_TRY(const std::vector<BatchRecord> batches, co_await open_batches());
     CV_CO_TRY(keeps_history_, co_await keeps_history(engine_, job_, connections_.target->capabilities()));
     CancelWatch watch(engine_.loop, engine_.cancellation, connections_, stop_grace);
     watch.start();
@@ -66,12 +66,12 @@ public:
   }
 
 private:
-  Task<Result<std::vector<BatchRecord>>> wanted_batches() {
+  Task<Result<std::vector<BatchRecord>>> open_batches() {
     StateStore& store = engine_.store;
     CV_CO_TRY(const PlanRecord plan, co_await engine_.state_thread.run([&] { return store.plan(plan_); }));
     if (plan.state == PlanState::planning)
       co_return Failure(
-          make_error(ErrorKind::state, "run", plan_, "the plan was not finished: make it anew with plan or sync"));
+          make_error(ErrorKind::state, "run", plan_, "the plan was not finished: make another with plan or sync"));
     CV_CO_TRY(std::vector<BatchRecord> batches,
               co_await engine_.state_thread.run([&] { return store.batches(plan_); }));
     for (const std::uint32_t number : options_.batches)
@@ -107,7 +107,7 @@ private:
   // Nothing if the batch is done already, or the run was stopped.
   Task<Result<std::optional<Lease>>> take_lease(const BatchRecord& batch) {
     StateStore& store = engine_.store;
-    std::string told;
+    std::string reported_holder;
     while (!engine_.cancellation.requested()) {
       CV_CO_TRY(const LeaseAnswer answer, co_await engine_.state_thread.run([&] {
         return store.take_lease(plan_, batch.number, this_holder(), job_.lease_ttl.count());
@@ -124,7 +124,7 @@ private:
       if (!options_.wait_for_leases)
         co_return Failure(
             transient_error(ErrorKind::lease, "run", fmt::format("batch {} of {}", batch.number, plan_), detail));
-      if (std::exchange(told, answer.holder) != answer.holder)
+      if (std::exchange(reported_holder, answer.holder) != answer.holder)
         engine_.events.emit(BatchEvent{batch.number, "waiting", detail, batch.files, batch.bytes});
       co_await engine_.cancellation.sleep(lease_poll);
     }
@@ -188,8 +188,8 @@ private:
     if (!updated && updated.error().kind == ErrorKind::state) co_return end_by(updated.error());
     std::optional<FailureRecord> failure;
     if (!updated) failure = FailureRecord{0, list.name, updated.error()};
-    const auto told = co_await engine_.state_thread.run([&] { return store.set_list_failure(plan_, failure); });
-    if (!told) end_by(told.error());
+    const auto recorded = co_await engine_.state_thread.run([&] { return store.set_list_failure(plan_, failure); });
+    if (!recorded) end_by(recorded.error());
     if (!failure) co_return;
     ++summary_.files_failed;
     engine_.events.emit(FileFailedEvent{list.name, failure->error});

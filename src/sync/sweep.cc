@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t max_found = 100'000;
 
-// Plans that this state does not know have no live lease as far as can be told here; their age decides.
+// Plans that this state does not know count as having no live lease: their age decides.
 Task<Result<bool>> has_live_lease(Engine& engine, const std::string& plan) {
   StateStore& store = engine.store;
   CV_CO_TRY(const std::vector<BatchRecord> batches,

@@ -17,7 +17,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::uint64_t progress_from_bytes = 64 << 20; // smaller files tell only their start and end
+constexpr std::uint64_t progress_from_bytes = 64 << 20; // smaller files report only their start and end
 constexpr std::int64_t progress_interval_ms = 1'000;
 constexpr milliseconds initial_delay{250};
 constexpr milliseconds max_delay{15'000};
@@ -91,7 +91,7 @@ public:
       scope_.engine.events.emit(RetryEvent{file_.path, error, outcome_.attempts + 1, delay.count()});
       co_await scope_.engine.cancellation.sleep(delay);
       if (file_.action != FileAction::directory) left_.push_back(temporary());
-      const auto renewed = co_await expect_anew();
+      const auto renewed = co_await expect_present_version();
       if (renewed && co_await published_in_doubt()) co_return outcome_;
       if (!renewed || !may_resume()) co_await discard_left();
       if (!renewed) {
@@ -256,7 +256,7 @@ private:
       if (scope_.chain.splits()) co_await warn_of_stale_part(content->parts);
       co_return done;
     }
-    if (!goes_on_after(done.error())) (void)co_await copy->abort(); // what stays is removed by the next plan or a sweep
+    if (!resumes_after(done.error())) (void)co_await copy->abort(); // what stays is removed by the next plan or a sweep
     if (content && done.error().kind == ErrorKind::exists) co_return co_await existing_name(*content);
     if (done.error().kind == ErrorKind::transform) {
       // What a transform could not understand may be half of two versions of the file.
@@ -267,7 +267,7 @@ private:
   }
 
   // Whether the next attempt resumes what this one has left.
-  bool goes_on_after(const Error& error) const {
+  bool resumes_after(const Error& error) const {
     return may_resume() && error.transient() && outcome_.attempts <= scope_.job.retries && keeper_.holds() &&
            !scope_.engine.cancellation.requested();
   }
@@ -282,7 +282,7 @@ private:
     return hints;
   }
 
-  // Nothing is ever removed, so the parts of a longer version stay; the next one is there if any is.
+  // Published files are never removed, so the parts of a longer version stay; the next one is there if any is.
   Task<void> warn_of_stale_part(std::uint64_t parts) {
     const auto next = scope_.chain.renamed(file_.path, parts + 1);
     if (!next || !co_await target().stat(*next, false)) co_return;
@@ -311,11 +311,11 @@ private:
   }
 
   // A further attempt takes the file as it is now.
-  Task<Result<void>> expect_anew() {
+  Task<Result<void>> expect_present_version() {
     if (file_.action != FileAction::copy) co_return Result<void>();
     CV_CO_TRY(Entry now, co_await source().stat(file_.path, true));
     if (now.type != EntryType::file)
-      co_return Failure(make_error(ErrorKind::changed, "read", escape_bytes(file_.path), "is no file any more"));
+      co_return Failure(make_error(ErrorKind::changed, "read", escape_bytes(file_.path), "is not a file any more"));
     now.path = file_.path;
     expected_ = std::move(now);
     co_return Result<void>();
