@@ -120,8 +120,8 @@ def builder_of(connection: Connection, program: str | None = None) -> EndpointBu
     builder_class = _BUILDERS.get(connection.conn_type or "")
     if builder_class is None:
         raise ConnectionConfigError(
-            f"connection '{connection.conn_id}': unsupported type '{connection.conn_type}': expected one of"
-            f" {', '.join(known_connection_types())}"
+            f"connection '{connection.conn_id}': no backend for connection type '{connection.conn_type}':"
+            f" expected one of {', '.join(known_connection_types())}"
         )
     builder = builder_class(connection)
     scheme = builder.required_scheme()
@@ -321,55 +321,3 @@ class S3Builder(EndpointBuilder):
         for name in names:
             table = table.get(name) if isinstance(table, dict) else None
         return table if isinstance(table, dict) else {}
-
-
-@connection_type("google_cloud_platform")
-class GcsBuilder(EndpointBuilder):
-    """Google Cloud Storage: paths are BUCKET/PREFIX."""
-
-    scheme = "gs"
-
-    def endpoint(self, path: str) -> Endpoint:
-        self.add_option("key_file", self.text("key_path"))
-        self.add_option("project", self.text("project"))
-        self.add_secret("key", self.text("keyfile_dict"))
-        return Endpoint(f"gs://{quote(path.lstrip('/'), safe='/')}", self.options, self.secrets)
-
-
-@connection_type("wasb")
-class AzureBuilder(EndpointBuilder):
-    """Azure Blob Storage: paths are CONTAINER/PREFIX."""
-
-    scheme = "azure"
-
-    def endpoint(self, path: str) -> Endpoint:
-        self.add_option("account", self.connection.login)
-        self.add_option("endpoint", self.connection.host)
-        self.add_secret("account_key", self.connection.password)
-        self.add_secret("sas_token", self.text("sas_token"))
-        return Endpoint(f"azure://{quote(path.lstrip('/'), safe='/')}", self.options, self.secrets)
-
-
-@connection_type("ftp")
-class FtpBuilder(EndpointBuilder):
-    """FTP."""
-
-    scheme = "ftp"
-
-    def endpoint(self, path: str) -> Endpoint:
-        self.add_secret("password", self.connection.password)
-        return Endpoint(self.url(path), self.options, self.secrets)
-
-
-@connection_type("http")
-class HttpBuilder(EndpointBuilder):
-    """HTTP or HTTPS, by the connection's schema."""
-
-    @property
-    def scheme(self) -> str:  # type: ignore[override]
-        return self.connection.schema or "http"
-
-    def endpoint(self, path: str) -> Endpoint:
-        self.add_secret("password", self.connection.password)
-        host = (self.connection.host or "").split("://")[-1]
-        return Endpoint(self.url(path, host=host), self.options, self.secrets)

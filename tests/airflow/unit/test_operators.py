@@ -201,9 +201,9 @@ class TestFailures:
             execution.run(CheckvalveSyncOperator(task_id="sync", source_conn_id="source"))
 
     @pytest.mark.usefixtures("sftp")
-    def test_a_backend_that_the_engine_lacks(self, place: Path, execution: Execution, connect: Any) -> None:
+    def test_a_connection_type_without_a_backend(self, place: Path, execution: Execution, connect: Any) -> None:
         connect("target", "wasb")
-        with pytest.raises(AirflowFailException, match="this engine has no backend for 'azure'"):
+        with pytest.raises(AirflowFailException, match="no backend for connection type 'wasb'"):
             self.run(place, execution)
 
 
