@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that a file includes only what is below it, and that no file grows past 500 lines.
+"""Checks that a file includes only what is below it, that only backends know their schemes, and that no file grows past
+500 lines.
 
 Layers, lowest first: core, protocol, {backends, state, transforms}, layers, sync, cli. The three in the middle don't
 include each other; state includes only core. Names each offence; exit code 1 if there is one.
@@ -23,6 +24,9 @@ ALLOWED = {
 MOST_LINES = 500
 SUFFIXES = {".h", ".cc", ".py"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
+SCHEME = re.compile(r'\.scheme = "([^"]+)"')  # in a backend's descriptor
+WORDS = {"file"}  # schemes that are words, too: they count only beside "scheme"
+RAW_STRING = re.compile(r'R"(\w*)\(.*?\)\1"', re.DOTALL)
 
 
 def included(path: Path):
@@ -50,6 +54,28 @@ def layer_offences(root: Path):
                 yield f'{place}:{number}: includes "{name}", but {folder} may use only: {below}'
 
 
+def scheme_offences(root: Path):
+    """Literals that are a backend's scheme, outside of its folder."""
+    source = root / "src"
+    schemes = {
+        scheme: path.parent
+        for path in sorted((source / "backends").glob("*/*.cc"))
+        for scheme in SCHEME.findall(path.read_text(encoding="utf-8"))
+    }
+    for path in sorted(p for p in source.rglob("*") if p.suffix in {".h", ".cc"}):
+        if source / "protocol" in path.parents:  # where "sftp" is the SSH subsystem
+            continue
+        text = RAW_STRING.sub(lambda match: "\n" * match[0].count("\n"), path.read_text(encoding="utf-8"))
+        for number, line in enumerate(text.splitlines(), start=1):
+            for scheme, folder in schemes.items():
+                named = f'"{scheme}"' in line and (scheme not in WORDS or "scheme" in line)
+                if named and folder not in path.parents:
+                    yield (
+                        f'{path.relative_to(root)}:{number}: names the scheme "{scheme}", which only '
+                        f"{folder.relative_to(root)} may: add what you need to BackendDescriptor"
+                    )
+
+
 def length_offences(root: Path):
     for folder in ("src", "tests"):
         for path in sorted(
@@ -63,7 +89,7 @@ def length_offences(root: Path):
 
 def main() -> int:
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
-    offences = [*layer_offences(root), *length_offences(root)]
+    offences = [*layer_offences(root), *scheme_offences(root), *length_offences(root)]
     for offence in offences:
         print(offence, file=sys.stderr)
     return 1 if offences else 0

@@ -9,6 +9,7 @@
 #include <optional>
 #include <system_error>
 
+#include "backends/registry.h"
 #include "core/path.h"
 #include "core/percent.h"
 
@@ -47,23 +48,6 @@ std::string encode(std::string_view bytes, std::string_view also_plain) {
 
 std::string encode_path(std::string_view path) { return encode(path, "-._~!$&'()*+,;=:@/"); }
 
-// Whether a path is one of a file system, where "a//b/" is the same as "a/b".
-bool has_file_paths(std::string_view scheme) { return scheme == "sftp" || scheme == "file" || scheme == "memory"; }
-
-// Without empty and "." components and without a '/' at the end; ".." stays: through a link it leads elsewhere.
-std::string tidy_path(std::string_view path) {
-  std::string out;
-  std::size_t begin = 0;
-  while (begin <= path.size()) {
-    std::size_t end = path.find('/', begin);
-    if (end == path.npos) end = path.size();
-    const std::string_view component = path.substr(begin, end - begin);
-    if (!component.empty() && component != ".") out.append("/").append(component);
-    begin = end + 1;
-  }
-  return out.empty() ? "/" : out;
-}
-
 // The length of a scheme (RFC 3986, 3.1) that "://" follows; 0: the text is a path.
 std::size_t scheme_length(std::string_view url) {
   const std::size_t end = url.find("://");
@@ -83,7 +67,7 @@ Result<std::string> read_ipv6(std::string_view url, std::string_view text) {
   const bool zone_ok =
       std::all_of(zone.begin(), zone.end(), [](char c) { return is_alnum(c) || c == '-' || c == '_' || c == '.'; });
   if (inet_pton(AF_INET6, address.c_str(), &parsed) != 1 || !zone_ok || (percent != text.npos && zone.empty()))
-    return unreadable(url, "what stands in [] is no IPv6 address");
+    return unreadable(url, "expected an IPv6 address in []");
   return zone.empty() ? address : address + "%" + std::string(zone);
 }
 
@@ -94,17 +78,17 @@ Result<void> read_authority(std::string_view url, std::string_view authority, En
     authority.remove_prefix(at + 1);
     if (user.find(':') != user.npos)
       return unreadable(url,
-                        "a password must not stand in a URL, where process lists and logs show it: put it into "
+                        "a password in a URL would show in process lists and logs: put it into "
                         "CHECKVALVE_SOURCE_PASSWORD or CHECKVALVE_TARGET_PASSWORD, a password_file or --secrets-fd");
     const auto decoded = percent_decoded(user);
     if (!decoded || decoded->empty() || decoded->front() == '-' || !is_valid_utf8(*decoded))
-      return unreadable(url, "the user name before '@' can't be read; write special characters as %NN");
+      return unreadable(url, "invalid user name before '@': write special characters as %NN");
     endpoint.user = *decoded;
   }
   std::string_view port;
   if (authority.starts_with('[')) {
     const std::size_t end = authority.find(']');
-    if (end == authority.npos) return unreadable(url, "an IPv6 address lacks its ']'");
+    if (end == authority.npos) return unreadable(url, "missing ']' after an IPv6 address");
     CV_TRY(endpoint.host, read_ipv6(url, authority.substr(1, end - 1)));
     port = authority.substr(end + 1);
     if (!port.empty() && port.front() != ':')
@@ -119,19 +103,19 @@ Result<void> read_authority(std::string_view url, std::string_view authority, En
                          return static_cast<unsigned char>(c) <= ' ' || c == 0x7F ||
                                 std::string_view("\\<>\"'`|;&$?#{}").find(c) != std::string_view::npos;
                        });
-  if (!host_ok) return unreadable(url, "the host holds characters that no host name has");
+  if (!host_ok) return unreadable(url, "invalid character in the host name");
   if (!port.empty()) port.remove_prefix(1);
   if (port.empty()) return {};
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), endpoint.port);
   if (error != std::errc() || end != port.data() + port.size() || endpoint.port == 0)
-    return unreadable(url, "the port after ':' must be a number from 1 to 65535; an IPv6 address stands in []");
+    return unreadable(url, "invalid port after ':': expected a number from 1 to 65535; write an IPv6 address in []");
   return {};
 }
 
 Result<Endpoint> plain_path(std::string_view path) {
   Endpoint endpoint;
-  endpoint.scheme = "file";
-  if (path.empty()) return unreadable(path, "an empty path; write . for the current directory");
+  endpoint.scheme = plain_path_backend().scheme;
+  if (path.empty()) return unreadable(path, "empty path: write . for the current directory");
   if (path.find('\0') != path.npos) return unreadable(path, "a path must not contain a NUL byte");
   if (path.front() == '/') {
     endpoint.root = tidy_path(path);
@@ -140,9 +124,18 @@ Result<Endpoint> plain_path(std::string_view path) {
   std::error_code error;
   const std::filesystem::path here = std::filesystem::current_path(error);
   if (error)
-    return unreadable(path, "the current directory can't be told: " + error.message() + "; write an absolute path");
+    return unreadable(path, "cannot find the current directory: " + error.message() + "; write an absolute path");
   endpoint.root = tidy_path(join_path(here.string(), path));
   return endpoint;
+}
+
+// Where the backend has no hook of its own.
+Result<void> read_url(Endpoint& endpoint, std::string_view raw_path) {
+  if (endpoint.host.empty())
+    return Failure(make_error(ErrorKind::config, "read URL", "",
+                              fmt::format("missing host: expected {}://HOST/PATH", endpoint.scheme)));
+  CV_TRY(endpoint.root, decode_url_path(raw_path));
+  return {};
 }
 
 } // namespace
@@ -159,27 +152,31 @@ Result<Endpoint> parse_endpoint_url(std::string_view url) {
   CV_CHECK(read_authority(url, rest.substr(0, slash), endpoint));
   const std::string_view raw_path = rest.substr(slash);
 
-  if (endpoint.scheme == "file") {
-    if (endpoint.host == "localhost") endpoint.host.clear();
-    if (!endpoint.host.empty() || !endpoint.user.empty() || endpoint.port != 0)
-      return unreadable(url, "a file URL has no host: write file:///path with three slashes");
-    if (raw_path.empty()) return unreadable(url, "the path is missing: write file:///path");
-  } else if (endpoint.host.empty()) {
-    return unreadable(url, endpoint.scheme == "s3"
-                               ? std::string("the bucket is missing: write s3://BUCKET/PREFIX")
-                               : fmt::format("the host is missing: write {}://HOST/PATH", endpoint.scheme));
-  }
-
-  const auto path = percent_decoded(raw_path);
-  if (!path)
-    return unreadable(url, "a '%' must be followed by two hexadecimal digits other than 00; write %25 for '%' itself");
-  if (endpoint.scheme == "sftp" && (raw_path.empty() || raw_path == "/~" || raw_path.starts_with("/~/"))) {
-    const std::string below_home = tidy_path(std::string_view(*path).substr(std::min<std::size_t>(2, path->size())));
-    endpoint.root = below_home == "/" ? "~" : "~" + below_home;
-  } else {
-    endpoint.root = has_file_paths(endpoint.scheme) ? tidy_path(*path) : *path;
-  }
+  const BackendDescriptor* backend = find_backend(endpoint.scheme);
+  const auto read = backend && backend->read_url ? backend->read_url(endpoint, raw_path) : read_url(endpoint, raw_path);
+  if (!read) return unreadable(url, read.error().message);
   return endpoint;
+}
+
+Result<std::string> decode_url_path(std::string_view raw_path) {
+  auto path = percent_decoded(raw_path);
+  if (!path)
+    return Failure(make_error(ErrorKind::config, "read URL", escape_bytes(raw_path),
+                              "a '%' must be followed by two hexadecimal digits other than 00; write %25 for '%'"));
+  return std::move(*path);
+}
+
+std::string tidy_path(std::string_view path) {
+  std::string out;
+  std::size_t begin = 0;
+  while (begin <= path.size()) {
+    std::size_t end = path.find('/', begin);
+    if (end == path.npos) end = path.size();
+    const std::string_view component = path.substr(begin, end - begin);
+    if (!component.empty() && component != ".") out.append("/").append(component);
+    begin = end + 1;
+  }
+  return out.empty() ? "/" : out;
 }
 
 std::string Endpoint::display() const {
@@ -192,7 +189,8 @@ std::string Endpoint::display() const {
     out += "[" + host.substr(0, percent) + (percent == host.npos ? "" : "%25" + host.substr(percent + 1)) + "]";
   }
   if (port != 0) out += fmt::format(":{}", port);
-  const bool looks_like_home = scheme == "sftp" && (root == "/~" || root.starts_with("/~/"));
+  // Some backends read a "~" behind the host as the login directory: this one is a name.
+  const bool looks_like_home = root == "/~" || root.starts_with("/~/");
   if (looks_like_home) return out + "/%7E" + encode_path(std::string_view(root).substr(2));
   if (!root.empty() && !root.starts_with('/')) out += '/';
   return out + encode_path(root);

@@ -1,4 +1,4 @@
-// Entry: one name that a listing or a stat tells of.
+// Entry: one name in a listing, or found by a stat.
 #pragma once
 
 #include <cstdint>

@@ -7,12 +7,7 @@ namespace checkvalve {
 namespace {
 
 constexpr std::size_t listings_in_flight = 32;
-constexpr int max_tries = 3; // of one directory whose listing breaks off; list() itself is repeated by the layers
-
-bool endpoint_is_gone(const Error& error) {
-  return error.kind == ErrorKind::connection || error.kind == ErrorKind::timeout || error.kind == ErrorKind::auth ||
-         error.kind == ErrorKind::host_key;
-}
+constexpr int max_tries = 3; // of one directory whose listing breaks off; list() itself is retried by the decorators
 
 class Search {
 public:
@@ -56,8 +51,9 @@ private:
     }
     if (out_.found.size() > limit_)
       out_.found.erase(out_.found.begin() + static_cast<std::ptrdiff_t>(limit_), out_.found.end());
+    if (!listed && listed.error().transient()) listed.error().status = ErrorStatus::exhausted;
     if (!listed && listed.error().kind != ErrorKind::not_found) {
-      if (endpoint_is_gone(listed.error()) || directory == root_)
+      if (scope_of(listed.error(), ErrorScope::directory) >= ErrorScope::endpoint || directory == root_)
         fatal_ = std::move(listed.error());
       else if (out_.unreadable.size() < limit_)
         out_.unreadable.push_back(std::move(listed.error()));
@@ -108,8 +104,8 @@ Task<Result<OrphanSearch>> find_orphans(Target& target, std::string directory, s
 Result<void> check_orphan(const Orphan& orphan) {
   CV_CHECK(check_tree_path(orphan.path));
   if (parse_temporary(base_name(orphan.path)) == orphan.name) return {};
-  return Failure(make_error(ErrorKind::invalid_name, "remove leftover", escape_bytes(orphan.path),
-                            "is no name of a temporary of ours, so it is left alone"));
+  return Failure(make_error(ErrorKind::invalid_name, "remove orphan", escape_bytes(orphan.path),
+                            "not the name of a temporary of checkvalve: not removed"));
 }
 
 } // namespace checkvalve

@@ -1,5 +1,6 @@
 // Target: where files go. It has no remove and no rename of published names: the only things it ever removes are its
-// own temporaries, told apart by temporary.h. For threads, errors and lost connections see source.h.
+// own temporaries, recognised by temporary.h. For threads, errors and lost connections see source.h; authors of
+// backends derive from the classes of basic.h.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +27,9 @@ struct UploadHints {
   // What CommitOptions will say, as far as it is known: some stores take it with the first byte.
   std::optional<std::int64_t> mtime_ns;
   std::optional<std::uint32_t> mode;
-  // With Capabilities::resumes_uploads. `version`: the source's version, as text that is the same for no other one.
-  // `continues`: temporaries that attempts that have ended may have left of this file. The upload goes on with the
-  // first one that holds bytes of this version, and all others are removed.
+  // With Capabilities::resumes_uploads. `version`: the source's version, as text that differs for every other one.
+  // `continues`: temporaries that earlier attempts may have left of this file. The upload resumes the first one that
+  // holds bytes of this version, and all others are removed.
   std::string version;
   std::vector<TemporaryName> continues;
 };
@@ -40,14 +41,14 @@ enum class Replace : std::uint8_t {
 };
 
 struct CommitOptions {
-  std::uint64_t size_bytes = 0;         // all that was written; another size at the target is ErrorKind::integrity
+  std::uint64_t size_bytes = 0;         // all that was written; any other size at the target is ErrorKind::integrity
   std::optional<std::int64_t> mtime_ns; // to set, where Capabilities::keeps_mtime
   std::optional<std::uint32_t> mode;    // to set, where Capabilities::keeps_mode
   Replace replace = Replace::atomic;
   bool durable = true; // make it survive power loss where Capabilities::durable
-  // As Hasher has it, of the algorithm that Target::content_hash() names: what the endpoint tells of all the bytes that
-  // it holds must be the same, else ErrorKind::integrity. Empty: not asked. The endpoint may have to read the whole
-  // file.
+  // As Hasher::digest() has it, of the algorithm that Target::server_side_checksum() returned: the endpoint's own
+  // digest of the whole file must be the same, else ErrorKind::integrity. Empty: not compared. The endpoint may have to
+  // read the whole file.
   std::string content_digest;
 };
 
@@ -61,8 +62,8 @@ class Upload {
 public:
   // Dropping an upload that was neither committed nor aborted leaves its temporary behind, as a crash does.
   virtual ~Upload() = default;
-  // Where writes begin: the bytes before are there from an earlier attempt (UploadHints::continues).
-  virtual std::uint64_t resumed_bytes() const { return 0; }
+  // Where writes begin: the bytes before it are there from an earlier attempt (UploadHints::continues).
+  virtual std::uint64_t resumed_bytes() const = 0;
   // Writes at an offset. Calls are made with ascending offsets without gaps; many may be under way at once. Done when
   // the target has acknowledged the bytes.
   virtual Task<Result<void>> write(std::uint64_t offset, Chunk chunk) = 0;
@@ -71,26 +72,26 @@ public:
   virtual Task<Result<Published>> commit(CommitOptions options) = 0;
   // A whole file of one chunk (which may be empty), instead of write() and commit(): one round trip less where the
   // target can be told all of it at once. Errors as those of the two.
-  virtual Task<Result<Published>> write_and_commit(Chunk content, CommitOptions options);
+  virtual Task<Result<Published>> write_and_commit(Chunk content, CommitOptions options) = 0;
   // Removes the temporary. Waits for writes under way. Succeeds if there is nothing to remove.
   virtual Task<Result<void>> abort() = 0;
 };
 
-// One file that the target takes from its source by itself, so that the bytes never come through this program: inside a
-// service that holds both sides, or in the kernel. As with an Upload, nothing shows under the final name before
+// One file that the target copies from its source without the content passing through this program: inside a service
+// that holds both sides, or in the kernel. As with an Upload, nothing shows under the final name before
 // commit() has done its last step, and one that is dropped leaves its temporary behind.
 class DirectCopy {
 public:
   virtual ~DirectCopy() = default;
-  // Takes some more, and gives how many bytes of the file are there; once these are all, commit() may be called. A step
-  // takes seconds at most, so that it can be watched and the copy be stopped. One call at a time.
+  // Copies some more and returns how many bytes of the file are there; once these are all, commit() may be called. A
+  // step takes seconds at most, so that a stall is noticed and the copy can be cancelled. One call at a time.
   virtual Task<Result<std::uint64_t>> advance() = 0;
-  // As Upload::commit; unsupported: nothing was done, and the file has to be sent.
+  // As Upload::commit; unsupported: nothing was done, and the content has to be uploaded.
   virtual Task<Result<Published>> commit(CommitOptions options) = 0;
   virtual Task<Result<void>> abort() = 0;
 };
 
-// A temporary of checkvalve's that some earlier run left at the target (backends/orphans.h finds them).
+// A temporary of checkvalve's that an earlier attempt left at the target (backends/orphans.h finds them).
 struct Orphan {
   std::string path; // of the temporary, relative to the root
   TemporaryName name;
@@ -122,55 +123,35 @@ public:
                                        Replace replace) = 0;
   // Starts a file: creates its temporary, exclusively, after removing one of exactly this name. The directory exists.
   virtual Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) = 0;
-  // Starts to take the entry of a source with this origin. The copy is of the version that entry.etag names, another
+  // Starts to copy the entry of a source with this origin. The copy is of the version that entry.etag names, another
   // one is ErrorKind::changed; without an etag the caller looks at the source again before it commits. unsupported:
-  // this target can't, or not this file, and left nothing behind.
+  // this target cannot, or not this file, and left nothing behind.
   virtual Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
-                                                                      std::string path, UploadHints hints);
+                                                                      std::string path, UploadHints hints) = 0;
   // Removes what an earlier attempt of ours left of this path under this temporary name; succeeds if there is nothing.
   virtual Task<Result<void>> discard(std::string path, TemporaryName temporary) = 0;
   // Succeeds if it is gone already.
   virtual Task<Result<void>> remove_orphan(Orphan orphan) = 0;
   // Settles a file set aside at this path, relative to the root: puts it back, or removes it if its replacement is
   // there.
-  virtual Task<Result<SetAsideOutcome>> settle_set_aside(std::string path);
-  // With Capabilities::resumes_uploads: the path of the file of which the orphan holds a part that begin() may go on
-  // with; nothing if there is no such part.
-  virtual Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan);
-  // The digest that this endpoint tells of the bytes that it holds without sending them
-  // (CommitOptions::content_digest). unsupported: none. May try it out, on a temporary of ours.
-  virtual Task<Result<HashAlgorithm>> content_hash();
-  virtual bool bounds_its_calls() const { return false; } // as Source's
+  virtual Task<Result<SetAsideOutcome>> settle_set_aside(std::string path) = 0;
+  // With Capabilities::resumes_uploads: the path of the file of which the orphan holds a part that begin() can resume;
+  // nothing if there is no such part.
+  virtual Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) = 0;
+  // The algorithm of the digests that this endpoint computes of files that it holds, without sending them
+  // (CommitOptions::content_digest). unsupported: none. May try it out on a temporary.
+  virtual Task<Result<HashAlgorithm>> server_side_checksum() = 0;
+  virtual bool bounds_its_calls() const = 0; // as Source's
   virtual Task<void> disconnect() = 0;
 };
 
-inline Task<Result<Published>> Upload::write_and_commit(Chunk content, CommitOptions options) {
-  if (!content.empty()) {
-    auto written = co_await write(0, std::move(content));
-    if (!written) co_return Failure(std::move(written.error()));
-  }
-  co_return co_await commit(std::move(options));
-}
-
-inline Task<Result<std::unique_ptr<DirectCopy>>> Target::begin_direct_copy(std::shared_ptr<const Origin>, Entry,
-                                                                           std::string path, UploadHints) {
-  co_return Failure(
-      make_error(ErrorKind::unsupported, "copy", escape_bytes(path), "this target takes no files by itself"));
-}
-
-inline Task<Result<SetAsideOutcome>> Target::settle_set_aside(std::string) { co_return SetAsideOutcome::kept; }
-
-inline Task<Result<std::optional<std::string>>> Target::resumable_path(Orphan) { co_return std::nullopt; }
-
-inline Task<Result<HashAlgorithm>> Target::content_hash() {
-  co_return Failure(make_error(ErrorKind::unsupported, "hash", "", "this target tells no digests of its files"));
-}
-
-// Nothing if the endpoint tells what was expected of what it holds, or if nothing was (CommitOptions::content_digest).
-inline Result<void> check_digest(const std::string& expected, const std::string& told, std::string_view path) {
-  if (expected.empty() || expected == told) return {};
+// integrity unless the endpoint's digest is the expected one (CommitOptions::content_digest); an empty `expected` is
+// not compared.
+inline Result<void> check_digest(const std::string& expected, const std::string& found, std::string_view path) {
+  if (expected.empty() || expected == found) return {};
   return Failure(make_error(ErrorKind::integrity, "verify", escape_bytes(path),
-                            "the target holds other content than was written: it tells " + told + ", not " + expected));
+                            "the target holds other content than was written: its checksum is " + found +
+                                ", expected " + expected));
 }
 
 } // namespace checkvalve

@@ -243,7 +243,8 @@ Result<Endpoint> read_address(const Reading& reading, const toml::table& table) 
       endpoint.port = static_cast<std::uint16_t>(port->get());
     }
   }
-  if (endpoint.scheme == "file" && !endpoint.root.empty()) endpoint.root = path_text(reading, endpoint.root);
+  if (endpoint.scheme == plain_path_backend().scheme && !endpoint.root.empty())
+    endpoint.root = path_text(reading, endpoint.root);
   if (endpoint.scheme.empty())
     return Failure(config_error(reading.file, fmt::format("{} has no address", reading.table),
                                 "write url = \"sftp://…\", or scheme, host, …"));

@@ -38,7 +38,8 @@ Result<Endpoint> find_reference(std::string_view name, std::string_view path, co
                                                     : fmt::format("unknown endpoint '{}' in {}", name, config.file);
     const std::string below(path.substr(std::min(path.find_first_not_of('/'), path.size())));
     const std::string hint =
-        find_backend(name) ? fmt::format("a URL has two slashes: {}://{}{}", name, name == "file" ? "/" : "", below)
+        find_backend(name) ? fmt::format("a URL has two slashes: {}://{}{}", name,
+                                         name == plain_path_backend().scheme ? "/" : "", below)
         : !nearest.empty()
             ? fmt::format("did you mean '{}'?", nearest)
             : fmt::format("write sftp://{0}/{1} for a server, ./{0}:{2} for a local file", name, below, path);
@@ -48,8 +49,8 @@ Result<Endpoint> find_reference(std::string_view name, std::string_view path, co
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   if (path.starts_with('/'))
     endpoint.root = path;
-  else if (endpoint.root.empty() && endpoint.scheme == "sftp")
-    endpoint.root = join_path("~", path);
+  else if (const BackendDescriptor* backend = find_backend(endpoint.scheme); backend && endpoint.root.empty())
+    endpoint.root = join_path(backend->default_root, path);
   else
     endpoint.root = join_path(endpoint.root, path);
   return endpoint;

@@ -9,9 +9,7 @@ namespace {
 
 template <class Side>
 std::unique_ptr<Side> decorated(std::unique_ptr<Side> side, ErrorContext context, const DecoratorOptions& options) {
-  if (options.faults) side = with_faults(std::move(side), options.faults);
-  const bool watched = options.faults || !side->bounds_its_calls();
-  if (watched && options.stall_timeout.count() > 0)
+  if (!side->bounds_its_calls() && options.stall_timeout.count() > 0)
     side = with_timeout(std::move(side), *options.loop, options.stall_timeout);
   if (options.bytes_per_second > 0)
     side = with_throttle(

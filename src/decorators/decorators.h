@@ -1,6 +1,6 @@
-// The decorators around a backend, put together. Outermost first: retry, error context, throttle, timeout, faults. The
-// context is inside of the retry, so that a RetryEvent has it; the throttle is outside of the timeout, since waiting
-// for one's turn is not a stall. A backend that bounds its calls by itself gets no timeout.
+// The decorators around a backend's sides. Outermost first: retry, error context, throttle, timeout. The context is
+// inside of the retry, so that a RetryEvent has it; the throttle is outside of the timeout, since waiting for one's
+// turn is not a stall. A side that bounds its own calls gets no timeout.
 #pragma once
 
 #include <chrono>
@@ -14,7 +14,6 @@
 #include "core/event.h"
 #include "core/loop.h"
 #include "decorators/error_context.h"
-#include "decorators/faults.h"
 
 namespace checkvalve {
 
@@ -26,7 +25,6 @@ struct DecoratorOptions {
   std::chrono::milliseconds stall_timeout{60'000}; // of one call; 0: none
   std::uint64_t bytes_per_second = 0;              // of file content; 0: no bound
   CancellationToken token;                         // cancelled: waits for no retry and no turn any more
-  std::shared_ptr<FaultPlan> faults;               // tests; null: none
 };
 
 // `context` is added to the errors of this endpoint.

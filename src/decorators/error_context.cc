@@ -188,8 +188,8 @@ public:
     const auto context = on(orphan.path);
     return in_context(context, Operation::resumable_path, inner_->resumable_path(std::move(orphan)), inner_);
   }
-  Task<Result<HashAlgorithm>> content_hash() override {
-    return in_context(on(""), Operation::content_hash, inner_->content_hash(), inner_);
+  Task<Result<HashAlgorithm>> server_side_checksum() override {
+    return in_context(on(""), Operation::server_side_checksum, inner_->server_side_checksum(), inner_);
   }
 };
 

@@ -28,7 +28,7 @@ enum class Operation : std::uint8_t {
   remove_orphan,
   settle_set_aside,
   resumable_path,
-  content_hash,
+  server_side_checksum,
 };
 
 // As after "cannot": "read", "connect to".
@@ -55,7 +55,7 @@ constexpr std::string_view to_string(Operation operation) {
   case Operation::remove_orphan: return "remove";
   case Operation::settle_set_aside: return "put back";
   case Operation::resumable_path: return "read the partial upload";
-  case Operation::content_hash: return "take the server-side checksum of";
+  case Operation::server_side_checksum: return "take the server-side checksum of";
   }
   return "use";
 }

@@ -96,8 +96,8 @@ public:
   Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override {
     return repeat(retrier_, orphan.path, [inner = inner_, orphan] { return inner->resumable_path(orphan); });
   }
-  Task<Result<HashAlgorithm>> content_hash() override {
-    return repeat(retrier_, "", [inner = inner_] { return inner->content_hash(); });
+  Task<Result<HashAlgorithm>> server_side_checksum() override {
+    return repeat(retrier_, "", [inner = inner_] { return inner->server_side_checksum(); });
   }
 
 private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/basic.h"
 #include "decorators/wrapper.h"
 
 namespace checkvalve {
@@ -34,6 +35,13 @@ public:
     co_await bucket->take(loop, chunk.size());
     co_return chunk;
   }
+  Task<Result<Whole>> read_whole(std::uint32_t size) override {
+    const auto bucket = bucket_;
+    Loop& loop = loop_;
+    CV_CO_TRY(Whole whole, co_await inner_->read_whole(size));
+    co_await bucket->take(loop, whole.content.size());
+    co_return whole;
+  }
 
 private:
   Loop& loop_;
@@ -53,6 +61,14 @@ public:
     co_await bucket->take(loop, size);
     co_return Result<void>();
   }
+  Task<Result<Published>> write_and_commit(Chunk content, CommitOptions options) override {
+    const auto bucket = bucket_;
+    Loop& loop = loop_;
+    const std::size_t size = content.size();
+    CV_CO_TRY(Published published, co_await inner_->write_and_commit(std::move(content), std::move(options)));
+    co_await bucket->take(loop, size);
+    co_return published;
+  }
 
 private:
   Loop& loop_;
@@ -67,7 +83,7 @@ public:
     CV_CO_TRY(auto reader, co_await inner_->open(std::move(entry)));
     co_return std::make_unique<ThrottledReader>(std::move(reader), loop_, bucket_);
   }
-  // Bytes that the target copies on its own could not be throttled.
+  // A copy that does not pass through this program cannot be throttled.
   std::shared_ptr<const Origin> origin() const override { return nullptr; }
 
 private:
@@ -83,9 +99,9 @@ public:
     CV_CO_TRY(auto upload, co_await inner_->begin(std::move(path), std::move(hints)));
     co_return std::make_unique<ThrottledUpload>(std::move(upload), loop_, bucket_);
   }
-  Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
-                                                              std::string path, UploadHints hints) override {
-    return Target::begin_direct_copy(std::move(origin), std::move(entry), std::move(path), std::move(hints));
+  Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin>, Entry, std::string path,
+                                                              UploadHints) override {
+    co_return Failure(no_direct_copy(path));
   }
 
 private:

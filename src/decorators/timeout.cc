@@ -107,6 +107,9 @@ public:
     return watched(dog_, inner_->read(offset, size), inner_);
   }
   Task<Result<Entry>> stat() override { return watched(dog_, inner_->stat(), inner_); }
+  Task<Result<Whole>> read_whole(std::uint32_t size) override {
+    return watched(dog_, inner_->read_whole(size), inner_);
+  }
 
 private:
   std::shared_ptr<Watchdog> dog_;
@@ -129,10 +132,15 @@ public:
   Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override {
     return watched(dog_, inner_->write(offset, std::move(chunk)), inner_);
   }
-  // A digest takes the endpoint as long as it takes to read a file of any size: there its connection is watched alone.
+  // A checksum takes the endpoint as long as reading the whole file does: only its connection is watched then.
   Task<Result<Published>> commit(CommitOptions options) override {
     if (!options.content_digest.empty()) return inner_->commit(std::move(options));
     return watched(dog_, inner_->commit(options), inner_, silent_work_limit(options.size_bytes));
+  }
+  Task<Result<Published>> write_and_commit(Chunk content, CommitOptions options) override {
+    if (!options.content_digest.empty()) return inner_->write_and_commit(std::move(content), std::move(options));
+    return watched(dog_, inner_->write_and_commit(std::move(content), options), inner_,
+                   silent_work_limit(options.size_bytes));
   }
   Task<Result<void>> abort() override { return watched(dog_, inner_->abort(), inner_); }
 
@@ -228,7 +236,9 @@ public:
   Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override {
     return watched(dog_, inner_->resumable_path(orphan), inner_);
   }
-  Task<Result<HashAlgorithm>> content_hash() override { return watched(dog_, inner_->content_hash(), inner_); }
+  Task<Result<HashAlgorithm>> server_side_checksum() override {
+    return watched(dog_, inner_->server_side_checksum(), inner_);
+  }
 
 private:
   std::shared_ptr<Watchdog> dog_;

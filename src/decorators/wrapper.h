@@ -16,7 +16,7 @@ public:
   explicit ReaderWrapper(std::shared_ptr<Reader> inner) : inner_(std::move(inner)) {}
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override { return inner_->read(offset, size); }
   Task<Result<Entry>> stat() override { return inner_->stat(); }
-  // read_whole is not forwarded: it is the two calls above unless a decorator overrides it.
+  // read_whole() combines both: a decorator says itself what becomes of it.
 
 protected:
   std::shared_ptr<Reader> inner_;
@@ -39,7 +39,7 @@ public:
     return inner_->write(offset, std::move(chunk));
   }
   Task<Result<Published>> commit(CommitOptions options) override { return inner_->commit(options); }
-  // write_and_commit is not forwarded: it is the two calls above unless a decorator overrides it.
+  // write_and_commit() combines both: a decorator says itself what becomes of it.
   Task<Result<void>> abort() override { return inner_->abort(); }
   std::uint64_t resumed_bytes() const override { return inner_->resumed_bytes(); }
 
@@ -111,7 +111,7 @@ public:
   Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override {
     return inner_->resumable_path(std::move(orphan));
   }
-  Task<Result<HashAlgorithm>> content_hash() override { return inner_->content_hash(); }
+  Task<Result<HashAlgorithm>> server_side_checksum() override { return inner_->server_side_checksum(); }
   bool bounds_its_calls() const override { return inner_->bounds_its_calls(); }
   Task<void> disconnect() override { return inner_->disconnect(); }
 

@@ -77,7 +77,7 @@ Task<Result<std::unique_ptr<Target>>> open_target(BackendContext& context, const
 
 Task<Result<HashAlgorithm>> hash_of(const Job& job, Target& target) {
   if (job.verify != VerifyMode::hash) co_return HashAlgorithm::xxh128;
-  auto algorithm = co_await target.content_hash();
+  auto algorithm = co_await target.server_side_checksum();
   if (algorithm || algorithm.error().kind != ErrorKind::unsupported) co_return algorithm;
   co_return Failure(make_error(ErrorKind::config, "verify", job.target.display(),
                                algorithm.error().message +

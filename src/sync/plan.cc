@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "backends/places.h"
+#include "backends/location.h"
 #include "backends/set_aside.h"
 #include "core/path.h"
 #include "core/units.h"

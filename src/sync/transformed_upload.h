@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-#include "backends/target.h"
+#include "backends/basic.h"
 #include "core/async.h"
 #include "core/hash.h"
 #include "sync/outputs.h"
@@ -19,7 +19,7 @@
 
 namespace checkvalve {
 
-class TransformedUpload : public Upload {
+class TransformedUpload : public BasicUpload {
 public:
   TransformedUpload(const Chain& chain, FileContext file, std::unique_ptr<Outputs> outputs, ThreadPool& workers,
                     std::size_t chunk_bytes, HashAlgorithm hash);

@@ -1,7 +1,7 @@
 // Files of this machine: "file:///path" and plain paths.
 #pragma once
 
-#include "backends/registry.h"
+#include "backends/backend.h"
 
 namespace checkvalve {
 

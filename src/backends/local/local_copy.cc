@@ -52,7 +52,7 @@ public:
 private:
   Failure failure() const {
     if (can_not(errno))
-      return Failure(make_error(ErrorKind::unsupported, "copy", file_->shown(), "the kernel can't copy this file"));
+      return Failure(make_error(ErrorKind::unsupported, "copy", file_->shown(), "the kernel cannot copy this file"));
     return Failure(errno_error(errno, "copy", file_->shown()));
   }
   Failure changed() const {

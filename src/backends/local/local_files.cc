@@ -136,7 +136,7 @@ Result<std::string> read_link_beneath(RootHolder& holder, const std::string& pat
   std::string text(PATH_MAX, '\0');
   const ssize_t length = ::readlinkat(fd.get(), "", text.data(), text.size());
   if (length < 0 && (errno == ENOENT || errno == EINVAL))
-    return Failure(make_error(ErrorKind::io, "read link", root->shown(path), "is no symbolic link"));
+    return Failure(make_error(ErrorKind::io, "read link", root->shown(path), "not a symbolic link"));
   if (length < 0) return Failure(errno_error(errno, "read link", root->shown(path)));
   text.resize(static_cast<std::size_t>(length));
   return text;
@@ -162,7 +162,7 @@ Result<UniqueFd> open_for_reading(RootHolder& holder, const std::string& path) {
   if (S_ISDIR(status.st_mode))
     return Failure(make_error(ErrorKind::is_a_directory, "open", root->shown(path), "is a directory"));
   if (!S_ISREG(status.st_mode))
-    return Failure(make_error(ErrorKind::unsupported, "open", root->shown(path), "is no regular file"));
+    return Failure(make_error(ErrorKind::unsupported, "open", root->shown(path), "not a regular file"));
   ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   return fd;
 }

@@ -35,7 +35,7 @@ Result<std::string> publish_name(const RootDirectory& root, const std::string& t
       status = ::linkat(directory, from.c_str(), directory, to.c_str(), 0);
       if (status != 0 && (errno == EPERM || errno == EOPNOTSUPP))
         return Failure(make_error(ErrorKind::unsupported, "publish", root.shown(path),
-                                  "this file system can't refuse an existing name in one step"));
+                                  "this file system cannot refuse an existing name in one step"));
       if (status == 0) (void)::unlinkat(directory, from.c_str(), 0); // it is published; what stays a sweep removes
     }
     struct stat there{};

@@ -23,7 +23,7 @@ Result<Chunk> read_at(const RootHolder& holder, const std::string& path, int fd,
   return chunk;
 }
 
-class LocalReader : public Reader {
+class LocalReader : public BasicReader {
 public:
   LocalReader(ThreadPool& workers, SharedHolder holder, std::string path, UniqueFd fd)
       : workers_(workers), holder_(std::move(holder)), path_(std::move(path)),

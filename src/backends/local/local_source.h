@@ -1,12 +1,13 @@
 // The reading side of the local backend.
 #pragma once
 
+#include "backends/basic.h"
 #include "backends/local/local_files.h"
 #include "backends/source.h"
 
 namespace checkvalve {
 
-class LocalSource : public Source {
+class LocalSource : public BasicSource {
 public:
   LocalSource(ThreadPool& workers, std::string root, RootDirectory::Links links)
       : workers_(workers), holder_(std::make_shared<RootHolder>(std::move(root), links)) {}

@@ -73,7 +73,7 @@ Result<void> LocalTree::check_way_to_root() {
     struct stat status{};
     if (::stat(path.c_str(), &status) == 0) {
       if (S_ISDIR(status.st_mode)) return {};
-      return Failure(make_error(ErrorKind::not_a_directory, "open directory", escape_bytes(path), "is no directory"));
+      return Failure(make_error(ErrorKind::not_a_directory, "open directory", escape_bytes(path), "not a directory"));
     }
     if (errno != ENOENT || path == "/") return Failure(errno_error(errno, "open directory", escape_bytes(path)));
   }
@@ -95,7 +95,7 @@ Result<bool> LocalTree::make_one(const RootDirectory& root, const std::string& p
   CV_TRY(const struct stat status, root.stat_at(path, true));
   if (S_ISDIR(status.st_mode)) return false;
   return Failure(
-      make_error(ErrorKind::not_a_directory, "make directory", root.shown(path), "exists and is no directory"));
+      make_error(ErrorKind::not_a_directory, "make directory", root.shown(path), "exists and is not a directory"));
 }
 
 Result<void> LocalTree::make_directory(const std::string& path, std::optional<mode_t> mode) {
@@ -188,8 +188,8 @@ LocalTarget::begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry
   CV_CO_CHECK(accepts(path));
   const auto local = std::dynamic_pointer_cast<const LocalOrigin>(origin);
   if (!local || !sparse_) // a copy by the kernel keeps the source's holes
-    co_return co_await Target::begin_direct_copy(std::move(origin), std::move(entry), std::move(path),
-                                                 std::move(hints));
+    co_return co_await BasicTarget::begin_direct_copy(std::move(origin), std::move(entry), std::move(path),
+                                                      std::move(hints));
   co_return co_await workers_.run([this, &local, &entry, &path, &hints] {
     return begin_local_copy(workers_, *local, entry, tree_, path, hints.temporary.beside(path));
   });
@@ -204,10 +204,10 @@ Task<Result<void>> LocalTarget::discard(std::string path, TemporaryName temporar
 Task<Result<void>> LocalTarget::remove_orphan(Orphan orphan) {
   CV_CO_CHECK(check_orphan(orphan));
   co_return co_await workers_.run(
-      [tree = tree_, path = std::move(orphan.path)] { return remove_temporary(*tree, path, "remove leftover"); });
+      [tree = tree_, path = std::move(orphan.path)] { return remove_temporary(*tree, path, "remove orphan"); });
 }
 
-Task<Result<HashAlgorithm>> LocalTarget::content_hash() { co_return HashAlgorithm::xxh128; }
+Task<Result<HashAlgorithm>> LocalTarget::server_side_checksum() { co_return HashAlgorithm::xxh128; }
 
 Task<void> LocalTarget::disconnect() { co_return; }
 

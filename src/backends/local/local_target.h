@@ -6,6 +6,7 @@
 #include <mutex>
 #include <set>
 
+#include "backends/basic.h"
 #include "backends/local/local_files.h"
 #include "backends/target.h"
 
@@ -40,7 +41,7 @@ private:
   std::set<std::string> unsynced_; // guarded by mutex_: directories that hold names of directories we created
 };
 
-class LocalTarget : public Target {
+class LocalTarget : public BasicTarget {
 public:
   LocalTarget(ThreadPool& workers, std::string root, RootDirectory::Links links, bool sparse)
       : workers_(workers), tree_(std::make_shared<LocalTree>(std::move(root), links)), sparse_(sparse) {}
@@ -56,7 +57,7 @@ public:
                                                               std::string path, UploadHints hints) override;
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override;
   Task<Result<void>> remove_orphan(Orphan orphan) override;
-  Task<Result<HashAlgorithm>> content_hash() override;
+  Task<Result<HashAlgorithm>> server_side_checksum() override;
   Task<void> disconnect() override;
 
 private:

@@ -1,4 +1,5 @@
 #include "backends/local/local_upload.h"
+#include "backends/basic.h"
 
 #include <fmt/format.h>
 
@@ -11,7 +12,7 @@
 namespace checkvalve {
 namespace {
 
-class LocalUpload : public Upload {
+class LocalUpload : public BasicUpload {
 public:
   LocalUpload(ThreadPool& workers, std::shared_ptr<NewFile> file) : workers_(workers), file_(std::move(file)) {}
   // The last call under way closes the descriptor; that is never the engine thread's business.

@@ -109,7 +109,7 @@ Result<void> NewFile::check_content(const std::string& digest) const {
 
 Result<std::string> NewFile::publish(Replace replace) {
   if (named_) {
-    // Some file systems (NFS) tell of a full disk only here.
+    // Some file systems (NFS) report a full disk only here.
     if (::close(fd_.release()) != 0 && errno != EINTR) return failure("close");
     return publish_name(*root_, temporary_, path_, replace, false);
   }

@@ -37,11 +37,7 @@ Capabilities capabilities_of(const S3Settings& settings, bool is_target) {
   return out;
 }
 
-Error no_links(const std::string& path) {
-  return make_error(ErrorKind::unsupported, "link", escape_bytes(path), "object storage has no symbolic links");
-}
-
-class S3Source : public Source {
+class S3Source : public BasicSource {
 public:
   explicit S3Source(std::shared_ptr<S3Client> client)
       : client_(std::move(client)), capabilities_(capabilities_of(client_->settings(), false)) {}
@@ -57,8 +53,6 @@ public:
     CV_CO_CHECK(co_await reader->begin());
     co_return reader;
   }
-  Task<Result<std::string>> read_link(std::string path) override { co_return Failure(no_links(path)); }
-  Task<Result<std::string>> real_path(std::string path) override { co_return Failure(no_links(path)); }
   std::shared_ptr<const Origin> origin() const override { return std::make_shared<S3Origin>(client_); }
   Task<void> disconnect() override { return client_->settle(); }
 
@@ -67,7 +61,7 @@ private:
   const Capabilities capabilities_;
 };
 
-class S3Target : public Target {
+class S3Target : public BasicTarget {
 public:
   explicit S3Target(std::shared_ptr<S3Client> client)
       : client_(std::move(client)), conditions_(std::make_shared<S3Conditions>(client_)),
@@ -84,9 +78,6 @@ public:
   Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t>) override {
     co_return path.empty() ? Result<void>() : accepts(path);
   }
-  Task<Result<void>> make_link(std::string path, std::string, TemporaryName, Replace) override {
-    co_return Failure(no_links(path));
-  }
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override;
   Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
                                                               std::string path, UploadHints hints) override;
@@ -95,7 +86,7 @@ public:
   }
   Task<Result<void>> remove_orphan(Orphan orphan) override;
   Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override;
-  Task<Result<HashAlgorithm>> content_hash() override { return find_content_hash(*client_); }
+  Task<Result<HashAlgorithm>> server_side_checksum() override { return find_server_side_checksum(*client_); }
   Task<void> disconnect() override { return client_->settle(); }
 
 private:
@@ -136,8 +127,8 @@ Task<Result<std::unique_ptr<DirectCopy>>> S3Target::begin_direct_copy(std::share
   const auto there = std::dynamic_pointer_cast<const S3Origin>(origin);
   if (!there || there->client->settings().service_url != client_->settings().service_url ||
       client_->settings().anonymous)
-    co_return co_await Target::begin_direct_copy(std::move(origin), std::move(entry), std::move(path),
-                                                 std::move(hints));
+    co_return co_await BasicTarget::begin_direct_copy(std::move(origin), std::move(entry), std::move(path),
+                                                      std::move(hints));
   auto copy = std::make_unique<S3Copy>(client_, conditions_, copies_, *there, std::move(entry), std::move(path), hints);
   CV_CO_CHECK(co_await copy->begin(std::move(hints.continues)));
   co_return copy;

@@ -1,7 +1,7 @@
 // Object storage that speaks the S3 API: "s3://bucket/prefix".
 #pragma once
 
-#include "backends/registry.h"
+#include "backends/backend.h"
 
 namespace checkvalve {
 

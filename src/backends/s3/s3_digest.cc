@@ -20,7 +20,7 @@ Task<Result<std::string>> kept_digest(S3Client& client, std::string path) {
                                "the service keeps no CRC-32C of the whole object"));
 }
 
-Task<Result<HashAlgorithm>> find_content_hash(S3Client& client) {
+Task<Result<HashAlgorithm>> find_server_side_checksum(S3Client& client) {
   if (!client.settings().checksums)
     co_return Failure(make_error(ErrorKind::unsupported, "hash", "s3://" + client.settings().bucket,
                                  "no checksums are sent to this service (checksum = none)"));

@@ -10,7 +10,7 @@ namespace checkvalve {
 
 // CRC-32C, if the service keeps it and refuses a wrong one: tried on a temporary object of ours, which is removed
 // again. Else kind unsupported.
-Task<Result<HashAlgorithm>> find_content_hash(S3Client& client);
+Task<Result<HashAlgorithm>> find_server_side_checksum(S3Client& client);
 
 // Of an object that was written by an S3Upload, as Hasher::digest() has it.
 Task<Result<std::string>> kept_digest(S3Client& client, std::string path);

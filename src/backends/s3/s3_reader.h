@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "backends/basic.h"
 #include "backends/s3/checksum.h"
 #include "backends/s3/s3_client.h"
 #include "backends/source.h"
@@ -17,7 +18,7 @@ namespace checkvalve {
 // reads under way touch. If-Match pins all to the entry's version: another one is ErrorKind::changed. The checksum that
 // the server has of the whole object, if it has one, is verified when all of it was read: of an object of one segment,
 // which comes without a range, and of segments, whose own checksums are put together. Otherwise a warning tells.
-class S3Reader : public Reader {
+class S3Reader : public BasicReader {
 public:
   S3Reader(std::shared_ptr<S3Client> client, Entry entry) : client_(std::move(client)), entry_(std::move(entry)) {}
   // Asks for the first segment, so that an object that is not there, or is another one now, is told here.

@@ -145,16 +145,12 @@ Result<void> read_writing_options(const Endpoint& endpoint, const OptionReader& 
   return {};
 }
 
-} // namespace
-
-const BackendDescriptor s3_backend = {"s3", "object storage with the S3 API: s3://BUCKET/PREFIX", options,
-                                      make_s3_source, make_s3_target};
-
-Result<S3Settings> read_s3_settings(const BackendContext& context, const Endpoint& endpoint) {
-  const OptionReader reader(s3_backend, endpoint);
+// Where the bucket is: all up to base_url.
+Result<S3Settings> read_s3_address(const Endpoint& endpoint, const OptionReader& reader) {
   S3Settings settings;
   if (endpoint.port != 0 || !endpoint.user.empty())
-    return bad(endpoint, "the URL is s3://BUCKET/PREFIX; where the service is, endpoint_url says");
+    return bad(endpoint,
+               "unexpected user or port in the URL: expected s3://BUCKET/PREFIX, and the service as endpoint_url");
   settings.bucket = endpoint.host;
   settings.prefix = endpoint.root.starts_with('/') ? endpoint.root.substr(1) : endpoint.root;
   if (!settings.prefix.empty() && !settings.prefix.ends_with('/')) settings.prefix += '/';
@@ -165,20 +161,56 @@ Result<S3Settings> read_s3_settings(const BackendContext& context, const Endpoin
                              settings.aws.of_profile("region"), "us-east-1");
   const std::string given_url = first_of(reader.text("endpoint_url"), variable("AWS_ENDPOINT_URL_S3"),
                                          variable("AWS_ENDPOINT_URL"), settings.aws.of_profile("endpoint_url"));
-  const bool is_aws = given_url.empty();
+  settings.is_aws = given_url.empty();
   CV_TRY(std::string url,
-         tidy_endpoint(endpoint, is_aws ? fmt::format("https://s3.{}.amazonaws.com", settings.region) : given_url));
+         tidy_endpoint(endpoint,
+                       settings.is_aws ? fmt::format("https://s3.{}.amazonaws.com", settings.region) : given_url));
   // A bucket with dots does not match the wildcard certificate of virtual hosts.
   const bool dotted = settings.bucket.find('.') != std::string::npos;
-  CV_TRY(settings.path_style, yes_no_auto(endpoint, reader, "path_style", !is_aws || dotted));
-  CV_TRY(settings.verbatim_keys, yes_no_auto(endpoint, reader, "verbatim_keys", is_aws));
+  CV_TRY(settings.path_style, yes_no_auto(endpoint, reader, "path_style", !settings.is_aws || dotted));
+  CV_TRY(settings.verbatim_keys, yes_no_auto(endpoint, reader, "verbatim_keys", settings.is_aws));
   settings.service_url = url;
   const std::size_t host = url.find("://") + 3;
   if (!settings.path_style) url.insert(host, settings.bucket + ".");
   settings.signed_host = url.substr(host);
   settings.base_url = std::move(url);
+  return settings;
+}
 
-  CV_TRY(settings.copy_whole_bytes, read_copy_cutoff(endpoint, reader, is_aws));
+Result<void> read_s3_url(Endpoint& endpoint, std::string_view raw_path) {
+  if (endpoint.host.empty())
+    return Failure(make_error(ErrorKind::config, "read URL", "", "missing bucket: expected s3://BUCKET/PREFIX"));
+  CV_TRY(endpoint.root, decode_url_path(raw_path)); // a key is what it is, byte for byte
+  return {};
+}
+
+// At AWS a bucket's name is enough, whatever its region.
+Result<Location> locate_s3(const Endpoint& endpoint) {
+  const OptionReader reader(s3_backend, endpoint);
+  CV_TRY(const S3Settings settings, read_s3_address(endpoint, reader));
+  Location out;
+  out.service =
+      settings.is_aws ? "s3://" + settings.bucket : fmt::format("s3+{}/{}", settings.service_url, settings.bucket);
+  if (!settings.prefix.empty()) out.root = "/" + settings.prefix.substr(0, settings.prefix.size() - 1);
+  out.identity = out.service + out.root;
+  return out;
+}
+
+} // namespace
+
+const BackendDescriptor s3_backend = {.scheme = "s3",
+                                      .summary = "object storage with the S3 API: s3://BUCKET/PREFIX",
+                                      .options = options,
+                                      .make_source = make_s3_source,
+                                      .make_target = make_s3_target,
+                                      .read_url = read_s3_url,
+                                      .locate = locate_s3};
+
+Result<S3Settings> read_s3_settings(const BackendContext& context, const Endpoint& endpoint) {
+  const OptionReader reader(s3_backend, endpoint);
+  CV_TRY(S3Settings settings, read_s3_address(endpoint, reader));
+  const auto& variable = settings.aws.variable;
+  CV_TRY(settings.copy_whole_bytes, read_copy_cutoff(endpoint, reader, settings.is_aws));
   CV_CHECK(read_writing_options(endpoint, reader, settings));
   if (reader.boolean("request_payer")) settings.request_headers.emplace_back("x-amz-request-payer", "requester");
   settings.anonymous = reader.boolean("anonymous");

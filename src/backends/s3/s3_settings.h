@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "backends/registry.h"
+#include "backends/backend.h"
 #include "backends/s3/aws_profile.h"
 #include "backends/s3/s3_backend.h"
 #include "backends/s3/sigv4.h"
@@ -21,6 +21,7 @@ struct S3Settings {
   std::string base_url;    // scheme, host and port: "https://BUCKET.s3.eu-west-1.amazonaws.com"
   std::string service_url; // the same without a bucket: one for all buckets that the service can copy between
   std::string signed_host; // as the Host header has it
+  bool is_aws = false;     // no endpoint URL was given
   bool path_style = false;
   std::string region;
   bool anonymous = false;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/basic.h"
 #include "backends/s3/checksum.h"
 #include "backends/s3/s3_client.h"
 #include "backends/s3/s3_conditions.h"
@@ -15,7 +16,7 @@
 
 namespace checkvalve {
 
-class S3Upload : public Upload {
+class S3Upload : public BasicUpload {
 public:
   S3Upload(std::shared_ptr<S3Client> client, std::shared_ptr<S3Conditions> conditions, std::string path,
            UploadHints hints);

@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-#include "backends/registry.h"
+#include "backends/backend.h"
 #include "backends/sftp/sftp_settings.h"
 #include "protocol/sftp_session.h"
 #include "protocol/ssh_config.h"

@@ -1,15 +1,20 @@
 #include "backends/sftp/sftp_backend.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 
+#include "backends/location.h"
+#include "backends/sftp/sftp_doctor.h"
 #include "backends/sftp/sftp_settings.h"
 #include "backends/sftp/sftp_source.h"
 #include "backends/sftp/sftp_target.h"
+#include "backends/sftp/sftp_trust.h"
 #include "protocol/ssh_login.h"
 
 namespace checkvalve {
@@ -22,6 +27,8 @@ constexpr std::array options = {
                "libssh (in this process) or ssh (the ssh program: jump hosts, FIDO keys, GSSAPI)"},
     OptionSpec{"command", OptionType::list, "",
                "a command whose standard input and output speak SFTP, instead of SSH: [\"program\", \"argument\"]"},
+    OptionSpec{"service", OptionType::text, "",
+               "name of what the command reaches, by which the state knows it; without it the command's words"},
     OptionSpec{"identity", OptionType::path, "",
                "private key file; without it the agent, ssh_config's and the usual keys are tried"},
     OptionSpec{"certificate", OptionType::path, "",
@@ -61,10 +68,52 @@ Result<std::unique_ptr<Target>> make_sftp_target(BackendContext& context, const 
   return std::make_unique<SftpTarget>(context, std::move(settings));
 }
 
+// "/~" and "/~/x" are relative to the login directory, as in curl's and git's URLs; "/%7E" is a name.
+Result<void> read_sftp_url(Endpoint& endpoint, std::string_view raw_path) {
+  if (endpoint.host.empty())
+    return Failure(make_error(ErrorKind::config, "read URL", "", "missing host: expected sftp://HOST/PATH"));
+  CV_TRY(const std::string path, decode_url_path(raw_path));
+  if (raw_path.empty() || raw_path == "/~" || raw_path.starts_with("/~/")) {
+    const std::string below_home = tidy_path(std::string_view(path).substr(std::min<std::size_t>(2, path.size())));
+    endpoint.root = below_home == "/" ? "~" : "~" + below_home;
+  } else {
+    endpoint.root = tidy_path(path);
+  }
+  return {};
+}
+
+// A login may have a root of its own, so it is part of the identity, but not of the service: /a and /a/b of two logins
+// may lie inside each other. Each login has a home of its own. What stands behind a command is known by the command, or
+// by the name that the user gives it.
+Result<Location> locate_sftp(const Endpoint& endpoint) {
+  Endpoint named = endpoint;
+  if (named.root.empty()) named.root = "~";
+  Location out = locate_by_url(named);
+  const OptionReader reader(sftp_backend, endpoint);
+  std::string behind;
+  if (const auto command = reader.list("command"); !command.empty()) {
+    behind = reader.text("service");
+    if (behind.empty()) behind = fmt::format("{}", fmt::join(command, " "));
+    behind = "#" + behind;
+  }
+  if (named.root == "~" || named.root.starts_with("~/")) out.service += "#" + endpoint.user;
+  out.service += behind;
+  out.identity += behind;
+  return out;
+}
+
 } // namespace
 
-constinit const BackendDescriptor sftp_backend = {"sftp", "files of a server that speaks SFTP", options,
-                                                  make_sftp_source, make_sftp_target};
+constinit const BackendDescriptor sftp_backend = {.scheme = "sftp",
+                                                  .summary = "files of a server that speaks SFTP",
+                                                  .options = options,
+                                                  .make_source = make_sftp_source,
+                                                  .make_target = make_sftp_target,
+                                                  .default_root = "~",
+                                                  .read_url = read_sftp_url,
+                                                  .locate = locate_sftp,
+                                                  .examine = doctor_sftp,
+                                                  .trust = trust_sftp};
 
 Result<SftpSettings> read_sftp_settings(const Endpoint& endpoint, std::chrono::milliseconds connect_timeout) {
   const OptionReader reader(sftp_backend, endpoint);

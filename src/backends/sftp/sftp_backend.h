@@ -1,7 +1,7 @@
 // Files of a server that speaks SFTP: "sftp://user@host:port/path", "sftp://host/~/path".
 #pragma once
 
-#include "backends/registry.h"
+#include "backends/backend.h"
 
 namespace checkvalve {
 

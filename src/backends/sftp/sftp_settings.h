@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "backends/registry.h"
+#include "backends/backend.h"
 #include "protocol/ssh_options.h"
 
 namespace checkvalve {

@@ -9,7 +9,7 @@
 namespace checkvalve {
 namespace {
 
-class SftpReader : public Reader {
+class SftpReader : public BasicReader {
 public:
   SftpReader(std::shared_ptr<ConnectionPool> pool, std::unique_ptr<FileStreams> streams, Entry entry, std::string path)
       : pool_(std::move(pool)), streams_(std::move(streams)), entry_(std::move(entry)), path_(std::move(path)) {}
@@ -39,7 +39,7 @@ public:
   Task<Result<Whole>> read_whole(std::uint32_t size) override {
     auto stream = streams_->first();
     auto session = stream->session;
-    if (size == 0 || !session->has("fsync@openssh.com")) co_return co_await Reader::read_whole(size);
+    if (size == 0 || !session->has("fsync@openssh.com")) co_return co_await BasicReader::read_whole(size);
     auto reading = spawn(session->read(stream->handle, 0, size));
     auto looking = spawn(session->stat(path_));
     auto content = co_await reading.get();

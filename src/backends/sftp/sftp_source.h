@@ -1,12 +1,13 @@
 // The reading side of the sftp backend.
 #pragma once
 
+#include "backends/basic.h"
 #include "backends/sftp/sftp_side.h"
 #include "backends/source.h"
 
 namespace checkvalve {
 
-class SftpSource : public Source {
+class SftpSource : public BasicSource {
 public:
   SftpSource(BackendContext& context, SftpSettings settings) : side_(context, std::move(settings)) {}
   Task<Result<void>> connect() override;

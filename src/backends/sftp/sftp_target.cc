@@ -155,7 +155,7 @@ Task<Result<SetAsideOutcome>> SftpTarget::settle_set_aside(std::string path) {
                                                   side_.absolute(path_before_set_aside(path)));
 }
 
-Task<Result<HashAlgorithm>> SftpTarget::content_hash() {
+Task<Result<HashAlgorithm>> SftpTarget::server_side_checksum() {
   CV_CO_TRY(auto session, co_await side_.session());
   const TemporaryName nobodys{random_plan_id(), 1, random_nonce(), 0};
   CV_CO_TRY(const bool has, co_await session->has_check_file(side_.absolute(nobodys.text())));

@@ -3,12 +3,13 @@
 
 #include <map>
 
+#include "backends/basic.h"
 #include "backends/sftp/sftp_side.h"
 #include "backends/target.h"
 
 namespace checkvalve {
 
-class SftpTarget : public Target {
+class SftpTarget : public BasicTarget {
 public:
   SftpTarget(BackendContext& context, SftpSettings settings)
       : context_(context), side_(context, std::move(settings)), shared_(std::make_shared<Shared>()) {}
@@ -23,7 +24,7 @@ public:
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override;
   Task<Result<void>> remove_orphan(Orphan orphan) override;
   Task<Result<SetAsideOutcome>> settle_set_aside(std::string path) override;
-  Task<Result<HashAlgorithm>> content_hash() override;
+  Task<Result<HashAlgorithm>> server_side_checksum() override;
   bool bounds_its_calls() const override { return true; } // SftpSession does
   Task<void> disconnect() override { return side_.disconnect(); }
 

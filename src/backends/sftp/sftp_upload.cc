@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "backends/basic.h"
 #include "backends/sftp/sftp_publish.h"
 #include "core/path.h"
 
@@ -26,7 +27,7 @@ std::uint32_t seconds_of(std::int64_t time_ns) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(seconds, 0, std::numeric_limits<std::uint32_t>::max()));
 }
 
-class SftpUpload : public Upload {
+class SftpUpload : public BasicUpload {
 public:
   SftpUpload(BackendContext& context, std::shared_ptr<ConnectionPool> pool, std::shared_ptr<SftpTarget::Shared> shared,
              std::unique_ptr<FileStreams> streams, std::string temporary, std::string path)
@@ -188,7 +189,7 @@ Task<Result<Published>> SftpUpload::commit(CommitOptions options) {
 Task<Result<Published>> SftpUpload::write_and_commit(Chunk content, CommitOptions options) {
   // Servers without it may look at the size, or set times, before the bytes are written (see SftpReader::read_whole).
   if (!streams_->first()->session->has("fsync@openssh.com"))
-    return Upload::write_and_commit(std::move(content), std::move(options));
+    return BasicUpload::write_and_commit(std::move(content), std::move(options));
   std::optional<JoinHandle<Result<void>>> writing;
   if (!content.empty()) writing.emplace(spawn(write(0, std::move(content))));
   return finish_and_publish(std::move(writing), std::move(options));

@@ -7,7 +7,7 @@
 #include <deque>
 #include <memory>
 
-#include "backends/sftp/sftp_doctor.h"
+#include "backends/registry.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/one_end.h"
 #include "cli/exit_code.h"
@@ -45,8 +45,9 @@ public:
 
   // Writes temporary files below the root and removes them.
   Task<Result<void>> try_out() {
-    if (job_.source.scheme == "sftp") {
-      CV_CO_TRY(std::vector<DoctorCheck> found, co_await doctor_sftp(context_, job_.source, cancellation_));
+    const BackendDescriptor* backend = find_backend(job_.source.scheme);
+    if (backend && backend->examine) {
+      CV_CO_TRY(std::vector<DoctorCheck> found, co_await backend->examine(context_, job_.source, cancellation_));
       checks_.insert(checks_.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
       co_return Result<void>();
     }
@@ -98,7 +99,7 @@ private:
       note("writable", "yes");
     else
       note("writable", "no: " + written.error().text(), false);
-    const auto hash = co_await target.content_hash();
+    const auto hash = co_await target.server_side_checksum();
     note("server-side checksums (--verify hash)",
          hash ? std::string(to_string(*hash)) : "none: " + hash.error().message);
     co_return Result<void>();

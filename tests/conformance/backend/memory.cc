@@ -1,8 +1,8 @@
 #include <map>
 
-#include "backends/memory/memory_store.h"
 #include "conformance/backend/suite.h"
 #include "core/path.h"
+#include "doubles/memory/memory_store.h"
 
 namespace checkvalve::conformance {
 namespace {

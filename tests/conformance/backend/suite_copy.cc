@@ -1,4 +1,4 @@
-// Files that a target takes from its source by itself, where both can: no byte of them comes through the test.
+// Direct copies, where both sides can: no byte of the files passes through the test.
 #include <algorithm>
 
 #include "conformance/backend/suite.h"
@@ -101,7 +101,7 @@ BACKEND_TEST(TakesNoOtherVersionThanTheOneItWasTold) {
   if (!t.source().origin()) CO_SKIP("its files come through open() only");
   CO_ASSERT_OK(co_await t.fixture().plant_file("from", pattern(9'000, 1)));
   CO_ASSERT_VALUE(const Entry entry, co_await t.source().stat("from", false));
-  if (entry.etag.empty()) CO_SKIP("tells no versions: the engine looks at the source again");
+  if (entry.etag.empty()) CO_SKIP("has no versions: the engine looks at the source again");
   CO_ASSERT_OK(co_await t.fixture().plant_file("from", pattern(9'000, 2)));
   EXPECT_FAILS(co_await take(t, entry, "to", t.temporary(1)), ErrorKind::changed);
   CO_ASSERT_VALUE(const auto names, co_await t.fixture().raw_names(""));

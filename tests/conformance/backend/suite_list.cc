@@ -107,7 +107,7 @@ BACKEND_TEST(ListsManyEntriesEachOnce) {
   for (int i = 0; i < count; ++i) expected.push_back(fmt::format("many/{:05}.txt", i));
   EXPECT_EQ(paths_of(entries), expected);
 
-  // A listing that is dropped half-way gives its resources back, and the next one starts anew.
+  // A listing that is dropped half-way gives its resources back, and the next one starts at the beginning.
   for (int i = 0; i < 50; ++i) {
     CO_ASSERT_VALUE(auto listing, co_await t.source().list("many", false));
     CO_ASSERT_VALUE(const auto page, co_await listing->next());
@@ -200,12 +200,12 @@ BACKEND_TEST(ListingAndStatAgree) {
   CO_ASSERT_OK(co_await plant_tree(t));
   CO_ASSERT_VALUE(const auto entries, co_await list_all(t.source(), ""));
   for (const Entry& listed : entries) {
-    CO_ASSERT_VALUE(const Entry told, co_await t.source().stat(listed.path, false));
-    EXPECT_EQ(told.type, listed.type);
-    EXPECT_EQ(told.size_bytes, listed.size_bytes);
-    EXPECT_EQ(told.mtime_ns, listed.mtime_ns);
-    EXPECT_EQ(told.mode, listed.mode);
-    EXPECT_EQ(told.etag, listed.etag);
+    CO_ASSERT_VALUE(const Entry found, co_await t.source().stat(listed.path, false));
+    EXPECT_EQ(found.type, listed.type);
+    EXPECT_EQ(found.size_bytes, listed.size_bytes);
+    EXPECT_EQ(found.mtime_ns, listed.mtime_ns);
+    EXPECT_EQ(found.mode, listed.mode);
+    EXPECT_EQ(found.etag, listed.etag);
   }
 }
 

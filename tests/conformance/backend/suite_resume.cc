@@ -1,4 +1,4 @@
-// Uploads that go on with what an earlier attempt left, where the target can.
+// Uploads that resume what an earlier attempt left, where the target can.
 #include <algorithm>
 
 #include "conformance/backend/suite.h"
@@ -36,7 +36,7 @@ Task<Result<Published>> finish(BackendSuite& t, Upload& upload, const std::strin
 }
 
 BACKEND_TEST(GoesOnWithAnUnfinishedUpload) {
-  if (!t.capabilities().resumes_uploads) CO_SKIP("begins anew");
+  if (!t.capabilities().resumes_uploads) CO_SKIP("does not resume uploads");
   const std::string content = pattern(40 * megabyte + 1, 21);
   co_await leave_unfinished(t, content, 30 * megabyte, t.temporary(1));
   CO_ASSERT_VALUE(const auto left, co_await orphans_of(t.target(), "", 10));
@@ -56,7 +56,7 @@ BACKEND_TEST(GoesOnWithAnUnfinishedUpload) {
 }
 
 BACKEND_TEST(GoesOnWithNoOtherVersion) {
-  if (!t.capabilities().resumes_uploads) CO_SKIP("begins anew");
+  if (!t.capabilities().resumes_uploads) CO_SKIP("does not resume uploads");
   const std::string content = pattern(20 * megabyte, 22);
   co_await leave_unfinished(t, content, 18 * megabyte, t.temporary(1));
   CO_ASSERT_VALUE(auto upload, co_await t.target().begin("file", hints_for(t.temporary(1, 2), content.size(),
@@ -68,7 +68,7 @@ BACKEND_TEST(GoesOnWithNoOtherVersion) {
 }
 
 BACKEND_TEST(ASmallFileRemovesWhatIsLeftOfALargeOne) {
-  if (!t.capabilities().resumes_uploads) CO_SKIP("begins anew");
+  if (!t.capabilities().resumes_uploads) CO_SKIP("does not resume uploads");
   co_await leave_unfinished(t, pattern(20 * megabyte), 9 * megabyte, t.temporary(1));
   CO_ASSERT_VALUE(auto upload,
                   co_await t.target().begin("file", hints_for(t.temporary(1, 2), 5, "version 1", {t.temporary(1)})));

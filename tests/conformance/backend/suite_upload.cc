@@ -76,15 +76,15 @@ BACKEND_TEST(TakesOddPiecesWithManyWritesInFlight) {
 BACKEND_TEST(ANewFileMayBeReadAndWrittenByItsOwner) {
   CO_ASSERT_OK(co_await put(t.target(), "file", "content", t.temporary(1)));
   CO_ASSERT_VALUE(const Entry entry, co_await t.source().stat("file", false));
-  if (!entry.mode) CO_SKIP("tells no modes");
+  if (!entry.mode) CO_SKIP("has no modes");
   EXPECT_EQ(*entry.mode & 0600, 0600U);
 }
 
 BACKEND_TEST(ChecksDigestsOfWhatItHolds) {
-  const auto algorithm = co_await t.target().content_hash();
+  const auto algorithm = co_await t.target().server_side_checksum();
   if (!algorithm) {
     EXPECT_EQ(algorithm.error().kind, ErrorKind::unsupported) << algorithm.error().text();
-    CO_SKIP("tells no digests of its files");
+    CO_SKIP("has no server-side checksums");
   }
   CO_ASSERT_VALUE(const auto names, co_await t.fixture().raw_names(""));
   EXPECT_TRUE(names.empty()) << "finding out left something behind";

@@ -1,5 +1,5 @@
 // docs/reference/capabilities.md: what each backend says of itself, with the server that it is tested on. A row that is
-// not what the backend says fails; CHECKVALVE_WRITE_REFERENCE=1 writes it anew.
+// not what the backend says fails; CHECKVALVE_WRITE_REFERENCE=1 writes it.
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -46,7 +46,7 @@ std::map<std::string, std::string> present_rows() {
 
 BACKEND_TEST(SaysWhatTheReferenceSays) {
   const std::string name = BackendSuite::GetParam().name;
-  const auto hash = co_await t.target().content_hash();
+  const auto hash = co_await t.target().server_side_checksum();
   const std::string digests = hash ? std::string(to_string(*hash)) : "no";
   const std::string row = row_of(name, t.capabilities(), t.source().origin() != nullptr, digests);
   auto rows = present_rows();

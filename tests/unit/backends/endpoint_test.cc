@@ -83,7 +83,7 @@ TEST(EndpointUrl, RefusesAPasswordAndDoesNotRepeatIt) {
     EXPECT_EQ(endpoint.error().text().find("hunt"), std::string::npos) << endpoint.error().text();
   }
   const auto endpoint = parse_endpoint_url("sftp://me:hunter2@host/x");
-  EXPECT_NE(endpoint.error().message.find("--secrets-fd"), std::string::npos) << "the mend is missing";
+  EXPECT_NE(endpoint.error().message.find("--secrets-fd"), std::string::npos) << "the hint is missing";
 }
 
 TEST(EndpointUrl, RefusesWhatItCannotRead) {

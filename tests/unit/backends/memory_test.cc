@@ -1,5 +1,5 @@
 // The memory store's ways to misbehave, on which tests of the engine rely.
-#include "backends/memory/memory_store.h"
+#include "doubles/memory/memory_store.h"
 
 #include <gtest/gtest.h>
 

@@ -121,7 +121,7 @@ TEST(Registry, DescribesEveryBackendAndOption) {
     if (!made) EXPECT_EQ(made.error().message.find("must be"), std::string::npos) << made.error().message;
   }
   EXPECT_TRUE(schemes.contains("file"));
-  EXPECT_TRUE(schemes.contains("memory"));
+  EXPECT_TRUE(schemes.contains("memory")) << "what this program added";
 }
 
 } // namespace

@@ -2,10 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include "backends/memory/memory_store.h"
 #include "decorators/retry.h"
 #include "decorators/throttle.h"
 #include "decorators/wrapper.h"
+#include "doubles/faults.h"
+#include "doubles/memory/memory_store.h"
 #include "support/run.h"
 
 namespace checkvalve {
@@ -16,18 +17,17 @@ using std::chrono::milliseconds;
 const Error lost = make_error(ErrorKind::connection, "test", "", "connection lost");
 const Error refused = make_error(ErrorKind::permission, "test", "", "permission denied");
 
-// A memory store with one file, seen through layers that a plan tampers with.
-class LayersTest : public testing::Test {
+// A memory store with one file, seen through the decorators and the faults of a plan.
+class DecoratorsTest : public testing::Test {
 protected:
-  LayersTest() {
+  DecoratorsTest() {
     MemoryStore::named(name_)->put_file("file", content_);
     options_.loop = &engine_.loop;
     options_.events = &engine_.events;
-    options_.faults = plan_;
     options_.retries = 3;
     options_.backoff = {.initial = milliseconds(1), .max = milliseconds(4)};
   }
-  ~LayersTest() override { MemoryStore::forget(name_); }
+  ~DecoratorsTest() override { MemoryStore::forget(name_); }
 
   Endpoint endpoint() const {
     Endpoint endpoint;
@@ -36,11 +36,11 @@ protected:
     return endpoint;
   }
   std::unique_ptr<Source> source() {
-    return with_decorators(std::move(*make_source(engine_.context, endpoint())),
+    return with_decorators(with_faults(std::move(*make_source(engine_.context, endpoint())), plan_),
                            {"memory://test/", ErrorCode::source_root_missing}, options_);
   }
   std::unique_ptr<Target> target() {
-    return with_decorators(std::move(*make_target(engine_.context, endpoint())),
+    return with_decorators(with_faults(std::move(*make_target(engine_.context, endpoint())), plan_),
                            {"memory://test/", ErrorCode::target_root_missing}, options_);
   }
   std::vector<RetryEvent> retries() const { return engine_.events.of<RetryEvent>(); }
@@ -48,7 +48,7 @@ protected:
   testing_support::TestEngine engine_;
   DecoratorOptions options_;
   std::shared_ptr<FaultPlan> plan_ = std::make_shared<FaultPlan>();
-  std::string name_ = "layers-" + random_plan_id();
+  std::string name_ = "decorators-" + random_plan_id();
   std::string content_ = std::string(10'000, 'x');
   TemporaryName temporary_{random_plan_id(), 1, random_nonce(), 1};
 };
@@ -60,7 +60,7 @@ Task<Result<std::string>> read_all(Source& source, std::string path) {
   co_return std::string(chunk.text());
 }
 
-TEST_F(LayersTest, PassesThroughWhatDoesNotFail) {
+TEST_F(DecoratorsTest, PassesThroughWhatDoesNotFail) {
   auto from = source();
   auto to = target();
   EXPECT_OK(engine_.run(from->connect()));
@@ -81,7 +81,7 @@ Task<void> release(FaultPlan& plan) {
 
 // --- retry ----------------------------------------------------------------------------------------------------------
 
-TEST_F(LayersTest, RepeatsACallThatFailsForAWhile) {
+TEST_F(DecoratorsTest, RepeatsACallThatFailsForAWhile) {
   plan_->fail(Operation::stat, 1, lost, 2);
   plan_->fail(Operation::open, 1, lost, 3);
   auto from = source();
@@ -95,20 +95,20 @@ TEST_F(LayersTest, RepeatsACallThatFailsForAWhile) {
   EXPECT_EQ(retries()[0].error.kind, ErrorKind::connection);
 }
 
-TEST_F(LayersTest, RepeatsTheFirstConnectionToo) {
+TEST_F(DecoratorsTest, RepeatsTheFirstConnectionToo) {
   plan_->fail(Operation::connect, 1, lost, 2);
   EXPECT_OK(engine_.run(source()->connect()));
   EXPECT_EQ(plan_->calls(Operation::connect), 3U);
   EXPECT_EQ(retries().size(), 2U);
 }
 
-TEST_F(LayersTest, DoesNotRepeatALoginThatWasRefused) {
+TEST_F(DecoratorsTest, DoesNotRepeatALoginThatWasRefused) {
   plan_->fail(Operation::connect, 1, refused, 100);
   EXPECT_FAILS(engine_.run(target()->connect()), ErrorKind::permission);
   EXPECT_EQ(plan_->calls(Operation::connect), 1U);
 }
 
-TEST_F(LayersTest, GivesUpWithAnExhaustedError) {
+TEST_F(DecoratorsTest, GivesUpWithAnExhaustedError) {
   plan_->fail(Operation::stat, 1, lost, 100);
   auto from = source();
   const auto entry = engine_.run(from->stat("file", true));
@@ -118,7 +118,7 @@ TEST_F(LayersTest, GivesUpWithAnExhaustedError) {
   EXPECT_EQ(plan_->calls(Operation::stat), 4U); // the first and three retries
 }
 
-TEST_F(LayersTest, DoesNotRepeatWhatFailsForGood) {
+TEST_F(DecoratorsTest, DoesNotRepeatWhatFailsForGood) {
   plan_->fail(Operation::open, 1, refused, 100);
   auto from = source();
   EXPECT_FAILS(engine_.run(read_all(*from, "file")), ErrorKind::permission);
@@ -126,14 +126,14 @@ TEST_F(LayersTest, DoesNotRepeatWhatFailsForGood) {
   EXPECT_TRUE(retries().empty());
 }
 
-TEST_F(LayersTest, DoesNotRepeatReads) {
+TEST_F(DecoratorsTest, DoesNotRepeatReads) {
   plan_->fail(Operation::read, 1, lost);
   auto from = source();
   EXPECT_FAILS(engine_.run(read_all(*from, "file")), ErrorKind::connection);
   EXPECT_EQ(plan_->calls(Operation::read), 1U);
 }
 
-TEST_F(LayersTest, RepeatsTheCallsOfATarget) {
+TEST_F(DecoratorsTest, RepeatsTheCallsOfATarget) {
   auto to = target();
   plan_->fail(Operation::make_directory, 1, lost);
   EXPECT_OK(engine_.run(to->make_directory("d", std::nullopt)));
@@ -142,14 +142,14 @@ TEST_F(LayersTest, RepeatsTheCallsOfATarget) {
   EXPECT_EQ(MemoryStore::named(name_)->temporaries().size(), 1U);
   plan_->lose_answer(Operation::discard, 1, lost);
   EXPECT_OK(engine_.run(to->discard("d/file", temporary_)));
-  plan_->fail(Operation::content_hash, 1, lost);
-  EXPECT_OK(engine_.run(to->content_hash()));
+  plan_->fail(Operation::server_side_checksum, 1, lost);
+  EXPECT_OK(engine_.run(to->server_side_checksum()));
   plan_->fail(Operation::list, 1, lost);
   EXPECT_OK(engine_.run(to->list("", false)));
   EXPECT_EQ(retries().size(), 5U);
 }
 
-TEST_F(LayersTest, EndsItsRetriesWhenTheRunIsCancelled) {
+TEST_F(DecoratorsTest, EndsItsRetriesWhenTheRunIsCancelled) {
   Cancellation cancellation;
   options_.token = cancellation;
   options_.backoff = {.initial = std::chrono::hours(1), .max = std::chrono::hours(1)};
@@ -170,7 +170,7 @@ TEST_F(LayersTest, EndsItsRetriesWhenTheRunIsCancelled) {
 
 // --- error context ---------------------------------------------------------------------------------------------------
 
-TEST_F(LayersTest, AddsOperationPathAndEndpointThatTheBackendLeftOut) {
+TEST_F(DecoratorsTest, AddsOperationPathAndEndpointThatTheBackendLeftOut) {
   options_.retries = 0;
   auto from = source();
   plan_->fail(Operation::stat, 1, make_error(ErrorKind::permission, "denied"));
@@ -185,7 +185,7 @@ TEST_F(LayersTest, AddsOperationPathAndEndpointThatTheBackendLeftOut) {
   EXPECT_EQ(engine_.run(from->stat("file", true)).error().text(), "cannot look at '/srv/file': denied");
 }
 
-TEST_F(LayersTest, ARetryEventHasTheContext) {
+TEST_F(DecoratorsTest, ARetryEventHasTheContext) {
   auto from = source();
   plan_->fail(Operation::open, 1, make_error(ErrorKind::connection, "lost"));
   EXPECT_OK(engine_.run(read_all(*from, "file")));
@@ -193,7 +193,7 @@ TEST_F(LayersTest, ARetryEventHasTheContext) {
   EXPECT_EQ(retries()[0].error.text(), "cannot open 'file': lost");
 }
 
-TEST_F(LayersTest, AMissingRootHasACodeOfItsOwn) {
+TEST_F(DecoratorsTest, AMissingRootHasACodeOfItsOwn) {
   const Error missing = make_error(ErrorKind::not_found, "does not exist");
   auto from = source();
   auto to = target();
@@ -207,7 +207,7 @@ TEST_F(LayersTest, AMissingRootHasACodeOfItsOwn) {
 
 // --- timeout --------------------------------------------------------------------------------------------------------
 
-TEST_F(LayersTest, EndsACallThatHearsNothing) {
+TEST_F(DecoratorsTest, EndsACallThatHearsNothing) {
   options_.retries = 0;
   options_.stall_timeout = milliseconds(20);
   plan_->stall(Operation::read, 1);
@@ -233,7 +233,7 @@ TEST_F(LayersTest, EndsACallThatHearsNothing) {
   EXPECT_OK(engine_.run(read_all(*from, "file")));
 }
 
-TEST_F(LayersTest, GivesTheCommitOfALargeFileLonger) {
+TEST_F(DecoratorsTest, GivesTheCommitOfALargeFileLonger) {
   options_.retries = 0;
   options_.stall_timeout = milliseconds(20);
   plan_->stall(Operation::commit, 1);
@@ -252,7 +252,7 @@ TEST_F(LayersTest, GivesTheCommitOfALargeFileLonger) {
   engine_.run(Body::run(*to, temporary_, *plan_));
 }
 
-TEST_F(LayersTest, RepeatsACallThatTimedOut) {
+TEST_F(DecoratorsTest, RepeatsACallThatTimedOut) {
   options_.stall_timeout = milliseconds(20);
   plan_->stall(Operation::open, 1);
   auto from = source();
@@ -277,7 +277,7 @@ private:
   OneShotEvent& answer_;
 };
 
-TEST_F(LayersTest, DropsALateAnswerAndClosesItsFile) {
+TEST_F(DecoratorsTest, DropsALateAnswerAndClosesItsFile) {
   options_.retries = 0;
   options_.stall_timeout = milliseconds(20);
   OneShotEvent answer;
@@ -298,7 +298,7 @@ TEST_F(LayersTest, DropsALateAnswerAndClosesItsFile) {
   EXPECT_EQ(store->files_open, 0U);
 }
 
-TEST_F(LayersTest, TimesManyCallsEachByItsOwnStart) {
+TEST_F(DecoratorsTest, TimesManyCallsEachByItsOwnStart) {
   options_.retries = 0;
   options_.stall_timeout = milliseconds(50);
   plan_->stall(Operation::stat, 1);
@@ -335,7 +335,7 @@ TEST(TokenBucket, SpreadsBytesOverTimeInTurn) {
   EXPECT_EQ(with_burst.reserve(100'000, start + milliseconds(60'000)), milliseconds(100));
 }
 
-TEST_F(LayersTest, ThrottlesContentInBothDirections) {
+TEST_F(DecoratorsTest, ThrottlesContentInBothDirections) {
   options_.bytes_per_second = 50'000; // 10,000 bytes last 200 ms, less the burst of 100 ms
   auto from = source();
   auto to = target();
@@ -354,7 +354,7 @@ TEST_F(LayersTest, ThrottlesContentInBothDirections) {
   EXPECT_GE(std::chrono::steady_clock::now() - between, milliseconds(99));
 }
 
-TEST_F(LayersTest, NobodyWaitsForItsTurnOnceTheRunIsCancelled) {
+TEST_F(DecoratorsTest, NobodyWaitsForItsTurnOnceTheRunIsCancelled) {
   options_.bytes_per_second = 1; // 10,000 bytes: hours
   Cancellation cancellation;
   options_.token = cancellation;
@@ -369,7 +369,49 @@ TEST_F(LayersTest, NobodyWaitsForItsTurnOnceTheRunIsCancelled) {
   engine_.run(Body::run(*from, cancellation));
 }
 
-TEST_F(LayersTest, WaitingForItsTurnIsNoStall) {
+// A file of one chunk stays one call, and is paid for.
+TEST_F(DecoratorsTest, ThrottlesWholeFiles) {
+  options_.bytes_per_second = 50'000; // beyond a burst of 5,000 bytes, 5,000 take 100 ms
+  auto from = source();
+  auto to = target();
+  struct Body {
+    static Task<void> run(Source& from, Target& to, TemporaryName temporary) {
+      CO_ASSERT_VALUE(const Entry entry, co_await from.stat("file", true));
+      CO_ASSERT_VALUE(auto reader, co_await from.open(entry));
+      const auto began = std::chrono::steady_clock::now();
+      CO_ASSERT_VALUE(Reader::Whole whole, co_await reader->read_whole(10'000));
+      const auto read = std::chrono::steady_clock::now();
+      EXPECT_GE(read - began, milliseconds(90));
+      CO_ASSERT_VALUE(auto upload, co_await to.begin("new", {temporary, 10'000}));
+      CO_ASSERT_OK(co_await upload->write_and_commit(std::move(whole.content), {.size_bytes = 10'000}));
+      EXPECT_GE(std::chrono::steady_clock::now() - read, milliseconds(90));
+    }
+  };
+  engine_.run(Body::run(*from, *to, temporary_));
+}
+
+TEST_F(DecoratorsTest, WatchesWholeFiles) {
+  options_.retries = 0;
+  options_.stall_timeout = milliseconds(20);
+  plan_->stall(Operation::read, 1);
+  plan_->stall(Operation::commit, 1);
+  auto from = source();
+  auto to = target();
+  struct Body {
+    static Task<void> run(Source& from, Target& to, TemporaryName temporary) {
+      CO_ASSERT_VALUE(const Entry entry, co_await from.stat("file", true));
+      CO_ASSERT_VALUE(auto reader, co_await from.open(entry));
+      EXPECT_FAILS(co_await reader->read_whole(10'000), ErrorKind::timeout);
+      CO_ASSERT_VALUE(auto upload, co_await to.begin("new", {temporary, 1}));
+      EXPECT_FAILS(co_await upload->write_and_commit(Chunk::copy_of(std::string_view("x")), {.size_bytes = 1}),
+                   ErrorKind::timeout);
+    }
+  };
+  engine_.run(Body::run(*from, *to, temporary_));
+  engine_.run(release(*plan_));
+}
+
+TEST_F(DecoratorsTest, WaitingForItsTurnIsNoStall) {
   options_.bytes_per_second = 50'000;
   options_.stall_timeout = milliseconds(20);
   auto from = source();
@@ -378,7 +420,7 @@ TEST_F(LayersTest, WaitingForItsTurnIsNoStall) {
 
 // --- faults ---------------------------------------------------------------------------------------------------------
 
-TEST_F(LayersTest, ADroppedConnectionLosesOpenFilesAndNothingElse) {
+TEST_F(DecoratorsTest, ADroppedConnectionLosesOpenFilesAndNothingElse) {
   options_.retries = 0;
   auto from = source();
   struct Body {
@@ -399,7 +441,7 @@ TEST_F(LayersTest, ADroppedConnectionLosesOpenFilesAndNothingElse) {
   engine_.run(Body::run(*from, *plan_));
 }
 
-TEST_F(LayersTest, ALostAnswerLeavesItsEffect) {
+TEST_F(DecoratorsTest, ALostAnswerLeavesItsEffect) {
   options_.retries = 0;
   auto to = target();
   plan_->lose_answer(Operation::make_directory, 1, lost);

@@ -1,5 +1,5 @@
 // Planning: what is listed on both sides, in which way, and what the plan makes of it.
-#include "decorators/faults.h"
+#include "doubles/faults.h"
 #include "unit/sync/sync_fixture.h"
 
 namespace checkvalve {

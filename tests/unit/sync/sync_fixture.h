@@ -7,8 +7,8 @@
 #include <map>
 #include <string>
 
-#include "backends/memory/memory_store.h"
 #include "backends/registry.h"
+#include "doubles/memory/memory_store.h"
 #include "support/run.h"
 #include "sync/engine.h"
 

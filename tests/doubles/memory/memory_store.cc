@@ -1,4 +1,4 @@
-#include "backends/memory/memory_store.h"
+#include "doubles/memory/memory_store.h"
 
 #include "backends/temporary.h"
 #include "core/path.h"

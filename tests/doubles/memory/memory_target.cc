@@ -1,10 +1,11 @@
 // The writing side of the memory backend.
 #include <fmt/format.h>
 
-#include "backends/memory/memory_tree.h"
+#include "backends/basic.h"
 #include "backends/orphans.h"
 #include "core/path.h"
 #include "core/units.h"
+#include "doubles/memory/memory_tree.h"
 
 namespace checkvalve {
 namespace {
@@ -23,7 +24,7 @@ struct WritableTree {
     if (!capabilities().directories || full.empty()) return {};
     if (const MemoryNode* there = store().find(store().resolve(full).value_or(full))) {
       if (there->type == EntryType::directory) return {};
-      return tree->failure(ErrorKind::not_a_directory, "make directory", path, "exists and is no directory");
+      return tree->failure(ErrorKind::not_a_directory, "make directory", path, "exists and is not a directory");
     }
     CV_CHECK(make_directory(std::string(parent_path(full)), std::nullopt, path));
     if (store().denied(parent_path(full)))
@@ -38,7 +39,7 @@ struct WritableTree {
     CV_CHECK(make_directory(tree->root, std::nullopt, ""));
     CV_TRY(const Entry parent, tree->stat(std::string(parent_path(path)), true));
     if (parent.type != EntryType::directory)
-      return tree->failure(ErrorKind::not_a_directory, operation, path, "a component of the path is no directory");
+      return tree->failure(ErrorKind::not_a_directory, operation, path, "a component of the path is not a directory");
     if (store().denied(tree->full(parent_path(path))))
       return tree->failure(ErrorKind::permission, operation, path, "permission denied");
     return {};
@@ -53,12 +54,12 @@ struct WritableTree {
     if (replace == Replace::if_absent && !(link_gives_way && there->type == EntryType::symlink))
       return tree->failure(ErrorKind::exists, "publish", path, "exists");
     if (replace == Replace::atomic && !capabilities().atomic_replace)
-      return tree->failure(ErrorKind::unsupported, "publish", path, "this store can't replace a file in one step");
+      return tree->failure(ErrorKind::unsupported, "publish", path, "this store cannot replace a file in one step");
     return {};
   }
 };
 
-class MemoryUpload : public Upload {
+class MemoryUpload : public BasicUpload {
 public:
   MemoryUpload(WritableTree tree, std::string path, std::string temporary)
       : tree_(std::move(tree)), path_(std::move(path)), temporary_(std::move(temporary)), open_(tree_.tree) {
@@ -126,7 +127,7 @@ private:
   std::shared_ptr<OneShotEvent> idle_; // set when no write is under way
 };
 
-class MemoryTarget : public Target {
+class MemoryTarget : public BasicTarget {
 public:
   explicit MemoryTarget(SharedMemoryTree tree) : tree_{std::move(tree)} {}
 
@@ -183,9 +184,9 @@ public:
     tree_.store().remove(tree_.tree->full(orphan.path));
     co_return Result<void>();
   }
-  Task<Result<HashAlgorithm>> content_hash() override {
+  Task<Result<HashAlgorithm>> server_side_checksum() override {
     if (tree_.tree->hashes) co_return HashAlgorithm::xxh128;
-    co_return co_await Target::content_hash();
+    co_return co_await BasicTarget::server_side_checksum();
   }
   Task<void> disconnect() override { co_return; }
 

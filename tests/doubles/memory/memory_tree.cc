@@ -1,5 +1,6 @@
-#include "backends/memory/memory_tree.h"
+#include "doubles/memory/memory_tree.h"
 
+#include "backends/basic.h"
 #include "core/path.h"
 
 namespace checkvalve {
@@ -7,8 +8,8 @@ namespace {
 
 constexpr std::size_t page_entries = 1'000;
 
-// Reads the live store: each page goes on behind the last name of the one before.
-class MemoryListing : public Listing {
+// Reads the live store: each page begins behind the last name of the one before.
+class MemoryListing : public BasicListing {
 public:
   MemoryListing(SharedMemoryTree tree, std::string directory, bool recursive)
       : tree_(std::move(tree)), directory_(std::move(directory)), recursive_(recursive) {
@@ -29,7 +30,7 @@ public:
         page.push_back(tree_->entry(join_path(directory_, below), node->second));
         position_ = node->first + '\0';
       } else {
-        // Without directories, what names have in common up to a '/' is told as one.
+        // Without directories, what names have in common up to a '/' is reported as one.
         if (!tree_->capabilities.directories)
           page.push_back(
               {join_path(directory_, below.substr(0, slash)), EntryType::directory, 0, std::nullopt, std::nullopt, ""});
@@ -87,7 +88,7 @@ Result<void> MemoryTree::connect(bool root_may_be_missing) const {
   if (!node && root_may_be_missing) return {};
   if (!node) return failure(ErrorKind::not_found, "open directory", "", "no such directory");
   if (node->type != EntryType::directory)
-    return failure(ErrorKind::not_a_directory, "open directory", "", "is no directory");
+    return failure(ErrorKind::not_a_directory, "open directory", "", "not a directory");
   return {};
 }
 
@@ -106,7 +107,7 @@ Result<Entry> MemoryTree::stat(const std::string& path, bool follow) const {
     return Entry{path, EntryType::directory, 0, std::nullopt, std::nullopt, ""};
   for (std::string_view up = parent_path(*found); !up.empty(); up = parent_path(up))
     if (const MemoryNode* above = store->find(up); above && above->type == EntryType::file && capabilities.directories)
-      return failure(ErrorKind::not_a_directory, "stat", path, "a component of the path is no directory");
+      return failure(ErrorKind::not_a_directory, "stat", path, "a component of the path is not a directory");
   return failure(ErrorKind::not_found, "stat", path, "no such file or directory");
 }
 
@@ -114,7 +115,7 @@ Result<std::unique_ptr<Listing>> list_memory(SharedMemoryTree tree, std::string 
   if (tree->capabilities.directories) {
     CV_TRY(const Entry entry, tree->stat(directory, true));
     if (entry.type != EntryType::directory)
-      return tree->failure(ErrorKind::not_a_directory, "list", directory, "is no directory");
+      return tree->failure(ErrorKind::not_a_directory, "list", directory, "not a directory");
   }
   return std::make_unique<MemoryListing>(std::move(tree), std::move(directory), recursive);
 }

@@ -1,4 +1,4 @@
-// Faults: makes chosen calls fail, stall or lose the connection. For tests of whatever stands above.
+// Faults: a decorator that makes chosen calls fail, stall or lose the connection, as a test planned it.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@
 
 namespace checkvalve {
 
-// What shall go wrong. Engine thread only; shared by the layer and the test that drives it.
+// What goes wrong. Engine thread only; shared by the decorator and the test that drives it.
 class FaultPlan {
 public:
   // The `nth` call of this operation from now on (from 1), and the `times - 1` after it, fail without being made.
@@ -25,14 +25,14 @@ public:
   // The nth call never ends, until release().
   void stall(Operation operation, std::uint32_t nth);
   // From the nth call on, as if the connection broke: it and all calls under way, and all later ones on files and
-  // listings opened before, fail with a temporary connection error. New calls find a new connection.
+  // listings opened before, fail with a transient connection error. New calls find a new connection.
   void drop_connection(Operation operation, std::uint32_t nth);
   // Lets stalled calls end, with ErrorKind::interrupted. Within Loop::run only.
   void release();
 
   std::uint32_t calls(Operation operation) const { return calls_[static_cast<std::size_t>(operation)]; }
 
-  // For the layer.
+  // For the decorator.
   enum class Action : std::uint8_t { fail, lose_answer, stall, drop };
   struct Fault {
     Operation operation;
@@ -47,7 +47,7 @@ public:
 
 private:
   void add(Operation operation, std::uint32_t nth, std::uint32_t times, Action action, std::optional<Error> error);
-  std::array<std::uint32_t, static_cast<std::size_t>(Operation::content_hash) + 1> calls_{};
+  std::array<std::uint32_t, static_cast<std::size_t>(Operation::server_side_checksum) + 1> calls_{};
   std::vector<Fault> faults_;
   std::uint64_t connection_ = 0;
   std::shared_ptr<OneShotEvent> released_ = std::make_shared<OneShotEvent>();

@@ -1,12 +1,13 @@
 // The reading side of the memory backend.
 #include <algorithm>
 
-#include "backends/memory/memory_tree.h"
+#include "backends/basic.h"
+#include "doubles/memory/memory_tree.h"
 
 namespace checkvalve {
 namespace {
 
-class MemoryReader : public Reader {
+class MemoryReader : public BasicReader {
 public:
   MemoryReader(SharedMemoryTree tree, std::string path, std::string target)
       : tree_(std::move(tree)), path_(std::move(path)), target_(std::move(target)), open_(tree_) {}
@@ -42,7 +43,7 @@ private:
   std::uint64_t expected_ = 0; // the next offset, without ranged reads
 };
 
-class MemorySource : public Source {
+class MemorySource : public BasicSource {
 public:
   explicit MemorySource(SharedMemoryTree tree) : tree_(std::move(tree)) {}
 
@@ -77,7 +78,7 @@ public:
     const MemoryNode* node = tree_->store->find(tree_->full(path));
     if (!node) co_return tree_->failure(ErrorKind::not_found, "read link", path, "no such link");
     if (node->type != EntryType::symlink)
-      co_return tree_->failure(ErrorKind::io, "read link", path, "is no symbolic link");
+      co_return tree_->failure(ErrorKind::io, "read link", path, "not a symbolic link");
     co_return *node->content;
   }
   Task<Result<std::string>> real_path(std::string path) override {

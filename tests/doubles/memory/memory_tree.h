@@ -6,10 +6,10 @@
 #include <string>
 
 #include "backends/capabilities.h"
-#include "backends/memory/memory_store.h"
 #include "backends/source.h"
 #include "backends/target.h"
 #include "core/async.h"
+#include "doubles/memory/memory_store.h"
 
 namespace checkvalve {
 
@@ -18,7 +18,7 @@ struct MemoryTree {
   std::string name; // of the store
   std::string root; // within the store, without a '/' in front
   Capabilities capabilities;
-  bool hashes = true;                                                             // tells digests of its files
+  bool hashes = true;                                                             // has server-side checksums
   std::shared_ptr<std::uint64_t> files_open = std::make_shared<std::uint64_t>(0); // of this side
 
   // Relative to the root → in the store.

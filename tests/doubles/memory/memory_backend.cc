@@ -1,8 +1,8 @@
-#include "backends/memory/memory_backend.h"
+#include "doubles/memory/memory_backend.h"
 
 #include <array>
 
-#include "backends/memory/memory_tree.h"
+#include "doubles/memory/memory_tree.h"
 
 namespace checkvalve {
 namespace {
@@ -15,7 +15,7 @@ constexpr std::array options = {
     OptionSpec{"create_if_absent", OptionType::boolean, "yes", "refuses an existing name in one step"},
     OptionSpec{"keeps_mtime", OptionType::boolean, "yes", "gives published files the source's mtime"},
     OptionSpec{"keeps_mode", OptionType::boolean, "yes", "gives published files the source's mode"},
-    OptionSpec{"hashes", OptionType::boolean, "yes", "tells digests of its files"},
+    OptionSpec{"hashes", OptionType::boolean, "yes", "has server-side checksums"},
     OptionSpec{"ranged_reads", OptionType::boolean, "yes", "reads at any offset; no: one ascending stream"},
     OptionSpec{"mtime_precision_ns", OptionType::integer, "1", "mtimes are whole multiples of this"},
     OptionSpec{"files_in_flight", OptionType::integer, "256", "how many files may be open at once"},
@@ -56,9 +56,21 @@ Result<std::unique_ptr<Target>> make_target_side(BackendContext&, const Endpoint
   return make_memory_target(std::move(tree));
 }
 
+Result<void> read_memory_url(Endpoint& endpoint, std::string_view raw_path) {
+  if (endpoint.host.empty())
+    return Failure(make_error(ErrorKind::config, "read URL", "", "missing name: expected memory://NAME/PATH"));
+  CV_TRY(const std::string path, decode_url_path(raw_path));
+  endpoint.root = tidy_path(path);
+  return {};
+}
+
 } // namespace
 
-constinit const BackendDescriptor memory_backend = {"memory", "a store in this process, for tests and examples",
-                                                    options, make_source_side, make_target_side};
+constinit const BackendDescriptor memory_backend = {.scheme = "memory",
+                                                    .summary = "a store in this process, for tests",
+                                                    .options = options,
+                                                    .make_source = make_source_side,
+                                                    .make_target = make_target_side,
+                                                    .read_url = read_memory_url};
 
 } // namespace checkvalve

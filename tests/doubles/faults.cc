@@ -1,4 +1,4 @@
-#include "decorators/faults.h"
+#include "doubles/faults.h"
 
 #include "decorators/wrapper.h"
 
@@ -70,6 +70,14 @@ public:
     return tampered(plan_, Operation::read, connection_, inner_->read(offset, size));
   }
   Task<Result<Entry>> stat() override { return tampered(plan_, Operation::reader_stat, connection_, inner_->stat()); }
+  // As the two calls, so that each can fail.
+  Task<Result<Whole>> read_whole(std::uint32_t size) override {
+    Chunk content;
+    if (size != 0) {
+      CV_CO_TRY(content, co_await read(0, size));
+    }
+    co_return Whole{std::move(content), co_await stat()};
+  }
 
 private:
   std::shared_ptr<FaultPlan> plan_;
@@ -98,6 +106,11 @@ public:
   }
   Task<Result<Published>> commit(CommitOptions options) override {
     return tampered(plan_, Operation::commit, connection_, inner_->commit(options));
+  }
+  // As the two calls, so that each can fail.
+  Task<Result<Published>> write_and_commit(Chunk content, CommitOptions options) override {
+    if (!content.empty()) CV_CO_CHECK(co_await write(0, std::move(content)));
+    co_return co_await commit(std::move(options));
   }
   Task<Result<void>> abort() override { return tampered(plan_, Operation::abort, connection_, inner_->abort()); }
 
@@ -149,6 +162,7 @@ public:
   Task<Result<std::string>> read_link(std::string path) override {
     return tampered(plan_, Operation::read_link, {}, inner_->read_link(std::move(path)));
   }
+  bool bounds_its_calls() const override { return false; } // a stalled call has no bound
 
 private:
   std::shared_ptr<FaultPlan> plan_;
@@ -192,8 +206,9 @@ public:
   Task<Result<void>> remove_orphan(Orphan orphan) override {
     return tampered(plan_, Operation::remove_orphan, {}, inner_->remove_orphan(std::move(orphan)));
   }
-  Task<Result<HashAlgorithm>> content_hash() override {
-    return tampered(plan_, Operation::content_hash, {}, inner_->content_hash());
+  bool bounds_its_calls() const override { return false; } // a stalled call has no bound
+  Task<Result<HashAlgorithm>> server_side_checksum() override {
+    return tampered(plan_, Operation::server_side_checksum, {}, inner_->server_side_checksum());
   }
 
 private:

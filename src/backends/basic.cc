@@ -1,0 +1,48 @@
+#include "backends/basic.h"
+
+namespace checkvalve {
+
+Error no_symbolic_links(std::string_view path) {
+  return make_error(ErrorKind::unsupported, "link", escape_bytes(path), "this endpoint has no symbolic links");
+}
+
+Error no_direct_copy(std::string_view path) {
+  return make_error(ErrorKind::unsupported, "copy", escape_bytes(path),
+                    "this target cannot copy from this source without the content passing through checkvalve");
+}
+
+Task<Result<Reader::Whole>> BasicReader::read_whole(std::uint32_t size) {
+  Chunk content;
+  if (size != 0) {
+    CV_CO_TRY(content, co_await read(0, size));
+  }
+  co_return Whole{std::move(content), co_await stat()};
+}
+
+Task<Result<std::string>> BasicSource::read_link(std::string path) { co_return Failure(no_symbolic_links(path)); }
+Task<Result<std::string>> BasicSource::real_path(std::string path) { co_return Failure(no_symbolic_links(path)); }
+
+Task<Result<Published>> BasicUpload::write_and_commit(Chunk content, CommitOptions options) {
+  if (!content.empty()) CV_CO_CHECK(co_await write(0, std::move(content)));
+  co_return co_await commit(std::move(options));
+}
+
+Task<Result<void>> BasicTarget::make_link(std::string path, std::string, TemporaryName, Replace) {
+  co_return Failure(no_symbolic_links(path));
+}
+
+Task<Result<std::unique_ptr<DirectCopy>>> BasicTarget::begin_direct_copy(std::shared_ptr<const Origin>, Entry,
+                                                                         std::string path, UploadHints) {
+  co_return Failure(no_direct_copy(path));
+}
+
+Task<Result<SetAsideOutcome>> BasicTarget::settle_set_aside(std::string) { co_return SetAsideOutcome::kept; }
+
+Task<Result<std::optional<std::string>>> BasicTarget::resumable_path(Orphan) { co_return std::nullopt; }
+
+Task<Result<HashAlgorithm>> BasicTarget::server_side_checksum() {
+  co_return Failure(
+      make_error(ErrorKind::unsupported, "checksum", "", "this target has no server-side checksums of its files"));
+}
+
+} // namespace checkvalve
