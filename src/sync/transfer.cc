@@ -329,11 +329,7 @@ private:
 
   void give_up(Error error) {
     if (error.kind == ErrorKind::changed) error.message = "unstable: " + error.message;
-    // An endpoint that could not be reached again, whatever was tried, ends the run; a body that broke off does not.
-    const bool endpoint_gone =
-        error.status == ErrorStatus::exhausted || error.kind == ErrorKind::auth || error.kind == ErrorKind::host_key;
-    if (endpoint_gone && (error.kind == ErrorKind::connection || error.kind == ErrorKind::timeout ||
-                          error.kind == ErrorKind::auth || error.kind == ErrorKind::host_key)) {
+    if (scope_of(error) == ErrorScope::endpoint) {
       scope_.engine.cancellation.request(error);
       outcome_.state = FileState::planned;
       return;

@@ -112,6 +112,12 @@ private:
     return true;
   }
 
+  // After the last attempt at a listing that broke off each time.
+  static Error given_up(Error error) {
+    if (error.transient()) error.status = ErrorStatus::exhausted;
+    return error;
+  }
+
   Task<void> one_directory(PendingDirectory directory) {
     const bool whole = connections_.source->capabilities().recursive_list;
     const bool list_there = directory.at_target && !connections_.target->capabilities().recursive_list;
@@ -135,12 +141,11 @@ private:
       if (!listed && begins_again(directory.path, listed.error(), attempt)) continue;
       if (!listed) {
         // The root, and a lost endpoint, end the walk; a directory that vanished or can't be read fails alone.
-        const bool alone = !directory.path.empty() && listed.error().kind != ErrorKind::connection &&
-                           listed.error().kind != ErrorKind::timeout;
-        if (alone)
-          note(directory.path, listed.error());
+        Error error = given_up(std::move(listed.error()));
+        if (!directory.path.empty() && scope_of(error, ErrorScope::directory) < ErrorScope::endpoint)
+          note(directory.path, std::move(error));
         else
-          fail(listed.error());
+          fail(std::move(error));
       }
       std::vector<PendingDirectory> below = std::move(found.below);
       count(std::move(found));
@@ -266,9 +271,8 @@ private:
       if (listed) co_return true;
       // A missing directory will be made; a file in its place, or an unreadable one, fails the files below when they
       // are published. Nothing is assumed to be up to date there.
-      const ErrorKind kind = listed.error().kind;
-      if (kind == ErrorKind::connection || kind == ErrorKind::timeout || kind == ErrorKind::protocol)
-        fail(listed.error());
+      Error error = given_up(std::move(listed.error()));
+      if (scope_of(error, ErrorScope::directory) >= ErrorScope::endpoint) fail(std::move(error));
       co_return false;
     }
   }
@@ -296,7 +300,7 @@ private:
     auto entry = co_await connections_.source->stat(path, true);
     auto there = co_await at_target.get();
     if (!entry) {
-      if (entry.error().kind == ErrorKind::connection)
+      if (scope_of(entry.error()) >= ErrorScope::endpoint)
         fail(entry.error());
       else
         note(path, entry.error());
@@ -308,7 +312,7 @@ private:
       if (there) {
         there->path = name;
         keep_target(*there, walk_.orphans);
-      } else if (there.error().kind == ErrorKind::connection) {
+      } else if (scope_of(there.error()) >= ErrorScope::endpoint) {
         fail(there.error());
       }
     }
