@@ -52,6 +52,16 @@ class Planned(Event):
 
 
 @dataclass(frozen=True)
+class FilePlanned(Event):
+    """In a dry run: a run would copy or make this."""
+
+    type: ClassVar[str] = "file_planned"
+    path: str = ""
+    """Relative to the root; \\xNN for control characters and bytes that are not UTF-8, \\\\ for a backslash."""
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class FileStarted(Event):
     """A transfer starts."""
 
@@ -172,6 +182,7 @@ _CLASSES: tuple[type[Event], ...] = (
     Started,
     Listing,
     Planned,
+    FilePlanned,
     FileStarted,
     FileProgress,
     FilePublished,

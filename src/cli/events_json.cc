@@ -50,6 +50,12 @@ void put(Json& out, const ListingEvent& e) {
   out["target_entries"] = e.target_entries;
 }
 
+void put(Json& out, const FilePlannedEvent& e) {
+  out["type"] = "file_planned";
+  out["path"] = escape_bytes(e.path);
+  out["size_bytes"] = e.size_bytes;
+}
+
 void put(Json& out, const FileStartedEvent& e) {
   out["type"] = "file_started";
   out["path"] = escape_bytes(e.path);

@@ -22,6 +22,10 @@ struct ListingEvent { // while planning: how far the listing is
   std::uint64_t source_entries = 0;
   std::uint64_t target_entries = 0;
 };
+struct FilePlannedEvent { // of a dry run: what a run would do
+  std::string path;
+  std::uint64_t size_bytes = 0;
+};
 struct FileStartedEvent {
   std::string path;
   std::uint64_t size_bytes = 0;
@@ -62,8 +66,9 @@ struct WarningEvent { // nothing is lost, but the user should know
   std::string message;
 };
 
-using EngineEvent = std::variant<PlannedEvent, ListingEvent, FileStartedEvent, FileProgressEvent, FilePublishedEvent,
-                                 FileSkippedEvent, FileFailedEvent, RetryEvent, BatchEvent, WarningEvent>;
+using EngineEvent =
+    std::variant<PlannedEvent, ListingEvent, FilePlannedEvent, FileStartedEvent, FileProgressEvent, FilePublishedEvent,
+                 FileSkippedEvent, FileFailedEvent, RetryEvent, BatchEvent, WarningEvent>;
 
 // Called on the engine thread only; must not block for long.
 class EventSink {

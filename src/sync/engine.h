@@ -61,7 +61,7 @@ struct Summary {
 };
 
 // Lists both sides, compares, cuts into batches and writes the plan. With dry_run nothing is kept in the state, and
-// the files are told by FileSkipped/Planned events only. Files that can't be planned are failures in the summary.
+// the files are reported by FilePlannedEvents only. Files that can't be planned are failures in the summary.
 Task<Result<Summary>> make_plan(Engine& engine, const Job& job, Connections& connections, bool dry_run);
 
 struct RunOptions {

@@ -231,7 +231,7 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& 
     while (true) {
       CV_CO_TRY(const std::vector<PlannedFile> rows, draft.next_rows());
       if (rows.empty()) break;
-      for (const PlannedFile& row : rows) engine.events.emit(FileSkippedEvent{row.path, "dry_run"});
+      for (const PlannedFile& row : rows) engine.events.emit(FilePlannedEvent{row.path, row.size_bytes});
     }
   } else {
     PlanRecord record;

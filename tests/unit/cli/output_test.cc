@@ -21,6 +21,7 @@ std::vector<EngineEvent> one_of_each() {
   const Error error = make_error(ErrorKind::permission, "open", odd_name, "refused \xfe");
   return {PlannedEvent{"p", 1, 2, 3, 4, 5},
           ListingEvent{1, 2},
+          FilePlannedEvent{odd_name, 1},
           FileStartedEvent{odd_name, 1},
           FileProgressEvent{odd_name, 2, 1},
           FilePublishedEvent{odd_name, 1, "xxh128:0", 1},

@@ -177,6 +177,8 @@ TEST_F(Sync, DryRunChangesNothing) {
   auto planned = plan(true);
   ASSERT_OK(planned);
   EXPECT_EQ(planned->files_planned, 5U);
+  EXPECT_EQ(engine.events.of<FilePlannedEvent>().size(), 5U);
+  EXPECT_TRUE(engine.events.of<FileSkippedEvent>().empty());
   EXPECT_TRUE(files(*target, "out").empty());
   EXPECT_TRUE(store->plans(10)->empty());
 }
