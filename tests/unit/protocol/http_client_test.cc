@@ -385,6 +385,8 @@ Task<void> drop_half_way(Net& net) {
   EXPECT_EQ(response.body, "small");
 }
 
+Task<void> sleep_briefly(Loop& loop) { (void)co_await loop.sleep(std::chrono::milliseconds(1)); }
+
 TEST(HttpClient, ClosesWhatOthersStillHold) {
   std::promise<void> asked;
   std::promise<void> closed;
@@ -395,7 +397,7 @@ TEST(HttpClient, ClosesWhatOthersStillHold) {
     return false;
   });
   const auto exchange = net.client->start(get(net.server.url("/")));
-  net.loop.run(net.loop.sleep(std::chrono::milliseconds(1))); // the request goes out at the end of a turn
+  net.loop.run(sleep_briefly(net.loop)); // the request goes out at the end of a turn
   asked.get_future().wait();
   net.client->close();
   EXPECT_EQ(closed.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
