@@ -287,8 +287,8 @@ private:
     const auto next = scope_.chain.renamed(file_.path, parts + 1);
     if (!next || !co_await target().stat(*next, false)) co_return;
     scope_.engine.events.emit(WarningEvent{
-        fmt::format("'{}' has {} parts, but '{}' is there, too: of a longer version, or somebody else's. checkvalve "
-                    "never removes it; readers that take all parts take it along",
+        fmt::format("'{}' has {} parts, but '{}' exists as well, from a longer version or another producer. checkvalve "
+                    "never removes it; a reader of all parts would include it",
                     escape_bytes(file_.path), parts, escape_bytes(*next))});
   }
 

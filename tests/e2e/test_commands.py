@@ -69,18 +69,18 @@ def test_wrong_usage(program: Program, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "mend"),
+    ("source", "fix"),
     [
         ("user@host:/data/in", "write sftp://user@host/data/in "),
         ("user@host:in", "write sftp://user@host/~/in "),
         ("host:/data", "write sftp://host/data "),
         ("sftp:/host/data", "sftp://host/data"),
         ("s3:/bucket/x", "s3://bucket/x"),
-        ("s3:///x", "write s3://BUCKET/PREFIX"),
+        ("s3:///x", "expected s3://BUCKET/PREFIX"),
     ],
 )
-def test_places_that_are_no_urls(program: Program, source: str, mend: str) -> None:
-    assert mend in program.run("sync", source, "/b").expect(2).text
+def test_malformed_urls(program: Program, source: str, fix: str) -> None:
+    assert fix in program.run("sync", source, "/b").expect(2).text
 
 
 def test_a_file_as_source(program: Program, place: Path) -> None:

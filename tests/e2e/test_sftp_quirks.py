@@ -110,7 +110,7 @@ def test_late_request_of_a_lost_session_publishes_nothing_torn(
         assert_same(pair.source, pair.target)
 
 
-NON_ATOMIC = ("--on-conflict", "overwrite", "--overwrite", "non-atomic")
+NON_ATOMIC = ("--on-conflict", "overwrite-non-atomic")
 
 
 def two_versions(pair: Pair) -> None:

@@ -199,7 +199,7 @@ def test_split_parts_are_the_file_again(pair: Pair) -> None:
     pair.assert_clean()
 
 
-def test_a_part_of_a_longer_version_is_told_of(plain_pair: Pair) -> None:
+def test_a_part_of_a_longer_version_is_reported(plain_pair: Pair) -> None:
     """It stays, as all does that was published."""
     chain = ["--transform", "split lines=10"]
     file = plain_pair.source / "a.csv"
@@ -207,7 +207,7 @@ def test_a_part_of_a_longer_version_is_told_of(plain_pair: Pair) -> None:
     assert plain_pair.sync(*chain).expect(0).of_type("warning") == []
     file.write_text("new\n" * 30)
     (warning,) = plain_pair.sync(*chain).expect(0).of_type("warning")
-    assert "a.csv now has 3 parts" in warning["message"]
+    assert "'a.csv' has 3 parts" in warning["message"]
     assert "a.0004.csv" in warning["message"]
     texts = {"a.0003.csv": b"new\n" * 10, "a.0004.csv": b"old\n" * 10, "a.0005.csv": b"old\n" * 10}
     assert texts.items() <= published(plain_pair.target).items()
