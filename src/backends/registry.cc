@@ -6,14 +6,22 @@
 #include <algorithm>
 
 #include "backends/local/local_backend.h"
+#ifndef CHECKVALVE_WITHOUT_S3 // CMake option CHECKVALVE_S3
 #include "backends/s3/s3_backend.h"
+#endif
 #include "backends/sftp/sftp_backend.h"
 
 namespace checkvalve {
 namespace {
 
 std::vector<const BackendDescriptor*>& all_backends() {
-  static std::vector<const BackendDescriptor*> all = {&sftp_backend, &s3_backend, &local_backend};
+  static std::vector<const BackendDescriptor*> all = {
+      &sftp_backend,
+#ifndef CHECKVALVE_WITHOUT_S3
+      &s3_backend,
+#endif
+      &local_backend,
+  };
   return all;
 }
 

@@ -5,7 +5,9 @@
 
 #include "core/path.h"
 #include "core/percent.h"
+#ifndef CHECKVALVE_WITHOUT_POSTGRES // CMake option CHECKVALVE_POSTGRES
 #include "state/postgres_database.h"
+#endif
 #include "state/sql_store.h"
 #include "state/sqlite_database.h"
 #include "state/store.h"
@@ -46,8 +48,12 @@ Result<std::string> sqlite_path(const std::string& location) {
 Result<std::unique_ptr<StateStore>> open_state_store(const std::string& location, std::vector<std::string>& warnings,
                                                      const StateOptions& options) {
   if (location.starts_with("postgresql://") || location.starts_with("postgres://")) {
+#ifdef CHECKVALVE_WITHOUT_POSTGRES
+    return refusal(location, "this program was built without PostgreSQL");
+#else
     CV_TRY(std::unique_ptr<SqlDatabase> database, open_postgres(location, options));
     return std::make_unique<SqlStore>(std::move(database));
+#endif
   }
   CV_TRY(const std::string path, sqlite_path(location));
   CV_TRY(std::unique_ptr<SqlDatabase> database, open_sqlite(path, options.busy_timeout, warnings));

@@ -20,6 +20,7 @@ bash tools/prose/check.sh || say "words: findings above (tools/prose); not an er
 if [[ "${1:-}" != quick ]]; then
   mkdir -p build
   configure_tree build
+  build_tree build all_verify_interface_header_sets || failed+=("headers that do not compile alone")
   printf '%s\0' "${units[@]}" | xargs -0 -n 4 -P "$(jobs_that_fit)" clang-tidy-19 -p build --quiet || failed+=(clang-tidy)
 fi
 ((${#failed[@]} == 0)) || fail "lint failed: ${failed[*]}"

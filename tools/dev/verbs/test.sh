@@ -1,4 +1,4 @@
-# run every test: layers, unit, conformance, sanitizers, the Airflow provider, end to end; "quick": three minutes' worth
+# run every test: unit, conformance, sanitizers, the Airflow provider, end to end; "quick": three minutes' worth
 source tools/dev/common.sh
 
 quick=
