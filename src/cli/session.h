@@ -27,10 +27,9 @@ public:
   // Opens the state; must succeed before engine() is called.
   Result<void> open_store(const Inputs& inputs);
 
-  Engine engine() { return {loop_, *this, workers_, state_thread_, *store_, cancellation_}; }
+  Engine engine() { return {loop_, *this, workers_, *store_, cancellation_}; }
   BackendContext context(const Job& job) { return {loop_, workers_, *this, job.stall_timeout, job.connect_timeout}; }
   StateStore& store() { return *store_; }
-  ThreadPool& state_thread() { return state_thread_; }
   Cancellation& cancellation() { return cancellation_; }
   Tracker& tracker() { return *tracker_; }
   // For the next date of a range: counts start at zero.
@@ -42,6 +41,8 @@ public:
   // Runs a command's work with signals handled, and returns its exit code: 128 + the signal's number if one ended it. A
   // signal after the work was complete changes nothing.
   int run(Task<int> work);
+  // Runs a task that a signal ends with the process.
+  template <class T> T wait_for(Task<T> task) { return loop_.run(std::move(task)); }
 
   // Prints the command's outcome: with --json the object, else the text; the error on standard error. The object is
   // also the summary of --events.
@@ -69,7 +70,6 @@ private:
   std::string place_options_; // " --state s.db": where a command that is to be pasted finds the plan
   Loop loop_;
   ThreadPool workers_;
-  ThreadPool state_thread_{1};
   Cancellation cancellation_;
   std::optional<Tracker> tracker_;
   Progress progress_;

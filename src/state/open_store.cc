@@ -8,7 +8,6 @@
 #ifndef CHECKVALVE_WITHOUT_POSTGRES // CMake option CHECKVALVE_POSTGRES
 #include "state/postgres_database.h"
 #endif
-#include "state/sql_store.h"
 #include "state/sqlite_database.h"
 #include "state/store.h"
 
@@ -52,12 +51,12 @@ Result<std::unique_ptr<StateStore>> open_state_store(const std::string& location
     return refusal(location, "this program was built without PostgreSQL");
 #else
     CV_TRY(std::unique_ptr<SqlDatabase> database, open_postgres(location, options));
-    return std::make_unique<SqlStore>(std::move(database));
+    return std::make_unique<StateStore>(std::move(database));
 #endif
   }
   CV_TRY(const std::string path, sqlite_path(location));
   CV_TRY(std::unique_ptr<SqlDatabase> database, open_sqlite(path, options.busy_timeout, warnings));
-  return std::make_unique<SqlStore>(std::move(database));
+  return std::make_unique<StateStore>(std::move(database));
 }
 
 } // namespace checkvalve

@@ -28,7 +28,7 @@ constexpr Dialect postgres_dialect = {
     .json = "JSON",
     .json_each = "json_array_elements_text",
     .has_schema = "SELECT count(*) FROM pg_catalog.pg_class WHERE oid = to_regclass('cv_schema')",
-    .analyze = "ANALYZE cv_files, cv_published",
+    .analyze = "ANALYZE (SKIP_LOCKED) cv_files, cv_published",
     .lock_schema = "SELECT pg_advisory_xact_lock(7160827364512)", // any number, the same for all
     .parameter = '$',
 };

@@ -19,12 +19,11 @@
 
 namespace checkvalve {
 
-// What all operations share. The state store is only ever touched on `state_thread`.
+// What all operations share.
 struct Engine {
   Loop& loop;
   EventSink& events;
   ThreadPool& workers;
-  ThreadPool& state_thread; // one thread
   StateStore& store;
   Cancellation& cancellation;
 };

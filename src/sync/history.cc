@@ -11,9 +11,7 @@ std::string pair_of(const Job& job) { return job.source.display() + "\n" + job.t
 
 Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Capabilities& target) {
   if (needs_history(job, target)) co_return true;
-  StateStore& store = engine.store;
-  CV_CO_TRY(const std::vector<HistoryRecord> first,
-            co_await engine.state_thread.run([&store, pair = pair_of(job)] { return store.published(pair, "", 1); }));
+  CV_CO_TRY(const std::vector<HistoryRecord> first, co_await engine.store.history.page(pair_of(job), "", 1));
   co_return !first.empty();
 }
 
@@ -27,10 +25,8 @@ Task<Result<const HistoryRecord*>> HistoryCursor::find(std::string path) {
 }
 
 Task<Result<void>> HistoryCursor::fetch() {
-  const std::string after = page_.empty() ? "" : page_.back().path;
-  StateStore& store = engine_.store;
-  CV_CO_TRY(page_, co_await engine_.state_thread.run(
-                       [&store, pair = pair_, after] { return store.published(pair, after, page_records); }));
+  const std::string from = page_.empty() ? "" : path_after(page_.back().path);
+  CV_CO_TRY(page_, co_await engine_.store.history.page(pair_, from, page_records));
   position_ = 0;
   at_end_ = page_.size() < page_records;
   co_return Result<void>();

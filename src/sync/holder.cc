@@ -79,11 +79,8 @@ bool is_gone(std::string_view holder) {
   return !start.empty() && present != start && !(present.empty() && hidden(pid));
 }
 
-bool any_live_lease(const std::vector<BatchRecord>& batches) {
-  const std::int64_t now = now_ms();
-  return std::ranges::any_of(batches, [&](const BatchRecord& batch) {
-    return batch.state == BatchState::leased && batch.lease_until_ms > now && !is_gone(batch.holder);
-  });
+bool any_alive(const std::vector<std::string>& holders) {
+  return !std::ranges::all_of(holders, [](const std::string& holder) { return is_gone(holder); });
 }
 
 } // namespace checkvalve

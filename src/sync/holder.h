@@ -5,8 +5,6 @@
 #include <string_view>
 #include <vector>
 
-#include "state/store.h"
-
 namespace checkvalve {
 
 // "HOST:PID@BOOT-NAMESPACE-START": unique to this process for as long as the machine is up, and after.
@@ -19,7 +17,7 @@ bool is_gone(std::string_view holder);
 // "HOST:PID", for people.
 std::string_view shown_holder(std::string_view holder);
 
-// Whether anybody may still be working on one of these batches.
-bool any_live_lease(const std::vector<BatchRecord>& batches);
+// Whether one of these holders of live leases may still be working.
+bool any_alive(const std::vector<std::string>& holders);
 
 } // namespace checkvalve

@@ -26,13 +26,11 @@ void LeaseKeeper::record(FileOutcome outcome) {
 }
 
 Task<void> LeaseKeeper::renew() {
-  StateStore& store = engine_.store;
   while (!finishing_ && !lost_) {
     co_await renewing_.wait(ttl_ / 3);
     if (finishing_ || lost_) break;
     const auto asked = std::chrono::steady_clock::now();
-    auto renewed = co_await engine_.state_thread.run(
-        [&store, lease = lease_, ttl = ttl_] { return store.renew_lease(lease, ttl.count()); });
+    auto renewed = co_await engine_.store.leases.renew(lease_, ttl_);
     if (renewed)
       valid_until_ = asked + ttl_;
     else if (!renewed.error().transient())
@@ -51,11 +49,8 @@ Task<void> LeaseKeeper::write_groups() {
 
 Task<Result<void>> LeaseKeeper::write_queued() {
   if (queued_.empty()) co_return Result<void>();
-  StateStore& store = engine_.store;
   const std::vector<FileOutcome> group = std::exchange(queued_, {});
-  co_return co_await engine_.state_thread.run([&store, this, &group, history_scope = history_scope_()] {
-    return store.checkpoint(lease_, group, history_scope);
-  });
+  co_return co_await engine_.store.leases.checkpoint(lease_, group, history_scope_());
 }
 
 Task<Result<void>> LeaseKeeper::finish() {
@@ -66,8 +61,7 @@ Task<Result<void>> LeaseKeeper::finish() {
   co_await tasks_.join();
   if (lost_) co_return Failure(*lost_);
   CV_CO_CHECK(co_await write_queued());
-  StateStore& store = engine_.store;
-  co_return co_await engine_.state_thread.run([&store, this] { return store.release_lease(lease_); });
+  co_return co_await engine_.store.leases.release(lease_);
 }
 
 } // namespace checkvalve

@@ -16,7 +16,7 @@ namespace checkvalve {
 class LeaseKeeper {
 public:
   // remember: asked before each checkpoint, since a target may turn out to keep no times only while it is written to.
-  using HistoryScopeFunction = std::function<std::optional<StateStore::HistoryScope>()>;
+  using HistoryScopeFunction = std::function<std::optional<HistoryScope>()>;
   LeaseKeeper(Engine& engine, Lease lease, std::chrono::milliseconds ttl, HistoryScopeFunction history_scope);
 
   const Lease& lease() const { return lease_; }

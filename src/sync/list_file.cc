@@ -29,8 +29,7 @@ ListFile::ListFile(Engine& engine, const Job& job, Connections& connections, Che
       key_{job.target.display(), list_.name}, hash_(hash) {}
 
 Task<Result<bool>> ListFile::current() {
-  StateStore& store = engine_.store;
-  CV_CO_TRY(const ListRecord known, co_await engine_.state_thread.run([&] { return store.list(key_); }));
+  CV_CO_TRY(const ListRecord known, co_await engine_.store.lists.find(key_));
   bytes_ = known.bytes;
   if (known.digest.empty() && known.bytes > 0) co_return false;
   ListLines lines(engine_, key_.target, list_);
@@ -76,8 +75,7 @@ Task<Result<bool>> ListFile::write_once() {
   if (!taken) co_return false;
   const auto digest = co_await publish();
   const ListRecord now{digest.value_or(""), bytes_};
-  StateStore& store = engine_.store;
-  auto released = co_await engine_.state_thread.run([&] { return store.release_list(key_, temporary_.text(), now); });
+  auto released = co_await engine_.store.lists.release(key_, temporary_.text(), now);
   if (!digest) co_return Failure(digest.error());
   if (!released) co_return Failure(released.error());
   co_return true;
@@ -86,11 +84,9 @@ Task<Result<bool>> ListFile::write_once() {
 Task<Result<bool>> ListFile::take() {
   // Of no plan: whoever plans at this moment takes temporaries of plans that nobody works on for orphans.
   temporary_ = {random_plan_id(), 1, random_nonce(), 0};
-  StateStore& store = engine_.store;
   const auto asked = std::chrono::steady_clock::now();
-  CV_CO_TRY(ListAnswer answer, co_await engine_.state_thread.run([&] {
-    return store.take_list(key_, this_holder(), temporary_.text(), gone_, job_.lease_ttl.count());
-  }));
+  CV_CO_TRY(ListAnswer answer,
+            co_await engine_.store.lists.take(key_, this_holder(), temporary_.text(), gone_, job_.lease_ttl));
   if (!answer.taken && is_gone(answer.holder)) gone_ = std::move(answer.holder); // taken over by the next try
   valid_until_ = asked + job_.lease_ttl;
   orphan_ = std::move(answer.orphan);
@@ -169,9 +165,7 @@ Result<void> ListFile::ours() const {
 Task<Result<void>> ListFile::keep() {
   const auto now = std::chrono::steady_clock::now();
   if (now < valid_until_ - job_.lease_ttl * 2 / 3) co_return Result<void>();
-  StateStore& store = engine_.store;
-  CV_CO_CHECK(co_await engine_.state_thread.run(
-      [&] { return store.renew_list(key_, temporary_.text(), job_.lease_ttl.count()); }));
+  CV_CO_CHECK(co_await engine_.store.lists.renew(key_, temporary_.text(), job_.lease_ttl));
   valid_until_ = now + job_.lease_ttl;
   co_return Result<void>();
 }

@@ -3,7 +3,7 @@
 // Several workers, of one plan or of several, end at about the same time, and each brings the list up to date. What
 // holds: when update() succeeds, the list at the target has every record that was in the state when it was called, or
 // later ones of the same files; and whoever writes after that writes these or later ones, too. It rests on this order:
-// a worker has recorded its files before it calls; it takes the list (StateStore::take_list), by which the state
+// a worker has recorded its files before it calls; it takes the list (ChecksumListStore::take), by which the state
 // forgets what is published; it reads the records only then; it publishes while it still has the list; and only then
 // does the state say what is published. So a digest that the state tells is of a list that nobody is replacing, and who
 // finds it to be that of the present records is done. Who finds the list taken waits and looks again. Of a writer that

@@ -25,29 +25,25 @@ ListLines::ListLines(Engine& engine, std::string target, ChecksumList list)
     : engine_(engine), target_(std::move(target)), list_(std::move(list)) {}
 
 Task<Result<void>> ListLines::gather(const Between& between) {
-  StateStore& store = engine_.store;
   // A pair's name ends with its target (pair_of).
-  CV_CO_TRY(const std::vector<std::string> pairs,
-            co_await engine_.state_thread.run([&] { return store.pairs_ending("\n" + target_); }));
+  CV_CO_TRY(const std::vector<std::string> pairs, co_await engine_.store.history.pairs_ending("\n" + target_));
   for (const std::string& pair : pairs) CV_CO_CHECK(co_await gather_pair(pair, between));
   CV_CO_CHECK(spool_.finish());
   co_return read_ahead();
 }
 
 Task<Result<void>> ListLines::gather_pair(std::string pair, const Between& between) {
-  StateStore& store = engine_.store;
   const std::string prefix = list_.algorithm + ":";
-  std::string after;
+  std::string from;
   while (true) {
-    CV_CO_TRY(const std::vector<HistoryRecord> page,
-              co_await engine_.state_thread.run([&] { return store.published(pair, after, page_records); }));
+    CV_CO_TRY(const std::vector<HistoryRecord> page, co_await engine_.store.history.page(pair, from, page_records));
     for (const HistoryRecord& record : page) {
       if (record.list != list_.name || !record.list_digest.starts_with(prefix)) continue;
       const std::string& path = record.target_path.empty() ? record.path : record.target_path;
       CV_CO_CHECK(spool_.add(key_of(path, record.published_ms), record.list_digest.substr(prefix.size())));
     }
     if (page.size() < page_records) co_return Result<void>();
-    after = page.back().path;
+    from = path_after(page.back().path);
     if (engine_.cancellation.requested()) co_return Failure(engine_.cancellation.reason());
     CV_CO_CHECK(co_await between());
   }

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t max_summary_failures = 1'000;
 constexpr std::size_t rows_at_once = 2'000; // handed to the state store
-constexpr std::int64_t plans_kept_ms = 90LL * 24 * 3600 * 1000;
+constexpr std::chrono::hours plans_kept{90 * 24};
 
 // Largest first, then by path: the order in which batches are filled and files are run.
 std::string order_key(const Entry& entry) {
@@ -190,18 +190,17 @@ Task<Result<void>> settle_set_aside(Engine& engine, Target& target, Walk& walk, 
 }
 
 Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draft) {
-  StateStore& store = engine.store;
-  CV_CO_CHECK(co_await engine.state_thread.run([&] { return store.create_plan(record); }));
+  CV_CO_CHECK(co_await engine.store.plans.create(record));
   while (true) {
     CV_CO_TRY(const std::vector<PlannedFile> rows, draft.next_rows());
     if (rows.empty()) break;
-    CV_CO_CHECK(co_await engine.state_thread.run([&] { return store.add_files(record.id, rows); }));
+    CV_CO_CHECK(co_await engine.store.plans.add_files(record.id, rows));
     if (engine.cancellation.requested()) co_return Failure(engine.cancellation.reason());
   }
   record.batches = draft.batches();
-  CV_CO_CHECK(co_await engine.state_thread.run([&] { return store.add_failures(record.id, draft.failures()); }));
-  CV_CO_CHECK(co_await engine.state_thread.run([&] { return store.finish_plan(record); }));
-  co_return co_await engine.state_thread.run([&] { return store.prune(record.created_ms - plans_kept_ms); });
+  CV_CO_CHECK(co_await engine.store.plans.add_failures(record.id, draft.failures()));
+  CV_CO_CHECK(co_await engine.store.plans.finish(record));
+  co_return co_await engine.store.plans.prune(plans_kept);
 }
 
 Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& connections, bool dry_run) {
@@ -236,7 +235,6 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& 
   } else {
     PlanRecord record;
     record.id = summary.plan;
-    record.created_ms = now_ms();
     record.source = job.source.display();
     record.target = job.target.display();
     record.job_json = job_to_json(job);

@@ -11,11 +11,8 @@ Task<Result<std::vector<Orphan>>> dead_ones(Engine& engine, std::vector<Orphan> 
   for (Orphan& orphan : orphans) {
     auto known = dead.find(orphan.name.plan);
     if (known == dead.end()) {
-      StateStore& store = engine.store;
-      auto batches =
-          co_await engine.state_thread.run([&store, plan = orphan.name.plan] { return store.batches(plan); });
-      if (!batches) co_return Failure(batches.error());
-      known = dead.emplace(orphan.name.plan, !batches->empty() && !any_live_lease(*batches)).first;
+      CV_CO_TRY(const auto holders, co_await engine.store.leases.live_holders(orphan.name.plan));
+      known = dead.emplace(orphan.name.plan, holders && !any_alive(*holders)).first;
     }
     if (known->second) out.push_back(std::move(orphan));
   }

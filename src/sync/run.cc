@@ -67,13 +67,11 @@ public:
 
 private:
   Task<Result<std::vector<BatchRecord>>> open_batches() {
-    StateStore& store = engine_.store;
-    CV_CO_TRY(const PlanRecord plan, co_await engine_.state_thread.run([&] { return store.plan(plan_); }));
+    CV_CO_TRY(const PlanRecord plan, co_await engine_.store.plans.find(plan_));
     if (plan.state == PlanState::planning)
       co_return Failure(
           make_error(ErrorKind::state, "run", plan_, "the plan was not finished: make another with plan or sync"));
-    CV_CO_TRY(std::vector<BatchRecord> batches,
-              co_await engine_.state_thread.run([&] { return store.batches(plan_); }));
+    CV_CO_TRY(std::vector<BatchRecord> batches, co_await engine_.store.plans.batches(plan_));
     for (const std::uint32_t number : options_.batches)
       if (number == 0 || number > batches.size())
         co_return Failure(make_error(ErrorKind::config, "run", plan_,
@@ -106,17 +104,14 @@ private:
 
   // Nothing if the batch is done already, or the run was stopped.
   Task<Result<std::optional<Lease>>> take_lease(const BatchRecord& batch) {
-    StateStore& store = engine_.store;
     std::string reported_holder;
     while (!engine_.cancellation.requested()) {
-      CV_CO_TRY(const LeaseAnswer answer, co_await engine_.state_thread.run([&] {
-        return store.take_lease(plan_, batch.number, this_holder(), job_.lease_ttl.count());
-      }));
+      CV_CO_TRY(const LeaseAnswer answer,
+                co_await engine_.store.leases.take(plan_, batch.number, this_holder(), job_.lease_ttl));
       if (answer.lease) co_return answer.lease;
       if (answer.already_done) break;
       if (is_gone(answer.holder)) { // it was killed: no need to wait for its lease to run out
-        CV_CO_CHECK(
-            co_await engine_.state_thread.run([&] { return store.abandon_lease(plan_, batch.number, answer.holder); }));
+        CV_CO_CHECK(co_await engine_.store.leases.abandon(plan_, batch.number, answer.holder));
         continue;
       }
       const std::string detail =
@@ -148,16 +143,14 @@ private:
   }
 
   Task<Result<void>> run_files(const BatchRecord& batch, LeaseKeeper& keeper, bool& all_tried) {
-    StateStore& store = engine_.store;
     // A crash between a file's publishing and its reading back must not leave it looking up to date.
     if (job_.verify == VerifyMode::readback)
-      CV_CO_CHECK(co_await engine_.state_thread.run([&] { return store.doubt_batch(keeper.lease(), pair_of(job_)); }));
+      CV_CO_CHECK(co_await engine_.store.leases.doubt_batch(keeper.lease(), pair_of(job_)));
     TaskGroup group;
     Result<void> outcome;
     std::uint64_t after = 0;
     while (all_tried) {
-      auto page = co_await engine_.state_thread.run(
-          [&] { return store.open_files(plan_, batch.number, after, files_at_once); });
+      auto page = co_await engine_.store.plans.open_files(plan_, batch.number, after, files_at_once);
       if (!page) outcome = Failure(page.error());
       if (!page || page->empty()) break;
       after = page->back().number;
@@ -178,17 +171,16 @@ private:
   // While others work on batches of the plan the list is theirs to bring up to date: they end after this run has
   // recorded its files.
   Task<void> keep_list(const ChecksumList& list) {
-    StateStore& store = engine_.store;
-    const auto batches = co_await engine_.state_thread.run([&] { return store.batches(plan_); });
-    if (!batches) co_return end_by(batches.error());
-    if (any_live_lease(*batches)) co_return;
+    const auto holders = co_await engine_.store.leases.live_holders(plan_);
+    if (!holders) co_return end_by(holders.error());
+    if (*holders && any_alive(**holders)) co_return;
     ListFile file(engine_, job_, connections_, list, scope_.hash);
     const auto updated = co_await file.update();
     if (!updated && engine_.cancellation.requested()) co_return;
     if (!updated && updated.error().kind == ErrorKind::state) co_return end_by(updated.error());
     std::optional<FailureRecord> failure;
     if (!updated) failure = FailureRecord{0, list.name, updated.error()};
-    const auto recorded = co_await engine_.state_thread.run([&] { return store.set_list_failure(plan_, failure); });
+    const auto recorded = co_await engine_.store.plans.set_list_failure(plan_, failure);
     if (!recorded) end_by(recorded.error());
     if (!failure) co_return;
     ++summary_.files_failed;
@@ -196,11 +188,11 @@ private:
     if (summary_.failures.size() < max_summary_failures) summary_.failures.push_back(std::move(*failure));
   }
 
-  std::optional<StateStore::HistoryScope> history_scope() const {
+  std::optional<HistoryScope> history_scope() const {
     const bool records = keeps_history_ || needs_history(job_, connections_.target->capabilities());
     if (!records && job_.verify != VerifyMode::readback) return std::nullopt;
     const auto& list = chain_.checksum_list();
-    return StateStore::HistoryScope{pair_of(job_), chain_.digest(), list ? list->name : "", !records};
+    return HistoryScope{pair_of(job_), chain_.digest(), list ? list->name : "", !records};
   }
 
   bool going_on(const LeaseKeeper& keeper) const { return !engine_.cancellation.requested() && keeper.holds(); }

@@ -13,10 +13,8 @@ constexpr std::size_t max_found = 100'000;
 
 // Plans that this state does not know count as having no live lease: their age decides.
 Task<Result<bool>> has_live_lease(Engine& engine, const std::string& plan) {
-  StateStore& store = engine.store;
-  CV_CO_TRY(const std::vector<BatchRecord> batches,
-            co_await engine.state_thread.run([&] { return store.batches(plan); }));
-  co_return any_live_lease(batches);
+  CV_CO_TRY(const auto holders, co_await engine.store.leases.live_holders(plan));
+  co_return holders&& any_alive(*holders);
 }
 
 } // namespace

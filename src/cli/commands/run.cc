@@ -47,12 +47,10 @@ struct Prepared {
 };
 Task<Result<Prepared>> prepare(Session& session, const CLI::App& app, const Arguments& arguments,
                                const Inputs& inputs) {
-  StateStore& store = session.store();
   Prepared prepared;
-  CV_CO_TRY(prepared.plan, co_await session.state_thread().run([&] { return find_plan(store, arguments.plan); }));
+  CV_CO_TRY(prepared.plan, co_await find_plan(session.store(), arguments.plan));
   CV_CO_TRY(prepared.job, local_job(app, prepared.plan, inputs));
-  CV_CO_TRY(const std::vector<BatchRecord> batches,
-            co_await session.state_thread().run([&] { return store.batches(prepared.plan.id); }));
+  CV_CO_TRY(const std::vector<BatchRecord> batches, co_await session.store().plans.batches(prepared.plan.id));
   expect_open(session, batches, arguments.batches);
   co_return prepared;
 }

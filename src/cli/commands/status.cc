@@ -44,10 +44,7 @@ std::string_view word(BatchState state) {
 }
 
 // A batch whose lease has expired has no holder.
-std::string_view word(const BatchRecord& batch) {
-  const bool lapsed = batch.state == BatchState::leased && batch.lease_until_ms < now_ms();
-  return lapsed ? "lapsed" : word(batch.state);
-}
+std::string_view word(const BatchRecord& batch) { return batch.lease_expired ? "lapsed" : word(batch.state); }
 
 Json time_json(std::int64_t time_ms) { return time_ms == 0 ? Json(nullptr) : Json(format_time(time_ms)); }
 
@@ -93,13 +90,13 @@ struct PlanStatus {
   std::vector<FailureRecord> failures;
 };
 
-Result<PlanStatus> read_status(StateStore& store, const std::string& id) {
+Task<Result<PlanStatus>> read_status(StateStore& store, const std::string& id) {
   PlanStatus status;
-  CV_TRY(status.plan, find_plan(store, id));
-  CV_TRY(status.batches, store.batches(status.plan.id));
-  CV_TRY(status.runs, store.runs(status.plan.id, max_runs));
-  CV_TRY(status.failures, store.failures(status.plan.id, 0, max_failures));
-  return status;
+  CV_CO_TRY(status.plan, co_await find_plan(store, id));
+  CV_CO_TRY(status.batches, co_await store.plans.batches(status.plan.id));
+  CV_CO_TRY(status.runs, co_await store.plans.runs(status.plan.id, max_runs));
+  CV_CO_TRY(status.failures, co_await store.plans.failures(status.plan.id, 0, max_failures));
+  co_return status;
 }
 
 Json status_json(const PlanStatus& status) {
@@ -180,12 +177,12 @@ int show_status(const CLI::App& app, const Arguments& arguments) {
   if (!inputs) return session.fail(inputs.error());
   if (auto opened = session.open_store(*inputs); !opened) return session.fail(opened.error());
   if (!arguments.plan.empty()) {
-    auto status = read_status(session.store(), arguments.plan);
+    auto status = session.wait_for(read_status(session.store(), arguments.plan));
     if (!status) return session.fail(status.error());
     session.report(status_json(*status), status_text(*status, session.resume_command(status->plan.id)));
     return exit_code::success;
   }
-  auto plans = session.store().plans(arguments.limit);
+  auto plans = session.wait_for(session.store().plans.newest(arguments.limit));
   if (!plans) return session.fail(plans.error());
   Json out = {{"version", 1}, {"command", "status"}, {"plans", Json::array()}};
   for (const PlanRecord& plan : *plans) out["plans"].push_back(plan_json(plan));

@@ -37,23 +37,23 @@ void set_error(Report& report, Error error) {
 RunRecord new_run(const std::string& plan) {
   char host[256] = {};
   ::gethostname(host, sizeof host - 1);
-  return {random_plan_id(), plan, host, ::getpid(), now_ms(), 0, ""};
+  return {random_plan_id(), plan, host, ::getpid(), 0, 0, ""};
 }
 
 // run_plan, recorded in the state's list of runs.
 Task<Result<Summary>> recorded_run(Session& session, const Job& job, const std::string& plan, Connections& connections,
                                    RunOptions options) {
-  StateStore& store = session.store();
+  const std::int64_t start_ms = now_ms();
   const RunRecord record = new_run(plan);
-  CV_CO_CHECK(co_await session.state_thread().run([&] { return store.begin_run(record); }));
+  CV_CO_CHECK(co_await session.store().plans.begin_run(record));
   Engine engine = session.engine();
   auto summary = co_await run_plan(engine, job, plan, connections, std::move(options));
-  Report report{.command = "run", .seconds = seconds_since(record.started_ms)};
+  Report report{.command = "run", .seconds = seconds_since(start_ms)};
   if (summary) report.summary = *summary;
   if (summary && summary->ended_by) report.error = summary->ended_by;
   if (!summary) set_error(report, summary.error());
   const std::string json = to_line(report_json(report));
-  auto ended = co_await session.state_thread().run([&] { return store.end_run(record.id, now_ms(), json); });
+  auto ended = co_await session.store().plans.end_run(record.id, json);
   if (!ended) session.emit(WarningEvent{"cannot record the end of the run: " + ended.error().text()});
   co_return summary;
 }
@@ -69,8 +69,7 @@ Task<Result<Summary>> plan_with(Session& session, const Job& job, Connections& c
   Engine engine = session.engine();
   CV_CO_TRY(Summary summary, co_await make_plan(engine, job, connections, dry_run));
   if (!dry_run) {
-    CV_CO_TRY(report.batches,
-              co_await session.state_thread().run([&] { return session.store().batches(summary.plan); }));
+    CV_CO_TRY(report.batches, co_await session.store().plans.batches(summary.plan));
   }
   co_return summary;
 }
@@ -154,11 +153,12 @@ Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool the
   co_return code_of_range(session, codes, jobs.size());
 }
 
-Result<PlanRecord> find_plan(StateStore& store, const std::string& id) {
-  auto plan = store.plan(id);
+Task<Result<PlanRecord>> find_plan(StateStore& store, const std::string& id) {
+  auto plan = co_await store.plans.find(id);
   // A state that answers other queries has not failed.
-  if (!plan && plan.error().kind == ErrorKind::state && store.plans(1)) plan.error().kind = ErrorKind::config;
-  return plan;
+  if (!plan && plan.error().kind == ErrorKind::state && co_await store.plans.newest(1))
+    plan.error().kind = ErrorKind::config;
+  co_return plan;
 }
 
 void print_report(Session& session, const Report& report) {

@@ -21,8 +21,8 @@ int code_of_range(Session& session, const std::vector<int>& codes, std::size_t d
 Task<int> do_dates(Session& session, const std::vector<DatedJob>& jobs, bool then_run, bool dry_run);
 
 // The plan of an id or of a unique prefix. Kind config if the state has no such plan: the argument is wrong, not the
-// state. Blocks: on the state's thread.
-Result<PlanRecord> find_plan(StateStore& store, const std::string& id);
+// state.
+Task<Result<PlanRecord>> find_plan(StateStore& store, const std::string& id);
 
 // Prints the report with its failures.
 void print_report(Session& session, const Report& report);

@@ -7,7 +7,7 @@ namespace checkvalve::test {
 namespace {
 
 BatchRecord batch_of(StateStore& store, const std::string& plan, std::uint32_t number) {
-  auto batches = store.batches(plan);
+  auto batches = awaited(store.plans.batches(plan));
   EXPECT_TRUE(ok(batches));
   for (const BatchRecord& batch : *batches)
     if (batch.number == number) return batch;
@@ -18,7 +18,7 @@ BatchRecord batch_of(StateStore& store, const std::string& plan, std::uint32_t n
 TEST_P(StateStoreSuite, ALeaseKeepsOthersOut) {
   make_plan("p", 2, 3);
   const auto other = open();
-  const auto taken = store_->take_lease("p", 1, "worker one\xff", long_ttl_ms);
+  const auto taken = awaited(store_->leases.take("p", 1, "worker one\xff", long_ttl));
   ASSERT_TRUE(ok(taken));
   ASSERT_TRUE(taken->lease);
   EXPECT_EQ(taken->lease->plan, "p");
@@ -30,14 +30,14 @@ TEST_P(StateStoreSuite, ALeaseKeepsOthersOut) {
   EXPECT_EQ(taken->lease->previous_nonce, "");
 
   for (StateStore* store : {other.get(), store_.get()}) { // whoever asks
-    const auto refused = store->take_lease("p", 1, "worker two", long_ttl_ms);
+    const auto refused = awaited(store->leases.take("p", 1, "worker two", long_ttl));
     ASSERT_TRUE(ok(refused));
     EXPECT_FALSE(refused->lease);
     EXPECT_FALSE(refused->already_done);
     EXPECT_EQ(refused->holder, "worker one\xff");
     EXPECT_EQ(refused->held_until_ms, batch_of(*store, "p", 1).lease_until_ms);
   }
-  const auto second = other->take_lease("p", 2, "worker two", long_ttl_ms);
+  const auto second = awaited(other->leases.take("p", 2, "worker two", long_ttl));
   ASSERT_TRUE(ok(second));
   ASSERT_TRUE(second->lease);
   EXPECT_NE(second->lease->nonce, taken->lease->nonce);
@@ -50,26 +50,27 @@ TEST_P(StateStoreSuite, ALeaseKeepsOthersOut) {
 
 TEST_P(StateStoreSuite, AnAbandonedLeaseIsFreeAtOnceForItsHolderOnly) {
   make_plan("p", 1, 3);
-  const auto gone = store_->take_lease("p", 1, "gone", long_ttl_ms)->lease;
+  const auto gone = awaited(store_->leases.take("p", 1, "gone", long_ttl))->lease;
   ASSERT_TRUE(gone);
-  ASSERT_TRUE(ok(store_->abandon_lease("p", 1, "somebody else")));
-  EXPECT_FALSE(store_->take_lease("p", 1, "next", long_ttl_ms)->lease);
-  ASSERT_TRUE(ok(store_->abandon_lease("p", 1, "gone")));
-  const auto next = store_->take_lease("p", 1, "next", long_ttl_ms)->lease;
+  ASSERT_TRUE(ok(awaited(store_->leases.abandon("p", 1, "somebody else"))));
+  EXPECT_FALSE(awaited(store_->leases.take("p", 1, "next", long_ttl))->lease);
+  ASSERT_TRUE(ok(awaited(store_->leases.abandon("p", 1, "gone"))));
+  const auto next = awaited(store_->leases.take("p", 1, "next", long_ttl))->lease;
   ASSERT_TRUE(next);
   EXPECT_EQ(next->previous_generation, gone->generation);
   EXPECT_EQ(next->previous_nonce, gone->nonce);
-  EXPECT_TRUE(fails(store_->checkpoint(*gone, std::vector{outcome(1, FileState::committed)}, {}), ErrorKind::lease));
+  EXPECT_TRUE(fails(awaited(store_->leases.checkpoint(*gone, std::vector{outcome(1, FileState::committed)}, {})),
+                    ErrorKind::lease));
 }
 
 TEST_P(StateStoreSuite, AnExpiredLeaseIsTakenOverAndTheOldOneRecordsNothing) {
   make_plan("p", 1, 3);
   const auto other = open();
-  const auto old = store_->take_lease("p", 1, "slow", 0)->lease; // expires at once
+  const auto old = awaited(store_->leases.take("p", 1, "slow", no_ttl))->lease; // expires at once
   ASSERT_TRUE(old);
   // Not taken over yet: still good.
-  ASSERT_TRUE(ok(store_->checkpoint(*old, std::vector{outcome(1, FileState::committed)}, {})));
-  const auto fresh = other->take_lease("p", 1, "quick", long_ttl_ms)->lease;
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*old, std::vector{outcome(1, FileState::committed)}, {}))));
+  const auto fresh = awaited(other->leases.take("p", 1, "quick", long_ttl))->lease;
   ASSERT_TRUE(fresh);
   EXPECT_EQ(fresh->generation, 2U);
   EXPECT_EQ(fresh->previous_generation, 1U);
@@ -77,47 +78,47 @@ TEST_P(StateStoreSuite, AnExpiredLeaseIsTakenOverAndTheOldOneRecordsNothing) {
   EXPECT_NE(fresh->nonce, old->nonce);
 
   const auto refused =
-      store_->checkpoint(*old, std::vector{outcome(2, FileState::committed)}, StateStore::HistoryScope{"pair", ""});
+      awaited(store_->leases.checkpoint(*old, std::vector{outcome(2, FileState::committed)}, HistoryScope{"pair", ""}));
   ASSERT_TRUE(fails(refused, ErrorKind::lease));
   EXPECT_NE(refused.error().message.find("quick"), std::string::npos) << refused.error().text();
   EXPECT_FALSE(refused.error().transient());
-  EXPECT_TRUE(fails(store_->checkpoint(*old, {}, {}), ErrorKind::lease));
-  EXPECT_TRUE(fails(store_->renew_lease(*old, long_ttl_ms), ErrorKind::lease));
-  EXPECT_TRUE(fails(store_->release_lease(*old), ErrorKind::lease));
-  EXPECT_TRUE(store_->published("pair", "", 10)->empty());
-  EXPECT_EQ(store_->open_files("p", 1, 0, 10)->size(), 2U);
+  EXPECT_TRUE(fails(awaited(store_->leases.checkpoint(*old, {}, {})), ErrorKind::lease));
+  EXPECT_TRUE(fails(awaited(store_->leases.renew(*old, long_ttl)), ErrorKind::lease));
+  EXPECT_TRUE(fails(awaited(store_->leases.release(*old)), ErrorKind::lease));
+  EXPECT_TRUE(awaited(store_->history.page("pair", "", 10))->empty());
+  EXPECT_EQ(awaited(store_->plans.open_files("p", 1, 0, 10))->size(), 2U);
   EXPECT_EQ(batch_of(*store_, "p", 1).state, BatchState::leased);
   EXPECT_EQ(batch_of(*store_, "p", 1).holder, "quick");
 
-  ASSERT_TRUE(ok(other->checkpoint(*fresh, std::vector{outcome(2, FileState::committed)}, {})));
+  ASSERT_TRUE(ok(awaited(other->leases.checkpoint(*fresh, std::vector{outcome(2, FileState::committed)}, {}))));
   EXPECT_EQ(batch_of(*store_, "p", 1).files_done, 2U);
 }
 
 TEST_P(StateStoreSuite, ABatchIsInDoubtUntilItsFilesAreCommitted) {
-  ASSERT_TRUE(ok(store_->create_plan(plan_record("p"))));
+  ASSERT_TRUE(ok(awaited(store_->plans.create(plan_record("p")))));
   std::vector<PlannedFile> files = {planned(1, 1, "done"), planned(2, 1, "failed"), planned(3, 1, "open \xff", 30),
                                     planned(4, 1, "link"), planned(5, 2, "other batch")};
   files[2].mtime_ns = 5;
   files[2].etag = "tag\xff";
   files[3].action = FileAction::link;
-  ASSERT_TRUE(ok(store_->add_files("p", files)));
-  ASSERT_TRUE(ok(store_->finish_plan(plan_record("p"))));
-  const auto old = store_->take_lease("p", 1, "slow", 0)->lease;
+  ASSERT_TRUE(ok(awaited(store_->plans.add_files("p", files))));
+  ASSERT_TRUE(ok(awaited(store_->plans.finish(plan_record("p")))));
+  const auto old = awaited(store_->leases.take("p", 1, "slow", no_ttl))->lease;
   ASSERT_TRUE(old);
-  const StateStore::HistoryScope listed{"pair", "chain", "SUMS"};
+  const HistoryScope listed{"pair", "chain", "SUMS"};
   std::vector<FileOutcome> outcomes = {outcome(1, FileState::committed), outcome(2, FileState::failed),
                                        outcome(3, FileState::committed)};
   outcomes[2].list_digest = "sha256:3";
-  ASSERT_TRUE(ok(store_->checkpoint(*old, outcomes, listed)));
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*old, outcomes, listed))));
   outcomes[2].state = FileState::failed; // and tried again
-  ASSERT_TRUE(ok(store_->checkpoint(*old, outcomes, listed)));
-  const auto lease = store_->take_lease("p", 1, "quick", long_ttl_ms)->lease;
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*old, outcomes, listed))));
+  const auto lease = awaited(store_->leases.take("p", 1, "quick", long_ttl))->lease;
   ASSERT_TRUE(lease);
-  EXPECT_TRUE(fails(store_->doubt_batch(*old, "pair"), ErrorKind::lease));
-  EXPECT_EQ(store_->published("pair", "", 10)->size(), 2U);
-  for (int again = 0; again < 2; ++again) ASSERT_TRUE(ok(store_->doubt_batch(*lease, "pair")));
+  EXPECT_TRUE(fails(awaited(store_->leases.doubt_batch(*old, "pair")), ErrorKind::lease));
+  EXPECT_EQ(awaited(store_->history.page("pair", "", 10))->size(), 2U);
+  for (int again = 0; again < 2; ++again) ASSERT_TRUE(ok(awaited(store_->leases.doubt_batch(*lease, "pair"))));
 
-  auto records = store_->published("pair", "", 10);
+  auto records = awaited(store_->history.page("pair", "", 10));
   ASSERT_TRUE(ok(records));
   ASSERT_EQ(records->size(), 3U);
   EXPECT_EQ(records->at(0).chain, "chain");
@@ -134,17 +135,18 @@ TEST_P(StateStoreSuite, ABatchIsInDoubtUntilItsFilesAreCommitted) {
   EXPECT_EQ(open.published_ms, 0);
 
   // One doubt ends in a record, one without; what failed keeps it, and what was known for sure stays.
-  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::vector{outcome(3, FileState::committed)}, listed)));
-  StateStore::HistoryScope only_doubts = listed;
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, std::vector{outcome(3, FileState::committed)}, listed))));
+  HistoryScope only_doubts = listed;
   only_doubts.only_doubts = true;
-  ASSERT_TRUE(ok(store_->checkpoint(
-      *lease, std::vector{outcome(1, FileState::committed), outcome(2, FileState::failed)}, only_doubts)));
-  records = store_->published("pair", "", 10);
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(
+      *lease, std::vector{outcome(1, FileState::committed), outcome(2, FileState::failed)}, only_doubts))));
+  records = awaited(store_->history.page("pair", "", 10));
   ASSERT_EQ(records->size(), 3U);
   EXPECT_EQ(records->at(1).chain, chain_in_doubt);
   EXPECT_EQ(records->at(2).chain, "chain");
-  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::vector{outcome(2, FileState::committed)}, only_doubts)));
-  records = store_->published("pair", "", 10);
+  ASSERT_TRUE(
+      ok(awaited(store_->leases.checkpoint(*lease, std::vector{outcome(2, FileState::committed)}, only_doubts))));
+  records = awaited(store_->history.page("pair", "", 10));
   ASSERT_EQ(records->size(), 2U);
   EXPECT_EQ(records->at(0).chain, "chain");
   EXPECT_EQ(records->at(1).path, "open \xff");
@@ -152,46 +154,50 @@ TEST_P(StateStoreSuite, ABatchIsInDoubtUntilItsFilesAreCommitted) {
 
 TEST_P(StateStoreSuite, ALeaseOfTheSameGenerationButAnotherNonceIsRefused) {
   make_plan("p", 1, 1);
-  const auto lease = store_->take_lease("p", 1, "w", long_ttl_ms)->lease;
+  const auto lease = awaited(store_->leases.take("p", 1, "w", long_ttl))->lease;
   ASSERT_TRUE(lease);
   Lease forged = *lease;
   forged.nonce = forged.nonce == "00000000" ? "11111111" : "00000000";
-  EXPECT_TRUE(fails(store_->checkpoint(forged, std::vector{outcome(1, FileState::committed)}, {}), ErrorKind::lease));
-  EXPECT_TRUE(fails(store_->release_lease(forged), ErrorKind::lease));
+  EXPECT_TRUE(fails(awaited(store_->leases.checkpoint(forged, std::vector{outcome(1, FileState::committed)}, {})),
+                    ErrorKind::lease));
+  EXPECT_TRUE(fails(awaited(store_->leases.release(forged)), ErrorKind::lease));
 }
 
 TEST_P(StateStoreSuite, RenewalKeepsALeaseAlive) {
   make_plan("p", 1, 1);
-  const auto lease = store_->take_lease("p", 1, "w", 0)->lease;
+  const auto lease = awaited(store_->leases.take("p", 1, "w", no_ttl))->lease;
   ASSERT_TRUE(lease);
-  ASSERT_TRUE(ok(store_->renew_lease(*lease, long_ttl_ms)));
-  EXPECT_FALSE(store_->take_lease("p", 1, "v", long_ttl_ms)->lease);
-  ASSERT_TRUE(ok(store_->renew_lease(*lease, 0)));
-  EXPECT_TRUE(store_->take_lease("p", 1, "v", long_ttl_ms)->lease);
+  ASSERT_TRUE(ok(awaited(store_->leases.renew(*lease, long_ttl))));
+  EXPECT_FALSE(awaited(store_->leases.take("p", 1, "v", long_ttl))->lease);
+  ASSERT_TRUE(ok(awaited(store_->leases.renew(*lease, no_ttl))));
+  EXPECT_TRUE(awaited(store_->leases.take("p", 1, "v", long_ttl))->lease);
 }
 
 TEST_P(StateStoreSuite, ReleaseSettlesBatchAndPlan) {
   make_plan("p", 3, 2);
-  const auto take = [&](std::uint32_t batch) { return *store_->take_lease("p", batch, "w", long_ttl_ms)->lease; };
+  const auto take = [&](std::uint32_t batch) {
+    return *awaited(store_->leases.take("p", batch, "w", long_ttl))->lease;
+  };
 
   Lease lease = take(1); // all done
-  ASSERT_TRUE(
-      ok(store_->checkpoint(lease, std::vector{outcome(1, FileState::committed), outcome(2, FileState::skipped)}, {})));
-  ASSERT_TRUE(ok(store_->release_lease(lease)));
-  ASSERT_TRUE(ok(store_->release_lease(lease))); // its answer may have been lost
-  EXPECT_TRUE(fails(store_->checkpoint(lease, std::vector{outcome(1, FileState::failed)}, {}), ErrorKind::lease));
-  EXPECT_TRUE(fails(store_->renew_lease(lease, long_ttl_ms), ErrorKind::lease));
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(
+      lease, std::vector{outcome(1, FileState::committed), outcome(2, FileState::skipped)}, {}))));
+  ASSERT_TRUE(ok(awaited(store_->leases.release(lease))));
+  ASSERT_TRUE(ok(awaited(store_->leases.release(lease)))); // its answer may have been lost
+  EXPECT_TRUE(fails(awaited(store_->leases.checkpoint(lease, std::vector{outcome(1, FileState::failed)}, {})),
+                    ErrorKind::lease));
+  EXPECT_TRUE(fails(awaited(store_->leases.renew(lease, long_ttl)), ErrorKind::lease));
   BatchRecord batch = batch_of(*store_, "p", 1);
   EXPECT_EQ(batch.state, BatchState::done);
   EXPECT_EQ(batch.files_done, 2U);
   EXPECT_EQ(batch.bytes_done, 20U);
-  EXPECT_TRUE(store_->take_lease("p", 1, "w", long_ttl_ms)->already_done);
-  EXPECT_EQ(store_->plan("p")->state, PlanState::ready);
+  EXPECT_TRUE(awaited(store_->leases.take("p", 1, "w", long_ttl))->already_done);
+  EXPECT_EQ(awaited(store_->plans.find("p"))->state, PlanState::ready);
 
   lease = take(2); // one failed
-  ASSERT_TRUE(
-      ok(store_->checkpoint(lease, std::vector{outcome(3, FileState::committed), outcome(4, FileState::failed)}, {})));
-  ASSERT_TRUE(ok(store_->release_lease(lease)));
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(
+      lease, std::vector{outcome(3, FileState::committed), outcome(4, FileState::failed)}, {}))));
+  ASSERT_TRUE(ok(awaited(store_->leases.release(lease))));
   batch = batch_of(*store_, "p", 2);
   EXPECT_EQ(batch.state, BatchState::failed);
   EXPECT_EQ(batch.files_done, 1U);
@@ -199,89 +205,89 @@ TEST_P(StateStoreSuite, ReleaseSettlesBatchAndPlan) {
   EXPECT_EQ(batch.files_failed, 1U);
 
   lease = take(3); // interrupted: one failed, one not tried
-  ASSERT_TRUE(ok(store_->checkpoint(lease, std::vector{outcome(5, FileState::failed)}, {})));
-  ASSERT_TRUE(ok(store_->release_lease(lease)));
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(lease, std::vector{outcome(5, FileState::failed)}, {}))));
+  ASSERT_TRUE(ok(awaited(store_->leases.release(lease))));
   EXPECT_EQ(batch_of(*store_, "p", 3).state, BatchState::pending);
-  EXPECT_EQ(store_->plan("p")->state, PlanState::ready);
+  EXPECT_EQ(awaited(store_->plans.find("p"))->state, PlanState::ready);
 
   lease = take(3);
   EXPECT_EQ(lease.generation, 2U);
-  ASSERT_TRUE(ok(
-      store_->checkpoint(lease, std::vector{outcome(5, FileState::committed), outcome(6, FileState::committed)}, {})));
-  ASSERT_TRUE(ok(store_->release_lease(lease)));
-  EXPECT_EQ(store_->plan("p")->state, PlanState::failed);
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(
+      lease, std::vector{outcome(5, FileState::committed), outcome(6, FileState::committed)}, {}))));
+  ASSERT_TRUE(ok(awaited(store_->leases.release(lease))));
+  EXPECT_EQ(awaited(store_->plans.find("p"))->state, PlanState::failed);
 
   lease = take(2); // a failed batch may be tried again
-  EXPECT_EQ(store_->plan("p")->state, PlanState::ready);
-  const auto open_files = store_->open_files("p", 2, 0, 10);
+  EXPECT_EQ(awaited(store_->plans.find("p"))->state, PlanState::ready);
+  const auto open_files = awaited(store_->plans.open_files("p", 2, 0, 10));
   ASSERT_TRUE(ok(open_files));
   ASSERT_EQ(open_files->size(), 1U);
   EXPECT_EQ(open_files->at(0).number, 4U);
-  EXPECT_EQ(store_->failures("p", 0, 10)->size(), 1U);
-  ASSERT_TRUE(ok(store_->checkpoint(lease, std::vector{outcome(4, FileState::committed)}, {})));
-  EXPECT_TRUE(store_->failures("p", 0, 10)->empty());
-  ASSERT_TRUE(ok(store_->release_lease(lease)));
+  EXPECT_EQ(awaited(store_->plans.failures("p", 0, 10))->size(), 1U);
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(lease, std::vector{outcome(4, FileState::committed)}, {}))));
+  EXPECT_TRUE(awaited(store_->plans.failures("p", 0, 10))->empty());
+  ASSERT_TRUE(ok(awaited(store_->leases.release(lease))));
   batch = batch_of(*store_, "p", 2);
   EXPECT_EQ(batch.state, BatchState::done);
   EXPECT_EQ(batch.files_failed, 0U);
   EXPECT_EQ(batch.bytes_done, 20U);
-  EXPECT_EQ(store_->plan("p")->state, PlanState::done);
+  EXPECT_EQ(awaited(store_->plans.find("p"))->state, PlanState::done);
 }
 
 TEST_P(StateStoreSuite, ABatchWhoseWorkerDiedAfterTheLastCheckpointIsDone) {
   make_plan("p", 1, 1);
-  const auto lease = store_->take_lease("p", 1, "w", 0)->lease;
+  const auto lease = awaited(store_->leases.take("p", 1, "w", no_ttl))->lease;
   ASSERT_TRUE(lease);
-  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::vector{outcome(1, FileState::committed)}, {})));
-  const auto answer = store_->take_lease("p", 1, "v", long_ttl_ms);
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, std::vector{outcome(1, FileState::committed)}, {}))));
+  const auto answer = awaited(store_->leases.take("p", 1, "v", long_ttl));
   ASSERT_TRUE(ok(answer));
   EXPECT_FALSE(answer->lease);
   EXPECT_TRUE(answer->already_done);
   EXPECT_EQ(batch_of(*store_, "p", 1).state, BatchState::done);
-  EXPECT_EQ(store_->plan("p")->state, PlanState::done);
+  EXPECT_EQ(awaited(store_->plans.find("p"))->state, PlanState::done);
 }
 
 TEST_P(StateStoreSuite, ACheckpointDoneTwiceCountsOnce) {
   make_plan("p", 1, 3);
-  const auto lease = store_->take_lease("p", 1, "w", long_ttl_ms)->lease;
+  const auto lease = awaited(store_->leases.take("p", 1, "w", long_ttl))->lease;
   ASSERT_TRUE(lease);
   const std::vector outcomes = {outcome(1, FileState::committed), outcome(2, FileState::failed),
                                 outcome(3, FileState::failed), outcome(3, FileState::committed)};
   for (int time = 0; time < 2; ++time) {
-    ASSERT_TRUE(ok(store_->checkpoint(*lease, outcomes, StateStore::HistoryScope{"pair", ""})));
+    ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, outcomes, HistoryScope{"pair", ""}))));
     const BatchRecord batch = batch_of(*store_, "p", 1);
     EXPECT_EQ(batch.files_done, 2U);
     EXPECT_EQ(batch.bytes_done, 20U);
     EXPECT_EQ(batch.files_failed, 1U);
-    EXPECT_EQ(store_->failures("p", 0, 10)->size(), 1U);
-    EXPECT_EQ(store_->published("pair", "", 10)->size(), 2U);
+    EXPECT_EQ(awaited(store_->plans.failures("p", 0, 10))->size(), 1U);
+    EXPECT_EQ(awaited(store_->history.page("pair", "", 10))->size(), 2U);
   }
 }
 
 TEST_P(StateStoreSuite, ACheckpointIsRecordedWholeOrNotAtAll) {
   make_plan("p", 2, 2);
-  const auto lease = store_->take_lease("p", 1, "w", long_ttl_ms)->lease;
+  const auto lease = awaited(store_->leases.take("p", 1, "w", long_ttl))->lease;
   ASSERT_TRUE(lease);
   // File 3 is of batch 2.
-  EXPECT_TRUE(
-      fails(store_->checkpoint(*lease, std::vector{outcome(1, FileState::committed), outcome(3, FileState::committed)},
-                               StateStore::HistoryScope{"pair", ""}),
-            ErrorKind::state));
-  EXPECT_EQ(store_->open_files("p", 1, 0, 10)->size(), 2U);
+  EXPECT_TRUE(fails(awaited(store_->leases.checkpoint(
+                        *lease, std::vector{outcome(1, FileState::committed), outcome(3, FileState::committed)},
+                        HistoryScope{"pair", ""})),
+                    ErrorKind::state));
+  EXPECT_EQ(awaited(store_->plans.open_files("p", 1, 0, 10))->size(), 2U);
   EXPECT_EQ(batch_of(*store_, "p", 1).files_done, 0U);
-  EXPECT_TRUE(store_->published("pair", "", 10)->empty());
+  EXPECT_TRUE(awaited(store_->history.page("pair", "", 10))->empty());
 }
 
 TEST_P(StateStoreSuite, RemembersWhatWasPublishedByPairInTheOrderOfBytes) {
   const std::vector<std::string> paths = {"a/b", "a b", "a", "\xff", "z", "\xc3\xa4", "A", "a/a"};
-  ASSERT_TRUE(ok(store_->create_plan(plan_record("p"))));
+  ASSERT_TRUE(ok(awaited(store_->plans.create(plan_record("p")))));
   std::vector<PlannedFile> files;
   for (const std::string& path : paths) files.push_back(planned(files.size() + 1, 1, path));
   files.push_back(planned(9, 1, "skipped"));
   files.push_back(planned(10, 1, "failed"));
-  ASSERT_TRUE(ok(store_->add_files("p", files)));
-  ASSERT_TRUE(ok(store_->finish_plan(plan_record("p"))));
-  const auto lease = store_->take_lease("p", 1, "w", long_ttl_ms)->lease;
+  ASSERT_TRUE(ok(awaited(store_->plans.add_files("p", files))));
+  ASSERT_TRUE(ok(awaited(store_->plans.finish(plan_record("p")))));
+  const auto lease = awaited(store_->leases.take("p", 1, "w", long_ttl))->lease;
   ASSERT_TRUE(lease);
   std::vector<FileOutcome> outcomes;
   for (std::uint64_t number = 1; number <= 8; ++number) {
@@ -293,22 +299,23 @@ TEST_P(StateStoreSuite, RemembersWhatWasPublishedByPairInTheOrderOfBytes) {
   }
   outcomes.push_back(outcome(9, FileState::skipped));
   outcomes.push_back(outcome(10, FileState::failed));
-  ASSERT_TRUE(ok(store_->checkpoint(*lease, outcomes, {}))); // not to be remembered
-  EXPECT_TRUE(store_->published("one", "", 10)->empty());
-  ASSERT_TRUE(ok(store_->checkpoint(*lease, outcomes, StateStore::HistoryScope{"one", "chain"})));
-  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::span(outcomes).first(1), StateStore::HistoryScope{"two\xff", ""})));
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, outcomes, {})))); // not to be remembered
+  EXPECT_TRUE(awaited(store_->history.page("one", "", 10))->empty());
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, outcomes, HistoryScope{"one", "chain"}))));
+  ASSERT_TRUE(
+      ok(awaited(store_->leases.checkpoint(*lease, std::span(outcomes).first(1), HistoryScope{"two\xff", ""}))));
 
   std::map<std::string, HistoryRecord> kept;
   std::vector<std::string> order;
-  for (std::string after;;) {
-    const auto page = store_->published("one", after, 3);
+  for (std::string from;;) {
+    const auto page = awaited(store_->history.page("one", from, 3));
     ASSERT_TRUE(ok(page));
     for (const HistoryRecord& record : *page) {
       order.push_back(record.path);
       kept[record.path] = record;
     }
     if (page->size() < 3) break;
-    after = page->back().path;
+    from = path_after(page->back().path);
   }
   EXPECT_EQ(order, (std::vector<std::string>{"A", "a", "a b", "a/a", "a/b", "z", "\xc3\xa4", "\xff"}));
   EXPECT_EQ(kept["a b"].size_bytes, 102U);
@@ -317,13 +324,14 @@ TEST_P(StateStoreSuite, RemembersWhatWasPublishedByPairInTheOrderOfBytes) {
   EXPECT_EQ(kept["a/b"].mtime_ns, 1);
   EXPECT_EQ(kept["a/b"].etag, "\xfe");
   EXPECT_EQ(kept["a/b"].chain, "chain");
-  EXPECT_EQ(store_->published("two\xff", "", 10)->size(), 1U);
-  EXPECT_TRUE(store_->published("three", "", 10)->empty());
+  EXPECT_EQ(awaited(store_->history.page("two\xff", "", 10))->size(), 1U);
+  EXPECT_TRUE(awaited(store_->history.page("three", "", 10))->empty());
 
   outcomes[0].size_bytes = 999; // published again, with other content
-  ASSERT_TRUE(ok(store_->checkpoint(*lease, std::span(outcomes).first(1), StateStore::HistoryScope{"one", "other"})));
-  EXPECT_EQ(store_->published("one", "a/a", 1)->at(0).size_bytes, 999U);
-  EXPECT_EQ(store_->published("one", "a/a", 1)->at(0).chain, "other");
+  ASSERT_TRUE(
+      ok(awaited(store_->leases.checkpoint(*lease, std::span(outcomes).first(1), HistoryScope{"one", "other"}))));
+  EXPECT_EQ(awaited(store_->history.page("one", "a/b", 1))->at(0).size_bytes, 999U);
+  EXPECT_EQ(awaited(store_->history.page("one", "a/b", 1))->at(0).chain, "other");
 }
 
 // Two workers do at random what workers do. A model says what must be true: only the newest lease of a batch records.
@@ -352,7 +360,7 @@ TEST_P(StateStoreSuite, RandomInterleavingsNeverLetAnOlderGenerationRecord) {
       switch (draw(5)) {
       case 0: {
         const bool short_lived = draw(2) == 0;
-        const auto answer = worker.store->take_lease(plan, 1, "w", short_lived ? 0 : long_ttl_ms);
+        const auto answer = awaited(worker.store->leases.take(plan, 1, "w", short_lived ? no_ttl : long_ttl));
         ASSERT_TRUE(ok(answer));
         std::size_t done = 0;
         for (const auto& [number, state] : recorded) done += state != FileState::failed;
@@ -378,14 +386,14 @@ TEST_P(StateStoreSuite, RandomInterleavingsNeverLetAnOlderGenerationRecord) {
       case 1: {
         if (!worker.lease) break;
         const bool short_lived = draw(2) == 0;
-        const auto renewed = worker.store->renew_lease(*worker.lease, short_lived ? 0 : long_ttl_ms);
+        const auto renewed = awaited(worker.store->leases.renew(*worker.lease, short_lived ? no_ttl : long_ttl));
         ASSERT_EQ(renewed.has_value(), current);
         if (current) expired = short_lived;
         break;
       }
       case 2: {
         if (!worker.lease || draw(3) != 0) break;
-        const auto ended = worker.store->release_lease(*worker.lease);
+        const auto ended = awaited(worker.store->leases.release(*worker.lease));
         ASSERT_EQ(ended.has_value(), worker.lease->generation == newest);
         if (current) released = true;
         break;
@@ -394,7 +402,8 @@ TEST_P(StateStoreSuite, RandomInterleavingsNeverLetAnOlderGenerationRecord) {
         if (!worker.lease) break;
         const std::uint64_t number = 1 + draw(files);
         const FileState state = draw(3) == 0 ? FileState::failed : FileState::committed;
-        const auto done = worker.store->checkpoint(*worker.lease, std::vector{outcome(number, state)}, {});
+        const auto done =
+            awaited(worker.store->leases.checkpoint(*worker.lease, std::vector{outcome(number, state)}, {}));
         if (current) {
           ASSERT_TRUE(ok(done));
           recorded[number] = state;
@@ -411,8 +420,8 @@ TEST_P(StateStoreSuite, RandomInterleavingsNeverLetAnOlderGenerationRecord) {
       ASSERT_EQ(batch.files_done, done);
       ASSERT_EQ(batch.bytes_done, 10 * done);
       ASSERT_EQ(batch.files_failed, failed);
-      ASSERT_EQ(store_->open_files(plan, 1, 0, 100)->size(), files - done);
-      ASSERT_EQ(store_->failures(plan, 0, 100)->size(), failed);
+      ASSERT_EQ(awaited(store_->plans.open_files(plan, 1, 0, 100))->size(), files - done);
+      ASSERT_EQ(awaited(store_->plans.failures(plan, 0, 100))->size(), failed);
     }
   }
 }

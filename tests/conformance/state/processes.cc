@@ -33,18 +33,18 @@ int work(StateFixture& fixture, int start, int report) {
   if (::read(start, &byte, 1) < 0) return 11; // returns when the parent closes its end: all begin at once
   const std::string me = std::to_string(::getpid());
   for (std::uint32_t batch = 1; batch <= batches; ++batch) {
-    const auto answer = (*store)->take_lease("p", batch, me, long_ttl_ms);
+    const auto answer = awaited((*store)->leases.take("p", batch, me, long_ttl));
     if (!answer) return 12;
     if (!answer->lease) continue;
     const std::string line = std::to_string(batch) + " " + me + "\n";
     if (::write(report, line.data(), line.size()) != static_cast<ssize_t>(line.size())) return 13;
-    const auto files = (*store)->open_files("p", batch, 0, 1000);
+    const auto files = awaited((*store)->plans.open_files("p", batch, 0, 1000));
     if (!files || files->size() != files_in_batch) return 14;
     for (const PlannedFile& file : *files)
-      if (!(*store)->checkpoint(*answer->lease, std::vector{outcome(file.number, FileState::committed)},
-                                StateStore::HistoryScope{"pair", ""}))
+      if (!awaited((*store)->leases.checkpoint(*answer->lease, std::vector{outcome(file.number, FileState::committed)},
+                                               HistoryScope{"pair", ""})))
         return 15;
-    if (!(*store)->release_lease(*answer->lease)) return 16;
+    if (!awaited((*store)->leases.release(*answer->lease))) return 16;
   }
   return 0;
 }
@@ -83,7 +83,7 @@ TEST_P(StateStoreSuite, ProcessesThatRaceForLeasesEachWorkAlone) {
   store_ = open();
   ASSERT_TRUE(store_);
   EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), batches) << lines;
-  const auto ended = store_->batches("p");
+  const auto ended = awaited(store_->plans.batches("p"));
   ASSERT_TRUE(ok(ended));
   for (const BatchRecord& batch : *ended) {
     EXPECT_EQ(batch.state, BatchState::done) << batch.number;
@@ -91,8 +91,8 @@ TEST_P(StateStoreSuite, ProcessesThatRaceForLeasesEachWorkAlone) {
     EXPECT_EQ(batch.files_done, files_in_batch) << batch.number;
     EXPECT_EQ(batch.bytes_done, 10 * files_in_batch) << batch.number;
   }
-  EXPECT_EQ(store_->plan("p")->state, PlanState::done);
-  EXPECT_EQ(store_->published("pair", "", 10'000)->size(), batches * files_in_batch);
+  EXPECT_EQ(awaited(store_->plans.find("p"))->state, PlanState::done);
+  EXPECT_EQ(awaited(store_->history.page("pair", "", 10'000))->size(), batches * files_in_batch);
 }
 
 // Every worker tries to take the same short-lived lease over and over and records under it: each file's outcome must
@@ -103,11 +103,13 @@ int fight(StateFixture& fixture, int start) {
   char byte = 0;
   if (::read(start, &byte, 1) < 0) return 11;
   for (int round = 0; round < 30; ++round) {
-    const auto answer = (*store)->take_lease("p", 1, "w", 0); // expires at once: the next one takes it over
+    const auto answer =
+        awaited((*store)->leases.take("p", 1, "w", no_ttl)); // expires at once: the next one takes it over
     if (!answer) return 12;
     if (!answer->lease) continue;
     for (std::uint64_t number = 1; number <= 3; ++number) {
-      const auto done = (*store)->checkpoint(*answer->lease, std::vector{outcome(number, FileState::failed)}, {});
+      const auto done =
+          awaited((*store)->leases.checkpoint(*answer->lease, std::vector{outcome(number, FileState::failed)}, {}));
       if (!done && done.error().kind != ErrorKind::lease) return 13;
       if (!done) break;
     }
@@ -137,10 +139,10 @@ TEST_P(StateStoreSuite, ProcessesThatTakeOverFromEachOtherKeepTheCountsRight) {
   }
   store_ = open();
   ASSERT_TRUE(store_);
-  const auto ended = store_->batches("p");
+  const auto ended = awaited(store_->plans.batches("p"));
   ASSERT_TRUE(ok(ended));
   EXPECT_EQ(ended->at(0).generation, 90U); // each take rose it by one, none was lost or given twice
-  EXPECT_EQ(ended->at(0).files_failed, store_->failures("p", 0, 100)->size());
+  EXPECT_EQ(ended->at(0).files_failed, awaited(store_->plans.failures("p", 0, 100))->size());
   EXPECT_LE(ended->at(0).files_failed, 3U);
 }
 
@@ -160,7 +162,7 @@ TEST_P(StateStoreSuite, ProcessesThatOpenAFreshStateAtOnceAllSucceed) {
       if (::read(start.connections[0], &byte, 1) < 0) ::_exit(11);
       const auto store = fresh->open();
       if (!store) ::_exit(12);
-      ::_exit((*store)->create_plan(plan_record("p" + std::to_string(i))) ? 0 : 13);
+      ::_exit(awaited((*store)->plans.create(plan_record("p" + std::to_string(i)))) ? 0 : 13);
     }
     children.push_back(child);
   }
@@ -172,7 +174,7 @@ TEST_P(StateStoreSuite, ProcessesThatOpenAFreshStateAtOnceAllSucceed) {
   }
   const auto store = fresh->open();
   ASSERT_TRUE(ok(store));
-  EXPECT_EQ((*store)->plans(100)->size(), 6U);
+  EXPECT_EQ(awaited((*store)->plans.newest(100))->size(), 6U);
 }
 
 } // namespace

@@ -9,8 +9,11 @@
 #include <string>
 
 #include "state/store.h"
+#include "support/awaited.h"
 
 namespace checkvalve::test {
+
+using testing_support::awaited;
 
 // One empty state. Each open() is another worker: a connection of its own. May be called after fork().
 class StateFixture {
@@ -56,6 +59,7 @@ PlanRecord plan_record(const std::string& id);
 PlannedFile planned(std::uint64_t number, std::uint32_t batch, std::string path, std::uint64_t size_bytes = 10);
 FileOutcome outcome(std::uint64_t number, FileState state);
 
-inline constexpr std::int64_t long_ttl_ms = 3'600'000;
+inline constexpr std::chrono::milliseconds long_ttl{3'600'000};
+inline constexpr std::chrono::milliseconds no_ttl{0}; // the lease expires at once
 
 } // namespace checkvalve::test

@@ -10,14 +10,18 @@
 
 #include "state/schema.h"
 #include "state/store.h"
+#include "support/awaited.h"
 #include "support/postgres_server.h"
 
 namespace checkvalve {
 namespace {
 
+using testing_support::awaited;
+
 using testing_support::PostgresServer;
 
-constexpr std::int64_t long_ttl_ms = 3'600'000;
+constexpr std::chrono::milliseconds long_ttl{3'600'000};
+constexpr std::chrono::milliseconds no_ttl{0};
 
 // Forwards one connection after another to a server. Can cut a connection right after it has passed on a message that
 // holds some text: the server does what it says, and nobody hears the answer.
@@ -146,7 +150,7 @@ PlanRecord plan_named(const std::string& id) {
 }
 
 void make_plan(StateStore& store, const std::string& id, std::uint64_t count) {
-  ASSERT_TRUE(store.create_plan(plan_named(id)));
+  ASSERT_TRUE(awaited(store.plans.create(plan_named(id))));
   std::vector<PlannedFile> files(count);
   for (std::uint64_t i = 0; i < count; ++i) {
     files[i].number = i + 1;
@@ -154,8 +158,8 @@ void make_plan(StateStore& store, const std::string& id, std::uint64_t count) {
     files[i].path = "f" + std::to_string(i + 1);
     files[i].size_bytes = 1;
   }
-  ASSERT_TRUE(store.add_files(id, files));
-  ASSERT_TRUE(store.finish_plan(plan_named(id)));
+  ASSERT_TRUE(awaited(store.plans.add_files(id, files)));
+  ASSERT_TRUE(awaited(store.plans.finish(plan_named(id))));
 }
 
 FileOutcome committed(std::uint64_t number) {
@@ -255,20 +259,20 @@ TEST_F(Postgres, ALockThatIsKeptTooLongIsATemporaryError) {
   const char* values[] = {keywords.c_str(), server_.password().c_str(), nullptr};
   const std::unique_ptr<PGconn, void (*)(PGconn*)> other(PQconnectdbParams(names, values, 1), PQfinish);
   PQclear(PQexec(other.get(), "BEGIN; SELECT * FROM cv_batches FOR UPDATE"));
-  const auto refused = (*store)->take_lease("p", 1, "w", long_ttl_ms);
+  const auto refused = awaited((*store)->leases.take("p", 1, "w", long_ttl));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::state);
   EXPECT_TRUE(refused.error().transient()) << refused.error().text();
-  EXPECT_TRUE((*store)->plans(1)); // readers do not wait
+  EXPECT_TRUE(awaited((*store)->plans.newest(1))); // readers do not wait
   PQclear(PQexec(other.get(), "COMMIT"));
-  const auto taken = (*store)->take_lease("p", 1, "w", long_ttl_ms);
+  const auto taken = awaited((*store)->leases.take("p", 1, "w", long_ttl));
   ASSERT_TRUE(taken);
   // Two workers that end the last two batches at once: the second waits, so that it sees the first one's batch ended.
   PQclear(PQexec(other.get(), "BEGIN; SELECT * FROM cv_plans FOR NO KEY UPDATE"));
-  EXPECT_FALSE((*store)->release_lease(*taken->lease));
-  EXPECT_TRUE((*store)->renew_lease(*taken->lease, long_ttl_ms)); // does not touch the plan
+  EXPECT_FALSE(awaited((*store)->leases.release(*taken->lease)));
+  EXPECT_TRUE(awaited((*store)->leases.renew(*taken->lease, long_ttl))); // does not touch the plan
   PQclear(PQexec(other.get(), "COMMIT"));
-  EXPECT_TRUE((*store)->release_lease(*taken->lease));
+  EXPECT_TRUE(awaited((*store)->leases.release(*taken->lease)));
 }
 
 TEST_F(Postgres, AConnectionThatWasLostBetweenCallsIsMadeAgain) {
@@ -276,17 +280,17 @@ TEST_F(Postgres, AConnectionThatWasLostBetweenCallsIsMadeAgain) {
   ASSERT_TRUE(store);
   make_plan(**store, "p", 3);
   drop_connections();
-  EXPECT_TRUE((*store)->plan("p")); // a read
+  EXPECT_TRUE(awaited((*store)->plans.find("p"))); // a read
   drop_connections();
-  const auto taken = (*store)->take_lease("p", 1, "w", long_ttl_ms); // a transaction
+  const auto taken = awaited((*store)->leases.take("p", 1, "w", long_ttl)); // a transaction
   ASSERT_TRUE(taken) << taken.error().text();
   ASSERT_TRUE(taken->lease);
   EXPECT_EQ(taken->lease->generation, 1U);
   drop_connections();
-  EXPECT_TRUE((*store)->checkpoint(*taken->lease, std::vector{committed(1)}, {}));
-  EXPECT_EQ((*store)->batches("p")->at(0).files_done, 1U);
+  EXPECT_TRUE(awaited((*store)->leases.checkpoint(*taken->lease, std::vector{committed(1)}, {})));
+  EXPECT_EQ(awaited((*store)->plans.batches("p"))->at(0).files_done, 1U);
   drop_connections();
-  EXPECT_TRUE((*store)->create_plan(plan_named("q"))); // was not begun: nothing speaks against doing it again
+  EXPECT_TRUE(awaited((*store)->plans.create(plan_named("q")))); // was not begun: nothing speaks against doing it again
 }
 
 TEST_F(Postgres, AConnectionThatIsLostInATransactionUndoesAndRepeatsIt) {
@@ -294,16 +298,16 @@ TEST_F(Postgres, AConnectionThatIsLostInATransactionUndoesAndRepeatsIt) {
   auto store = open(url_by(proxy), server_.password());
   ASSERT_TRUE(store) << store.error().text();
   make_plan(**store, "p", 3);
-  const auto lease = (*store)->take_lease("p", 1, "w", long_ttl_ms)->lease;
+  const auto lease = awaited((*store)->leases.take("p", 1, "w", long_ttl))->lease;
   ASSERT_TRUE(lease);
   proxy.cut_after("UPDATE cv_files");
-  ASSERT_TRUE((*store)->checkpoint(*lease, std::vector{committed(1), committed(2)}, {}));
+  ASSERT_TRUE(awaited((*store)->leases.checkpoint(*lease, std::vector{committed(1), committed(2)}, {})));
   EXPECT_TRUE(proxy.has_cut());
   proxy.cut_after("COPY cv_files");
-  ASSERT_TRUE((*store)->create_plan(plan_named("q")));
-  ASSERT_TRUE((*store)->add_files("q", std::vector<PlannedFile>(1)));
+  ASSERT_TRUE(awaited((*store)->plans.create(plan_named("q"))));
+  ASSERT_TRUE(awaited((*store)->plans.add_files("q", std::vector<PlannedFile>(1))));
   EXPECT_TRUE(proxy.has_cut());
-  EXPECT_EQ((*store)->batches("p")->at(0).files_done, 2U);
+  EXPECT_EQ(awaited((*store)->plans.batches("p"))->at(0).files_done, 2U);
 }
 
 // The server has committed, the answer is lost.
@@ -313,11 +317,11 @@ TEST_F(Postgres, ACommitWhoseAnswerIsLostIsNotDoneTwice) {
   auto store = open(url_by(proxy), server_.password());
   ASSERT_TRUE(store) << store.error().text();
   make_plan(**store, "p", 3);
-  const auto first = (*store)->take_lease("p", 1, "w", 0)->lease; // expires at once
+  const auto first = awaited((*store)->leases.take("p", 1, "w", no_ttl))->lease; // expires at once
   ASSERT_TRUE(first);
 
   proxy.cut_after(commit);
-  const auto taken = (*store)->take_lease("p", 1, "w", long_ttl_ms);
+  const auto taken = awaited((*store)->leases.take("p", 1, "w", long_ttl));
   EXPECT_TRUE(proxy.has_cut());
   ASSERT_TRUE(taken) << taken.error().text();
   ASSERT_TRUE(taken->lease); // its own lease, not somebody else's
@@ -325,22 +329,23 @@ TEST_F(Postgres, ACommitWhoseAnswerIsLostIsNotDoneTwice) {
   EXPECT_EQ(taken->lease->previous_nonce, first->nonce);
 
   proxy.cut_after(commit);
-  ASSERT_TRUE((*store)->checkpoint(*taken->lease, std::vector{committed(1), committed(2), committed(3)}, {}));
+  ASSERT_TRUE(
+      awaited((*store)->leases.checkpoint(*taken->lease, std::vector{committed(1), committed(2), committed(3)}, {})));
   EXPECT_TRUE(proxy.has_cut());
-  EXPECT_EQ((*store)->batches("p")->at(0).files_done, 3U);
-  EXPECT_EQ((*store)->batches("p")->at(0).bytes_done, 3U);
+  EXPECT_EQ(awaited((*store)->plans.batches("p"))->at(0).files_done, 3U);
+  EXPECT_EQ(awaited((*store)->plans.batches("p"))->at(0).bytes_done, 3U);
 
   proxy.cut_after(commit);
-  ASSERT_TRUE((*store)->release_lease(*taken->lease));
+  ASSERT_TRUE(awaited((*store)->leases.release(*taken->lease)));
   EXPECT_TRUE(proxy.has_cut());
-  EXPECT_EQ((*store)->batches("p")->at(0).state, BatchState::done);
+  EXPECT_EQ(awaited((*store)->plans.batches("p"))->at(0).state, BatchState::done);
 
   proxy.cut_after(commit); // this one can't be told from a plan of somebody else's
-  const auto unknown = (*store)->create_plan(plan_named("q"));
+  const auto unknown = awaited((*store)->plans.create(plan_named("q")));
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().kind, ErrorKind::state);
   EXPECT_TRUE(unknown.error().transient());
-  EXPECT_TRUE((*store)->plan("q"));
+  EXPECT_TRUE(awaited((*store)->plans.find("q")));
 }
 
 } // namespace

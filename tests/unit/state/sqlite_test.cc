@@ -16,9 +16,12 @@
 #include "state/schema.h"
 #include "state/sqlite_file.h"
 #include "state/store.h"
+#include "support/awaited.h"
 
 namespace checkvalve {
 namespace {
+
+using testing_support::awaited;
 
 namespace fs = std::filesystem;
 
@@ -99,7 +102,7 @@ TEST_F(Sqlite, TheFileIsPrivateAndItsParentsAreMade) {
   const std::string deep = directory_ + "/a/b/state.db";
   const auto store = open(deep);
   ASSERT_TRUE(store) << store.error().text();
-  ASSERT_TRUE((*store)->create_plan(plan_named("p")));
+  ASSERT_TRUE(awaited((*store)->plans.create(plan_named("p"))));
   for (const char* suffix : {"", "-wal", "-shm"}) {
     struct stat status = {};
     ASSERT_EQ(::stat((deep + suffix).c_str(), &status), 0) << suffix;
@@ -146,7 +149,7 @@ TEST_F(Sqlite, AFileThatIsNoDatabaseIsSetAside) {
   ASSERT_TRUE(store) << store.error().text();
   ASSERT_EQ(warnings_.size(), 1U);
   EXPECT_NE(warnings_[0].find(path_ + ".corrupt-"), std::string::npos) << warnings_[0];
-  EXPECT_TRUE((*store)->create_plan(plan_named("p")));
+  EXPECT_TRUE(awaited((*store)->plans.create(plan_named("p"))));
   const std::string aside = warnings_[0].substr(warnings_[0].find(path_ + ".corrupt-"));
   EXPECT_TRUE(fs::exists(aside.substr(0, aside.find(';'))));
   ASSERT_TRUE(open(path_));
@@ -158,15 +161,15 @@ TEST_F(Sqlite, ADamagedFileIsSetAsideByTheNextOpen) {
   {
     const auto store = open(path_);
     ASSERT_TRUE(store);
-    ASSERT_TRUE((*store)->create_plan(plan_named("p")));
+    ASSERT_TRUE(awaited((*store)->plans.create(plan_named("p"))));
     std::vector<PlannedFile> files(20'000);
     for (std::size_t i = 0; i < files.size(); ++i) {
       files[i].number = i + 1;
       files[i].batch = 1;
       files[i].path = "a/file/" + std::to_string(i);
     }
-    ASSERT_TRUE((*store)->add_files("p", files));
-    ASSERT_TRUE((*store)->finish_plan(plan_named("p")));
+    ASSERT_TRUE(awaited((*store)->plans.add_files("p", files)));
+    ASSERT_TRUE(awaited((*store)->plans.finish(plan_named("p"))));
   }
   {
     std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
@@ -177,7 +180,7 @@ TEST_F(Sqlite, ADamagedFileIsSetAsideByTheNextOpen) {
   {
     const auto store = open(path_);
     ASSERT_TRUE(store) << store.error().text();
-    const auto files = (*store)->open_files("p", 1, 0, 100'000);
+    const auto files = awaited((*store)->plans.open_files("p", 1, 0, 100'000));
     ASSERT_FALSE(files);
     EXPECT_EQ(files.error().kind, ErrorKind::state);
     EXPECT_NE(files.error().message.find("damaged"), std::string::npos) << files.error().text();
@@ -185,17 +188,17 @@ TEST_F(Sqlite, ADamagedFileIsSetAsideByTheNextOpen) {
   const auto store = open(path_);
   ASSERT_TRUE(store) << store.error().text();
   EXPECT_EQ(warnings_.size(), 1U);
-  EXPECT_FALSE((*store)->plan("p"));
+  EXPECT_FALSE(awaited((*store)->plans.find("p")));
   ASSERT_TRUE(open(path_));
   EXPECT_TRUE(warnings_.empty());
 }
 
 TEST_F(Sqlite, AMarkOfDamageThatIsNotThereIsForgotten) {
-  ASSERT_TRUE((*open(path_))->create_plan(plan_named("p")));
+  ASSERT_TRUE(awaited((*open(path_))->plans.create(plan_named("p"))));
   mark_damaged(path_);
   const auto store = open(path_);
   ASSERT_TRUE(store);
-  EXPECT_TRUE((*store)->plan("p"));
+  EXPECT_TRUE(awaited((*store)->plans.find("p")));
   EXPECT_TRUE(warnings_.empty());
   EXPECT_FALSE(marked_damaged(path_));
 }
@@ -237,13 +240,13 @@ TEST_F(Sqlite, AStateWithoutListsOfChecksumsGetsThem) {
       "INSERT INTO cv_published VALUES (1, X'61', 5, 6, X'', 'chain', 7)");
   const auto store = open(path_);
   ASSERT_TRUE(store) << store.error().text();
-  const auto records = (*store)->published("p", "", 10);
+  const auto records = awaited((*store)->history.page("p", "", 10));
   ASSERT_TRUE(records);
   ASSERT_EQ(records->size(), 1U);
   EXPECT_EQ(records->at(0).target_bytes, 7U);
   EXPECT_EQ(records->at(0).list, "");
   const ListKey key{"target", "SHA256SUMS"};
-  EXPECT_TRUE((*store)->take_list(key, "w", "t", "", 1'000)->taken);
+  EXPECT_TRUE(awaited((*store)->lists.take(key, "w", "t", "", std::chrono::seconds(1)))->taken);
 }
 
 TEST_F(Sqlite, ALockThatIsKeptTooLongIsATemporaryError) {
@@ -252,20 +255,20 @@ TEST_F(Sqlite, ALockThatIsKeptTooLongIsATemporaryError) {
   sqlite3* other = nullptr;
   ASSERT_EQ(sqlite3_open(path_.c_str(), &other), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
-  const auto refused = (*store)->create_plan(plan_named("p"));
+  const auto refused = awaited((*store)->plans.create(plan_named("p")));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::state);
   EXPECT_TRUE(refused.error().transient());
   EXPECT_EQ(refused.error().path, path_);
-  EXPECT_TRUE((*store)->plans(1)); // readers do not wait for writers
+  EXPECT_TRUE(awaited((*store)->plans.newest(1))); // readers do not wait for writers
   ASSERT_EQ(sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr), SQLITE_OK);
   sqlite3_close(other);
-  EXPECT_TRUE((*store)->create_plan(plan_named("p")));
+  EXPECT_TRUE(awaited((*store)->plans.create(plan_named("p"))));
 }
 
 // A limit on the size of files stands for a disk that is full: writing fails, the state stays whole.
 TEST_F(Sqlite, AWriteThatFailsIsUndoneAndTheStoreGoesOn) {
-  ASSERT_TRUE((*open(path_))->create_plan(plan_named("p")));
+  ASSERT_TRUE(awaited((*open(path_))->plans.create(plan_named("p"))));
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
@@ -276,11 +279,11 @@ TEST_F(Sqlite, AWriteThatFailsIsUndoneAndTheStoreGoesOn) {
     if (::setrlimit(RLIMIT_FSIZE, &tight) != 0) ::_exit(2);
     std::vector<PlannedFile> files(200'000);
     for (std::size_t i = 0; i < files.size(); ++i) files[i].number = i + 1;
-    const auto refused = (*store)->add_files("p", files);
+    const auto refused = awaited((*store)->plans.add_files("p", files));
     if (refused || refused.error().kind != ErrorKind::state) ::_exit(3);
     const rlimit loose = {RLIM_INFINITY, RLIM_INFINITY};
     if (::setrlimit(RLIMIT_FSIZE, &loose) != 0) ::_exit(4);
-    if (!(*store)->add_files("p", files)) ::_exit(5);
+    if (!awaited((*store)->plans.add_files("p", files))) ::_exit(5);
     ::_exit(0);
   }
   int status = 0;
@@ -288,8 +291,8 @@ TEST_F(Sqlite, AWriteThatFailsIsUndoneAndTheStoreGoesOn) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
   const auto store = open(path_);
   ASSERT_TRUE(store);
-  ASSERT_TRUE((*store)->finish_plan(plan_named("p")));
-  EXPECT_EQ((*store)->plan("p")->files, 200'000U);
+  ASSERT_TRUE(awaited((*store)->plans.finish(plan_named("p"))));
+  EXPECT_EQ(awaited((*store)->plans.find("p"))->files, 200'000U);
 }
 
 // Whatever a killed process left in the log is read or dropped whole.
@@ -298,7 +301,7 @@ TEST_F(Sqlite, AKilledProcessLeavesAWholeState) {
   ASSERT_GE(child, 0);
   if (child == 0) {
     const auto store = open(path_);
-    if (!store || !(*store)->create_plan(plan_named("kept"))) ::_exit(1);
+    if (!store || !awaited((*store)->plans.create(plan_named("kept")))) ::_exit(1);
     ::kill(::getpid(), SIGKILL);
   }
   int status = 0;
@@ -306,7 +309,7 @@ TEST_F(Sqlite, AKilledProcessLeavesAWholeState) {
   ASSERT_TRUE(WIFSIGNALED(status));
   const auto store = open(path_);
   ASSERT_TRUE(store) << store.error().text();
-  EXPECT_TRUE((*store)->plan("kept"));
+  EXPECT_TRUE(awaited((*store)->plans.find("kept")));
   EXPECT_TRUE(warnings_.empty());
 }
 

@@ -8,6 +8,7 @@
 namespace checkvalve {
 namespace {
 
+using testing_support::awaited;
 using testing_support::second;
 using testing_support::SyncFixture;
 
@@ -75,9 +76,9 @@ TEST_F(Agreement, HoldsForWhatIsInDoubt) {
   put(*source, "in/x.txt", "alpha", 1'000 * second);
   const auto first = plan();
   ASSERT_OK(first);
-  const auto lease = store->take_lease(first->plan, 1, "killed", 0)->lease;
+  const auto lease = awaited(store->leases.take(first->plan, 1, "killed", std::chrono::milliseconds(0)))->lease;
   ASSERT_TRUE(lease);
-  ASSERT_OK(store->doubt_batch(*lease, pair_of(job)));
+  ASSERT_OK(awaited(store->leases.doubt_batch(*lease, pair_of(job))));
   put(*target, "out/x.txt", "alpha", 1'000 * second);
   EXPECT_EQ(differences(), std::vector<std::string>{"x.txt: in_doubt"});
   EXPECT_EQ(planned(), 1U);

@@ -10,6 +10,7 @@
 namespace checkvalve {
 namespace {
 
+using testing_support::awaited;
 using testing_support::second;
 using testing_support::SyncFixture;
 
@@ -113,7 +114,7 @@ TEST_F(Sync, UnreadableAndUnwritableFilesFailAlone) {
   EXPECT_TRUE(target->temporaries().empty());
 
   // The failed ones stay open: the same plan can be run again.
-  auto plans = store->plans(1);
+  auto plans = awaited(store->plans.newest(1));
   ASSERT_OK(plans);
   EXPECT_EQ(plans->front().state, PlanState::failed);
   auto again = run(plans->front().id);
@@ -180,7 +181,7 @@ TEST_F(Sync, DryRunChangesNothing) {
   EXPECT_EQ(engine.events.of<FilePlannedEvent>().size(), 5U);
   EXPECT_TRUE(engine.events.of<FileSkippedEvent>().empty());
   EXPECT_TRUE(files(*target, "out").empty());
-  EXPECT_TRUE(store->plans(10)->empty());
+  EXPECT_TRUE(awaited(store->plans.newest(10))->empty());
 }
 
 TEST_F(Sync, BatchesRunApartAndStayOpenUntilDone) {
@@ -196,7 +197,7 @@ TEST_F(Sync, BatchesRunApartAndStayOpenUntilDone) {
   ASSERT_OK(rest);
   EXPECT_EQ(rest->files_copied, 75U);
   expect_same_trees();
-  EXPECT_EQ(store->plan(planned->plan)->state, PlanState::done);
+  EXPECT_EQ(awaited(store->plans.find(planned->plan))->state, PlanState::done);
   EXPECT_FAILS(run(planned->plan, {.batches = {5}}), ErrorKind::config);
 }
 
@@ -204,7 +205,7 @@ TEST_F(Sync, ABatchThatAnotherWorkerHoldsIsNotTouched) {
   put(*source, "in/a", "a", second);
   auto planned = plan();
   ASSERT_OK(planned);
-  ASSERT_TRUE(store->take_lease(planned->plan, 1, "another", 60'000)->lease);
+  ASSERT_TRUE(awaited(store->leases.take(planned->plan, 1, "another", std::chrono::minutes(1)))->lease);
   auto refused = run(planned->plan, {.wait_for_leases = false});
   ASSERT_OK(refused);
   ASSERT_TRUE(refused->ended_by);
@@ -217,7 +218,7 @@ TEST_F(Sync, DoesNotWaitForTheLeaseOfAProcessThatIsGone) {
   put(*source, "in/a", "a", second);
   auto planned = plan();
   ASSERT_OK(planned);
-  auto dead = store->take_lease(planned->plan, 1, testing_support::ended_holder(), 3'600'000);
+  auto dead = awaited(store->leases.take(planned->plan, 1, testing_support::ended_holder(), std::chrono::hours(1)));
   ASSERT_TRUE(dead->lease);
   const std::string orphan = "out/" + TemporaryName{planned->plan, 1, dead->lease->nonce, 1}.text();
   put(*target, orphan, "le");
@@ -248,7 +249,7 @@ TEST_F(Sync, ALeaseThatRanOutMeanwhileIsTakenAgainAndNothingIsLeft) {
   EXPECT_EQ(done->files_copied + done->files_skipped, 20U);
   EXPECT_EQ(done->files_failed, 1U);
   EXPECT_EQ(files(*target, "out").size(), 20U);
-  EXPECT_EQ(store->plans(1)->front().state, PlanState::failed);
+  EXPECT_EQ(awaited(store->plans.newest(1))->front().state, PlanState::failed);
 }
 
 TEST_F(Sync, TakesOverAfterAKilledWorkerAndRemovesItsTemporaries) {
@@ -257,10 +258,10 @@ TEST_F(Sync, TakesOverAfterAKilledWorkerAndRemovesItsTemporaries) {
   auto planned = plan();
   ASSERT_OK(planned);
   // A worker that was killed: its lease has run out, one file is published but not recorded, one is half written.
-  auto dead = store->take_lease(planned->plan, 1, "dead", 0);
+  auto dead = awaited(store->leases.take(planned->plan, 1, "dead", std::chrono::milliseconds(0)));
   ASSERT_TRUE(dead->lease);
   const Lease& lease = *dead->lease;
-  const auto files_of_plan = store->open_files(planned->plan, 1, 0, 10);
+  const auto files_of_plan = awaited(store->plans.open_files(planned->plan, 1, 0, 10));
   for (const PlannedFile& file : *files_of_plan)
     if (file.path == "b")
       put(*target, "out/" + TemporaryName{lease.plan, lease.generation, lease.nonce, file.number}.text(), "bb");
@@ -274,7 +275,7 @@ TEST_F(Sync, TakesOverAfterAKilledWorkerAndRemovesItsTemporaries) {
   expect_same_trees();
   // What the dead worker might still want to say is refused.
   const FileOutcome late{.number = 1};
-  EXPECT_FAILS(store->checkpoint(lease, {&late, 1}, std::nullopt), ErrorKind::lease);
+  EXPECT_FAILS(awaited(store->leases.checkpoint(lease, {&late, 1}, std::nullopt)), ErrorKind::lease);
 }
 
 TEST_F(Sync, PlanningRemovesLeftoversOfDeadPlansOnly) {

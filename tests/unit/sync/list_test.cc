@@ -15,6 +15,7 @@
 namespace checkvalve {
 namespace {
 
+using testing_support::awaited;
 using testing_support::second;
 using testing_support::SyncFixture;
 
@@ -224,7 +225,7 @@ TEST_F(ListOfChecksums, ThatCantBeWrittenIsAFailureOfTheRun) {
   EXPECT_EQ(done->failures[0].path, sums);
   EXPECT_EQ(done->failures[0].error.kind, ErrorKind::permission);
   EXPECT_EQ(list(), "missing");
-  const auto told = store->failures(done->plan, 0, 10); // for who asks after the plan
+  const auto told = awaited(store->plans.failures(done->plan, 0, 10)); // for who asks after the plan
   ASSERT_OK(told);
   ASSERT_EQ(told->size(), 1U);
   EXPECT_EQ(told->at(0).path, sums);
@@ -290,7 +291,7 @@ TEST_F(ListOfChecksums, AWriterThatWasKilledIsMadeGoodByTheNextRun) {
   ASSERT_OK(sync());
   const TemporaryName dead{random_plan_id(), 1, random_nonce(), 0};
   const ListKey key{job.target.display(), sums};
-  ASSERT_TRUE(store->take_list(key, "elsewhere:1", dead.text(), "", 0)->taken);
+  ASSERT_TRUE(awaited(store->lists.take(key, "elsewhere:1", dead.text(), "", std::chrono::milliseconds(0)))->taken);
   put(*target, "out/" + dead.text(), "half");
   put(*target, "out/SHA256SUMS", std::string(list().size(), 'x')); // published, but not told
   ASSERT_OK(sync());
@@ -337,7 +338,8 @@ TEST_F(ListOfChecksums, AWorkerThatEndsWhileAnotherWritesIsInIt) {
 TEST_F(ListOfChecksums, WaitsForWhoHasIt) {
   put(*source, "in/a", "a", 1'000 * second);
   const ListKey key{job.target.display(), sums};
-  ASSERT_TRUE(store->take_list(key, "elsewhere:1", "temporary", "", 700)->taken); // and never gives it back
+  ASSERT_TRUE(awaited(store->lists.take(key, "elsewhere:1", "temporary", "", std::chrono::milliseconds(700)))
+                  ->taken); // and never gives it back
   EXPECT_EQ(sync()->files_failed, 0U);
   EXPECT_EQ(list(), wanted());
 }
@@ -359,7 +361,9 @@ TEST_F(ListOfChecksums, AWriterThatLostTheListWithoutNoticingWritesItAgain) {
   int times = 0;
   const auto hook = [&] {
     if (++times > 1) return nothing();
-    EXPECT_TRUE(store->take_list({job.target.display(), sums}, "elsewhere:1", "temporary", this_holder(), 0)->taken);
+    EXPECT_TRUE(awaited(store->lists.take({job.target.display(), sums}, "elsewhere:1", "temporary", this_holder(),
+                                          std::chrono::milliseconds(0)))
+                    ->taken);
     return run_into(other, shared, job, planned->plan, other_ends, {.batches = {2}});
   };
   first.target = std::make_unique<HookedTarget>(std::shared_ptr(std::move(first.target)), hook);

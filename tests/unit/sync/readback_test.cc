@@ -6,6 +6,7 @@
 namespace checkvalve {
 namespace {
 
+using testing_support::awaited;
 using testing_support::second;
 using testing_support::SyncFixture;
 
@@ -48,7 +49,7 @@ TEST_F(Readback, WhatWasReadBackLeavesNoRecords) {
   fill();
   job.verify = VerifyMode::readback;
   EXPECT_EQ(sync()->files_copied, 5U);
-  EXPECT_TRUE(store->published(job.source.display() + "\n" + job.target.display(), "", 10)->empty());
+  EXPECT_TRUE(awaited(store->history.page(job.source.display() + "\n" + job.target.display(), "", 10))->empty());
   put(*target, "out/a.txt", "ALPHA", 1'001 * second); // a record would let it pass for up to date
   EXPECT_EQ(sync()->files_copied, 1U);
 }
@@ -64,7 +65,7 @@ TEST_F(Readback, ATakeoverWithReadbackTrustsNothingThatItHasNotRead) {
     put(*source, "in/torn" + path, "bbbb", second);
     auto planned = plan();
     ASSERT_OK(planned);
-    ASSERT_TRUE(store->take_lease(planned->plan, 1, "dead", 0)->lease);
+    ASSERT_TRUE(awaited(store->leases.take(planned->plan, 1, "dead", std::chrono::milliseconds(0)))->lease);
     put(*target, "out/good" + path, "aaaa", second);
     put(*target, "out/torn" + path, "bbbB", second);
     const auto ran = run(planned->plan);
@@ -90,9 +91,9 @@ TEST_F(Readback, WhatIsInDoubtAndMayNotBeReplacedIsReadBeforeItIsAConflict) {
   job.verify = VerifyMode::readback;
   const auto planned = plan();
   ASSERT_OK(planned);
-  const auto dead = store->take_lease(planned->plan, 1, "dead", 0)->lease;
+  const auto dead = awaited(store->leases.take(planned->plan, 1, "dead", std::chrono::milliseconds(0)))->lease;
   ASSERT_TRUE(dead);
-  ASSERT_OK(store->doubt_batch(*dead, job.source.display() + "\n" + job.target.display()));
+  ASSERT_OK(awaited(store->leases.doubt_batch(*dead, job.source.display() + "\n" + job.target.display())));
   put(*target, "out/good", "aaaa", second);
   put(*target, "out/torn", "bbbB", second);
   job.on_conflict = OnConflict::fail;

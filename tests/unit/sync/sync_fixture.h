@@ -9,6 +9,7 @@
 
 #include "backends/registry.h"
 #include "doubles/memory/memory_store.h"
+#include "support/awaited.h"
 #include "support/run.h"
 #include "sync/engine.h"
 
@@ -37,7 +38,7 @@ public:
     std::filesystem::remove_all(directory_);
   }
 
-  Engine parts() { return {engine.loop, engine.events, engine.workers, state_thread, *store, cancellation}; }
+  Engine parts() { return {engine.loop, engine.events, engine.workers, *store, cancellation}; }
 
   Result<Connections> connections() {
     Connections made;
@@ -106,7 +107,6 @@ public:
   }
 
   TestEngine engine;
-  ThreadPool state_thread{1};
   std::shared_ptr<MemoryStore> source = MemoryStore::named("source");
   std::shared_ptr<MemoryStore> target = MemoryStore::named("target");
   std::unique_ptr<StateStore> store;

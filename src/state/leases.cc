@@ -9,7 +9,8 @@
 
 #include "core/path.h"
 #include "core/units.h"
-#include "state/sql_store.h"
+#include "state/leases.h"
+#include "state/rows.h"
 
 namespace checkvalve {
 namespace {
@@ -57,7 +58,7 @@ Result<LockedBatch> lock_batch(SqlDatabase& database, const std::string& plan, s
       SqlText{plan}, std::int64_t{batch}));
   if (found) return std::move(*found);
   return Failure(make_error(ErrorKind::state, std::string(operation), batch_name(plan, batch),
-                            "there is no such batch: the plan is not finished, or was removed"));
+                            "no such batch: the plan is not finished, or was removed"));
 }
 
 Failure lost(const Lease& lease, const LockedBatch& batch, std::string_view operation) {
@@ -177,22 +178,12 @@ Result<void> write_failures(SqlDatabase& database, const Lease& lease, const Kno
                                    values[1] = SqlBytes{stale[index].second->path};
                                    values[2] = sql_value(stale[index].first);
                                  }));
-  auto next = failed.begin();
-  return database.append("cv_failures", "plan, batch, file, path, kind, status, operation, error_path, message",
-                         failed.size(), [&](std::size_t, std::span<SqlValue> values) {
-                           const auto& [number, outcome] = *next++;
-                           static const Error unknown = make_error(ErrorKind::io, "", "", "no reason was recorded");
-                           const Error& error = outcome->error ? *outcome->error : unknown;
-                           values[0] = SqlText{lease.plan};
-                           values[1] = std::int64_t{lease.batch};
-                           values[2] = sql_value(number);
-                           values[3] = SqlBytes{known.at(number).path};
-                           values[4] = SqlText{to_string(error.kind)};
-                           values[5] = SqlText{to_string(error.status)};
-                           values[6] = SqlBytes{error.operation};
-                           values[7] = SqlBytes{error.path};
-                           values[8] = SqlBytes{error.message};
-                         });
+  static const Error unknown = make_error(ErrorKind::io, "", "", "no reason was recorded");
+  std::vector<FailureRow> rows;
+  for (const auto& [number, outcome] : failed)
+    rows.push_back({lease.batch, static_cast<std::int64_t>(number), known.at(number).path,
+                    outcome->error ? &*outcome->error : &unknown});
+  return append_failures(database, lease.plan, rows);
 }
 
 // What was found at the target was not what was written: it may look up to date.
@@ -205,12 +196,12 @@ constexpr std::string_view instead_of_the_last =
     "excluded.etag, chain = excluded.chain, target_bytes = excluded.target_bytes, list = excluded.list, list_digest = "
     "excluded.list_digest, target_path = excluded.target_path, published_ms = excluded.published_ms";
 
-Result<void> write_published(SqlDatabase& database, std::int64_t pair, const StateStore::HistoryScope& history_scope,
-                             std::int64_t now_ms, const KnownFiles& known, std::span<const FileOutcome> outcomes) {
+Result<void> write_published(SqlDatabase& database, std::int64_t pair, const HistoryScope& scope, std::int64_t now_ms,
+                             const KnownFiles& known, std::span<const FileOutcome> outcomes) {
   // In the order of paths: two workers that record the same ones wait for each other instead of locking each other out.
   std::map<std::string_view, const FileOutcome*> published;
   for (const FileOutcome& outcome : outcomes)
-    if ((outcome.state == FileState::committed && !history_scope.only_doubts) || in_doubt(outcome))
+    if ((outcome.state == FileState::committed && !scope.only_doubts) || in_doubt(outcome))
       published[known.at(outcome.number).path] = &outcome;
   auto next = published.begin();
   return database.execute_many(
@@ -224,10 +215,10 @@ Result<void> write_published(SqlDatabase& database, std::int64_t pair, const Sta
         values[2] = sql_value(outcome->size_bytes);
         values[3] = sql_value(outcome->mtime_ns);
         values[4] = SqlBytes{outcome->etag};
-        values[5] = SqlText{in_doubt(*outcome) ? chain_in_doubt : std::string_view(history_scope.chain)};
+        values[5] = SqlText{in_doubt(*outcome) ? chain_in_doubt : std::string_view(scope.chain)};
         values[6] = sql_value(outcome->bytes);
-        if (history_scope.list.empty() || outcome->list_digest.empty() || in_doubt(*outcome)) return;
-        values[7] = SqlBytes{history_scope.list};
+        if (scope.list.empty() || outcome->list_digest.empty() || in_doubt(*outcome)) return;
+        values[7] = SqlBytes{scope.list};
         values[8] = SqlText{outcome->list_digest};
         values[9] = SqlBytes{known.at(outcome->number).target_path};
         values[10] = now_ms;
@@ -248,38 +239,29 @@ Result<void> end_doubts(SqlDatabase& database, std::int64_t pair, const KnownFil
                                });
 }
 
-} // namespace
-
-Result<void> SqlStore::lock_plan(const std::string& plan, std::string_view operation) {
-  bool exists = false;
-  CV_CHECK(database_->select([&](const SqlRow&) { exists = true; }, "SELECT 1 FROM cv_plans WHERE id = $1 {for_update}",
-                             SqlText{plan}));
-  if (exists) return {};
-  return Failure(make_error(ErrorKind::state, std::string(operation), escape_bytes(plan), "there is no such plan"));
-}
-
-Result<void> SqlStore::settle_plan(const std::string& plan) {
+// Gives the plan its state, from its batches.
+Result<PlanState> settle_plan(SqlDatabase& database, const std::string& plan) {
   std::int64_t open = 0;
   std::int64_t failed = 0;
-  CV_CHECK(database_->select(
+  CV_CHECK(database.select(
       [&](const SqlRow& row) {
         open = row.integer(0);
         failed = row.integer(1);
       },
       "SELECT count(CASE WHEN state IN ($2, $3) THEN 1 END), count(CASE WHEN state = $4 THEN 1 END) FROM cv_batches "
-      "WHERE "
-      "plan = $1",
+      "WHERE plan = $1",
       SqlText{plan}, sql_value(BatchState::pending), sql_value(BatchState::leased), sql_value(BatchState::failed)));
   const PlanState state = open > 0 ? PlanState::ready : failed > 0 ? PlanState::failed : PlanState::done;
   CV_CHECK(
-      database_->run("UPDATE cv_plans SET state = $2 WHERE id = $1 AND state <> $2", SqlText{plan}, sql_value(state)));
-  return state == PlanState::ready ? Result<void>() : analyze();
+      database.run("UPDATE cv_plans SET state = $2 WHERE id = $1 AND state <> $2", SqlText{plan}, sql_value(state)));
+  return state;
 }
 
-Result<LeaseAnswer> SqlStore::take_lease_locked(const std::string& plan, std::uint32_t batch, const std::string& holder,
-                                                std::int64_t ttl_ms, Lease& drawn) {
-  CV_CHECK(lock_plan(plan, "take lease"));
-  CV_TRY(const LockedBatch before, lock_batch(*database_, plan, batch, "take lease"));
+// `drawn`: its nonce is given; the rest is kept for a transaction that has to be repeated.
+Result<LeaseAnswer> take_lease(SqlDatabase& database, const std::string& plan, std::uint32_t batch,
+                               const std::string& holder, std::int64_t ttl_ms, Lease& drawn) {
+  CV_CHECK(lock_plan(database, plan, "take lease"));
+  CV_TRY(const LockedBatch before, lock_batch(database, plan, batch, "take lease"));
   LeaseAnswer answer;
   if (before.belongs_to(drawn)) { // taken by this very call, but the connection was lost while committing
     answer.lease = drawn;
@@ -293,80 +275,45 @@ Result<LeaseAnswer> SqlStore::take_lease_locked(const std::string& plan, std::ui
   if (before.files_done == before.files) {
     answer.already_done = true;
     if (before.state == BatchState::done) return answer;
-    CV_CHECK(set_batch_state(*database_, plan, batch, BatchState::done)); // its worker ended before it could say so
-    CV_CHECK(settle_plan(plan));
+    CV_CHECK(set_batch_state(database, plan, batch, BatchState::done)); // its worker ended before it could say so
+    CV_CHECK(settle_plan(database, plan));
     return answer;
   }
   drawn = Lease{plan, batch, before.generation + 1, drawn.nonce, before.generation, before.nonce};
   CV_CHECK(
-      database_->run("UPDATE cv_batches SET state = $3, generation = $4, nonce = $5, holder = $6, lease_until_ms = $7 "
-                     "WHERE plan = $1 AND number = $2",
-                     SqlText{plan}, std::int64_t{batch}, sql_value(BatchState::leased), std::int64_t{drawn.generation},
-                     SqlText{drawn.nonce}, SqlBytes{holder}, before.now_ms + ttl_ms));
-  CV_CHECK(settle_plan(plan));
+      database.run("UPDATE cv_batches SET state = $3, generation = $4, nonce = $5, holder = $6, lease_until_ms = $7 "
+                   "WHERE plan = $1 AND number = $2",
+                   SqlText{plan}, std::int64_t{batch}, sql_value(BatchState::leased), std::int64_t{drawn.generation},
+                   SqlText{drawn.nonce}, SqlBytes{holder}, before.now_ms + ttl_ms));
+  CV_CHECK(settle_plan(database, plan));
   answer.lease = drawn;
   return answer;
 }
 
-Result<LeaseAnswer> SqlStore::take_lease(const std::string& plan, std::uint32_t batch, const std::string& holder,
-                                         std::int64_t ttl_ms) {
-  Lease drawn;
-  drawn.nonce = draw_nonce();
-  return transact(Repeat::yes, [&] { return take_lease_locked(plan, batch, holder, ttl_ms, drawn); });
-}
-
-Result<void> SqlStore::renew_lease(const Lease& lease, std::int64_t ttl_ms) {
-  return transact(Repeat::yes, [&]() -> Result<void> {
-    CV_TRY(const LockedBatch batch, lock_leased(*database_, lease, "renew lease"));
-    CV_CHECK(database_->run("UPDATE cv_batches SET lease_until_ms = $3 WHERE plan = $1 AND number = $2",
-                            SqlText{lease.plan}, std::int64_t{lease.batch}, batch.now_ms + ttl_ms));
-    return {};
-  });
-}
-
-Result<void> SqlStore::release_lease_locked(const Lease& lease) {
-  CV_CHECK(lock_plan(lease.plan, "release lease"));
-  CV_TRY(const LockedBatch batch, lock_batch(*database_, lease.plan, lease.batch, "release lease"));
+// The plan's state after that.
+Result<PlanState> release_lease(SqlDatabase& database, const Lease& lease) {
+  CV_CHECK(lock_plan(database, lease.plan, "release lease"));
+  CV_TRY(const LockedBatch batch, lock_batch(database, lease.plan, lease.batch, "release lease"));
   if (!batch.belongs_to(lease)) return lost(lease, batch, "release lease");
-  if (batch.state != BatchState::leased) return {}; // released before
-  CV_CHECK(set_batch_state(*database_, lease.plan, lease.batch, ended_state(batch)));
-  return settle_plan(lease.plan);
+  if (batch.state != BatchState::leased) return PlanState::ready; // released before
+  CV_CHECK(set_batch_state(database, lease.plan, lease.batch, ended_state(batch)));
+  return settle_plan(database, lease.plan);
 }
 
-Result<void> SqlStore::release_lease(const Lease& lease) {
-  return transact(Repeat::yes, [&] { return release_lease_locked(lease); });
-}
-
-Result<void> SqlStore::abandon_lease_locked(const std::string& plan, std::uint32_t batch, const std::string& holder) {
-  CV_CHECK(lock_plan(plan, "abandon lease"));
-  CV_TRY(const LockedBatch locked, lock_batch(*database_, plan, batch, "abandon lease"));
+Result<void> abandon_lease(SqlDatabase& database, const std::string& plan, std::uint32_t batch,
+                           const std::string& holder) {
+  CV_CHECK(lock_plan(database, plan, "abandon lease"));
+  CV_TRY(const LockedBatch locked, lock_batch(database, plan, batch, "abandon lease"));
   if (locked.state != BatchState::leased || locked.holder != holder) return {};
-  CV_CHECK(set_batch_state(*database_, plan, batch, ended_state(locked)));
-  return settle_plan(plan);
+  CV_CHECK(set_batch_state(database, plan, batch, ended_state(locked)));
+  CV_CHECK(settle_plan(database, plan));
+  return {};
 }
 
-Result<void> SqlStore::abandon_lease(const std::string& plan, std::uint32_t batch, const std::string& holder) {
-  return transact(Repeat::yes, [&] { return abandon_lease_locked(plan, batch, holder); });
-}
-
-Result<std::int64_t> SqlStore::pair_key(const std::string& pair) {
-  std::optional<std::int64_t> key;
-  const auto keep = [&](const SqlRow& row) { key = row.integer(0); };
-  constexpr std::string_view find = "SELECT id FROM cv_pairs WHERE pair = $1";
-  CV_CHECK(database_->select(keep, find, SqlBytes{pair}));
-  if (!key) {
-    CV_CHECK(database_->run("INSERT INTO cv_pairs (pair) VALUES ($1) ON CONFLICT (pair) DO NOTHING", SqlBytes{pair}));
-    CV_CHECK(database_->select(keep, find, SqlBytes{pair}));
-  }
-  if (!key)
-    return Failure(make_error(ErrorKind::state, "checkpoint", database_->display(), "the pair was not recorded"));
-  return *key;
-}
-
-Result<void> SqlStore::doubt_batch_locked(const Lease& lease, const std::string& pair) {
-  CV_CHECK(lock_leased(*database_, lease, "doubt batch"));
-  CV_TRY(const std::int64_t key, pair_key(pair));
-  CV_CHECK(database_->run(
+Result<void> doubt_files(SqlDatabase& database, const Lease& lease, const std::string& pair) {
+  CV_CHECK(lock_leased(database, lease, "doubt batch"));
+  CV_TRY(const std::int64_t key, pair_number(database, pair));
+  CV_CHECK(database.run(
       fmt::format("INSERT INTO cv_published (pair, path, size_bytes, mtime_ns, etag, chain, target_bytes) SELECT "
                   "CAST($3 AS BIGINT), path, size_bytes, mtime_ns, etag, CAST($4 AS TEXT), 0 FROM cv_files WHERE "
                   "plan = $1 AND batch = $2 AND state IN ($5, $6) AND action = $7 ORDER BY path {}",
@@ -376,21 +323,17 @@ Result<void> SqlStore::doubt_batch_locked(const Lease& lease, const std::string&
   return {};
 }
 
-Result<void> SqlStore::doubt_batch(const Lease& lease, const std::string& pair) {
-  return transact(Repeat::yes, [&] { return doubt_batch_locked(lease, pair); });
-}
-
-Result<void> SqlStore::checkpoint_locked(const Lease& lease, std::span<const FileOutcome> outcomes,
-                                         const std::optional<HistoryScope>& history_scope) {
-  CV_TRY(const LockedBatch batch, lock_leased(*database_, lease, "checkpoint"));
+Result<void> write_checkpoint(SqlDatabase& database, const Lease& lease, std::span<const FileOutcome> outcomes,
+                              const std::optional<HistoryScope>& scope) {
+  CV_TRY(const LockedBatch batch, lock_leased(database, lease, "checkpoint"));
   if (outcomes.empty()) return {};
-  CV_TRY(KnownFiles known, known_files(*database_, lease, outcomes));
-  CV_CHECK(write_outcomes(*database_, lease, outcomes));
-  CV_CHECK(write_failures(*database_, lease, known, outcomes));
-  if (history_scope) {
-    CV_TRY(const std::int64_t pair, pair_key(history_scope->pair));
-    CV_CHECK(write_published(*database_, pair, *history_scope, batch.now_ms, known, outcomes));
-    if (history_scope->only_doubts) CV_CHECK(end_doubts(*database_, pair, known, outcomes));
+  CV_TRY(KnownFiles known, known_files(database, lease, outcomes));
+  CV_CHECK(write_outcomes(database, lease, outcomes));
+  CV_CHECK(write_failures(database, lease, known, outcomes));
+  if (scope) {
+    CV_TRY(const std::int64_t pair, pair_number(database, scope->pair));
+    CV_CHECK(write_published(database, pair, *scope, batch.now_ms, known, outcomes));
+    if (scope->only_doubts) CV_CHECK(end_doubts(database, pair, known, outcomes));
   }
   Change change;
   for (const FileOutcome& outcome : outcomes) {
@@ -399,16 +342,71 @@ Result<void> SqlStore::checkpoint_locked(const Lease& lease, std::span<const Fil
     file.state = outcome.state;
     change.count(file.state, file.size_bytes, 1);
   }
-  CV_CHECK(database_->run(
+  CV_CHECK(database.run(
       "UPDATE cv_batches SET files_done = files_done + $3, bytes_done = bytes_done + $4, files_failed = "
       "files_failed + $5 WHERE plan = $1 AND number = $2",
       SqlText{lease.plan}, std::int64_t{lease.batch}, change.files_done, change.bytes_done, change.files_failed));
   return {};
 }
 
-Result<void> SqlStore::checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,
-                                  const std::optional<HistoryScope>& history_scope) {
-  return transact(Repeat::yes, [&] { return checkpoint_locked(lease, outcomes, history_scope); });
+} // namespace
+
+Task<Result<LeaseAnswer>> LeaseStore::take(const std::string& plan, std::uint32_t batch, const std::string& holder,
+                                           std::chrono::milliseconds ttl) {
+  Lease drawn;
+  drawn.nonce = draw_nonce();
+  co_return co_await thread_.transact(StateThread::Repeat::yes, [&](SqlDatabase& database) {
+    return take_lease(database, plan, batch, holder, ttl.count(), drawn);
+  });
+}
+
+Task<Result<void>> LeaseStore::renew(const Lease& lease, std::chrono::milliseconds ttl) {
+  co_return co_await thread_.transact(StateThread::Repeat::yes, [&](SqlDatabase& database) -> Result<void> {
+    CV_TRY(const LockedBatch batch, lock_leased(database, lease, "renew lease"));
+    CV_CHECK(database.run("UPDATE cv_batches SET lease_until_ms = $3 WHERE plan = $1 AND number = $2",
+                          SqlText{lease.plan}, std::int64_t{lease.batch}, batch.now_ms + ttl.count()));
+    return {};
+  });
+}
+
+Task<Result<void>> LeaseStore::release(const Lease& lease) {
+  CV_CO_TRY(const PlanState plan, co_await thread_.transact(StateThread::Repeat::yes, [&](SqlDatabase& database) {
+    return release_lease(database, lease);
+  }));
+  if (plan != PlanState::ready) co_await thread_.refresh_statistics(); // the next comparison reads the history
+  co_return Result<void>();
+}
+
+Task<Result<void>> LeaseStore::abandon(const std::string& plan, std::uint32_t batch, const std::string& holder) {
+  co_return co_await thread_.transact(
+      StateThread::Repeat::yes, [&](SqlDatabase& database) { return abandon_lease(database, plan, batch, holder); });
+}
+
+Task<Result<std::optional<std::vector<std::string>>>> LeaseStore::live_holders(const std::string& plan) {
+  using Holders = std::optional<std::vector<std::string>>;
+  co_return co_await thread_.read([&](SqlDatabase& database) -> Result<Holders> {
+    Holders holders;
+    CV_CHECK(database.select([&](const SqlRow&) { holders.emplace(); },
+                             "SELECT 1 FROM cv_batches WHERE plan = $1 LIMIT 1", SqlText{plan}));
+    if (holders)
+      CV_CHECK(database.select([&](const SqlRow& row) { holders->push_back(row.text(0)); },
+                               "SELECT DISTINCT holder FROM cv_batches WHERE plan = $1 AND state = $2 AND "
+                               "lease_until_ms > {now_ms}",
+                               SqlText{plan}, sql_value(BatchState::leased)));
+    return holders;
+  });
+}
+
+Task<Result<void>> LeaseStore::doubt_batch(const Lease& lease, const std::string& pair) {
+  co_return co_await thread_.transact(StateThread::Repeat::yes,
+                                      [&](SqlDatabase& database) { return doubt_files(database, lease, pair); });
+}
+
+Task<Result<void>> LeaseStore::checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,
+                                          const std::optional<HistoryScope>& scope) {
+  co_return co_await thread_.transact(StateThread::Repeat::yes, [&](SqlDatabase& database) {
+    return write_checkpoint(database, lease, outcomes, scope);
+  });
 }
 
 } // namespace checkvalve
