@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks that the code on pages is the code that the tests build.
 
-A code block behind a line "<!-- from PATH -->" must stand in that file line for line. Names each block that does not; exit
-code 1 if there is one.
+A code block behind a line "<!-- from PATH -->" must be in that file line for line. Reports each block
+that is not; exit code 1 if there is one.
 """
 
 import re

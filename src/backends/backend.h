@@ -36,8 +36,8 @@ struct BackendContext {
 struct Location {
   std::string service;  // what holds the files: "sftp://host:22", "s3://bucket"; without a '/' at the end
   std::string root;     // within the service: empty, or "/a/b"; may begin with "~" for a login's own directory
-  std::string identity; // the key of the state's records: the service, the login where it decides what a path means,
-                        // and the root. Stable over releases: changing it loses what the state knows about an endpoint
+  std::string identity; // canonical: the service, the login where it decides what a path means, and the root. Stable
+                        // over releases
 };
 
 // One finding of `checkvalve doctor`.

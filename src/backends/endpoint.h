@@ -20,8 +20,7 @@ struct Endpoint {
   std::map<std::string, std::string> options; // names as the backend's descriptor declares them
   std::map<std::string, Secret> secrets;      // "password", "passphrase", "private_key", …
 
-  // As a user would write it, without secrets: for messages and reports. parse_endpoint_url() reads it back. The
-  // state's keys are identities instead (location.h).
+  // As a user would write it, without secrets: for messages and reports. parse_endpoint_url() reads it back.
   std::string display() const;
   // display() of a file below the root.
   std::string display(std::string_view path) const;

@@ -10,7 +10,7 @@ namespace checkvalve {
 
 // By the scheme's backend (BackendDescriptor::locate). May block on this machine's files. Error kind config.
 Result<Location> locate(const Endpoint& endpoint);
-// The canonical name of the endpoint (Location::identity), by which the state knows it. For people: display().
+// The canonical name of the endpoint (Location::identity). For people: display().
 Result<std::string> identity(const Endpoint& endpoint);
 
 // The path of the inner root relative to the outer one, "" if they are the same. Nothing if it lies elsewhere, as far

@@ -72,7 +72,10 @@ void Session::write_event(const Json& event) {
 void Session::emit(const EngineEvent& event) {
   tracker_->on_event(event);
   if (events_) write_event(event_json(event, now_ms()));
-  if (const auto* warning = std::get_if<WarningEvent>(&event)) {
+  if (const auto* planned = std::get_if<FilePlannedEvent>(&event); planned && !options_.json) {
+    progress_.clear();
+    std::cout << "would copy " << escape_bytes(planned->path) << '\n';
+  } else if (const auto* warning = std::get_if<WarningEvent>(&event)) {
     print_error("checkvalve: warning: " + printable(warning->message));
   } else if (const auto* batch = std::get_if<BatchEvent>(&event); batch && batch->state == "waiting") {
     print_error(fmt::format("checkvalve: waiting for batch {}: {}", batch->batch, printable(batch->detail)));

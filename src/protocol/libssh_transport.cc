@@ -18,6 +18,7 @@
 #include "core/async.h"
 #include "core/path.h"
 #include "protocol/frame_assembler.h"
+#include "protocol/ssh_connection_state.h"
 #include "protocol/ssh_login.h"
 
 namespace checkvalve {
@@ -38,197 +39,10 @@ constexpr std::uint32_t receive_window_bytes = 4 * 1024 * 1024;
 constexpr std::chrono::milliseconds goodbye{1000};
 constexpr std::chrono::seconds keepalive_interval{20};
 
-// What the engine thread and the connection's thread share: one state under one lock. The thread holds it too, so that
-// it may outlive the transport while it is stuck in a name lookup.
-class Shared : public std::enable_shared_from_this<Shared> {
-public:
-  explicit Shared(Loop& engine_loop) : wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), loop_(&engine_loop) {}
-  ~Shared() {
-    ::close(wake_fd_);
-    if (socket_ >= 0) ::close(socket_);
-  }
-  Shared(const Shared&) = delete;
-  Shared& operator=(const Shared&) = delete;
-  int wake_fd() const { return wake_fd_; }
-
-  // --- the connection's thread ---
-  struct Orders {
-    bool stop;        // end at once
-    bool say_goodbye; // end once all is sent
-    bool inbox_full;  // the engine thread is slow: read nothing
-  };
-  // What to do next; what is to be sent is moved to the end of `queue`.
-  Orders take_orders(std::deque<OutSegment>& queue);
-  // Whether the thread may wait for traffic without looking for orders: whoever gives one wakes it. Ended by wake_up().
-  bool fall_asleep();
-  void wake_up();
-  bool stopping();
-  // Frames on their way to the receiver.
-  void deliver(std::vector<Chunk>& frames, std::size_t bytes);
-  // The connection is gone. The receiver hears of it after all frames.
-  void end(Error why);
-  void thread_ended();
-  void post(std::function<void()> fn);
-  // Keeps a duplicate: libssh may close its own at any time. -1: forgets it.
-  void set_socket(int fd);
-
-  // --- the engine thread ---
-  void send(std::vector<OutSegment> segments);
-  void stop();        // and makes libssh's blocking calls of a connection that is being made end at once
-  void say_goodbye(); // end once all is sent
-  // What came before, and the end of the connection if it has come, are reported too. Null: reports to nobody.
-  void set_receiver(SftpTransport::Receiver* receiver);
-  bool ended();
-  // Nothing is posted to the loop after this. Waits for the thread if it was started, at most this long.
-  void leave_loop(bool started, std::chrono::milliseconds patience);
-
-  OneShotEvent opened;
-  std::optional<Result<void>> open_result;
-  TransportFacts facts;
-
-private:
-  void wake() const {
-    const std::uint64_t one = 1;
-    [[maybe_unused]] auto ignored = ::write(wake_fd_, &one, sizeof one);
-  }
-  void post_report_locked();
-  void report(); // on the engine thread
-
-  SftpTransport::Receiver* receiver_ = nullptr; // engine thread only
-  const int wake_fd_;
-
-  std::mutex mutex_; // of all that follows
-  Loop* loop_;       // null once the transport is gone
-  std::vector<OutSegment> outgoing_;
-  std::vector<Chunk> inbox_;
-  std::size_t inbox_bytes_ = 0;
-  std::optional<Error> ended_; // why; what is in the inbox came before
-  bool report_posted_ = false;
-  bool asleep_ = false;
-  bool stop_ = false;
-  bool say_goodbye_ = false;
-  bool thread_ended_ = false;
-  std::condition_variable thread_has_ended_;
-  int socket_ = -1; // ours, of the connection that is being made
-};
-
-Shared::Orders Shared::take_orders(std::deque<OutSegment>& queue) {
-  std::lock_guard lock(mutex_);
-  std::ranges::move(outgoing_, std::back_inserter(queue));
-  outgoing_.clear();
-  return {stop_, say_goodbye_, inbox_bytes_ >= inbox_limit_bytes};
-}
-
-bool Shared::fall_asleep() {
-  std::lock_guard lock(mutex_);
-  asleep_ = outgoing_.empty() && !stop_ && !say_goodbye_;
-  return asleep_;
-}
-
-void Shared::wake_up() {
-  std::lock_guard lock(mutex_);
-  asleep_ = false;
-}
-
-bool Shared::stopping() {
-  std::lock_guard lock(mutex_);
-  return stop_;
-}
-
-void Shared::deliver(std::vector<Chunk>& frames, std::size_t bytes) {
-  std::lock_guard lock(mutex_);
-  if (inbox_.empty())
-    inbox_.swap(frames);
-  else
-    std::ranges::move(frames, std::back_inserter(inbox_));
-  inbox_bytes_ += bytes;
-  post_report_locked();
-}
-
-void Shared::end(Error why) {
-  std::lock_guard lock(mutex_);
-  ended_ = std::move(why);
-  post_report_locked();
-}
-
-void Shared::thread_ended() {
-  std::lock_guard lock(mutex_);
-  thread_ended_ = true;
-  thread_has_ended_.notify_all();
-}
-
-void Shared::post(std::function<void()> fn) {
-  std::lock_guard lock(mutex_);
-  if (loop_) loop_->post(std::move(fn));
-}
-
-void Shared::set_socket(int fd) {
-  std::lock_guard lock(mutex_);
-  if (socket_ >= 0) ::close(socket_);
-  socket_ = fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
-}
-
-void Shared::send(std::vector<OutSegment> segments) {
-  std::lock_guard lock(mutex_);
-  std::ranges::move(segments, std::back_inserter(outgoing_));
-  if (std::exchange(asleep_, false)) wake();
-}
-
-void Shared::stop() {
-  std::lock_guard lock(mutex_);
-  stop_ = true;
-  wake();
-  if (socket_ >= 0) ::shutdown(socket_, SHUT_RDWR);
-}
-
-void Shared::say_goodbye() {
-  std::lock_guard lock(mutex_);
-  say_goodbye_ = true;
-  wake();
-}
-
-void Shared::set_receiver(SftpTransport::Receiver* receiver) {
-  receiver_ = receiver;
-  std::lock_guard lock(mutex_);
-  if (receiver_ && (!inbox_.empty() || ended_)) post_report_locked();
-}
-
-bool Shared::ended() {
-  std::lock_guard lock(mutex_);
-  return ended_.has_value();
-}
-
-void Shared::leave_loop(bool started, std::chrono::milliseconds patience) {
-  std::unique_lock lock(mutex_);
-  if (started) thread_has_ended_.wait_for(lock, patience, [this] { return thread_ended_; });
-  loop_ = nullptr;
-}
-
-void Shared::post_report_locked() {
-  if (!loop_ || std::exchange(report_posted_, true)) return;
-  loop_->post([self = shared_from_this()] { self->report(); });
-}
-
-void Shared::report() {
-  std::vector<Chunk> frames;
-  std::optional<Error> why;
-  {
-    std::lock_guard lock(mutex_);
-    report_posted_ = false;
-    if (!receiver_) return; // all of it waits for one
-    frames.swap(inbox_);
-    if (std::exchange(inbox_bytes_, 0) >= inbox_limit_bytes) wake();
-    why = ended_;
-  }
-  if (!frames.empty()) receiver_->on_frames(std::move(frames));
-  // on_frames() may have ended its interest.
-  if (why && receiver_) std::exchange(receiver_, nullptr)->on_closed(std::move(*why));
-}
-
 // The connection's thread.
 class Connection {
 public:
-  Connection(std::shared_ptr<Shared> shared, SshOptions options)
+  Connection(std::shared_ptr<SshConnectionState> shared, SshOptions options)
       : shared_(std::move(shared)), options_(std::move(options)) {}
   ~Connection();
   void run();
@@ -251,7 +65,7 @@ private:
   static int on_data(ssh_session, ssh_channel, void* data, std::uint32_t size, int is_stderr, void* self);
   static int on_wake(socket_t fd, int events, void* self);
 
-  std::shared_ptr<Shared> shared_;
+  std::shared_ptr<SshConnectionState> shared_;
   SshOptions options_;
   SshSession session_;
   ssh_channel channel_ = nullptr;
@@ -343,7 +157,7 @@ Error Connection::pump() {
   bool busy = true;
   auto last_traffic = Clock::now();
   for (;;) {
-    const Shared::Orders orders = shared_->take_orders(queue_);
+    const SshConnectionState::Orders orders = shared_->take_orders(queue_);
     if (orders.stop) return lost("the connection was closed");
     grow_receive_window();
     if (!write_outgoing()) return lost(escape_bytes(ssh_get_error(session_.get())));
@@ -486,7 +300,7 @@ bool Connection::write(const char* data, std::size_t size, std::size_t& done) {
 class LibsshTransport : public SftpTransport {
 public:
   LibsshTransport(Loop& loop, SshOptions options)
-      : shared_(std::make_shared<Shared>(loop)), options_(std::move(options)) {}
+      : shared_(std::make_shared<SshConnectionState>(loop)), options_(std::move(options)) {}
   ~LibsshTransport() override;
   Task<Result<void>> open() override;
   void start(Receiver& receiver) override { shared_->set_receiver(&receiver); }
@@ -497,7 +311,7 @@ public:
   TransportFacts facts() const override { return shared_->facts; }
 
 private:
-  std::shared_ptr<Shared> shared_;
+  std::shared_ptr<SshConnectionState> shared_;
   SshOptions options_;
   bool started_ = false;
 };

@@ -6,11 +6,9 @@ import json
 import os
 import pty
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,6 @@ from e2e.support.program import PROGRAM, Outcome, Program
 from e2e.support.trees import contents, fill, large_file, many_small, snapshot, write_file
 from servers.openssh import SshServer
 from servers.process import free_port
-from servers.proxy import DelayProxy
 
 COMMANDS = ["sync", "plan", "run", "status", "verify", "sweep", "ls", "doctor", "trust"]
 
@@ -104,10 +101,6 @@ def test_target_in_its_source(program: Program, place: Path) -> None:
     assert sorted(contents(source)) == [b"a", b"below/b", b"copy/a", b"copy/below/b"]
     program.run("sync", str(source / "below"), str(source)).expect(0)
     program.run("sync", str(source), str(place / "source2")).expect(0)
-
-
-def test_sweep_of_a_place_that_is_not_there(program: Program, place: Path) -> None:
-    assert "mistyped" in program.run("sweep", str(place / "mistyped")).expect(3).text
 
 
 def test_new_local_files_may_be_read(program: Program, place: Path) -> None:
@@ -202,55 +195,6 @@ def test_verify(pair: Pair) -> None:
     assert verify() == (1, {"size": "size", "missing": "missing"}, 1)
     assert verify("--checksum") == (1, {"size": "size", "missing": "missing", "content": "content"}, 1)
     assert snapshot(pair.target) == before
-
-
-@pytest.mark.quick
-def test_sweep_removes_only_our_own_old_leftovers(plain_pair: Pair) -> None:
-    pair = plain_pair
-    old = int(time.time()) - 7 * 86_400
-    ours = "deep/.cv-7k3m9q2x5t-1-9f02ab17-42.part"
-    write_file(pair.target / ours, b"left", mtime=old)
-    write_file(pair.target / ".cv-7k3m9q2x5t-1-9f02ab17-43.part", b"young")
-    write_file(pair.target / ".cv-looks-alike.part", b"not ours", mtime=old)
-    write_file(pair.target / "user.part", b"not ours", mtime=old)
-    arguments = [pair.target_url, *pair.program.options, "--older-than", "1d", "--json"]
-    before = snapshot(pair.target)
-    dry = pair.program.run("sweep", *arguments, "--dry-run").expect(0).json
-    assert ([entry["path"] for entry in dry["found"]], dry["removed"]) == ([ours], 0)
-    assert snapshot(pair.target) == before
-    assert pair.program.run("sweep", *arguments).expect(0).json["removed"] == 1
-    assert set(before) - set(snapshot(pair.target)) == {ours.encode()}
-
-
-def test_sweep_goes_on_past_what_it_may_not_read(unprivileged_pair: Pair) -> None:
-    pair = unprivileged_pair
-    old = int(time.time()) - 7 * 86_400
-    for folder in ("a", "locked", "z"):
-        write_file(pair.target / folder / ".cv-7k3m9q2x5t-1-9f02ab17-42.part", b"left", mtime=old)
-    for path in [pair.target, *pair.target.rglob("*")]:
-        path.chmod(0o777)
-    (pair.target / "locked").chmod(0)
-    if os.geteuid() == 0:
-        shutil.chown(pair.target / "locked", "root")
-    outcome = pair.program.run("sweep", pair.target_url, *pair.program.options, "--json").expect(1)
-    report = outcome.json
-    assert sorted(entry["path"].split("/")[0] for entry in report["found"]) == ["a", "z"]
-    assert report["removed"] == 2
-    [failure] = report["failures"]
-    assert (failure["kind"], failure["path"].split("/")[-1]) == ("permission", "locked")
-    assert "permission denied" in outcome.stderr.decode()
-
-
-def test_sweep_tries_again(proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy]) -> None:
-    """A connection that is lost costs a retry, as in a sync."""
-    old = int(time.time()) - 7 * 86_400
-    for number in range(50):
-        write_file(proxied_pair.target / f"{number}" / ".cv-7k3m9q2x5t-1-9f02ab17-42.part", b"left", mtime=old)
-    proxies[1].cut_after(20_000)
-    report = proxied_pair.program.run("sweep", proxied_pair.target_url, *proxied_pair.program.options, "--json").expect(
-        0
-    )
-    assert report.json["removed"] == 50
 
 
 def run_on(pair: Pair, command: str, url: str, *options: str) -> Outcome:
@@ -449,6 +393,14 @@ def test_output_for_people_names_each_failure(pair: Pair) -> None:
     )
     assert outcome.code == 1
     assert "gone" in outcome.text
+
+
+def test_dry_run_names_what_it_would_copy(pair: Pair) -> None:
+    fill(pair.source, {"a": b"a", "b\n": b"b"})
+    outcome = pair.program.run("sync", pair.source_url, pair.target_url, *pair.program.options, "--dry-run").expect(0)
+    lines = outcome.stdout.decode().splitlines()
+    assert sorted(lines[:2]) == ["would copy a", "would copy b\\x0a"]
+    assert lines[2].startswith("2 files to copy")
 
 
 def test_events_schema_is_the_one_in_the_repository(program: Program) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from e2e.conftest import make_pair
 from e2e.support.pair import Pair, Servers
 from e2e.support.program import Program
@@ -92,7 +93,10 @@ def test_late_request_of_a_lost_session_publishes_nothing_torn(
         large_file(pair.source / "big.bin", size)
         published = pair.target / "big.bin"
         run = pair.start_sync("--on-conflict", conflict, "--stall-timeout", "2s", "--bwlimit", "4MiB")
-        ended = lambda: run.popen.poll() is not None  # noqa: E731
+
+        def ended() -> bool:
+            return run.popen.poll() is not None
+
         assert wait_until(lambda: (gate / f"{request_name}-1").exists() or ended(), 60)
         assert wait_until(lambda: any(MIB < part < size - MIB for part in parts(pair.target)) or ended(), 60)
         assert not ended(), run.finish().text
