@@ -127,7 +127,7 @@ def wrong_login(site: Site) -> None:
     site.client.create_connection({**connection, "password": PASSWORD})
     run_id = site.client.trigger("single", conf={"folder": "wrong-login", "source_conn_id": "wrong_login"})
     log = failed_at_once(site, run_id)
-    assert "Check login, password and key of connection 'wrong_login'" in log
+    assert "check login, password and key of connection 'wrong_login'" in log
     assert PASSWORD not in log
 
 
