@@ -71,7 +71,7 @@ TEST(Example, IsWhatTheGuideShows) {
   const std::string source = read_file(here);
   const std::string guide = read_file(here.parent_path() / "../../../docs/transforms.md");
   const std::size_t begin = guide.find("    #include \"transforms/transform.h\"");
-  const std::size_t end = guide.find("\nThen:", begin);
+  const std::size_t end = guide.find("\nThen add ", begin);
   ASSERT_NE(end, guide.npos);
   std::istringstream lines(guide.substr(begin, end - begin));
   std::size_t compared = 0;
