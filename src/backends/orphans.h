@@ -14,9 +14,9 @@ struct OrphanSearch {
 };
 
 // Lists `directory` and all below it, not through symbolic links, many directories at once, and gives the files and
-// links whose names are temporaries' (temporary.h): at most `limit`, and as many errors. A directory that does not exist
-// any more holds none. Ends early, with what was found, once the token is cancelled. Fails where the endpoint cannot be
-// reached or refuses the login, or `directory` itself cannot be read.
+// links whose names are temporaries' (temporary.h): at most `limit`, and as many errors. A directory that does not
+// exist any more holds none. Ends early, with what was found, once the token is cancelled. Fails where the endpoint
+// cannot be reached or refuses the login, or `directory` itself cannot be read.
 Task<Result<OrphanSearch>> find_orphans(Target& target, std::string directory, std::size_t limit,
                                         CancellationToken token = {});
 

@@ -71,7 +71,7 @@ public:
   // untouched, or (connection lost in the last step) holds the whole new file.
   virtual Task<Result<Published>> commit(CommitOptions options) = 0;
   // A whole file of one chunk (which may be empty), instead of write() and commit(): one round trip less where the
-  // target can be told all of it at once. Errors as those of the two.
+  // target takes all of it in one request. Errors as those of the two.
   virtual Task<Result<Published>> write_and_commit(Chunk content, CommitOptions options) = 0;
   // Removes the temporary. Waits for writes under way. Succeeds if there is nothing to remove.
   virtual Task<Result<void>> abort() = 0;

@@ -46,13 +46,6 @@ enum class ErrorCode : std::uint8_t {
   source_root_missing,
   target_root_missing,
   host_not_found,
-  host_key_unknown,
-  host_key_changed,
-  replace_not_atomic,
-  conflict,
-  published_before,
-  plan_not_found,
-  plan_unfinished,
 };
 
 // What an error ends. Ordered: the wider scope compares greater.

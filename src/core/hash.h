@@ -1,5 +1,5 @@
 // Digests of content. The engine's own is XXH3 (128 bit): it finds errors, it does not defend against forgery. The
-// others are those that endpoints can tell of what they hold.
+// others are those of endpoints' server-side checksums.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ private:
   std::unique_ptr<State> state_;
 };
 
-// A digest that an endpoint has told, as Hasher::digest() has it: `bytes` are the big-endian value.
+// A server-side checksum in the form of Hasher::digest(): `bytes` are the big-endian value.
 std::string digest_text(HashAlgorithm algorithm, std::span<const std::byte> bytes);
 
 } // namespace checkvalve

@@ -1,6 +1,6 @@
 // Timeout: an operation that does not end within the stall timeout ends in a transient error of kind timeout.
 //
-// The inner call goes on by itself: what it still gives is dropped, and with it the file or listing that it opened.
+// The inner call continues: what it still returns is dropped, and with it the file or listing that it opened.
 // connect, disconnect and orphans are passed on: the first two have bounds of their own, and the third is as many
 // operations as the target has directories.
 #pragma once

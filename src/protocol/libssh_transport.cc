@@ -56,7 +56,7 @@ private:
   // Moves packets until the connection ends; why it did.
   Error pump();
   bool write_outgoing(); // false: the connection is lost
-  void gather();         // fills gathered_ and tail_ anew
+  void gather();         // refills gathered_ and tail_
   bool all_written() const { return queue_.empty() && gathered_.empty() && tail_.empty(); }
   bool write(const char* data, std::size_t size, std::size_t& done);
   void hand_over();
@@ -144,8 +144,8 @@ Result<void> Connection::open_channel() {
 
 void Connection::prepare_event_loop() {
   ssh_set_blocking(session_.get(), 0);
-  // libssh reads and writes only after poll has told that it can, so that EAGAIN does not happen; but a blocking write
-  // of a large buffer would keep this thread from reading.
+  // libssh reads and writes only after poll has reported that it can, so that EAGAIN does not happen; but a blocking
+  // write of a large buffer would keep this thread from reading.
   const int fd = ssh_get_fd(session_.get());
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
   event_ = ssh_event_new();
@@ -290,7 +290,7 @@ bool Connection::write(const char* data, std::size_t size, std::size_t& done) {
     if (count == 0) return true;
     const int written = ssh_channel_write(channel_, data + done, count);
     if (written < 0) return false;
-    if (written == 0) return true; // keys are being exchanged anew
+    if (written == 0) return true; // a key exchange is under way
     done += static_cast<std::size_t>(written);
     if (ssh_get_status(session_.get()) & SSH_WRITE_PENDING) return true;
   }

@@ -195,9 +195,9 @@ Task<Result<std::vector<std::byte>>> SftpSession::check_file(std::string path, s
 }
 
 Task<Result<bool>> SftpSession::has_check_file(std::string missing_path) {
-  auto told = co_await check_file(std::move(missing_path), "sha256");
-  if (!told && !alive()) co_return Failure(std::move(told.error()));
-  co_return !told && told.error().kind == ErrorKind::not_found;
+  auto digest = co_await check_file(std::move(missing_path), "sha256");
+  if (!digest && !alive()) co_return Failure(std::move(digest.error()));
+  co_return !digest && digest.error().kind == ErrorKind::not_found;
 }
 
 Task<Error> SftpSession::diagnose(Error error, std::string directory) {

@@ -72,7 +72,7 @@ public:
   Task<Result<std::string>> open_file(std::string path, std::uint32_t flags, FileAttributes attributes);
   // On success the server has no more say in it; on an error the bytes written may be lost.
   Task<Result<void>> close_handle(std::string handle);
-  // Closes and then gives the permit back, while the caller goes on.
+  // Closes and then gives the permit back, while the caller continues.
   void close_later(std::string handle, Semaphore::Permit permit);
   // Up to `size` bytes, fewer where the server likes; empty at the end of the file.
   Task<Result<Chunk>> read(std::string_view handle, std::uint64_t offset, std::uint32_t size);

@@ -28,7 +28,7 @@ using SshKey = std::unique_ptr<ssh_key_struct, SshKeyDeleter>;
 // Lets another thread end a connection that is being made.
 struct SshCancel {
   int event_fd = -1;                  // readable from then on: ends the TCP connect
-  std::function<void(int)> on_socket; // told the connected socket: shutting it down ends all that follows
+  std::function<void(int)> on_socket; // called with the connected socket; shutting that down ends all that follows
 };
 
 // A session with the options and ssh_config applied; opens nothing.

@@ -45,11 +45,11 @@ public:
   virtual void start(Receiver& receiver) = 0;
   // Queues bytes behind those of earlier calls. Never blocks.
   virtual void send(std::vector<OutSegment> segments) = 0;
-  // Ends the connection, or the making of it, at once: open() fails, or the receiver is told.
+  // Ends the connection, or the making of it, at once: open() fails, or the receiver is notified.
   virtual void cancel() = 0;
-  // Ends the connection at once; the receiver is told nothing more.
+  // Ends the connection at once; the receiver hears nothing more.
   virtual void shutdown() = 0;
-  // Says goodbye and ends the connection; waits for the other side at most a second. The receiver is told nothing more.
+  // Says goodbye and ends the connection; waits for the other side at most a second. The receiver hears nothing more.
   virtual Task<void> close() = 0;
   virtual TransportFacts facts() const = 0;
 };

@@ -1,6 +1,6 @@
-// Admission: the one place where a file waits for its share of open files and of the buffer budget. It gets both at once
-// and keeps them to its end. Comes after batch slots and before everything that backends wait for: the lock order is in
-// docs/architecture.md. Engine thread only.
+// Admission: the one place where a file waits for its share of open files and of the buffer budget. It gets both at
+// once and keeps them to its end. Comes after batch slots and before everything that backends wait for: the lock order
+// is in docs/architecture.md. Engine thread only.
 #pragma once
 
 #include <algorithm>

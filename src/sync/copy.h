@@ -1,5 +1,5 @@
 // Copy strategies: the ways in which one attempt gets a file to the target. Each moves the content under a temporary
-// name, and gives it its final name when it is told to; when that may be is the business of publish.h.
+// name, and gives it its final name on request; publish.h decides when.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,7 @@ class DirectoryMaker {
 public:
   explicit DirectoryMaker(Target& target) : target_(target) {}
 
-  // Succeeds once the directory and its parents exist. A failure is told to all who wait and tried anew by the next.
+  // Succeeds once the directory and its parents exist. A failure goes to all waiters; the next caller tries again.
   Task<Result<void>> ensure(std::string path) {
     if (made_.size() > max_remembered) made_.clear();
     auto known = made_.find(path);

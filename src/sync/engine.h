@@ -35,14 +35,14 @@ struct Connections {
   std::unique_ptr<Source> readback;
 };
 
-// Makes and connects both sides at once, with the layers that the job asks for (retry, throttle). On failure the error
-// names the endpoint.
+// Makes and connects both sides at once, with the decorators that the job asks for (retry, throttle). On failure the
+// error names the endpoint.
 Task<Result<Connections>> open_connections(BackendContext& context, const Job& job, Cancellation& cancellation);
 // The same for the target alone.
 Task<Result<std::unique_ptr<Target>>> open_target(BackendContext& context, const Job& job, Cancellation& cancellation);
 Task<void> close_connections(Connections& connections);
-// The algorithm of the job's digests: with VerifyMode::hash the one that the target tells of, else the engine's own.
-// Kind config: the target tells none.
+// The algorithm of the job's digests: with VerifyMode::hash that of the target's server-side checksum, else the
+// engine's own. Kind config if the target has no server-side checksum.
 Task<Result<HashAlgorithm>> hash_of(const Job& job, Target& target);
 
 struct Summary {

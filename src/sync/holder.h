@@ -1,4 +1,4 @@
-// Holder: who has a lease, so named that a process which is gone can be told from one that works on.
+// Holder: who has a lease, named so that a process that has ended can be distinguished from one that still works.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace checkvalve {
 std::string this_holder();
 
 // True only if the holder was a process of this machine, boot and process namespace, and has ended: then its lease need
-// not run out first. False where that can't be told.
+// not run out first. False where that is unknown.
 bool is_gone(std::string_view holder);
 
 // "HOST:PID", for people.

@@ -135,14 +135,14 @@ Task<Result<void>> ListFile::check_ours() {
 Task<Result<std::string>> ListFile::send(std::string text, ListLines& lines, Outputs& outputs) {
   const std::size_t chunk_bytes = connections_.target->capabilities().chunk_bytes;
   Hasher hasher;
-  Hasher told(hash_); // what the target will tell
+  Hasher server_side(hash_); // what the target's server-side checksum must be
   for (bool more = true; more;) {
     CV_CO_TRY(const std::string line, lines.next());
     more = !line.empty();
     text += line;
     if (more && text.size() < chunk_bytes) continue;
     add_to(hasher, text);
-    if (job_.verify == VerifyMode::hash) add_to(told, text);
+    if (job_.verify == VerifyMode::hash) add_to(server_side, text);
     for (std::string_view left = text; !left.empty(); left.remove_prefix(std::min(left.size(), chunk_bytes)))
       CV_CO_CHECK(co_await outputs.write({0, Chunk::copy_of(left.substr(0, chunk_bytes)), "", false}));
     text.clear();
@@ -151,7 +151,7 @@ Task<Result<std::string>> ListFile::send(std::string text, ListLines& lines, Out
   }
   CV_CO_CHECK(ours());
   bytes_ = outputs.file_bytes(); // from here on what is there may be ours
-  CV_CO_CHECK(co_await outputs.commit(job_.verify == VerifyMode::hash ? told.digest() : ""));
+  CV_CO_CHECK(co_await outputs.commit(job_.verify == VerifyMode::hash ? server_side.digest() : ""));
   co_return hasher.digest();
 }
 

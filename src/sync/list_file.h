@@ -7,7 +7,7 @@
 // forgets what is published; it reads the records only then; it publishes while it still has the list; and only then
 // does the state say what is published. So a digest that the state tells is of a list that nobody is replacing, and who
 // finds it to be that of the present records is done. Who finds the list taken waits and looks again. Of a writer that
-// was killed nothing is told, so the next one to look writes.
+// was killed, the digest is unknown, so the next worker writes the list.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// Uploads that ended runs left at the target: which ones a new plan goes on with, and the end of the others.
+// Uploads that ended runs left at the target: which ones a new plan resumes, and removal of the others.
 #pragma once
 
 #include <map>

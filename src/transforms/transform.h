@@ -84,7 +84,8 @@ struct TransformDescriptor {
   std::string_view summary; // one line
   std::string_view renames; // what becomes of the name: "adds .gz"; empty: nothing
   StageClass stage_class = StageClass::streaming;
-  std::uint32_t version = 1; // incremented when the same options give different output; files are then transferred again
+  std::uint32_t version =
+      1; // incremented when the same options give different output; files are then transferred again
   std::span<const OptionSpec> options;
   // The values are checked against the descriptor. Error kind config.
   Result<std::shared_ptr<const Transform>> (*make)(const OptionValues& options);

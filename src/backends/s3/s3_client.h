@@ -51,7 +51,7 @@ public:
 
   // Sends a request whose body or answer is streamed. Nothing is tried again.
   Task<Result<std::unique_ptr<HttpExchange>>> open(S3Request request);
-  // The answer to it. The rest of an answer that is no success is read, and told as an Error.
+  // The answer to it. An answer that is not a success is read to its end and becomes an Error.
   Task<Result<HttpHead>> answer(HttpExchange& exchange, S3Request request);
 
   // The ETag of the object if it has this CRC-32C (as headers have it; empty: not known) and size, else "": tells what
@@ -82,7 +82,7 @@ private:
   AwsCredentialProvider provider_;
   AwsCredentials used_; // by the latest request
   SigningKey signing_key_;
-  std::string region_; // the bucket's, once an answer told it
+  std::string region_; // the bucket's, once an answer named it
   bool encodes_keys_ = true;
   std::int64_t clock_offset_ms_ = 0; // the service's clock minus ours, once it complained
   std::set<std::string> warned_;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t parts_in_flight = 4;
 
-// What an upload in parts has to be told again, as nothing of the source comes by itself.
+// What an upload in parts must name again: nothing of the source is inherited.
 constexpr std::string_view kept_headers[] = {"content-type",        "content-encoding", "content-language",
                                              "content-disposition", "cache-control",    "expires"};
 
@@ -154,7 +154,7 @@ Task<Result<Published>> S3Copy::copy_whole(bool only_new) {
   if (large && response.error().transient())
     experience_->failed_bytes = std::min(entry_.size_bytes, experience_->failed_bytes.value_or(entry_.size_bytes));
   if (!only_new || response.error().kind != ErrorKind::changed) co_return Failure(refusal(response.error()));
-  // 412 tells of either condition: which one, a look at the name tells.
+  // 412 stands for either condition; a look at the name shows which one.
   S3Request look;
   look.operation = "publish";
   look.method = "HEAD";

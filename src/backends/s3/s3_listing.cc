@@ -155,7 +155,7 @@ private:
     CV_CO_TRY(S3Page level, co_await fetch_page(client_, flat.prefix(), false, ""));
     if (!level.continuation.empty() || level.prefixes.size() < 2 || level.prefixes.size() > max_prefixes)
       co_return Result<void>();
-    (void)flat.take_refused(); // told again by the listing of their prefix
+    (void)flat.take_refused(); // reported by the listing of their prefix
     for (const std::string& prefix : std::exchange(level.prefixes, {}))
       ahead_.push_back(prefix.substr(client_->settings().prefix.size()));
     entries.clear();

@@ -19,7 +19,7 @@ std::unique_ptr<Listing> list_keys(std::shared_ptr<S3Client> client, std::string
 // HEAD, or, where there is no such object, a look for keys below it. The root is a directory.
 Task<Result<Entry>> stat_key(S3Client& client, std::string path);
 
-// The entry that an answer to GET or HEAD of the whole object tells of.
+// The entry in an answer to GET or HEAD of the whole object.
 Entry entry_of(std::string path, const HttpHead& head);
 
 } // namespace checkvalve

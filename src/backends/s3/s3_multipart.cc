@@ -155,7 +155,7 @@ Task<Result<std::string>> complete_multipart(std::shared_ptr<S3Client> client, s
     if (kind == ErrorKind::not_found || kind == ErrorKind::changed) {
       etag = co_await client->published_etag(record.key, checksum, size_bytes);
     }
-    if (etag.empty() && kind == ErrorKind::not_found) response.error().status = ErrorStatus::transient; // begun anew
+    if (etag.empty() && kind == ErrorKind::not_found) response.error().status = ErrorStatus::transient; // started again
     if (etag.empty()) co_return Failure(response.error());
   }
   if (auto removed = co_await remove_record(*client, std::move(record_key)); !removed)

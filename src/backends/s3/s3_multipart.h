@@ -12,11 +12,11 @@ namespace checkvalve {
 
 // The record of a multipart upload, kept as a small object under the temporary's name beside the file: written before
 // the first part, removed after the end. S3 keeps uploads apart from objects, without room for a name; this way each
-// of ours can be found again, told from those of others, by a listing, and gone on with.
+// of ours can be found again, distinguished from those of others, by a listing, and resumed.
 struct UploadRecord {
   std::string key;
   std::string upload_id;
-  std::uint64_t part_bytes = 0; // of each part but the last one; 0: can't be gone on with
+  std::uint64_t part_bytes = 0; // of each part but the last one; 0: can't be resumed
   std::string version;          // of the source; see UploadHints
   bool whole_checksum = false;  // the service keeps one of the whole object; else one of the parts' checksums
 };

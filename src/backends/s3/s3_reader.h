@@ -21,7 +21,7 @@ namespace checkvalve {
 class S3Reader : public BasicReader {
 public:
   S3Reader(std::shared_ptr<S3Client> client, Entry entry) : client_(std::move(client)), entry_(std::move(entry)) {}
-  // Asks for the first segment, so that an object that is not there, or is another one now, is told here.
+  // Asks for the first segment, so that an object that is not there, or is another one now, fails here.
   Task<Result<void>> begin();
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override;
   Task<Result<Entry>> stat() override;
@@ -61,8 +61,8 @@ private:
     Checksum checksum;
   };
   std::map<std::uint64_t, Verified> read_; // segments that were read, by their begin
-  std::optional<Entry> whole_;        // as told by the answer whose body was the whole object, once all of it was read
-  std::optional<Entry> coming_whole_; // while it is being read
+  std::optional<Entry> whole_;             // as in the answer whose body was the whole object, once all of it was read
+  std::optional<Entry> coming_whole_;      // while it is being read
 };
 
 } // namespace checkvalve

@@ -1,4 +1,4 @@
-// What an endpoint of S3 is told: read from its options, the environment and the profile files.
+// The settings of an S3 endpoint, read from its options, the environment and the profile files.
 #pragma once
 
 #include <cstdint>

@@ -22,7 +22,7 @@ public:
            UploadHints hints);
   ~S3Upload() override;
 
-  // Starts the multipart upload where the size is known to need one, or goes on with one of hints.continues.
+  // Starts the multipart upload where the size is known to need one, or resumes one of hints.continues.
   Task<Result<void>> begin();
   std::uint64_t resumed_bytes() const override { return resumed_bytes_; }
 

@@ -200,9 +200,9 @@ Task<void> Doctor::check_times() {
 }
 
 Task<void> Doctor::check_digests() {
-  auto told = co_await session_->check_file(made_.front(), "sha256");
+  auto digest = co_await session_->check_file(made_.front(), "sha256");
   note("digests of its own (--verify hash)",
-       told ? "sha256, by check-file" : "none: --verify readback reads what was published again");
+       digest ? "sha256, by check-file" : "none: --verify readback reads what was published again");
 }
 
 std::string rate_text(Clock::time_point start) {

@@ -35,7 +35,8 @@ public:
   }
 
   // READ and STAT leave together where requests for one file are taken in order, as section 6.1 of the draft has it:
-  // servers without fsync@openssh.com are not OpenSSH's, and some (Go's pkg/sftp) answer a STAT while a READ goes on.
+  // servers without fsync@openssh.com are not OpenSSH's, and some (Go's pkg/sftp) answer a STAT while a READ is under
+  // way.
   Task<Result<Whole>> read_whole(std::uint32_t size) override {
     auto stream = streams_->first();
     auto session = stream->session;

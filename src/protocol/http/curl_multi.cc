@@ -79,11 +79,11 @@ void CurlMulti::act() {
     if (event.data.fd != wake_.get())
       curl_multi_socket_action(multi_, event.data.fd, action_of(event.events), &running);
   if (!due_ || *due_ > Clock::now()) return;
-  due_.reset(); // libcurl sets it anew
+  due_.reset(); // libcurl sets it again
   curl_multi_socket_action(multi_, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
-// Sockets are registered anew where the kernel has forgotten them: libcurl closes some without a word, and then opens
+// Sockets are registered again where the kernel has forgotten them: libcurl closes some without a word, and then opens
 // others of the same number.
 int CurlMulti::on_socket(CURL*, curl_socket_t socket, int what, void* self, void* known) {
   CurlMulti& multi = *static_cast<CurlMulti*>(self);

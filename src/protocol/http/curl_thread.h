@@ -30,7 +30,7 @@ public:
 
   // Thread-safe.
   void submit(std::vector<Command> commands);
-  // Ends all transfers, and the thread: nothing is told to the loop any more. Engine thread.
+  // Ends all transfers, and the thread: nothing is posted to the loop afterwards. Engine thread.
   void stop();
 
 private:

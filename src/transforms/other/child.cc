@@ -84,20 +84,20 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 }
 
 struct Pipe {
-  int connections[2] = {-1, -1};
+  int ends[2] = {-1, -1};
   // Away from 0 to 3, which the child moves its own ends to.
   bool open() {
     int raw[2];
     if (::pipe2(raw, O_CLOEXEC) != 0) return false;
     for (int i = 0; i < 2; ++i) {
-      connections[i] = ::fcntl(raw[i], F_DUPFD_CLOEXEC, 10);
+      ends[i] = ::fcntl(raw[i], F_DUPFD_CLOEXEC, 10);
       ::close(raw[i]);
     }
-    return connections[0] >= 0 && connections[1] >= 0;
+    return ends[0] >= 0 && ends[1] >= 0;
   }
   ~Pipe() {
-    close_fd(connections[0]);
-    close_fd(connections[1]);
+    close_fd(ends[0]);
+    close_fd(ends[1]);
   }
 };
 
@@ -121,15 +121,14 @@ Result<std::unique_ptr<Child>> Child::start(const ChildSettings& settings) {
   const pid_t process = ::fork();
   if (process < 0) return transform_failure(fmt::format("cannot start {}: {}", settings.argv[0], std::strerror(errno)));
   if (process == 0)
-    become(parent, settings, argv.data(), environment.data(), in.connections[0], out.connections[1], err.connections[1],
-           report.connections[1]);
+    become(parent, settings, argv.data(), environment.data(), in.ends[0], out.ends[1], err.ends[1], report.ends[1]);
   ::setpgid(process, process); // by both, whoever is first
-  close_fd(report.connections[1]);
+  close_fd(report.ends[1]);
   int error = 0;
-  ssize_t told = 0;
-  do told = ::read(report.connections[0], &error, sizeof error);
-  while (told < 0 && errno == EINTR);
-  if (told == sizeof error) {
+  ssize_t received = 0;
+  do received = ::read(report.ends[0], &error, sizeof error);
+  while (received < 0 && errno == EINTR);
+  if (received == sizeof error) {
     ::waitpid(process, nullptr, 0);
     return transform_failure(fmt::format("cannot start {}: {}", settings.argv[0], std::strerror(error)));
   }
@@ -137,9 +136,9 @@ Result<std::unique_ptr<Child>> Child::start(const ChildSettings& settings) {
   child->timeout_ = settings.timeout;
   child->name_ = settings.argv[0];
   child->process_ = process;
-  child->input_ = take(in.connections[1]);
-  child->output_ = take(out.connections[0]);
-  child->errors_ = take(err.connections[0]);
+  child->input_ = take(in.ends[1]);
+  child->output_ = take(out.ends[0]);
+  child->errors_ = take(err.ends[0]);
   return child;
 }
 

@@ -125,8 +125,7 @@ TEST(Config, RefusesWrongTypesAndValues) {
   EXPECT_EQ(config_of("[job.a]\ndate = 2024-03-01\nmin_size = 10\nmemory = \"8MiB\"\n").jobs.at("a").size(), 3U);
   EXPECT_EQ(config_of("[endpoint.a]\nurl = \"sftp://h/x\"\nagent = \"no\"\nchunk = 65536\n").endpoints.size(), 1U);
   EXPECT_NE(config_error_of("[job.a\n").find("cv.toml:1:"), std::string::npos);
-  EXPECT_NE(config_error_of("[endpoint.a]\nscheme = \"gopher\"\n").find("unknown scheme 'gopher'"),
-            std::string::npos);
+  EXPECT_NE(config_error_of("[endpoint.a]\nscheme = \"gopher\"\n").find("unknown scheme 'gopher'"), std::string::npos);
   EXPECT_NE(config_error_of("[endpoint.a]\nport = 99999\nscheme = \"file\"\n").find("from 1 to 65535"),
             std::string::npos);
   EXPECT_NE(config_error_of("[endpoint.a]\nhost = \"h\"\n").find("has no address"), std::string::npos);

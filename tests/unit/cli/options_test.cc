@@ -102,15 +102,15 @@ TEST(Options, SayWhatDoesNotFitTogether) {
             std::string::npos);
   EXPECT_NE(error_of({"/s", "/t", "--from0", "--file", "a"}).find("--from0: can only be used with --files-from"),
             std::string::npos);
-  EXPECT_NE(error_of({"/s", "/t", "--file", "../a"}).find("invalid path '../a'"),
-            std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--file", "../a"}).find("invalid path '../a'"), std::string::npos);
   EXPECT_NE(error_of({"/s", "/t", "--date", "today"}).find("neither SOURCE nor TARGET contains {date}"),
             std::string::npos);
   EXPECT_NE(error_of({"/s/{date}", "/t", "--date", "2024-03-01..2024-03-02"}).find("in both SOURCE and TARGET"),
             std::string::npos);
   EXPECT_NE(error_of({"/s/{date}", "/t"}).find("give --date"), std::string::npos);
   EXPECT_NE(error_of({"/s"}).find("missing TARGET; give SOURCE and TARGET"), std::string::npos);
-  EXPECT_NE(error_of({"/s", "/t", "--identity", "k"}).find("neither file:// nor file:// has this option"), std::string::npos);
+  EXPECT_NE(error_of({"/s", "/t", "--identity", "k"}).find("neither file:// nor file:// has this option"),
+            std::string::npos);
   EXPECT_NE(error_of({"/s", "/t", "--include", "[a"}).find("--include:"), std::string::npos);
   EXPECT_NE(error_of({"/s", "/t", "--verify", "sometimes"})
                 .find("invalid value 'sometimes': expected one of size, hash, readback"),

@@ -115,8 +115,7 @@ TEST(Jsonl, NamesTheLineThatItCannotRead) {
   EXPECT_TRUE(contains(transformed({"jsonl"}, "{\"a\":1}\n{\"a\":\n"), "line 2: invalid JSON"));
   EXPECT_TRUE(contains(transformed({"jsonl"}, "[1]\n"), "line 1: the line is not a JSON object"));
   EXPECT_TRUE(contains(transformed({"jsonl"}, "{\"a\":1} x\n"), "line 1: invalid JSON"));
-  EXPECT_TRUE(
-      contains(transformed({"jsonl to=csv"}, "{\"a\":1}\n{\"b\":1}\n"), "line 2: the record's columns differ"));
+  EXPECT_TRUE(contains(transformed({"jsonl to=csv"}, "{\"a\":1}\n{\"b\":1}\n"), "line 2: the record's columns differ"));
 }
 
 TEST(Sql, AggregatesSortsAndJoins) {
