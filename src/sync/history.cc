@@ -1,9 +1,13 @@
 #include "sync/history.h"
 
+#include <algorithm>
+
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t page_records = 2'000; // fetched at once
+// Records fetched at once. Many where most of them are asked for, few where the history holds mostly other paths.
+constexpr std::size_t min_page_records = 64;
+constexpr std::size_t max_page_records = 2'000;
 
 } // namespace
 
@@ -18,17 +22,25 @@ Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Capabilit
 Task<Result<const HistoryRecord*>> HistoryCursor::find(std::string path) {
   while (true) {
     while (position_ < page_.size() && page_[position_].path < path) ++position_;
-    if (position_ < page_.size()) co_return page_[position_].path == path ? &page_[position_] : nullptr;
+    if (position_ < page_.size()) {
+      if (page_[position_].path != path) co_return nullptr;
+      ++found_;
+      co_return &page_[position_];
+    }
     if (at_end_) co_return nullptr;
-    CV_CO_CHECK(co_await fetch());
+    CV_CO_CHECK(co_await fetch(path));
   }
 }
 
-Task<Result<void>> HistoryCursor::fetch() {
-  const std::string from = page_.empty() ? "" : path_after(page_.back().path);
-  CV_CO_TRY(page_, co_await engine_.store.history.page(pair_, from, page_records));
+Task<Result<void>> HistoryCursor::fetch(const std::string& from) {
+  if (!page_.empty()) {
+    const bool dense = found_ * 8 >= page_.size();
+    limit_ = dense ? std::min(limit_ * 4, max_page_records) : std::max(limit_ / 4, min_page_records);
+  }
+  CV_CO_TRY(page_, co_await engine_.store.history.page(pair_, from, limit_));
   position_ = 0;
-  at_end_ = page_.size() < page_records;
+  found_ = 0;
+  at_end_ = page_.size() < limit_;
   co_return Result<void>();
 }
 

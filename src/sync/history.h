@@ -16,7 +16,8 @@ std::string pair_of(const Job& job);
 // Whether a run must record what it publishes: it is needed, or there are records, which must not become stale.
 Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Capabilities& target);
 
-// The published records of a pair, in the order of their paths, a page at a time. Engine thread only.
+// The published records of a pair, a page at a time. Each page begins at the path that is asked for, so that the cost
+// follows what is asked, not what the history holds. Engine thread only.
 class HistoryCursor {
 public:
   HistoryCursor(Engine& engine, std::string pair) : engine_(engine), pair_(std::move(pair)) {}
@@ -25,12 +26,14 @@ public:
   Task<Result<const HistoryRecord*>> find(std::string path);
 
 private:
-  Task<Result<void>> fetch();
+  Task<Result<void>> fetch(const std::string& from);
 
   Engine& engine_;
   const std::string pair_;
   std::vector<HistoryRecord> page_;
   std::size_t position_ = 0;
+  std::size_t found_ = 0;   // records of the page that were asked for
+  std::size_t limit_ = 256; // of the next page
   bool at_end_ = false;
 };
 
