@@ -18,7 +18,7 @@ OURS = ("checkvalve", "checkvalve_batches")
 
 WAYS = {
     "operator_list": "`SFTPOperator`, list of files",
-    "operator_folder": "`SFTPOperator`, folder, concurrency 8",
+    "operator_folder": "`SFTPOperator`, directory, concurrency 8",
     "async_hook": "`SFTPHookAsync`, concurrency 8",
     "checkvalve": "**`CheckvalveSyncOperator`**",
     "checkvalve_batches": "**`checkvalve_task_group`**, batches",
@@ -169,7 +169,7 @@ def section(results_folder: Path) -> list[str]:
     lines = [
         f"Made by `./dev bench airflow` on {about['date']} ({about['cores']} cores of {about['cpu']}): Airflow "
         f"{about['airflow']}, SFTP provider {about['sftp']}, paramiko {about['paramiko']}, asyncssh "
-        f"{about['asyncssh']}, two Celery workers. The servers, the workers, Airflow and the spool folder that the "
+        f"{about['asyncssh']}, two Celery workers. The servers, the workers, Airflow and the spool directory that the "
         "stock ways need share the machine; each way runs as tasks on the same workers, in turn. *Transfer* is the "
         "time inside the tasks' `execute()`, without Airflow's own start of a task; *whole DAG* is from the trigger "
         "to the run's end. A way that took over 30 s was run once. Unless a case says otherwise the servers allow "

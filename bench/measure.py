@@ -27,15 +27,15 @@ class Measurement:
 
 
 def measure(argv: Sequence[str], env: Mapping[str, str]) -> Measurement:
-    """Runs the command to its end. GNU time is between: what Linux tells of a child includes what the child had before
-    exec, and time has next to nothing."""
-    with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder) / "time"
-        output = Path(folder) / "output"
+    """Runs the command to its end. GNU time starts it: the peak memory that Linux reports for a child
+    includes what the child had before exec, and for a child of GNU time that is next to nothing."""
+    with tempfile.TemporaryDirectory() as directory:
+        usage = Path(directory) / "time"
+        output = Path(directory) / "output"
         with output.open("wb") as out:
             start = time.perf_counter()
             run = subprocess.Popen(
-                ["/usr/bin/time", "-q", "-f", "%U %S %M", "-o", str(told), *argv],
+                ["/usr/bin/time", "-q", "-f", "%U %S %M", "-o", str(usage), *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -57,5 +57,5 @@ def measure(argv: Sequence[str], env: Mapping[str, str]) -> Measurement:
         if code != 0:
             tail = output.read_text(errors="replace")[-1500:]
             raise RunError(f"exit code {code} of {' '.join(argv)[:300]}\n{tail}")
-        user, system, peak_kib = told.read_text().split()
+        user, system, peak_kib = usage.read_text().split()
         return Measurement(seconds, float(user) + float(system), int(peak_kib) * 1024)

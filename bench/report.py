@@ -102,7 +102,7 @@ def text_table(case: Case, results: Results, versions: dict[str, str]) -> str:
 
 
 def goal_lines(case: Case, result: dict[str, Any]) -> list[str]:
-    """Each goal with what was measured; a goal whose tools were not there is left out."""
+    """Each goal with what was measured; a goal whose tools are not installed is omitted."""
     tools = result["tools"]
     if "checkvalve" not in tools:
         return []
@@ -150,7 +150,7 @@ def write(results_folder: Path, page: Path, picture: Path) -> None:
     lines = [
         "# Benchmarks",
         "",
-        "Made by `./dev bench` (`bench/README.md` tells how); do not edit by hand.",
+        "Made by `./dev bench` (see `bench/README.md`); do not edit by hand.",
         "",
         f"Measured on {about['date']}: {about['cores']} cores of {about['cpu']}, {about['memory']}, {about['system']}, "
         f"Linux {about['kernel']}, libssh {about['libssh']}. Source and target are two OpenSSH servers on loopback, "

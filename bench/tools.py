@@ -170,7 +170,7 @@ def _first_match(argv: list[str], pattern: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The version of each tool that is installed; a tool that is not is left out of the cases."""
+    """The version of each tool that is installed; a tool that is not takes no part in the cases."""
     found = {
         "raw": _first_match(["ssh", "-V"], r"(OpenSSH_[\w.]+)"),
         "scp": _first_match(["ssh", "-V"], r"(OpenSSH_[\w.]+)"),
@@ -190,11 +190,11 @@ def build_new_rclone() -> None:
     if NEW_RCLONE.exists():
         return
     if not shutil.which("go"):
-        print("no Go tool chain: the newest rclone is left out")
+        print("no Go tool chain: skipping the newest rclone")
         return
     NEW_RCLONE.parent.mkdir(parents=True, exist_ok=True)
     print("building the newest rclone from the Go module proxy (some minutes, once)", flush=True)
     done = subprocess.run(["go", "install", "-ldflags=-s -w", "github.com/rclone/rclone@latest"],
                           env={**os.environ, "GOBIN": str(NEW_RCLONE.parent)}, check=False)  # fmt: skip
     if done.returncode != 0:
-        print("go could not build rclone; the newest rclone is left out")
+        print("go could not build rclone: skipping the newest rclone")

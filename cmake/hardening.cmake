@@ -1,5 +1,5 @@
 # checkvalve_hardening: what makes a memory error end the program instead of being exploited. tests/e2e/test_hardening.py reads
-# the built program for it. A sanitizer takes the place of all this. Flags that a compiler lacks are left out.
+# the built program for it. A sanitizer takes the place of all this. Flags that a compiler lacks are omitted.
 include(CheckCXXCompilerFlag)
 include(CheckPIESupported)
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# versitygw over a folder, with one bucket. Its key is two files of the init container, which it takes from its environment.
+# versitygw over a directory, with one bucket. Its key is two files of the init container, which it takes from its environment.
 set -eu
 ROOT_ACCESS_KEY="$(cat /var/lib/checkvalve/s3/access-key)"
 ROOT_SECRET_KEY="$(cat /var/lib/checkvalve/s3/secret-key)"

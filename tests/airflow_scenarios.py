@@ -51,7 +51,7 @@ class Site(ABC):
 
     @abstractmethod
     def connection(self, conn_id: str, side: str, **extra: str) -> dict[str, Any]:
-        """A connection that works, but for the extras given; an empty one is left out."""
+        """A working connection, with the extras given; an extra with an empty value is removed."""
 
     @abstractmethod
     def new_key(self) -> str:
@@ -90,7 +90,7 @@ def check_done(site: Site, folder: str, run_id: str, before: dict[str, int], dag
 
 
 def mark_failed_and_clear(site: Site) -> None:
-    """Both stop the engines; what is cleared goes on with what is missing."""
+    """Both stop the engines; a cleared task copies what is missing."""
     folder, client = "marked-failed", site.client
     run_id = start_slow(site, folder)
     mapped = [item for item in client.tasks("slow", run_id) if item["task_id"] == COPY and item["state"] == "running"]

@@ -1,7 +1,7 @@
 """Chooses where tests, benchmarks and stacks keep their files: the first place with enough free bytes.
 
-The RAM disk comes first, for speed. It is passed over where it is too small: a container has 64 MiB of /dev/shm unless
-told otherwise. CHECKVALVE_SCRATCH names the only place to consider.
+The RAM disk comes first, for speed. It is passed over where it is too small: a container has 64 MiB of /dev/shm by
+default. CHECKVALVE_SCRATCH names the only place to consider.
 """
 
 from __future__ import annotations

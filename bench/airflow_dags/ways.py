@@ -1,7 +1,8 @@
-"""The ways that Airflow's users have to bring a folder from one SFTP server to another: a DAG each.
+"""The ways that Airflow's users have to copy a directory from one SFTP server to another: a DAG each.
 
-Folders come with the run's conf: `source`, `target`, and `spool`, a folder that the workers share, through which the
-stock operator has to go, since it knows one server at a time. Each task notes when its execute() began and ended.
+Directories come with the run's conf: `source`, `target`, and `spool`, a directory that the workers share, through which
+the stock operator has to go, since it connects to one server at a time. Each task records when its execute() began
+and ended.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ with way("operator_list"):
 
     @task(multiple_outputs=True)
     def list_files(dag_run: Any = None) -> dict[str, list[str]]:
-        """The same names below the three folders."""
+        """The same names below the three directories."""
         names = SFTPHook(SOURCE).list_directory(dag_run.conf["source"]) or []
         return {place: [f"{dag_run.conf[place]}/{name}" for name in names] for place in ("source", "spool", "target")}
 

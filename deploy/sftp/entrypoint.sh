@@ -1,5 +1,5 @@
 #!/bin/sh
-# An SFTP server as an ordinary user. With SAMPLE_DATA=yes its home gets three dated folders to copy.
+# An SFTP server as an ordinary user. With SAMPLE_DATA=yes its home gets three dated directories to copy.
 set -eu
 if [ "${SAMPLE_DATA:-}" = yes ] && [ ! -e "$HOME/source" ]; then
   PYTHONPATH=/etc/checkvalve python3 -c 'import pathlib, sample; sample.fill_source(pathlib.Path.home())'

@@ -44,7 +44,7 @@ private:
   std::unique_ptr<Impl> impl_;
 };
 
-// The state's location for open_state_store: `given`, or the default place, whose folder is created. Kind config or
+// The state's location for open_state_store: `given`, or the default one, whose directory is created. Kind config or
 // state.
 Result<std::string> state_location(const std::string& given);
 

@@ -68,7 +68,7 @@ std::string time_left(double seconds) {
   return format_duration(std::chrono::milliseconds(static_cast<std::int64_t>(std::max(1.0, seconds)) * 1000));
 }
 
-// "9/10 files · 1.0 MiB of 2.0 MiB · 3.0 MiB/s · 1m left", longest first: what does not fit is left out from the end.
+// "9/10 files · 1.0 MiB of 2.0 MiB · 3.0 MiB/s · 1m left", longest first: what does not fit is omitted from the end.
 std::vector<std::string> facts(const ProgressView& view) {
   std::vector<std::string> out;
   out.push_back(fmt::format("{}/{} files", format_count(view.files_done), format_count(view.files_total)));
@@ -150,7 +150,7 @@ std::string fit(std::string_view text, std::size_t columns, bool utf8) {
   if (display_columns(shown) <= columns) return shown;
   const std::string_view gap = utf8 ? "…" : "~";
   if (columns <= 1) return std::string(columns, '~');
-  // The end of a name tells more than its middle: one third of the room for the front, the rest for the back.
+  // The end of a name is more significant than its middle: one third of the room for the front, the rest for the back.
   const std::size_t front_columns = (columns - 1) / 3;
   std::string_view rest = shown;
   std::string front;

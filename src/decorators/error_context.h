@@ -1,5 +1,5 @@
-// Error context: adds to errors what the backend left out, from the call that failed: the operation, the path and the
-// endpoint. What is there stays: a backend may know better which step failed, and on what.
+// Error context: adds to errors what the backend did not fill in, from the call that failed: the operation, the path
+// and the endpoint. What is there stays: a backend may know better which step failed, and on what.
 #pragma once
 
 #include <memory>

@@ -14,7 +14,7 @@ unit | stack)
   ;;
 lint) exec "$python" -m mypy ;;
 *)
-  echo "run.sh: \"$what\" is none of unit, stack, lint" >&2
+  echo "run.sh: invalid argument '$what': expected unit, stack or lint" >&2
   exit 2
   ;;
 esac

@@ -48,7 +48,7 @@ choose_compose() {
   elif [[ -n $build_v2 ]]; then
     compose_program=("$(bash tests/compose/compose_v2.sh)")
   else
-    # Version 1 heeds the section "deploy" only if told to, and has no BuildKit of its own.
+    # Version 1 reads the section "deploy" only with --compatibility, and uses BuildKit only if asked to.
     export DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1
     compose_program=(docker-compose --compatibility)
   fi

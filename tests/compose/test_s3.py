@@ -14,7 +14,7 @@ cd "$1" && find . -type f -exec sh -c '
   for file; do printf "%s %s\\n" "$(gzip -dc "$file" | sha256sum)" "$file"; done' sh {} +
 """
 
-pytestmark = pytest.mark.skipif(not S3, reason="run.sh was told --no-s3")
+pytestmark = pytest.mark.skipif(not S3, reason="run.sh was started with --no-s3")
 
 
 def run(site: Containers, dag_id: str, group: str) -> tuple[str, int]:

@@ -46,7 +46,7 @@ def test_nobody_runs_as_root_or_sees_more_than_it_needs(site: Containers) -> Non
 
 @pytest.mark.short
 def test_no_secret_shows_anywhere(site: Containers) -> None:
-    """In arguments, environments, containers' settings and logs, task logs, the state, and what the API tells."""
+    """In arguments, environments, containers' settings and logs, task logs, the state, and answers of the API."""
     hidden = [*secrets(), PASSWORD]
     assert all(len(secret) > 20 for secret in hidden)
     site.fill("secrets", 10, 300_000)
@@ -62,9 +62,9 @@ def test_no_secret_shows_anywhere(site: Containers) -> None:
             assert not [secret for secret in own if secret in docker("inspect", name)]
     assert site.client.wait_for_run("slow", run_id, 120) == "success"
 
-    told = json.dumps(site.client.tasks("slow", run_id)) + json.dumps(site.client.xcoms("slow", run_id))
-    told += "".join(docker("logs", name) for service in SERVICES for name in containers(service))
-    assert not [secret for secret in hidden if secret in told]
+    reported = json.dumps(site.client.tasks("slow", run_id)) + json.dumps(site.client.xcoms("slow", run_id))
+    reported += "".join(docker("logs", name) for service in SERVICES for name in containers(service))
+    assert not [secret for secret in hidden if secret in reported]
 
     places = {"worker": "/opt/airflow/logs /var/lib/checkvalve/state"}
     if POSTGRES:

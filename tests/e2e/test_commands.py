@@ -144,7 +144,7 @@ def test_new_local_files_may_be_read(program: Program, place: Path) -> None:
         (["sync", "/a"], "missing TARGET", "give SOURCE and TARGET"),
         (["run"], "missing PLAN", "checkvalve run --help"),
         (["sync", "/a", "/b", "/c"], "unexpected argument '/c'", "checkvalve sync --help"),
-        (["snyc"], "unknown command 'snyc'", "did you mean 'sync'?"),
+        (["sinc"], "unknown command 'sinc'", "did you mean 'sync'?"),
         (["-V"], "unknown option '-V'", "checkvalve --help"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Runs that are killed, stopped, cut off or kept waiting: no torn file, no leftover, and the next run goes on."""
+"""Runs that are killed, stopped, cut off or kept waiting: no torn file, no orphan, and the next run resumes."""
 
 from __future__ import annotations
 

@@ -281,7 +281,7 @@ def test_ssh_config_is_honoured(place: Path, servers: Servers, user_key: Path) -
 
 
 class SshConfig:
-    """A user's ~/.ssh/config for two hosts by name, and a sync between them that is told nothing else."""
+    """A user's ~/.ssh/config for two hosts by name, and a sync between them that is given nothing else."""
 
     def __init__(self, place: Path, servers: Servers, user_key: Path, *lines: str) -> None:
         self.pair = make_pair(place, servers, user_key)
@@ -398,7 +398,7 @@ def test_identities_only(place: Path, user_key: Path) -> None:
             config.pair.program.env = {"SSH_AUTH_SOCK": str(agent.socket)}
             message = refused(config.sync(), "auth")
             assert "too many tries" in message
-            assert all(mend in message for mend in ("--identity", "agent=no", "IdentitiesOnly"))
+            assert all(part in message for part in ("--identity", "agent=no", "IdentitiesOnly"))
             config.file.write_text(
                 config.file.read_text().replace("  IdentityFile", "  IdentitiesOnly yes\n  IdentityFile")
             )

@@ -28,11 +28,11 @@ def high_water_bytes(run: Running) -> int:
 def assert_bounded(pair: Pair) -> None:
     run = pair.start_sync()
     seen = high_water_bytes(run)
-    told = run.finish().expect(0).events[-1]["peak_rss_bytes"]
+    reported = run.finish().expect(0).events[-1]["peak_rss_bytes"]
     assert 0 < seen < LIMIT_BYTES
-    assert told < LIMIT_BYTES
-    # A process keeps, through exec, what its parent had: the program must tell its own peak and not the tests'.
-    assert abs(told - seen) < 16 << 20
+    assert reported < LIMIT_BYTES
+    # A process keeps its parent's peak through exec: the program must report its own, not that of the tests.
+    assert abs(reported - seen) < 16 << 20
 
 
 def test_file_of_512_mib(plain_pair: Pair) -> None:

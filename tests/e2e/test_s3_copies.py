@@ -1,5 +1,5 @@
-"""Copies whose bytes never come through the program: inside an S3 service, and by the kernel between local folders. And
-uploads that go on where a killed run was cut off. A proxy counts what passes."""
+"""Copies whose bytes never pass through the program: inside an S3 service, and by the kernel between local directories.
+And uploads that resume where a killed run was cut off. A proxy counts what passes."""
 
 from __future__ import annotations
 

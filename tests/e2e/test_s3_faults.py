@@ -1,5 +1,5 @@
-"""What an S3 service may do wrong, done on purpose by a proxy in front of versitygw: each is tried again and done, or
-told clearly, and never leaves a torn object."""
+"""What an S3 service may do wrong, done on purpose by a proxy in front of versitygw: each is retried until it
+succeeds, or reported clearly, and never leaves a torn object."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_a_name_taken_meanwhile_is_a_conflict(line: Line) -> None:
 
 @pytest.mark.parametrize("action", ["lose", Answer(409, "ConditionalRequestConflict")], ids=["lost", "409"])
 def test_only_if_absent_is_not_fooled_by_its_own_first_try(line: Line, action: Answer | str) -> None:
-    """The first try did it, its answer was lost, and the second one is told that the name is taken."""
+    """The first try did it, its answer was lost, and the second one is refused because the name exists."""
     write_file(line.folder / "small", b"mine")
     large_file(line.folder / "large", 20 * MIB)
     small = line.proxy.fail("^PUT .*/small$", action)

@@ -82,7 +82,7 @@ def test_over_http2(place: Path) -> None:
         client.work("sync", "s3://bucket/there", "s3://bucket/copy").expect(0)
         assert contents(bucket / "copy") == contents(source)
         assert not there.of_type("warning")
-        # A part that was on its way when the proxy refused it can't be sent again: the file goes on from the others.
+        # A part that was on its way when the proxy refused it can't be sent again: the file is resumed from the others.
         assert {event["path"] for event in there.of_type("retry")} <= {"large.bin"}
     requests = proxy.requests()
     assert {protocol for protocol, _ in requests} == {"HTTP/2.0"}

@@ -65,7 +65,7 @@ def test_odd_names_are_escaped_in_events(plain_pair: Pair) -> None:
 def test_changed_file_is_carried(pair: Pair) -> None:
     fill(pair.source, TREE)
     pair.synced()
-    write_file(pair.source / "a.txt", b"ALPHA", mtime=FIXED_MTIME)  # same size: only the time tells
+    write_file(pair.source / "a.txt", b"ALPHA", mtime=FIXED_MTIME)  # same size: only the time differs
     write_file(pair.source / "b/c/d/e.txt", b"deeper than before")
     assert pair.synced()["files_copied"] == 2
 

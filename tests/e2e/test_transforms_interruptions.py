@@ -165,12 +165,12 @@ def test_sigkill_ends_the_programs_of_exec(plain_pair: Pair, place: Path) -> Non
     """Even one that never looks at its standard input."""
     pair = plain_pair
     (pair.source / "a.txt").write_text("a")
-    told = place / "pid"
+    pid_file = place / "pid"
     script = place / "sleeper.sh"
     script.write_text('echo $$ > "$1.new"; mv "$1.new" "$1"; exec sleep 1000\n')
-    run = pair.start_sync("--transform", f"""exec command='["sh", "{script}", "{told}"]'""")
-    assert wait_until(lambda: told.exists() or run.popen.poll() is not None, 30)
-    child = int(told.read_text())
+    run = pair.start_sync("--transform", f"""exec command='["sh", "{script}", "{pid_file}"]'""")
+    assert wait_until(lambda: pid_file.exists() or run.popen.poll() is not None, 30)
+    child = int(pid_file.read_text())
     run.signal(signal.SIGKILL)
     run.finish()
 

@@ -1,4 +1,4 @@
-"""--verify hash: what the target itself tells of what it holds, before a file gets its name."""
+"""--verify hash: the target's own checksum of what it holds, before a file gets its name."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_sftp_server_with_check_file(place: Path, proftpd: Proftpd, source: Path
     assert digests["with space"] == "sha256:" + hashlib.sha256(b"x").hexdigest()
     again = client(place, *login).work("sync", str(source), proftpd.url(target), *HASHED).expect(0)
     assert again.json["files_planned"] == 0
-    told = client(place).run("doctor", proftpd.url(target), *login).expect(0).text
-    assert "sha256, by check-file" in told
+    report = client(place).run("doctor", proftpd.url(target), *login).expect(0).text
+    assert "sha256, by check-file" in report
 
 
 def test_what_a_transform_wrote(place: Path, proftpd: Proftpd, source: Path) -> None:

@@ -12,7 +12,7 @@
 //     hang           pass nothing on, but keep all connections open
 //     flow           pass on again
 //
-// Each is answered with "done"; after `cut-after` a line "cut" tells when it happened. Ends with standard input.
+// Each is answered with "done"; after `cut-after` a line "cut" follows when it happened. Ends with standard input.
 #include <asio.hpp>
 
 #include <chrono>

@@ -11,7 +11,7 @@ from pathlib import Path
 from servers.process import Child, ChildServer, start_on_free_port
 from servers.s3_versitygw import listens
 
-# The request's own host and path go on as they came, since an S3 signature covers both; bodies are streamed both ways.
+# The request's host and path are passed on unchanged, since an S3 signature covers both; bodies are streamed both ways.
 CONFIGURATION = """
 daemon off;
 master_process off;

@@ -208,7 +208,7 @@ def serve(server: ChildServer | StartedServer) -> None:
 
 
 def start_on_free_port(make: Callable[[int], Child], ready: Callable[[int], bool]) -> tuple[Child, int]:
-    """Starts a server that is told its port; tries another one when the port was taken meanwhile."""
+    """Starts a server on a port that is given to it; tries another one if the port was taken meanwhile."""
     tail = ""
     for _ in range(5):
         port = free_port()

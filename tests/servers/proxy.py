@@ -37,7 +37,7 @@ class DelayProxy(ChildServer):
         self._command("cut")
 
     def cut_after(self, count_bytes: int) -> None:
-        """Resets all connections once that many more bytes have passed; `was_cut` tells whether they have."""
+        """Resets all connections once that many more bytes have passed; `was_cut` returns whether they have."""
         self._cut.clear()
         self._command(f"cut-after {count_bytes}")
 

@@ -18,10 +18,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path tests_folder = fs::path(__FILE__).parent_path().parent_path();
+const fs::path tests_directory = fs::path(__FILE__).parent_path().parent_path();
 
 std::string python() {
-  const fs::path tools = tests_folder.parent_path() / ".venv/bin/python";
+  const fs::path tools = tests_directory.parent_path() / ".venv/bin/python";
   return fs::exists(tools) ? tools.string() : "python3";
 }
 
@@ -39,7 +39,7 @@ PythonServer::PythonServer(const std::string& name, const std::map<std::string, 
   if (!::mkdtemp(directory_.data())) throw std::runtime_error("can't make a directory for a test server");
   std::vector<std::string> variables;
   for (char** variable = environ; *variable; ++variable) variables.emplace_back(*variable);
-  variables.push_back("PYTHONPATH=" + tests_folder.string());
+  variables.push_back("PYTHONPATH=" + tests_directory.string());
   for (const auto& [key, value] : environment) variables.push_back(key + "=" + value);
   std::vector<std::string> arguments{python(), "-m", "servers." + name, "--directory", directory_};
 

@@ -111,7 +111,7 @@ class Stack:
         return worker
 
     def stop(self) -> None:
-        """All parts are told at once, but redis, without which workers would not end in order."""
+        """Signals all parts at once, except redis, without which workers would not end in order."""
         for child in self._children[1:]:
             if child.running():
                 child.popen.terminate()

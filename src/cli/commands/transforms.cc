@@ -14,7 +14,7 @@
 namespace checkvalve {
 namespace {
 
-// All, or the one that is named; empty if there is none of that name.
+// All, or the one named `name`; empty if it does not exist.
 std::vector<const TransformDescriptor*> chosen_transforms(const std::string& name) {
   if (name.empty()) return {transforms().begin(), transforms().end()};
   const TransformDescriptor* one = find_transform(name);

@@ -18,7 +18,7 @@ namespace {
 constexpr std::uint64_t look_every_bytes = 16 << 20; // at the disk's free space
 
 // Where SQLite puts temporary files (os_unix.c, unixTempFileDir).
-std::string temporary_folder() {
+std::string temporary_directory() {
   const char* const candidates[] = {std::getenv("SQLITE_TMPDIR"), std::getenv("TMPDIR"), "/var/tmp", "/usr/tmp",
                                     "/tmp"};
   for (const char* candidate : candidates)
@@ -26,9 +26,9 @@ std::string temporary_folder() {
   return ".";
 }
 
-std::optional<std::uint64_t> free_bytes(const std::string& folder) {
+std::optional<std::uint64_t> free_bytes(const std::string& directory) {
   struct statvfs disk;
-  if (::statvfs(folder.c_str(), &disk) != 0) return std::nullopt;
+  if (::statvfs(directory.c_str(), &disk) != 0) return std::nullopt;
   return static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
 }
 
@@ -107,18 +107,18 @@ struct ScratchSpace::Methods {
 };
 
 Result<std::unique_ptr<ScratchSpace>> ScratchSpace::make(const ScratchLimits& limits, std::uint64_t expected_bytes) {
-  std::string folder = temporary_folder();
-  const auto free = free_bytes(folder);
+  std::string directory = temporary_directory();
+  const auto free = free_bytes(directory);
   if (free && *free < limits.min_free_bytes + expected_bytes)
     return transform_failure(fmt::format(
         "the table needs about {} of disk space, but '{}' has {} free and min_free={} must remain free: set $TMPDIR "
         "to a larger disk",
-        format_size(expected_bytes), escape_bytes(folder), format_size(*free), format_size(limits.min_free_bytes)));
-  return std::unique_ptr<ScratchSpace>(new ScratchSpace(limits, std::move(folder)));
+        format_size(expected_bytes), escape_bytes(directory), format_size(*free), format_size(limits.min_free_bytes)));
+  return std::unique_ptr<ScratchSpace>(new ScratchSpace(limits, std::move(directory)));
 }
 
-ScratchSpace::ScratchSpace(const ScratchLimits& limits, std::string folder)
-    : limits_(limits), folder_(std::move(folder)), real_(sqlite3_vfs_find(nullptr)), vfs_(*real_) {
+ScratchSpace::ScratchSpace(const ScratchLimits& limits, std::string directory)
+    : limits_(limits), directory_(std::move(directory)), real_(sqlite3_vfs_find(nullptr)), vfs_(*real_) {
   static std::atomic<std::uint64_t> number = 0;
   name_ = fmt::format("checkvalve-scratch-{}", ++number);
   vfs_.zName = name_.c_str();
@@ -149,11 +149,11 @@ bool ScratchSpace::grow(std::uint64_t bytes) {
   unchecked_bytes_ += bytes;
   if (unchecked_bytes_ >= look_every_bytes) {
     unchecked_bytes_ = 0;
-    const auto free = free_bytes(folder_);
+    const auto free = free_bytes(directory_);
     if (free && *free < limits_.min_free_bytes) {
       refusal_ = fmt::format("after {} of temporary data, '{}' has {} free, less than min_free={}: set $TMPDIR to a "
                              "larger disk",
-                             format_size(used_bytes_), escape_bytes(folder_), format_size(*free),
+                             format_size(used_bytes_), escape_bytes(directory_), format_size(*free),
                              format_size(limits_.min_free_bytes));
       return false;
     }

@@ -37,13 +37,13 @@ public:
 private:
   struct File;
   struct Methods;
-  ScratchSpace(const ScratchLimits& limits, std::string folder);
+  ScratchSpace(const ScratchLimits& limits, std::string directory);
   static int open(sqlite3_vfs* vfs, sqlite3_filename path, sqlite3_file* file, int flags, int* out_flags);
   // Accounts for a file that grows; false if that is too much.
   bool grow(std::uint64_t bytes);
 
   const ScratchLimits limits_;
-  const std::string folder_;
+  const std::string directory_;
   sqlite3_vfs* const real_;
   std::string name_;
   sqlite3_vfs vfs_;

@@ -1,4 +1,4 @@
-"""Whatever is killed in the middle of a batch: the task is tried again, nothing is torn, and nobody goes on unseen."""
+"""Whatever is killed in mid-batch: the task is retried, no file is torn, and no process survives unnoticed."""
 
 from __future__ import annotations
 

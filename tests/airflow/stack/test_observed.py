@@ -1,4 +1,4 @@
-"""What else than the log tells of a run: metrics, lineage, the link of each task and the report behind it."""
+"""What reports a run besides the log: metrics, lineage, the link of each task and the report behind it."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ class TestOperators:
         }
 
     def test_plan_batches_and_comparison(self, place: Path, execution: Execution, filters: str) -> None:
-        """The plan holds the chain; the batches need not be told, and find the function themselves."""
+        """The plan holds the chain: the batches run it without being given it, and find the function."""
         fill(place / "source", [f"{number}.txt" for number in range(6)])
         chain = [python_transform(f"{filters}:upper"), {"name": "gzip", "level": 9}]
         options = checkvalve.JobOptions(transforms=chain, batch_files=4)

@@ -24,7 +24,7 @@ class S3Fixture : public BackendFixture {
 public:
   S3Fixture(BackendContext& context, std::map<std::string, std::string> options)
       : context_(context), options_(std::move(options)) {
-    std::filesystem::create_directory(versitygw().directory() + "/data/" + bucket_); // a folder is a bucket there
+    std::filesystem::create_directory(versitygw().directory() + "/data/" + bucket_); // a directory is a bucket there
   }
 
   Result<std::unique_ptr<Source>> make_source() override { return s3_backend.make_source(context_, at("/the root")); }

@@ -97,7 +97,7 @@ BACKEND_TEST(ADroppedCopyShowsNothing) {
   EXPECT_EQ(names, (std::vector<std::string>{"from"}));
 }
 
-BACKEND_TEST(TakesNoOtherVersionThanTheOneItWasTold) {
+BACKEND_TEST(CopiesOnlyTheVersionAskedFor) {
   if (!t.source().origin()) CO_SKIP("its files come through open() only");
   CO_ASSERT_OK(co_await t.fixture().plant_file("from", pattern(9'000, 1)));
   CO_ASSERT_VALUE(const Entry entry, co_await t.source().stat("from", false));

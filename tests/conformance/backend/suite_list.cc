@@ -8,7 +8,7 @@
 
 namespace checkvalve::conformance {
 
-// Names as users have them, and as they hurt. Those that the target refuses are left out.
+// Ordinary names and difficult ones. Those that the target refuses are skipped.
 std::vector<std::string> odd_names(const Target& target) {
   std::vector<std::string> names = {"plain.txt",
                                     "with space",
@@ -169,7 +169,7 @@ BACKEND_TEST(KeepsOddDirectoryNames) {
   }
 }
 
-BACKEND_TEST(TellsWhatCannotBeListed) {
+BACKEND_TEST(ReportsWhatCannotBeListed) {
   if (!t.capabilities().directories) CO_SKIP("has no directories");
   CO_ASSERT_OK(co_await t.fixture().plant_file("file", "x"));
   EXPECT_FAILS(co_await list_all(t.source(), "missing"), ErrorKind::not_found);
@@ -177,7 +177,7 @@ BACKEND_TEST(TellsWhatCannotBeListed) {
   EXPECT_FAILS_ONE_OF(co_await list_all(t.source(), "file"), {ErrorKind::not_a_directory, ErrorKind::not_found});
 }
 
-BACKEND_TEST(StatTellsWhatIsThere) {
+BACKEND_TEST(StatReportsWhatIsThere) {
   CO_ASSERT_OK(co_await plant_tree(t));
   for (bool follow : {false, true}) {
     CO_ASSERT_VALUE(const Entry file, co_await t.source().stat("a/b/c/two.txt", follow));
@@ -209,7 +209,7 @@ BACKEND_TEST(ListingAndStatAgree) {
   }
 }
 
-BACKEND_TEST(TellsSymbolicLinksAndFollowsThemOnRequest) {
+BACKEND_TEST(ReportsSymbolicLinksAndFollowsThemOnRequest) {
   if (!t.capabilities().symlinks) {
     EXPECT_FAILS(co_await t.source().read_link("x"), ErrorKind::unsupported);
     EXPECT_FAILS(co_await t.target().make_link("x", "y", t.temporary(1), Replace::atomic), ErrorKind::unsupported);

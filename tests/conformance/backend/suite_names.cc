@@ -196,7 +196,7 @@ BACKEND_TEST(CapabilitiesMakeSense) {
   co_return;
 }
 
-BACKEND_TEST(TellsOneNameOfADirectoryThroughLinks) {
+BACKEND_TEST(ReportsOneNameOfADirectoryThroughLinks) {
   if (!t.capabilities().symlinks) CO_SKIP("has no symbolic links");
   CO_ASSERT_OK(co_await t.fixture().plant_directory("real"));
   CO_ASSERT_OK(co_await t.fixture().plant_directory("other"));

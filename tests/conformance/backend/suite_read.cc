@@ -120,7 +120,7 @@ BACKEND_TEST(ReadsAsManyFilesAtOnceAsItSays) {
     EXPECT_TRUE(contents[fmt::format("f{}", i)] == pattern(1'000, static_cast<std::uint32_t>(i))) << i;
 }
 
-BACKEND_TEST(ReaderTellsThatAFileChanged) {
+BACKEND_TEST(ReaderReportsThatAFileChanged) {
   CO_ASSERT_OK(co_await t.fixture().plant_file("file", "before"));
   CO_ASSERT_VALUE(const Entry entry, co_await t.source().stat("file", true));
   CO_ASSERT_VALUE(auto reader, co_await t.source().open(entry));
@@ -134,7 +134,7 @@ BACKEND_TEST(ReaderTellsThatAFileChanged) {
   EXPECT_EQ(changed.size_bytes, 17U);
 }
 
-BACKEND_TEST(TellsWhatCannotBeOpened) {
+BACKEND_TEST(ReportsWhatCannotBeOpened) {
   Entry missing;
   missing.path = "missing";
   EXPECT_FAILS(co_await t.source().open(missing), ErrorKind::not_found);
@@ -149,7 +149,7 @@ BACKEND_TEST(TellsWhatCannotBeOpened) {
   }
 }
 
-BACKEND_TEST(TellsThatAFileMayNotBeRead) {
+BACKEND_TEST(ReportsThatAFileMayNotBeRead) {
   CO_ASSERT_OK(co_await t.fixture().plant_file("secret", "x"));
   CO_ASSERT_OK(co_await t.fixture().plant_file("open", "y"));
   if (!t.fixture().deny("secret")) CO_SKIP("this user may read everything");

@@ -35,7 +35,7 @@ Task<Result<Published>> finish(BackendSuite& t, Upload& upload, const std::strin
   co_return co_await upload.commit(options);
 }
 
-BACKEND_TEST(GoesOnWithAnUnfinishedUpload) {
+BACKEND_TEST(ResumesAPartialUpload) {
   if (!t.capabilities().resumes_uploads) CO_SKIP("does not resume uploads");
   const std::string content = pattern(40 * megabyte + 1, 21);
   co_await leave_unfinished(t, content, 30 * megabyte, t.temporary(1));
@@ -55,7 +55,7 @@ BACKEND_TEST(GoesOnWithAnUnfinishedUpload) {
   EXPECT_EQ(names, (std::vector<std::string>{"file"}));
 }
 
-BACKEND_TEST(GoesOnWithNoOtherVersion) {
+BACKEND_TEST(ResumesNoOtherVersion) {
   if (!t.capabilities().resumes_uploads) CO_SKIP("does not resume uploads");
   const std::string content = pattern(20 * megabyte, 22);
   co_await leave_unfinished(t, content, 18 * megabyte, t.temporary(1));

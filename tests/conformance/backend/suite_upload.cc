@@ -219,7 +219,7 @@ BACKEND_TEST(ReplacesAFile) {
   EXPECT_EQ(names, (std::vector<std::string>{"file", "fresh"}));
 }
 
-BACKEND_TEST(RefusesAnExistingNameIfToldTo) {
+BACKEND_TEST(RefusesAnExistingNameIfAskedTo) {
   CO_ASSERT_OK(co_await put(t.target(), "new", "content", t.temporary(1), with(Replace::if_absent)));
   CO_ASSERT_OK(co_await t.fixture().plant_file("old", "old"));
   CO_ASSERT_VALUE(auto upload, co_await t.target().begin("old", {t.temporary(2), 3}));
@@ -322,7 +322,7 @@ BACKEND_TEST(TakesAHundredFilesAtOnce) {
   }
 }
 
-BACKEND_TEST(TellsWhatCannotBeWritten) {
+BACKEND_TEST(ReportsWhatCannotBeWritten) {
   if (!t.capabilities().directories) CO_SKIP("has no directories");
   CO_ASSERT_OK(co_await t.fixture().plant_file("file", "x"));
   CO_ASSERT_OK(co_await t.fixture().plant_directory("directory"));
@@ -336,7 +336,7 @@ BACKEND_TEST(TellsWhatCannotBeWritten) {
   EXPECT_EQ(kept, "y");
 }
 
-BACKEND_TEST(TellsThatADirectoryMayNotBeWritten) {
+BACKEND_TEST(ReportsThatADirectoryMayNotBeWritten) {
   if (!t.capabilities().directories) CO_SKIP("has no directories");
   CO_ASSERT_OK(co_await t.fixture().plant_directory("locked"));
   if (!t.fixture().deny("locked")) CO_SKIP("this user may write everywhere");

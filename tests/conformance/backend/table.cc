@@ -22,7 +22,7 @@ constexpr std::string_view head =
 What each backend says of itself to the engine, with the server that the conformance tests run it on. `checkvalve doctor URL` says
 it of a server of yours. Made by `CHECKVALVE_WRITE_REFERENCE=1 backend_conformance`; the tests fail where it is out of date.
 
-| tested as | replaces in one step | refuses in one step | keeps mtime | keeps mode | durable | links | copies by itself | digests by itself | resumes uploads | lists subtrees |
+| tested as | replaces in one step | refuses in one step | keeps mtime | keeps mode | durable | links | server-side copy | server-side checksum | resumes uploads | lists subtrees |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 )";
 

@@ -85,8 +85,8 @@ int run(int argc, char** argv) {
   add_one_end(app, arguments);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& told) {
-    return app.exit(told) == 0 ? 0 : 2;
+  } catch (const CLI::ParseError& stop) {
+    return app.exit(stop) == 0 ? 0 : 2;
   }
   auto job = one_end_job(app, arguments);
   if (!job) {

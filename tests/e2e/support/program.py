@@ -1,4 +1,4 @@
-"""The program as a user runs it; what it tells is checked against its own contract on each run."""
+"""The program as a user runs it; its output is checked against its documented contract on each run."""
 
 from __future__ import annotations
 

@@ -252,7 +252,7 @@ TEST_F(LocalTest, RefusesWhatIsNoRegularFile) {
   EXPECT_FAILS(engine_.run(read_file(**source, "pipe")), ErrorKind::unsupported); // and does not wait for a writer
 }
 
-TEST_F(LocalTest, TellsWhyARootCannotBeUsed) {
+TEST_F(LocalTest, ReportsWhyARootCannotBeUsed) {
   Endpoint missing = endpoint();
   missing.root += "/missing";
   EXPECT_FAILS(engine_.run((*make_source(engine_.context, missing))->connect()), ErrorKind::not_found);

@@ -62,7 +62,7 @@ TEST(Config, NamesOfFilesAreRelativeToTheConfig) {
   EXPECT_EQ(settings.state, "postgresql://host/name");
 }
 
-TEST(Config, FoldersAreRelativeToTheConfigToo) {
+TEST(Config, DirectoriesAreRelativeToTheConfigToo) {
   const Config config =
       config_of("[job.a]\nsource = \"out/{date}\"\ntarget = \"~/in\"\n[job.b]\nsource = \"in:x\"\ntarget = \".\"\n"
                 "[job.c]\nsource = \"sftp://h/x\"\ntarget = \"me@h:/x\"\n"

@@ -65,7 +65,7 @@ TEST(Events, FitTheSchemaWhateverTheNames) {
     expect_fits(schema, {{"type", "object"}, {"required", schema["required"]}, {"properties", schema["properties"]}},
                 read, type);
     expect_fits(schema, schema["$defs"][type], read, type);
-    // A field that the schema does not know is one that the reference does not tell of.
+    // A field that the schema does not know is one that the reference does not document.
     for (const auto& [key, unused] : read.items())
       EXPECT_TRUE(schema["properties"].contains(key) || schema["$defs"][type]["properties"].contains(key))
           << type << "." << key;
@@ -113,7 +113,7 @@ TEST(Events, TheEndIsHeardWhereverTheThreadIs) {
 TEST(Events, RefusePlacesThatCanNotBeWritten) {
   EXPECT_NE(EventWriter::open("fd:x").error().text().find("expected FILE or fd:N"), std::string::npos);
   EXPECT_NE(EventWriter::open("fd:987").error().text().find("not open for writing"), std::string::npos);
-  EXPECT_NE(EventWriter::open("/no/such/folder/f").error().text().find("cannot open"), std::string::npos);
+  EXPECT_NE(EventWriter::open("/no/such/directory/f").error().text().find("cannot open"), std::string::npos);
 }
 
 TEST(Summary, HasTheFieldsOfTheContract) {
@@ -165,7 +165,7 @@ TEST(Progress, FitsEveryWidth) {
       }
 }
 
-TEST(Progress, TellsWhatMatters) {
+TEST(Progress, ShowsWhatMatters) {
   const auto lines = render_progress(some_view(), {100, false, false});
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_EQ(lines[0],
@@ -199,7 +199,7 @@ TEST(Tracker, CountsAndMeasures) {
   EXPECT_EQ(view.large.size(), 1u);
   tracker.on_event(RetryEvent{"big", make_error(ErrorKind::connection, "read", "big", "lost"), 2, 10});
   view = tracker.view(2'100);
-  EXPECT_EQ(view.bytes_done, 500u) << "a file that is tried again begins anew";
+  EXPECT_EQ(view.bytes_done, 500u) << "a file that is retried starts over";
   EXPECT_TRUE(view.large.empty());
 }
 

@@ -28,8 +28,8 @@ protected:
 };
 
 TEST_F(Program, CommittedPagesAreWhatTheProgramPrints) {
-  EXPECT_EQ(read_page("commands.md"), commands_page(*app)) << "make it anew: ./dev docs";
-  EXPECT_EQ(read_page("config.md"), config_page()) << "make it anew: ./dev docs";
+  EXPECT_EQ(read_page("commands.md"), commands_page(*app)) << "regenerate it: ./dev docs";
+  EXPECT_EQ(read_page("config.md"), config_page()) << "regenerate it: ./dev docs";
 }
 
 TEST_F(Program, EveryCommandIsEverywhere) {

@@ -24,7 +24,7 @@ TEST(Hash, GivesTheDigestsThatOthersGive) {
             "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-TEST(Hash, GoesOnAfterADigestWasTaken) {
+TEST(Hash, ContinuesAfterADigestWasTaken) {
   for (const auto algorithm : {HashAlgorithm::xxh128, HashAlgorithm::sha256, HashAlgorithm::crc32c}) {
     Hasher hasher(algorithm);
     hasher.update(std::as_bytes(std::span("a", 1)));
@@ -34,9 +34,9 @@ TEST(Hash, GoesOnAfterADigestWasTaken) {
   }
 }
 
-TEST(Hash, WritesAToldDigestInTheSameWay) {
-  constexpr std::array told = {std::byte{0xe3}, std::byte{0x06}, std::byte{0x92}, std::byte{0x83}};
-  EXPECT_EQ(digest_text(HashAlgorithm::crc32c, told), digest_of(HashAlgorithm::crc32c, "123456789"));
+TEST(Hash, FormatsAGivenDigestInTheSameWay) {
+  constexpr std::array expected = {std::byte{0xe3}, std::byte{0x06}, std::byte{0x92}, std::byte{0x83}};
+  EXPECT_EQ(digest_text(HashAlgorithm::crc32c, expected), digest_of(HashAlgorithm::crc32c, "123456789"));
 }
 
 } // namespace

@@ -170,7 +170,7 @@ TEST_F(DecoratorsTest, EndsItsRetriesWhenTheRunIsCancelled) {
 
 // --- error context ---------------------------------------------------------------------------------------------------
 
-TEST_F(DecoratorsTest, AddsOperationPathAndEndpointThatTheBackendLeftOut) {
+TEST_F(DecoratorsTest, AddsOperationPathAndEndpointThatTheBackendOmitted) {
   options_.retries = 0;
   auto from = source();
   plan_->fail(Operation::stat, 1, make_error(ErrorKind::permission, "denied"));

@@ -124,7 +124,7 @@ Task<void> upload_that_breaks_off(Net& net) {
   EXPECT_FAILS(co_await exchange->send(Chunk::copy_of("more")), ErrorKind::connection);
 }
 
-TEST(HttpClient, TellsAConnectionThatIsClosedInsteadOfAnAnswer) {
+TEST(HttpClient, ReportsAConnectionThatIsClosedInsteadOfAnAnswer) {
   Net net([](const HttpServerRequest&, HttpServerConnection&) { return false; });
   net.loop.run(upload_that_breaks_off(net));
 }
@@ -178,7 +178,7 @@ TEST(HttpClient, RefusesAnAnswerThatIsTooLarge) {
   EXPECT_FAILS(net.fetch(get(net.server.url("/"))), ErrorKind::protocol);
 }
 
-TEST(HttpClient, TellsABodyThatBreaksOff) {
+TEST(HttpClient, ReportsABodyThatBreaksOff) {
   Net net([](const HttpServerRequest&, HttpServerConnection& connection) {
     connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort");
     return false;
@@ -188,7 +188,7 @@ TEST(HttpClient, TellsABodyThatBreaksOff) {
   EXPECT_TRUE(response.error().transient());
 }
 
-TEST(HttpClient, TellsAServerThatIsNotThere) {
+TEST(HttpClient, ReportsAServerThatDoesNotRun) {
   std::string url;
   {
     HttpServer gone(echo);
@@ -421,7 +421,7 @@ Task<void> start_and_drop(Net& net, std::future<void> asked) {
   CO_ASSERT_OK(co_await net.client->fetch(get(net.server.url("/small"))));
 }
 
-// The other thread has nothing to do but what it is told: the request must not be overlooked while it cancels.
+// The other thread waits only for requests: it must not overlook the new one while it cancels.
 Task<void> drop_and_ask(Net& net, int rounds) {
   using Clock = std::chrono::steady_clock;
   constexpr std::chrono::milliseconds step{1};

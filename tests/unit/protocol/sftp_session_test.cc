@@ -52,7 +52,7 @@ public:
   }
   void lose(Error error) {
     Loop::current()->post([this, error] {
-      if (auto* told = std::exchange(receiver, nullptr)) told->on_closed(error);
+      if (auto* last = std::exchange(receiver, nullptr)) last->on_closed(error);
     });
   }
   void take(std::string_view bytes) {

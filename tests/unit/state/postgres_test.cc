@@ -238,7 +238,7 @@ TEST_F(Postgres, ANewerSchemaAsksForAnUpgrade) {
   EXPECT_NE(store.error().message.find("upgrade"), std::string::npos) << store.error().text();
 }
 
-TEST_F(Postgres, AUserWithoutRightsIsToldWhatToGrant) {
+TEST_F(Postgres, AUserWithoutRightsGetsAHintWhatToGrant) {
   server_.sql("CREATE ROLE stranger_" + database_ + " LOGIN PASSWORD 'only-for-this-test'");
   const auto store = open("postgresql://stranger_" + database_ + url_.substr(url_.find('@')), "only-for-this-test");
   ASSERT_FALSE(store);
@@ -340,7 +340,7 @@ TEST_F(Postgres, ACommitWhoseAnswerIsLostIsNotDoneTwice) {
   EXPECT_TRUE(proxy.has_cut());
   EXPECT_EQ(awaited((*store)->plans.batches("p"))->at(0).state, BatchState::done);
 
-  proxy.cut_after(commit); // this one can't be told from a plan of somebody else's
+  proxy.cut_after(commit); // can't be distinguished from a plan of another process
   const auto unknown = awaited((*store)->plans.create(plan_named("q")));
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().kind, ErrorKind::state);

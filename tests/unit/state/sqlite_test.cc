@@ -267,7 +267,7 @@ TEST_F(Sqlite, ALockThatIsKeptTooLongIsATemporaryError) {
 }
 
 // A limit on the size of files stands for a disk that is full: writing fails, the state stays whole.
-TEST_F(Sqlite, AWriteThatFailsIsUndoneAndTheStoreGoesOn) {
+TEST_F(Sqlite, AWriteThatFailsIsRolledBackAndTheStoreStaysUsable) {
   ASSERT_TRUE(awaited((*open(path_))->plans.create(plan_named("p"))));
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);

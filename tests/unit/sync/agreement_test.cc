@@ -59,7 +59,7 @@ TEST_F(Agreement, HoldsHoweverTheTargetKeepsTimes) {
   }
 }
 
-// The memory target takes times only while it is told to keep them: as a server that refuses to set them.
+// Like a server that refuses to set times: the memory target ignores them with keeps_mtime = no.
 TEST_F(Agreement, HoldsWhereAServerRefusedToSetTimes) {
   put(*source, "in/x.txt", "alpha", 1'000 * second);
   job.target.options["keeps_mtime"] = "no";

@@ -1,4 +1,4 @@
-// The engine end to end, over stores in memory that can be told to misbehave.
+// The engine end to end, over stores in memory that fail on request.
 #include <fmt/format.h>
 
 #include <thread>
@@ -330,7 +330,7 @@ TEST_F(Sync, AFileOfThisSecondIsReadOnceTheSecondIsOver) {
   EXPECT_EQ(sync()->files_copied, 0U);
 }
 
-TEST_F(Sync, HashIsRefusedBeforeAnythingIsMovedWhereTheTargetTellsNone) {
+TEST_F(Sync, HashIsRefusedBeforeAnythingIsMovedWhereTheTargetHasNone) {
   fill();
   job.verify = VerifyMode::hash;
   job.target.options["hashes"] = "no";

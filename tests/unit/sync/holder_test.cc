@@ -13,7 +13,7 @@ namespace {
 
 using testing_support::ended_holder;
 
-TEST(Holder, TellsTheLivingFromTheGone) {
+TEST(Holder, DistinguishesTheLivingFromTheGone) {
   EXPECT_FALSE(is_gone(this_holder()));
   EXPECT_TRUE(is_gone(ended_holder()));
   EXPECT_TRUE(is_gone(ended_holder(false)));
@@ -36,8 +36,8 @@ TEST(Holder, ANumberThatWasGivenToANewProcessIsNotTheOldOne) {
 }
 
 TEST(Holder, AnotherUsersProcessThatProcHidesIsNotGone) {
-  if (::geteuid() != 0) GTEST_SKIP() << "mounting /proc anew takes root";
-  enum Told { not_gone, gone, no_mount };
+  if (::geteuid() != 0) GTEST_SKIP() << "mounting /proc again takes root";
+  enum Outcome { not_gone, gone, no_mount };
   const std::string root = this_holder();
   const pid_t child = ::fork();
   if (child == 0) {

@@ -146,7 +146,7 @@ TEST_F(ListOfChecksums, IsOfThePublishedNamesAndBytes) {
   ASSERT_OK(sync());
   EXPECT_EQ(list(), wanted());
   EXPECT_NE(list().find("  deep/er/b.txt.gz\n"), std::string::npos);
-  // Other transforms make the files anew; what stays of a deleted one stays listed.
+  // Other transforms write all files again; one that was deleted at the source stays listed.
   source->remove("in/a.txt");
   use({"zstd", "checksum list=SHA256SUMS"});
   ASSERT_OK(sync());
@@ -197,13 +197,13 @@ TEST_F(ListOfChecksums, AFileThatFailsIsNotListedAndKeepsNoOtherFromIt) {
 
 TEST_F(ListOfChecksums, NoFileTakesItsName) {
   put(*source, "in/SHA256SUMS", "mine", 1'000 * second);
-  put(*source, "in/d/SHA256SUMS", "of a folder", 1'000 * second);
+  put(*source, "in/d/SHA256SUMS", "of a directory", 1'000 * second);
   auto done = sync();
   ASSERT_OK(done);
   EXPECT_EQ(done->files_failed, 1U);
   EXPECT_EQ(done->failures[0].path, sums);
   EXPECT_EQ(done->failures[0].error.kind, ErrorKind::exists);
-  EXPECT_EQ(list(), checksum_line(sha256("of a folder"), "d/SHA256SUMS"));
+  EXPECT_EQ(list(), checksum_line(sha256("of a directory"), "d/SHA256SUMS"));
 
   source->remove("in/SHA256SUMS");
   put(*source, "in/SHA256SUMS/below", "mine", 1'000 * second);
@@ -225,10 +225,10 @@ TEST_F(ListOfChecksums, ThatCantBeWrittenIsAFailureOfTheRun) {
   EXPECT_EQ(done->failures[0].path, sums);
   EXPECT_EQ(done->failures[0].error.kind, ErrorKind::permission);
   EXPECT_EQ(list(), "missing");
-  const auto told = awaited(store->plans.failures(done->plan, 0, 10)); // for who asks after the plan
-  ASSERT_OK(told);
-  ASSERT_EQ(told->size(), 1U);
-  EXPECT_EQ(told->at(0).path, sums);
+  const auto stored = awaited(store->plans.failures(done->plan, 0, 10)); // what `status` shows
+  ASSERT_OK(stored);
+  ASSERT_EQ(stored->size(), 1U);
+  EXPECT_EQ(stored->at(0).path, sums);
 }
 
 TEST_F(ListOfChecksums, NothingIsWrittenWhereNothingWasPublished) {
@@ -238,7 +238,7 @@ TEST_F(ListOfChecksums, NothingIsWrittenWhereNothingWasPublished) {
   EXPECT_EQ(verify()->difference_count, 0U);
 }
 
-TEST_F(ListOfChecksums, ReplacesOnlyItsOwnUnlessToldTo) {
+TEST_F(ListOfChecksums, ReplacesNoOtherFileWithConflictFail) {
   put(*source, "in/a", "a", 1'000 * second);
   put(*target, "out/SHA256SUMS", "somebody's");
   job.on_conflict = OnConflict::fail;
@@ -282,7 +282,7 @@ TEST_F(ListOfChecksums, IsReadBackLikeAnyFile) {
   EXPECT_EQ(done->files_failed, 1U);
   EXPECT_EQ(done->failures[0].error.kind, ErrorKind::integrity);
   target->corrupts_uploads = false;
-  EXPECT_EQ(sync()->files_failed, 0U); // the size alone would not have told
+  EXPECT_EQ(sync()->files_failed, 0U); // the size alone would not have shown it
   EXPECT_EQ(list(), wanted());
 }
 
@@ -293,7 +293,7 @@ TEST_F(ListOfChecksums, AWriterThatWasKilledIsMadeGoodByTheNextRun) {
   const ListKey key{job.target.display(), sums};
   ASSERT_TRUE(awaited(store->lists.take(key, "elsewhere:1", dead.text(), "", std::chrono::milliseconds(0)))->taken);
   put(*target, "out/" + dead.text(), "half");
-  put(*target, "out/SHA256SUMS", std::string(list().size(), 'x')); // published, but not told
+  put(*target, "out/SHA256SUMS", std::string(list().size(), 'x')); // published, but not recorded
   ASSERT_OK(sync());
   EXPECT_EQ(list(), wanted());
   EXPECT_TRUE(target->temporaries().empty());

@@ -96,7 +96,7 @@ TEST_F(Listing, BothSidesMayListInOneStream) {
   }
 }
 
-TEST_F(Listing, AnExcludedFolderIsLeftHoweverTheSourceLists) {
+TEST_F(Listing, AnExcludedDirectoryIsSkippedHoweverTheSourceLists) {
   for (const char* path : {"in/tmp/a.txt", "in/x/tmp/deep/b.txt", "in/x/c.txt"}) put(*source, path, "x", second);
   source->put_directory("in/tmp/hollow");
   job.selection.rules = {{false, "tmp"}, {true, "*.txt"}};

@@ -52,7 +52,7 @@ TEST_F(TransformedSync, PublishesUnderTheChainsNamesAndThenMovesNothing) {
   EXPECT_EQ(source->bytes_read, read_before);
 }
 
-TEST_F(TransformedSync, TellsTheDigestOfWhatWasPublished) {
+TEST_F(TransformedSync, ReportsTheDigestOfWhatWasPublished) {
   put(*source, "in/a.txt", "alpha", 1'000 * second);
   use({"gzip"});
   ASSERT_OK(sync());
@@ -210,7 +210,7 @@ TEST_F(TransformedSync, TheJobKeepsItsTransformsInThePlan) {
   EXPECT_EQ(kept->transforms, job.transforms);
 }
 
-TEST_F(TransformedSync, AFileThatChangesWhileItIsReadIsTakenAnew) {
+TEST_F(TransformedSync, AFileThatChangesWhileItIsReadIsReadAgain) {
   put(*source, "in/moving", std::string(2 << 20, 'a'), 1'000 * second);
   source->change_at_read("in/moving", 3, std::string(2 << 20, 'b'), 1'001 * second);
   use({"gzip"});
@@ -218,7 +218,7 @@ TEST_F(TransformedSync, AFileThatChangesWhileItIsReadIsTakenAnew) {
   EXPECT_TRUE(unzipped("out/moving.gz") == std::string(2 << 20, 'b'));
 }
 
-TEST_F(TransformedSync, VerifyTellsByTheState) {
+TEST_F(TransformedSync, VerifyComparesWithTheState) {
   put(*source, "in/a.txt", "alpha", 1'000 * second);
   use({"gzip"});
   ASSERT_OK(sync());

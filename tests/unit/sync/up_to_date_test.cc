@@ -104,7 +104,7 @@ const std::vector<Case> cases = {
     {"an empty file equals an empty file", file(0, 7), file(0, 7), {}, at_precision(1), up_to_date},
     {"a newer source is a change", newer, here, {}, at_precision(1), changed(Reason::mtime)},
     {"an older source is a change", here, newer, {}, at_precision(1), changed(Reason::mtime)},
-    {"size is told before mtime", newer, longer, {}, at_precision(1), changed(Reason::size)},
+    {"size is reported before mtime", newer, longer, {}, at_precision(1), changed(Reason::size)},
     {"a nanosecond more is a change between two file systems",
      file(5, 100 * second + 1), here, {}, at_precision(1), changed(Reason::mtime)},
     {"fractions are cut off at a precision of a second", file(5, 100 * second + 999'999'999), here, {}, at_precision(second), up_to_date},

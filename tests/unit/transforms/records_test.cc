@@ -39,7 +39,7 @@ TEST(Csv, SpeaksDialects) {
 TEST(Csv, WorksOnColumns) {
   EXPECT_EQ(transformed({R"(csv select='["b","a"]')"}, "a,b,c\n1,2,3\n"), "b,a\n2,1\n");
   EXPECT_EQ(transformed({"csv drop=b rename_columns='a=first'"}, "a,b,c\n1,2,3\n"), "first,c\n1,3\n");
-  EXPECT_EQ(transformed({R"(csv add='["from={path}","n={line}"]')"}, "a\nx\n"), "a,from,n\nx,folder/file.csv,2\n");
+  EXPECT_EQ(transformed({R"(csv add='["from={path}","n={line}"]')"}, "a\nx\n"), "a,from,n\nx,directory/file.csv,2\n");
   EXPECT_EQ(transformed({"csv mask=a"}, "a,b\nJo-42,Jo-42\n"), "a,b\nxx-00,Jo-42\n");
   EXPECT_EQ(transformed({"csv filter='CAST(a AS REAL) > 9.5 AND b LIKE \"x%\"' "}, "a,b\n10,xy\n9,xy\n100,y\n"),
             "a,b\n10,xy\n");
@@ -47,7 +47,7 @@ TEST(Csv, WorksOnColumns) {
   EXPECT_EQ(transformed({"csv select=a drop=b"}, "a,b\n"), "a\n"); // a header alone
 }
 
-TEST(Csv, HashesWithAKeyThatTheDigestOfTheChainTellsApart) {
+TEST(Csv, HashesWithAKeyThatTheDigestOfTheChainDependsOn) {
   ::setenv("CHECKVALVE_TEST_KEY", "0123456789abcdef", 1);
   const std::string call = "csv hash=a key_env=CHECKVALVE_TEST_KEY";
   // printf 4111 | openssl dgst -sha256 -hmac 0123456789abcdef
@@ -71,7 +71,7 @@ TEST(Csv, RefusesOrRejectsWhatDoesNotFit) {
   const auto output = run_chain(chain_of({"csv cast=a:integer rejects=yes"}).value(), "a,b\n1,2\nx,3\n4\n5,\"6\n\"\n");
   ASSERT_OK(output);
   EXPECT_EQ(output->bytes, "a,b\n1,2\n5,\"6\n\"\n");
-  EXPECT_EQ(output->sides.at("folder/file.csv.rejects"), "a,b\nx,3\n4\n");
+  EXPECT_EQ(output->sides.at("directory/file.csv.rejects"), "a,b\nx,3\n4\n");
 }
 
 TEST(Csv, ValidatesAgainstASchema) {
@@ -89,7 +89,7 @@ TEST(Csv, ValidatesAgainstASchema) {
   const auto output = run_chain(chain_of({schema + "rejects=yes"}).value(), good + "A1,de,-1\nA2,fr,2\n");
   ASSERT_OK(output);
   EXPECT_EQ(output->bytes, good + "A2,fr,2\n");
-  EXPECT_EQ(output->sides.at("folder/file.csv.rejects"), "id,country,amount\nA1,de,-1\n");
+  EXPECT_EQ(output->sides.at("directory/file.csv.rejects"), "id,country,amount\nA1,de,-1\n");
   EXPECT_FAILS(chain_of({"csv check='amount >'"}), ErrorKind::config);
   EXPECT_FAILS(chain_of({"csv match='a=('"}), ErrorKind::config);
 }
@@ -215,25 +215,25 @@ TEST(Sql, LeavesTheDiskSomeSpace) {
   EXPECT_TRUE(contains(said, "$TMPDIR")) << said;
 }
 
-// Names that SQLite's temporary files could have, in the folder where they would be.
+// Names that SQLite's temporary files could have, in the directory where they would be.
 TEST(Sql, LeavesNoFileEvenWhileItRuns) {
-  std::string folder = ::testing::TempDir() + "checkvalve-scratch-XXXXXX";
-  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  std::string directory = ::testing::TempDir() + "checkvalve-scratch-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
   const char* before = std::getenv("SQLITE_TMPDIR");
   const std::string kept = before ? before : "";
-  ::setenv("SQLITE_TMPDIR", folder.c_str(), 1);
+  ::setenv("SQLITE_TMPDIR", directory.c_str(), 1);
   const Chain chain = chain_of({"sql cache=64KiB query='SELECT a FROM input ORDER BY a'"}).value();
   const auto run = chain.start({"a.csv", "a.csv", std::nullopt}, 64 * 1024);
   ASSERT_OK(run);
   const std::string rows = numbers(300'000);
   (*run)->feed(Chunk::copy_of(rows));
   ASSERT_OK((*run)->work());
-  EXPECT_TRUE(std::filesystem::is_empty(folder)); // the table is on disk by now
+  EXPECT_TRUE(std::filesystem::is_empty(directory)); // the table is on disk by now
   (*run)->end_input();
   ASSERT_OK((*run)->work());
-  EXPECT_TRUE(std::filesystem::is_empty(folder)); // so is what is sorted
+  EXPECT_TRUE(std::filesystem::is_empty(directory)); // so is what is sorted
   before ? ::setenv("SQLITE_TMPDIR", kept.c_str(), 1) : ::unsetenv("SQLITE_TMPDIR");
-  std::filesystem::remove(folder);
+  std::filesystem::remove(directory);
 }
 
 } // namespace

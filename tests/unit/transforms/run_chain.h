@@ -35,7 +35,7 @@ struct ChainOutput {
 // `next_size(left)`: how many bytes to feed next.
 inline Result<ChainOutput> run_chain(const Chain& chain, std::string_view input,
                                      const std::function<std::size_t(std::size_t)>& next_size,
-                                     std::string path = "folder/file.csv") {
+                                     std::string path = "directory/file.csv") {
   const auto renamed = chain.renamed(path);
   if (!renamed) return Failure(renamed.error());
   CV_TRY(const std::unique_ptr<ChainRun> run, chain.start({path, *renamed, input.size()}, 64 * 1024));

@@ -183,7 +183,7 @@ TEST_P(EveryTransform, MemoryIsBoundedHoweverMuchPasses) {
   const auto run = chain.start({"big.csv", "big.csv", std::nullopt}, 256 * 1024);
   ASSERT_OK(run);
   std::string block;
-  std::vector<std::string> pool(8); // making each block anew would take longer than the transforms
+  std::vector<std::string> pool(8); // making each block afresh would take longer than the transforms
   for (std::size_t i = 0; i < pool.size(); ++i) GetParam().big(pool[i], i);
   std::uint64_t before = 0;
   std::uint64_t most = 0;

@@ -28,14 +28,14 @@ TEST(ParseTransformCall, RefusesWhatItCannotRead) {
 
 TEST(Chain, RefusesUnknownNamesOptionsAndValues) {
   EXPECT_FAILS(chain_of({"gzap"}), ErrorKind::config);
-  EXPECT_FAILS(chain_of({"gzip lavel=1"}), ErrorKind::config);
+  EXPECT_FAILS(chain_of({"gzip speed=1"}), ErrorKind::config);
   EXPECT_FAILS(chain_of({"gzip level=high"}), ErrorKind::config);
   EXPECT_FAILS(chain_of({"gzip level=12"}), ErrorKind::config);
   EXPECT_FAILS(chain_of({"redact pattern='('"}), ErrorKind::config);
   EXPECT_FAILS(chain_of({"checksum", "checksum"}), ErrorKind::config);
 }
 
-TEST(Chain, TheDigestTellsChainsApartAndDefaultsAreNoDifference) {
+TEST(Chain, TheDigestDiffersByChainAndNotByExplicitDefaults) {
   const auto digest = [](std::vector<std::string> texts) { return chain_of(std::move(texts)).value().digest(); };
   EXPECT_EQ(digest({}), "");
   EXPECT_EQ(digest({"gzip"}), digest({"gzip level=6"}));
@@ -102,37 +102,37 @@ TEST(Lines, RefusesByCountAndByWhatIsInThem) {
   EXPECT_TRUE(contains(transformed({"lines max_lines=2"}, "1\n2\n3\n"), "line 3: the file has more"));
   const auto output = run_chain(chain_of({"lines drop=x count_file=yes"}).value(), "1\nx\n3\n");
   ASSERT_OK(output);
-  EXPECT_EQ(output->sides.at("folder/file.csv.count"), "2\n");
+  EXPECT_EQ(output->sides.at("directory/file.csv.count"), "2\n");
 }
 
 using Parts = std::map<std::string, std::string>;
 
-// All files that come of folder/file.csv.
+// All files that come of directory/file.csv.
 Parts parts(std::vector<std::string> calls, std::string_view input) {
   const Chain chain = chain_of(std::move(calls)).value();
   auto output = run_chain(chain, input);
   if (!output) return {{"error", output.error().message}};
-  output->sides[chain.renamed("folder/file.csv").value()] = output->bytes;
+  output->sides[chain.renamed("directory/file.csv").value()] = output->bytes;
   return output->sides;
 }
 
 TEST(Split, MakesPartsOfLines) {
-  EXPECT_EQ(
-      parts({"split lines=2"}, "1\n2\n3\n4\n5"),
-      (Parts{{"folder/file.0001.csv", "1\n2\n"}, {"folder/file.0002.csv", "3\n4\n"}, {"folder/file.0003.csv", "5"}}));
-  EXPECT_EQ(parts({"split lines=2"}, "1\n2\n"), (Parts{{"folder/file.0001.csv", "1\n2\n"}}));
-  EXPECT_EQ(parts({"split lines=2"}, ""), (Parts{{"folder/file.0001.csv", ""}}));
+  EXPECT_EQ(parts({"split lines=2"}, "1\n2\n3\n4\n5"), (Parts{{"directory/file.0001.csv", "1\n2\n"},
+                                                              {"directory/file.0002.csv", "3\n4\n"},
+                                                              {"directory/file.0003.csv", "5"}}));
+  EXPECT_EQ(parts({"split lines=2"}, "1\n2\n"), (Parts{{"directory/file.0001.csv", "1\n2\n"}}));
+  EXPECT_EQ(parts({"split lines=2"}, ""), (Parts{{"directory/file.0001.csv", ""}}));
   EXPECT_EQ(parts({"split lines=1 header=yes"}, "h\n1\n2\n"),
-            (Parts{{"folder/file.0001.csv", "h\n1\n"}, {"folder/file.0002.csv", "h\n2\n"}}));
-  EXPECT_EQ(parts({"split lines=1 header=yes"}, "h"), (Parts{{"folder/file.0001.csv", "h\n"}}));
+            (Parts{{"directory/file.0001.csv", "h\n1\n"}, {"directory/file.0002.csv", "h\n2\n"}}));
+  EXPECT_EQ(parts({"split lines=1 header=yes"}, "h"), (Parts{{"directory/file.0001.csv", "h\n"}}));
   EXPECT_EQ(parts({"split line_bytes=6B"}, "12\n34\n5\n"),
-            (Parts{{"folder/file.0001.csv", "12\n34\n"}, {"folder/file.0002.csv", "5\n"}}));
+            (Parts{{"directory/file.0001.csv", "12\n34\n"}, {"directory/file.0002.csv", "5\n"}}));
   EXPECT_TRUE(contains(parts({"split line_bytes=3B"}, "12\n345\n")["error"], "line 2 does not fit"));
 }
 
 TEST(Split, MakesPartsOfBytes) {
   EXPECT_EQ(parts({"split bytes=4B"}, "12345678"),
-            (Parts{{"folder/file.0001.csv", "1234"}, {"folder/file.0002.csv", "5678"}}));
+            (Parts{{"directory/file.0001.csv", "1234"}, {"directory/file.0002.csv", "5678"}}));
   const std::string large(3'000'000, 'x');
   const Parts found = parts({"split bytes=1000000B"}, large);
   EXPECT_EQ(found.size(), 3U);
@@ -142,14 +142,14 @@ TEST(Split, MakesPartsOfBytes) {
 TEST(Split, WhatFollowsWorksOnEachPart) {
   const Parts found = parts({"split lines=1", "lines add_trailer='N{count}'", "checksum"}, "1\n2\n");
   EXPECT_EQ(found.size(), 4U);
-  EXPECT_EQ(found.at("folder/file.0001.csv"), "1\nN1\n");
-  EXPECT_EQ(found.at("folder/file.0002.csv"), "2\nN1\n");
-  EXPECT_TRUE(found.at("folder/file.0002.csv.sha256").ends_with("  file.0002.csv\n"));
+  EXPECT_EQ(found.at("directory/file.0001.csv"), "1\nN1\n");
+  EXPECT_EQ(found.at("directory/file.0002.csv"), "2\nN1\n");
+  EXPECT_TRUE(found.at("directory/file.0002.csv.sha256").ends_with("  file.0002.csv\n"));
   EXPECT_TRUE(contains(parts({"split lines=1", "lines must_not_match=2"}, "1\n2\n")["error"], "must_not_match"));
   const Parts sides = parts({"csv cast=a:integer rejects=yes", "split lines=1 header=yes", "gzip"}, "a\n1\nx\n2\n");
   EXPECT_EQ(sides.size(), 3U);
-  EXPECT_EQ(sides.at("folder/file.0001.csv.gz.rejects"), "a\nx\n");
-  EXPECT_EQ(transformed({"gunzip"}, sides.at("folder/file.0002.csv.gz")), "a\n2\n");
+  EXPECT_EQ(sides.at("directory/file.0001.csv.gz.rejects"), "a\nx\n");
+  EXPECT_EQ(transformed({"gunzip"}, sides.at("directory/file.0002.csv.gz")), "a\n2\n");
 }
 
 TEST(Split, RefusesWhatMakesNoSense) {
@@ -159,7 +159,7 @@ TEST(Split, RefusesWhatMakesNoSense) {
   EXPECT_FAILS(chain_of({"split lines=1", "split lines=2"}), ErrorKind::config);
   EXPECT_FAILS(chain_of({"split lines=1 rename='{name}'"}), ErrorKind::config);
   EXPECT_EQ(parts({"split lines=1 rename='{part}-{name}'"}, "1\n2\n"),
-            (Parts{{"folder/0001-file.csv", "1\n"}, {"folder/0002-file.csv", "2\n"}}));
+            (Parts{{"directory/0001-file.csv", "1\n"}, {"directory/0002-file.csv", "2\n"}}));
 }
 
 TEST(Charset, ConvertsSetsMarksAndNewlines) {
@@ -192,7 +192,7 @@ TEST(Checksum, WritesWhatSha256sumReads) {
   const auto output = run_chain(chain_of({"checksum"}).value(), "hello\n");
   ASSERT_OK(output);
   EXPECT_EQ(output->bytes, "hello\n");
-  EXPECT_EQ(output->sides.at("folder/file.csv.sha256"),
+  EXPECT_EQ(output->sides.at("directory/file.csv.sha256"),
             "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03  file.csv\n");
 }
 
@@ -214,7 +214,7 @@ TEST(Checksum, GivesTheListItsDigestInsteadOfASideFile) {
   EXPECT_EQ(run_chain(chain_of({"checksum"}).value(), "hello\n")->checksum, "");
 
   const auto both = run_chain(chain_of({"checksum list=SUMS suffix=.sum"}).value(), "hello\n");
-  EXPECT_TRUE(both->sides.contains("folder/file.csv.sum"));
+  EXPECT_TRUE(both->sides.contains("directory/file.csv.sum"));
   EXPECT_NE(both->checksum, "");
 }
 
@@ -242,7 +242,7 @@ TEST(Exec, RunsAProgramAsAFilter) {
   EXPECT_EQ(transformed({R"(exec command='["tr", "a-z", "A-Z"]')"}, "abc\n"), "ABC\n");
   EXPECT_EQ(transformed({R"(exec command='["head", "-n", "1"]')"}, "1\n" + std::string(1 << 20, 'x')), "1\n");
   EXPECT_EQ(transformed({R"(exec command='["sh", "-c", "cat >/dev/null; echo $CHECKVALVE_PATH $SECRET"]')"}, ""),
-            "folder/file.csv\n");
+            "directory/file.csv\n");
 }
 
 TEST(Exec, AFailureCarriesWhatTheProgramSaid) {

@@ -1,4 +1,4 @@
-# check format and style: clang-format, clang-tidy, ruff, mypy, words ("fix" formats; "quick" leaves out clang-tidy)
+# check format and style: clang-format, clang-tidy, ruff, mypy, words ("fix" formats; "quick" skips clang-tidy)
 source tools/dev/common.sh
 
 bash tools/dev/verbs/setup.sh build test lint

@@ -1,4 +1,4 @@
-"""A DAG that the OpenLineage provider tells of; only where that provider is installed."""
+"""A DAG that the OpenLineage provider reports; only where that provider is installed."""
 
 from datetime import datetime, timezone
 
