@@ -21,7 +21,7 @@ step() {
 end_to_end() { "$(test_python)" -m pytest -n 2 --dist worksteal -c tests/pytest.ini --rootdir . tests/tools tests/e2e "$@"; }
 
 step "layers: who includes whom, and who names a scheme" "$(test_python)" tools/check_layers.py
-step "examples: the code on pages is what the tests build" "$(test_python)" tools/check_examples.py
+step "pages: their examples and type names are those of the code" "$(test_python)" tools/check_examples.py
 if [[ $quick ]]; then
   step "unit tests" ctest --test-dir build -j 2 --output-on-failure --label-exclude slow
 else
