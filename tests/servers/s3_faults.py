@@ -45,17 +45,25 @@ class Fault:
 
     action: an Answer; "reset" (before anything is sent on); "lose" (the server does it, its answer is lost); "stall"
     (half of the answer's body, then nothing); "short" (half of the body, then the end); "corrupt" (one bit of it);
-    "hold" (nothing of the answer until `release` is set).
+    "hold" (nothing of the answer until `release` is set); "cut" (the server gets half of the request's body, and no
+    checksums, as if that were all).
+
+    every: of these requests, only one in as many.
     """
 
     pattern: str
     action: Answer | str
     first: int = 1
     last: int = 1
+    every: int = 1
     when: Callable[[Request], bool] = lambda _: True
     seen: int = 0
     hit: int = 0
     release: threading.Event = field(default_factory=threading.Event)
+
+
+def _count(pattern: str, requests: list[Request]) -> int:
+    return sum(bool(re.search(pattern, str(request))) for request in requests)
 
 
 class FaultyProxy:
@@ -64,9 +72,16 @@ class FaultyProxy:
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self.drop_header = ""  # of requests: as a service that does not know it
+        self.admits_per_s = 0.0  # requests; more are refused with SlowDown; 0: no limit
+        self.tokens = 0.0
+        self.filled_at = time.monotonic()
+        self.under_way = 0
+        self.most_under_way = 0
         self.body_bytes_in = 0  # of requests
         self.body_bytes_out = 0  # of answers
-        self.lock = threading.Lock()
+        self.answered: list[Request] = []  # by the server, and passed on
+        self.lock = threading.RLock()
+        self.news = threading.Condition(self.lock)  # of `requests` and `answered`
         self.stopping = threading.Event()
         proxy = self
 
@@ -89,25 +104,48 @@ class FaultyProxy:
     def endpoint_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def fail(self, pattern: str, action: Answer | str, first: int = 1, last: int = 1) -> Fault:
-        fault = Fault(pattern, action, first, last)
+    def fail(self, pattern: str, action: Answer | str, first: int = 1, last: int = 1, every: int = 1) -> Fault:
+        fault = Fault(pattern, action, first, last, every)
         self.faults.append(fault)
         return fault
 
     def fault_for(self, request: Request) -> Fault | None:
         with self.lock:
             self.requests.append(request)
+            self.news.notify_all()
             for fault in self.faults:
                 if re.search(fault.pattern, str(request)) and fault.when(request):
                     fault.seen += 1
-                    if fault.first <= fault.seen <= fault.last:
+                    if fault.first <= fault.seen <= fault.last and (fault.seen - fault.first) % fault.every == 0:
                         fault.hit += 1
                         return fault
         return None
 
+    def admits(self) -> bool:
+        """A token bucket that holds the tokens of a second."""
+        with self.lock:
+            if not self.admits_per_s:
+                return True
+            now = time.monotonic()
+            self.tokens = min(self.tokens + (now - self.filled_at) * self.admits_per_s, self.admits_per_s)
+            self.filled_at = now
+            if self.tokens < 1:
+                return False
+            self.tokens -= 1
+            return True
+
+    def enter(self, step: int) -> None:
+        with self.lock:
+            self.under_way += step
+            self.most_under_way = max(self.most_under_way, self.under_way)
+
     def count(self, pattern: str) -> int:
         with self.lock:
-            return sum(bool(re.search(pattern, str(request))) for request in self.requests)
+            return _count(pattern, self.requests)
+
+    def wait_for_answers(self, pattern: str, count: int, timeout_s: float = 60) -> None:
+        with self.news:
+            assert self.news.wait_for(lambda: _count(pattern, self.answered) >= count, timeout_s), self.answered
 
     def add_bytes(self, to_server: int, to_client: int) -> None:
         with self.lock:
@@ -147,6 +185,15 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.command, parts.path, parts.query, headers)
         fault = self.owner.fault_for(request)
         action = fault.action if fault else ""
+        if not action and not self.owner.admits():
+            action = Answer(503, "SlowDown")
+        self.owner.enter(1)
+        try:
+            self.act(request, fault, action)
+        finally:
+            self.owner.enter(-1)
+
+    def act(self, request: Request, fault: Fault | None, action: Answer | str) -> None:
         if action == "reset":
             self.reset()
         elif isinstance(action, Answer):
@@ -175,11 +222,18 @@ class _Handler(BaseHTTPRequestHandler):
     def forward(self, request: Request, fault: Fault | None) -> None:
         upstream = http.client.HTTPConnection("127.0.0.1", self.owner.server_port, timeout=60)
         upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        left = int(request.headers.get("content-length", "0"))
+        cut = fault is not None and fault.action == "cut"
+        surplus = left - left // 2 if cut else 0
         for name, value in self.headers.items():
+            if cut and name.lower().startswith(("x-amz-checksum", "content-")):
+                continue
             if name.lower() not in ("connection", "expect", self.owner.drop_header):
                 upstream.putheader(name, value)
+        if cut:
+            upstream.putheader("Content-Length", str(left - surplus))
         upstream.endheaders()
-        left = int(request.headers.get("content-length", "0"))
+        left -= surplus
         while left > 0:
             piece = self.rfile.read1(min(left, PIECE))
             if not piece:
@@ -189,6 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
             left -= len(piece)
             self.owner.add_bytes(len(piece), 0)
             upstream.send(piece)
+        self.drain(surplus)
         response = upstream.getresponse()
         action = str(fault.action) if fault else ""
         if fault and action == "hold":
@@ -228,3 +283,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.owner.stopping.wait()
         if action in ("stall", "short"):
             self.close_connection = True
+        with self.owner.news:
+            self.owner.answered.append(request)
+            self.owner.news.notify_all()

@@ -1,4 +1,5 @@
 """moto's S3: keeps every key as it came ("//", "/a", "..") and checks neither signatures nor checksums.
+(Without the extra s3crc32c it gives CRC-32 values as CRC-32C.)
 
 As a program: python -m servers.s3_moto --directory DIR: prints "port N" and serves until its standard input ends.
 """
@@ -6,6 +7,7 @@ As a program: python -m servers.s3_moto --directory DIR: prints "port N" and ser
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from importlib import import_module
@@ -57,6 +59,13 @@ class Moto(ChildServer):
     def make_bucket(self, name: str) -> str:
         self.client().create_bucket(Bucket=name)
         return name
+
+    def open_to_all(self, bucket: str) -> None:
+        """Requests without a signature may do anything."""
+        names = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+        rule = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": names}
+        policy = {"Version": "2012-10-17", "Statement": [rule]}
+        self.client().put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
         self.client().put_object(Bucket=bucket, Key=key, Body=content)

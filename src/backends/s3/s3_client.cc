@@ -2,33 +2,32 @@
 
 #include <fmt/format.h>
 
-#include <random>
-
+#include "backends/object_store/checksum.h"
 #include "backends/silent_work.h"
+#include "core/hash.h"
 #include "core/path.h"
 #include "core/units.h"
 
 namespace checkvalve {
 namespace {
 
-constexpr std::chrono::milliseconds initial_delay{100};
 constexpr std::size_t hash_on_worker_from = 64 * 1024; // bytes; less is hashed on the engine thread
+constexpr std::size_t max_error_bytes = 64 * 1024;     // of an answer's body
 constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD";
-
-std::chrono::milliseconds delay_before(int attempt) {
-  thread_local std::minstd_rand random{std::random_device{}()};
-  const auto most = initial_delay.count() << attempt;
-  return std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(most / 4, most)(random));
-}
 
 bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
+bool is_throttled(int status, std::string_view code) {
+  return status == 429 || is_one_of(code, {"SlowDown", "SlowDownRead", "SlowDownWrite", "Throttling",
+                                           "ThrottlingException", "RequestLimitExceeded"});
+}
+
 bool is_busy(int status, std::string_view code) {
-  return status == 429 || status == 500 || status == 502 || status == 503 || status == 504 ||
-         is_one_of(code, {"SlowDown", "InternalError", "ServiceUnavailable", "Throttling", "ThrottlingException",
-                          "RequestTimeout", "OperationAborted", "ConditionalRequestConflict", "Busy"});
+  return is_throttled(status, code) || status == 500 || status == 502 || status == 503 || status == 504 ||
+         is_one_of(code, {"InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted",
+                          "ConditionalRequestConflict", "Busy"});
 }
 
 ErrorKind kind_of(int status, std::string_view code) {
@@ -60,10 +59,9 @@ ErrorKind kind_of(int status, std::string_view code) {
 std::string explanation(int status, const S3Fault& fault) {
   if (fault.code == "NoSuchBucket") return "the bucket does not exist";
   if (fault.code == "InvalidAccessKeyId") return "the service does not know this access key";
-  if (fault.code == "SignatureDoesNotMatch")
-    return "the service refuses the signature: is the secret access key right, and the region?";
+  if (fault.code == "SignatureDoesNotMatch") return "the service refuses the signature";
   if (fault.code == "RequestTimeTooSkewed") return "this machine's clock differs too much from the service's";
-  if (status == 301) return "the bucket is in another region: set the option region";
+  if (status == 301) return "the bucket is in another region";
   if (status == 404 && fault.code.empty()) return "does not exist";
   if (status == 403 && fault.code.empty()) return "access denied";
   if (status == 412) return "is there in another version than expected";
@@ -71,12 +69,22 @@ std::string explanation(int status, const S3Fault& fault) {
   return fmt::format("{} ({}, HTTP status {})", fault.message.empty() ? "refused" : fault.message, fault.code, status);
 }
 
+std::string hint_for(const S3Request& request, int status, const S3Fault& fault, std::string_view region) {
+  if (fault.code == "SignatureDoesNotMatch") return "check the secret access key and the region";
+  if (!region.empty() && (status == 301 || status == 307 || status == 400)) return fmt::format("set region={}", region);
+  if (status == 301) return "set the option region";
+  const bool checked = std::ranges::any_of(
+      request.headers, [](const auto& header) { return header.first.starts_with("x-amz-checksum"); });
+  if (status == 501 && checked) return "set checksum=none if the service knows no checksum headers";
+  return "";
+}
+
 } // namespace
 
 S3Client::S3Client(BackendContext& context, S3Settings settings)
     : context_(context), settings_(std::move(settings)), http_(context.loop, settings_.http),
       provider_(http_, context.workers, settings_.aws, settings_.fixed, settings_.region), region_(settings_.region),
-      slots_(settings_.connections) {}
+      connections_(settings_.connections) {}
 
 Task<std::string> S3Client::payload_hash(const S3Request& request) {
   if (!request.payload_hash.empty()) co_return request.payload_hash;
@@ -89,10 +97,10 @@ Task<std::string> S3Client::payload_hash(const S3Request& request) {
   std::size_t size = 0;
   for (const Chunk& chunk : *request.body) size += chunk.size();
   const auto hash = [body = request.body] {
-    std::string all;
     if (body->size() == 1) return sha256_hex(body->front().text());
-    for (const Chunk& chunk : *body) all += chunk.text();
-    return sha256_hex(all);
+    Hasher hasher(HashAlgorithm::sha256);
+    for (const Chunk& chunk : *body) hasher.update(chunk.bytes());
+    return hasher.digest().substr(std::string_view("sha256:").size());
   };
   if (size < hash_on_worker_from) co_return hash();
   co_return co_await context_.workers.run(hash);
@@ -113,10 +121,10 @@ Task<Result<HttpRequest>> S3Client::prepare(const S3Request& request) {
   out.url = settings_.base_url + parts.encoded_path;
   if (!parts.query.empty()) out.url += "?" + canonical_query(parts.query);
   out.body = request.body;
-  out.streamed_bytes = request.streamed_bytes;
   out.chunk_bytes = request.chunk_bytes;
   out.expected_bytes = request.expected_bytes;
   out.silent_work = silent_work_limit(request.worked_bytes);
+  out.cancellation = request.cancellation.value_or(CancellationToken());
   for (const auto& [name, value] : parts.headers) out.headers.push_back({name, value});
   if (settings_.anonymous) co_return out;
 
@@ -155,46 +163,110 @@ Error S3Client::error_of(const S3Request& request, const HttpHead& head, const S
                                     : std::string_view(request.key);
   std::string path =
       bare.empty() ? "s3://" + settings_.bucket + "/" + escape_bytes(settings_.prefix) : escape_bytes(bare);
+  std::string region(head.header("x-amz-bucket-region"));
+  if (region.empty()) region = fault.region;
+  if (region == region_) region.clear(); // the region is not what is wrong
   Error error =
-      make_error(kind_of(head.status, fault.code), request.operation, std::move(path), explanation(head.status, fault));
+      make_error(kind_of(head.status, fault.code), request.operation, std::move(path), explanation(head.status, fault))
+          .with_hint(hint_for(request, head.status, fault, region));
   if (is_busy(head.status, fault.code)) error.status = ErrorStatus::transient;
   return error;
 }
 
-Task<void> S3Client::settle() {
-  constexpr std::chrono::milliseconds step{5};
-  for (auto waited = step; http_.exchanges() != 0 && waited < std::chrono::seconds(1); waited += step)
-    co_await context_.loop.sleep(step);
+S3Client::Verdict S3Client::judge(const S3Request& request, const HttpHead& head, std::string_view body) {
+  const S3Fault fault = read_fault(body);
+  Verdict verdict{error_of(request, head, fault), is_throttled(head.status, fault.code)};
+  if (learn(head, fault)) verdict.error.status = ErrorStatus::transient;
+  const std::string_view retry_after = head.header("retry-after");
+  if (verdict.throttled || (head.status == 503 && !retry_after.empty()))
+    pacer_.throttled(read_retry_after(retry_after, now_ms() / 1000));
+  return verdict;
+}
+
+// Sends until it succeeds or its tries are used up. `connection`: receives one of the endpoint's; null: not waited for.
+template <class T>
+Task<Result<T>> S3Client::retried(const S3Request& request, Semaphore::Permit* connection, Once<T> once) {
+  const std::shared_ptr<Cancellation> closing = closing_; // another disconnect() may replace it
+  const CancellationToken token = request.cancellation.value_or(*closing);
+  if (connection) *connection = co_await connections_.acquire(1, token);
+  Retries retries(pacer_, request.tries);
+  for (;;) {
+    co_await pacer_.admit(token);
+    if (token.requested()) co_return Failure(token.reason());
+    bool throttled = false;
+    auto outcome = co_await (this->*once)(request, throttled);
+    if (outcome) {
+      pacer_.succeeded();
+      co_return outcome;
+    }
+    const auto delay = token.requested() ? std::nullopt : retries.after(outcome.error(), throttled);
+    if (!delay) co_return outcome;
+    (void)co_await context_.loop.sleep(*delay, token);
+  }
+}
+
+Task<Result<HttpResponse>> S3Client::call_once(const S3Request& request, bool& throttled) {
+  CV_CO_TRY(HttpRequest prepared, co_await prepare(request));
+  CV_CO_TRY(HttpResponse response, co_await http_.fetch(std::move(prepared)));
+  // CompleteMultipartUpload and the copies send their status before they know the outcome: a 200 may hold an error.
+  const bool success =
+      response.head.ok() && (request.method == "GET" || response.body.find("<Error") == std::string::npos ||
+                             read_fault(response.body).code.empty());
+  if (success) co_return response;
+  Verdict verdict = judge(request, response.head, response.body);
+  throttled = verdict.throttled;
+  co_return Failure(std::move(verdict.error));
 }
 
 Task<Result<HttpResponse>> S3Client::call(S3Request request) {
-  const auto slot = co_await slots_.acquire();
-  Result<HttpResponse> outcome = HttpResponse{};
-  for (int attempt = 0; attempt < request.tries; ++attempt) {
-    auto prepared = co_await prepare(request);
-    if (!prepared) {
-      outcome = Failure(prepared.error());
-      break;
-    }
-    outcome = co_await http_.fetch(std::move(*prepared));
-    bool again = false;
-    if (!outcome) {
-      again = outcome.error().kind == ErrorKind::connection && outcome.error().transient();
-    } else {
-      // CompleteMultipartUpload and the copies send their status before they know the outcome: a 200 may hold an error.
-      const HttpHead head = outcome->head;
-      const bool may_hold_error =
-          !head.ok() || (request.method != "GET" && outcome->body.find("<Error") != std::string::npos);
-      if (!may_hold_error) break;
-      const S3Fault fault = read_fault(outcome->body);
-      if (head.ok() && fault.code.empty()) break;
-      again = learn(head, fault) || is_busy(head.status, fault.code);
-      outcome = Failure(error_of(request, head, fault));
-    }
-    if (!again || attempt + 1 == request.tries) break;
-    co_await context_.loop.sleep(delay_before(attempt));
+  Semaphore::Permit connection;
+  co_return co_await retried(request, &connection, &S3Client::call_once);
+}
+
+Task<Result<S3Stream>> S3Client::open_once(const S3Request& request, bool& throttled) {
+  CV_CO_TRY(HttpRequest prepared, co_await prepare(request));
+  S3Stream stream{{}, http_.start(std::move(prepared)), {}};
+  CV_CO_TRY(stream.head, co_await stream.exchange->head());
+  if (stream.head.ok()) co_return stream;
+  std::string body;
+  while (body.size() < max_error_bytes) {
+    auto chunk = co_await stream.exchange->read();
+    if (!chunk || chunk->empty()) break; // the status alone says enough
+    body += chunk->text();
   }
-  co_return outcome;
+  Verdict verdict = judge(request, stream.head, body);
+  throttled = verdict.throttled;
+  co_return Failure(std::move(verdict.error));
+}
+
+Task<Result<S3Stream>> S3Client::open(S3Request request, bool waits) {
+  Semaphore::Permit connection;
+  CV_CO_TRY(S3Stream stream, co_await retried(request, waits ? &connection : nullptr, &S3Client::open_once));
+  stream.connection = std::move(connection);
+  co_return stream;
+}
+
+Task<void> S3Client::disconnect() {
+  closing_->request(make_error(ErrorKind::interrupted, "use", settings_.service_url, "the connection was closed"));
+  http_.cancel();
+  co_await tasks_.join();
+  closing_ = std::make_shared<Cancellation>();
+}
+
+Task<void> S3Client::sleep(std::chrono::milliseconds duration) {
+  const std::shared_ptr<Cancellation> closing = closing_;
+  (void)co_await context_.loop.sleep(duration, *closing);
+}
+
+std::string S3Client::add_checksum(S3Request& request) const {
+  if (settings_.checksums) {
+    Checksum checksum(ChecksumKind::crc32c);
+    for (const Chunk& chunk : *request.body) checksum.update(chunk.bytes());
+    request.headers.emplace_back("x-amz-checksum-crc32c", checksum.base64());
+    return checksum.base64();
+  }
+  if (const std::string md5 = md5_base64(*request.body); !md5.empty()) request.headers.emplace_back("content-md5", md5);
+  return "";
 }
 
 Task<std::string> S3Client::published_etag(std::string key, std::string crc32c, std::uint64_t size_bytes) {
@@ -221,34 +293,14 @@ std::string unquoted_etag(const HttpHead& head) {
   return std::string(etag);
 }
 
-Task<Result<void>> S3Client::connect() {
+Task<Result<bool>> S3Client::connect() {
   S3Request request;
   request.operation = "connect to";
   request.query = {{"list-type", "2"}, {"encoding-type", "url"}, {"max-keys", "1"}, {"prefix", settings_.prefix}};
   CV_CO_TRY(const HttpResponse response, co_await call(std::move(request)));
   encodes_keys_ = read_element(response.body, "EncodingType") == "url";
-  co_return Result<void>();
-}
-
-Task<Result<std::unique_ptr<HttpExchange>>> S3Client::open(S3Request request) {
-  CV_CO_TRY(HttpRequest prepared, co_await prepare(request));
-  co_return http_.start(std::move(prepared));
-}
-
-Task<Result<HttpHead>> S3Client::answer(HttpExchange& exchange, S3Request request) {
-  CV_CO_TRY(HttpHead head, co_await exchange.head());
-  if (head.ok()) co_return head;
-  std::string body;
-  while (body.size() < 64 * 1024) {
-    auto chunk = co_await exchange.read();
-    if (!chunk || chunk->empty()) break; // the status alone says enough
-    body += chunk->text();
-  }
-  const S3Fault fault = read_fault(body);
-  const bool again = learn(head, fault);
-  Error error = error_of(request, head, fault);
-  if (again) error.status = ErrorStatus::transient;
-  co_return Failure(std::move(error));
+  CV_CO_TRY(const S3Page page, read_page(response.body));
+  co_return !page.objects.empty();
 }
 
 } // namespace checkvalve

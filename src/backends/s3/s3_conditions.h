@@ -24,15 +24,12 @@ private:
     bool copies = false;
   };
   Task<Found> find(std::string path);
-  Task<Found> probe(std::string key);
-  Task<bool> refuses_existing(S3Request request);
+  Task<std::optional<Found>> probe(std::string key);
+  Task<std::optional<bool>> refuses_existing(S3Request request);
 
   std::shared_ptr<S3Client> client_;
   std::optional<Found> found_;
   Semaphore turn_{1};
 };
-
-// For a name that is taken.
-Error exists_already(const std::string& path);
 
 } // namespace checkvalve

@@ -22,13 +22,12 @@ std::string copy_source(const S3Settings& settings, const std::string& key) {
   return percent_encode(settings.bucket, false) + "/" + percent_encode(key, true);
 }
 
-S3Copy::S3Copy(std::shared_ptr<S3Client> client, std::shared_ptr<S3Conditions> conditions,
+S3Copy::S3Copy(std::shared_ptr<S3Client> client, std::shared_ptr<S3Store> store,
                std::shared_ptr<S3CopyExperience> experience, const S3Origin& origin, Entry entry, std::string path,
                const UploadHints& hints)
-    : client_(std::move(client)), conditions_(std::move(conditions)), experience_(std::move(experience)),
-      source_(origin.client), entry_(std::move(entry)), path_(std::move(path)),
-      record_key_(client_->key_of(hints.temporary.beside(path_))) {
-  record_.key = client_->key_of(path_);
+    : client_(std::move(client)), store_(std::move(store)), experience_(std::move(experience)), source_(origin.client),
+      entry_(std::move(entry)), path_(std::move(path)), record_key_(client_->key_of(hints.temporary.beside(path_))) {
+  record_.session.key = client_->key_of(path_);
   const S3Settings& settings = client_->settings();
   record_.part_bytes =
       std::max(settings.copy_part_bytes, (entry_.size_bytes + settings.max_parts - 1) / settings.max_parts);
@@ -49,7 +48,7 @@ S3Request S3Copy::copy_request(std::string operation) const {
   S3Request request;
   request.operation = std::move(operation);
   request.method = "PUT";
-  request.key = record_.key;
+  request.key = record_.session.key;
   request.headers = {{"x-amz-copy-source", copy_source(source_->settings(), source_->key_of(entry_.path))}};
   if (!entry_.etag.empty()) request.headers.emplace_back("x-amz-copy-source-if-match", "\"" + entry_.etag + "\"");
   return request;
@@ -59,14 +58,12 @@ Task<Result<void>> S3Copy::begin(std::vector<TemporaryName> left_over) {
   if (entry_.etag.empty() || (experience_->any_refused && !experience_->any_made))
     co_return Failure(make_error(ErrorKind::unsupported, "copy", escape_bytes(path_), "the service makes no copies"));
   for (const TemporaryName& left : left_over)
-    CV_CO_CHECK(co_await remove_upload(*client_, client_->key_of(left.beside(path_))));
+    CV_CO_CHECK(co_await remove_upload(*store_, client_->key_of(left.beside(path_))));
   if (!goes_in_parts()) co_return Result<void>();
   auto headers = co_await source_headers();
   if (!headers) co_return Failure(refusal(headers.error()));
-  auto begun = co_await begin_multipart(*client_, record_key_, record_, std::move(*headers));
-  if (begun) co_return begun;
-  if (!record_.upload_id.empty()) (void)co_await remove_upload(*client_, record_key_);
-  co_return begun;
+  co_return co_await begin_upload(*store_, record_key_,
+                                  store_->begin_parts_with(record_.session.key, std::move(*headers)), record_);
 }
 
 bool S3Copy::goes_in_parts() const {
@@ -91,29 +88,29 @@ Task<Result<NameValues>> S3Copy::source_headers() {
 
 S3Request S3Copy::part_request(std::uint32_t number, std::uint64_t offset, std::uint64_t size) const {
   S3Request request = copy_request("copy part of");
-  request.query = {{"partNumber", std::to_string(number)}, {"uploadId", record_.upload_id}};
+  request.query = {{"partNumber", std::to_string(number)}, {"uploadId", record_.session.id}};
   request.headers.emplace_back("x-amz-copy-source-range", fmt::format("bytes={}-{}", offset, offset + size - 1));
   request.worked_bytes = size;
   return request;
 }
 
-Task<Result<S3Part>> S3Copy::copy_part(std::shared_ptr<S3Client> client, S3Request request, S3Part part) {
+Task<Result<StoredPart>> S3Copy::copy_part(std::shared_ptr<S3Client> client, S3Request request, StoredPart part) {
   CV_CO_TRY(const HttpResponse response, co_await client->call(request));
-  part.etag = read_element(response.body, "ETag");
+  part.id = read_element(response.body, "ETag");
   part.crc32c = read_element(response.body, "ChecksumCRC32C");
-  if (part.etag.empty())
+  if (part.id.empty())
     co_return Failure(make_error(ErrorKind::protocol, "copy part of", escape_bytes(request.key),
                                  "the service gave no ETag for a part"));
   co_return part;
 }
 
 Task<Result<std::uint64_t>> S3Copy::advance() {
-  if (record_.upload_id.empty()) co_return entry_.size_bytes; // CopyObject is the last step and the only one
+  if (record_.session.id.empty()) co_return entry_.size_bytes; // CopyObject is the last step and the only one
   while (coming_.size() < parts_in_flight && asked_bytes_ < entry_.size_bytes) {
     const std::uint64_t size = std::min(record_.part_bytes, entry_.size_bytes - asked_bytes_);
     const auto number = static_cast<std::uint32_t>(parts_.size() + coming_.size() + 1);
     coming_.push_back(
-        spawn(copy_part(client_, part_request(number, asked_bytes_, size), S3Part{number, "", "", size})));
+        client_->spawn(copy_part(client_, part_request(number, asked_bytes_, size), StoredPart{number, size, "", ""})));
     asked_bytes_ += size;
   }
   auto part = co_await coming_.front().get();
@@ -126,10 +123,10 @@ Task<Result<std::uint64_t>> S3Copy::advance() {
 
 Task<Result<Published>> S3Copy::commit(CommitOptions options) {
   const bool only_new = options.replace == Replace::if_absent;
-  const bool in_parts = !record_.upload_id.empty(); // whose last step is a write
+  const bool in_parts = !record_.session.id.empty(); // whose last step is a write
   if (only_new) {
-    const bool held =
-        in_parts ? co_await conditions_->hold_for_writes(path_) : co_await conditions_->hold_for_copies(path_);
+    const bool held = in_parts ? co_await store_->conditions().hold_for_writes(path_)
+                               : co_await store_->conditions().hold_for_copies(path_);
     if (!held)
       co_return Failure(make_error(ErrorKind::unsupported, "publish", escape_bytes(path_),
                                    "the service's copies can't refuse an existing name"));
@@ -158,17 +155,18 @@ Task<Result<Published>> S3Copy::copy_whole(bool only_new) {
   S3Request look;
   look.operation = "publish";
   look.method = "HEAD";
-  look.key = record_.key;
+  look.key = record_.session.key;
   if (co_await client_->call(std::move(look))) co_return Failure(exists_already(path_));
   co_return Failure(response.error());
 }
 
 Task<Result<Published>> S3Copy::complete(bool only_new) {
-  auto etag = co_await complete_multipart(client_, record_key_, record_, std::move(parts_), only_new);
-  if (!etag && only_new && etag.error().kind == ErrorKind::changed) co_return Failure(exists_already(path_));
-  if (!etag) co_return Failure(etag.error());
-  record_.upload_id.clear();
-  co_return Published{"multipart copy", std::move(*etag)};
+  auto object = co_await store_->complete(record_.session, std::move(parts_), only_new);
+  if (!object && object.error().kind == ErrorKind::exists) co_return Failure(exists_already(path_));
+  if (!object) co_return Failure(object.error());
+  record_.session.id.clear();
+  co_await remove_record(*store_, record_key_);
+  co_return Published{"multipart copy", std::move(object->version)};
 }
 
 // The same ETag is the same content. Otherwise (encryption and uploads in parts change it) at least the size is looked
@@ -185,9 +183,9 @@ Task<Result<void>> S3Copy::check_published(const std::string& etag) {
 Task<Result<void>> S3Copy::abort() {
   for (auto& part : coming_) (void)co_await part.get();
   coming_.clear();
-  if (record_.upload_id.empty()) co_return Result<void>();
-  CV_CO_CHECK(co_await remove_upload(*client_, record_key_));
-  record_.upload_id.clear();
+  if (record_.session.id.empty()) co_return Result<void>();
+  CV_CO_CHECK(co_await remove_own_upload(*store_, record_key_, record_.session));
+  record_.session.id.clear();
   co_return Result<void>();
 }
 

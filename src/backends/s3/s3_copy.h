@@ -7,9 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "backends/s3/s3_client.h"
-#include "backends/s3/s3_conditions.h"
-#include "backends/s3/s3_multipart.h"
+#include "backends/object_store/upload_record.h"
+#include "backends/s3/s3_store.h"
 #include "backends/target.h"
 
 namespace checkvalve {
@@ -33,9 +32,8 @@ struct S3CopyExperience {
 // The copy keeps the object's own metadata and type; storage class, encryption and ACL are the target's options.
 class S3Copy : public DirectCopy {
 public:
-  S3Copy(std::shared_ptr<S3Client> client, std::shared_ptr<S3Conditions> conditions,
-         std::shared_ptr<S3CopyExperience> experience, const S3Origin& origin, Entry entry, std::string path,
-         const UploadHints& hints);
+  S3Copy(std::shared_ptr<S3Client> client, std::shared_ptr<S3Store> store, std::shared_ptr<S3CopyExperience> experience,
+         const S3Origin& origin, Entry entry, std::string path, const UploadHints& hints);
 
   // Removes what is left over, and begins the multipart upload of a large object.
   Task<Result<void>> begin(std::vector<TemporaryName> left_over);
@@ -45,7 +43,7 @@ public:
 
 private:
   // Outlives a copy that is dropped.
-  static Task<Result<S3Part>> copy_part(std::shared_ptr<S3Client> client, S3Request request, S3Part part);
+  static Task<Result<StoredPart>> copy_part(std::shared_ptr<S3Client> client, S3Request request, StoredPart part);
   S3Request part_request(std::uint32_t number, std::uint64_t offset, std::uint64_t size) const;
   Task<Result<NameValues>> source_headers();
   Task<Result<Published>> copy_whole(bool only_new);
@@ -56,15 +54,15 @@ private:
   Error refusal(Error error) const;
 
   std::shared_ptr<S3Client> client_;
-  std::shared_ptr<S3Conditions> conditions_;
+  std::shared_ptr<S3Store> store_;
   std::shared_ptr<S3CopyExperience> experience_;
   const std::shared_ptr<S3Client> source_;
   const Entry entry_;
   const std::string path_;
   const std::string record_key_;
-  UploadRecord record_; // upload_id is empty while no multipart upload is under way
-  std::deque<JoinHandle<Result<S3Part>>> coming_;
-  std::vector<S3Part> parts_;
+  UploadRecord record_; // session.id is empty while no multipart upload is under way
+  std::deque<JoinHandle<Result<StoredPart>>> coming_;
+  std::vector<StoredPart> parts_;
   std::uint64_t asked_bytes_ = 0;
   std::uint64_t done_bytes_ = 0;
 };

@@ -1,6 +1,6 @@
 #include "backends/s3/s3_digest.h"
 
-#include "backends/s3/checksum.h"
+#include "backends/object_store/checksum.h"
 #include "backends/temporary.h"
 #include "core/path.h"
 

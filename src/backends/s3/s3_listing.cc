@@ -31,7 +31,8 @@ public:
   // own_marker: give the empty object that stands for `directory` itself, too.
   KeyListing(std::shared_ptr<S3Client> client, std::string directory, bool recursive, bool own_marker = false)
       : client_(std::move(client)), prefix_(client_->key_of(directory.empty() ? "" : directory + "/")),
-        recursive_(recursive), own_marker_(own_marker), coming_(spawn(fetch_page(client_, prefix_, recursive_, ""))) {}
+        recursive_(recursive), own_marker_(own_marker),
+        coming_(client_->spawn(fetch_page(client_, prefix_, recursive_, ""))) {}
 
   Task<Result<std::vector<Entry>>> next() override {
     std::vector<Entry> entries;
@@ -44,7 +45,7 @@ public:
           co_return Failure(make_error(ErrorKind::protocol, "list", escape_bytes(prefix_),
                                        "the server's listing goes in circles: a page names itself as the next one"));
         continuation_ = page->continuation;
-        coming_.emplace(spawn(fetch_page(client_, prefix_, recursive_, continuation_)));
+        coming_.emplace(client_->spawn(fetch_page(client_, prefix_, recursive_, continuation_)));
       }
       take(*page, entries);
     }

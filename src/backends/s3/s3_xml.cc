@@ -75,9 +75,9 @@ Result<S3PartPage> read_part_page(std::string_view xml) {
     return Failure(make_error(ErrorKind::protocol, "list parts", "", "the server's answer is no ListPartsResult"));
   S3PartPage page;
   for (const pugi::xml_node& node : root.children("Part")) {
-    S3Part& part = page.parts.emplace_back();
+    StoredPart& part = page.parts.emplace_back();
     part.number = node.child("PartNumber").text().as_uint();
-    part.etag = unquoted(node.child_value("ETag"));
+    part.id = unquoted(node.child_value("ETag"));
     part.crc32c = node.child_value("ChecksumCRC32C");
     part.size_bytes = node.child("Size").text().as_ullong();
   }
@@ -102,14 +102,14 @@ std::string read_element(std::string_view xml, const char* name) {
   return unquoted(found.child_value());
 }
 
-std::string write_parts(const std::vector<S3Part>& parts) {
+std::string write_parts(const std::vector<StoredPart>& parts) {
   pugi::xml_document document;
   pugi::xml_node root = document.append_child("CompleteMultipartUpload");
   root.append_attribute("xmlns") = "http://s3.amazonaws.com/doc/2006-03-01/";
-  for (const S3Part& part : parts) {
+  for (const StoredPart& part : parts) {
     pugi::xml_node node = root.append_child("Part");
     node.append_child("PartNumber").text() = part.number;
-    node.append_child("ETag").text() = ("\"" + part.etag + "\"").c_str();
+    node.append_child("ETag").text() = ("\"" + part.id + "\"").c_str();
     if (!part.crc32c.empty()) node.append_child("ChecksumCRC32C").text() = part.crc32c.c_str();
   }
   std::ostringstream out;

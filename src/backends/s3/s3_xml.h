@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends/object_store/object_store.h"
 #include "core/result.h"
 
 namespace checkvalve {
@@ -36,16 +37,10 @@ S3Fault read_fault(std::string_view xml);
 // The text of the first element of this name below the root, or "".
 std::string read_element(std::string_view xml, const char* name);
 // Body of CompleteMultipartUpload: number, ETag and, if not empty, CRC-32C of each part.
-struct S3Part {
-  std::uint32_t number = 0;
-  std::string etag;
-  std::string crc32c;
-  std::uint64_t size_bytes = 0; // as ListParts tells it
-};
-std::string write_parts(const std::vector<S3Part>& parts);
+std::string write_parts(const std::vector<StoredPart>& parts);
 
 struct S3PartPage { // of ListParts
-  std::vector<S3Part> parts;
+  std::vector<StoredPart> parts;
   std::string next_marker; // empty: the last page
 };
 // Error kind protocol.

@@ -1,6 +1,7 @@
 #include "protocol/http/http_client.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "protocol/http/curl_thread.h"
 #include "protocol/http/http_exchange.h"
@@ -24,13 +25,17 @@ void HttpExchange::State::deliver(HttpDelivery news) {
   changed.notify();
 }
 
-HttpExchange::~HttpExchange() {
-  if (state_->done) return;
+void HttpExchange::State::give_up(const std::shared_ptr<State>& state, ErrorKind kind, const char* why) {
+  if (state->done) return;
   HttpDelivery end;
-  end.done = Failure(make_error(ErrorKind::connection, state_->request.method,
-                                std::string(without_query(state_->request.url)), "the exchange was given up"));
-  state_->deliver(std::move(end)); // who still sends must not wait for ever
-  if (const auto commands = state_->commands.lock()) commands->push(HttpCommands::Kind::cancel, state_);
+  end.done = Failure(make_error(kind, state->request.method, std::string(without_query(state->request.url)), why));
+  state->deliver(std::move(end)); // who still sends must not wait for ever
+  if (const auto commands = state->commands.lock()) commands->push(HttpCommands::Kind::cancel, state);
+}
+
+HttpExchange::~HttpExchange() {
+  State::give_up(state_, ErrorKind::connection, "the exchange was given up");
+  if (const auto commands = state_->commands.lock()) commands->forget(*state_);
 }
 
 namespace {
@@ -65,7 +70,9 @@ Task<Result<void>> HttpExchange::send(Chunk chunk) {
 
 Task<Result<HttpHead>> HttpExchange::head() {
   const std::shared_ptr<State> state = state_;
-  while (!state->head && !state->done) co_await state->changed.wait();
+  while (!state->head && !state->done)
+    if (!co_await state->changed.wait(state->request.cancellation))
+      co_return Failure(state->request.cancellation.reason());
   if (state->head) co_return *state->head;
   if (!*state->done) co_return Failure(state->done->error());
   co_return Failure(make_error(ErrorKind::protocol, state->request.method,
@@ -74,7 +81,9 @@ Task<Result<HttpHead>> HttpExchange::head() {
 
 Task<Result<Chunk>> HttpExchange::read() {
   const std::shared_ptr<State> state = state_;
-  while (state->received.empty() && !state->done) co_await state->changed.wait();
+  while (state->received.empty() && !state->done)
+    if (!co_await state->changed.wait(state->request.cancellation))
+      co_return Failure(state->request.cancellation.reason());
   if (state->received.empty()) {
     if (!*state->done) co_return Failure(state->done->error());
     co_return Chunk();
@@ -103,9 +112,11 @@ struct HttpClient::Shared : HttpCommands, std::enable_shared_from_this<HttpClien
     });
   }
 
+  void forget(HttpExchange::State& state) override { under_way.erase(&state); }
+
   Loop& loop;
   const std::uint32_t receive_ahead_bytes;
-  const std::shared_ptr<void> counted = std::make_shared<int>(0);
+  std::unordered_set<HttpExchange::State*> under_way; // their exchanges exist
   std::vector<CurlThread::Command> outbox;
   CurlThread thread;
 };
@@ -114,14 +125,17 @@ HttpClient::HttpClient(Loop& loop, HttpSettings settings)
     : shared_(std::make_shared<Shared>(loop, std::move(settings))) {}
 HttpClient::~HttpClient() = default;
 void HttpClient::close() { shared_->thread.stop(); }
-long HttpClient::exchanges() const { return shared_->counted.use_count() - 1; }
+void HttpClient::cancel() {
+  for (HttpExchange::State* state : shared_->under_way)
+    HttpExchange::State::give_up(state->shared_from_this(), ErrorKind::interrupted, "the connection was closed");
+}
 
 std::unique_ptr<HttpExchange> HttpClient::start(HttpRequest request) {
   auto state = std::make_shared<HttpExchange::State>();
   state->request = std::move(request);
   state->commands = shared_;
-  state->under_way = shared_->counted;
   state->receive_ahead_bytes = std::max(shared_->receive_ahead_bytes, state->request.chunk_bytes);
+  shared_->under_way.insert(state.get());
   shared_->push(HttpCommands::Kind::start, state, {});
   return std::make_unique<HttpExchange>(state);
 }

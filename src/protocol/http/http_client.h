@@ -42,7 +42,8 @@ public:
   // The next part of a streamed body, in order; many may be under way. Done when it was handed to the connection. Fails
   // when the exchange failed, and when the server answered without waiting for the rest: head() tells what it said.
   Task<Result<void>> send(Chunk chunk);
-  // Waits for the response's head. One caller at a time, of head() and read() together.
+  // Waits for the response's head; fails with the reason once HttpRequest::cancellation is requested. One caller at a
+  // time, of head() and read() together.
   Task<Result<HttpHead>> head();
   // The next chunk of the response's body; an empty one is the end. A body that breaks off is an error.
   Task<Result<Chunk>> read();
@@ -58,11 +59,11 @@ public:
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  // Cancels what is under way, and tells its loop nothing any more: for an owner that goes before the loop does, while
-  // coroutines that nobody waits for still hold the client. They stay where they are.
+  // Fails what is under way with ErrorKind::interrupted.
+  void cancel();
+  // Ends the client's thread, after which nothing reaches the loop: for an owner that is destroyed before the loop
+  // while coroutines still hold the client. Those that await an exchange stay suspended.
   void close();
-  // Exchanges that somebody holds, or that are being cancelled.
-  long exchanges() const;
 
   std::unique_ptr<HttpExchange> start(HttpRequest request);
   // One exchange with redirects followed (see HttpRequest) and the body collected. Any status is a success here.

@@ -32,6 +32,7 @@ public:
   virtual ~HttpCommands() = default;
   enum class Kind : std::uint8_t { start, send, resume, cancel };
   virtual void push(Kind kind, std::shared_ptr<HttpExchange::State> state, Chunk chunk = {}) = 0;
+  virtual void forget(HttpExchange::State& state) = 0; // its exchange was dropped
 };
 
 // The curl thread's side of one exchange.
@@ -56,10 +57,9 @@ struct CurlTransfer {
   bool has_news = false;
 };
 
-struct HttpExchange::State {
+struct HttpExchange::State : std::enable_shared_from_this<HttpExchange::State> {
   HttpRequest request; // not changed once it has started
   std::weak_ptr<HttpCommands> commands;
-  std::shared_ptr<void> under_way; // one of those that the client counts
   std::uint32_t receive_ahead_bytes = 0;
 
   // Both threads.
@@ -76,6 +76,8 @@ struct HttpExchange::State {
   AutoResetEvent changed;
 
   void deliver(HttpDelivery news);
+  // Ends the exchange, unless it is done.
+  static void give_up(const std::shared_ptr<State>& state, ErrorKind kind, const char* why);
 };
 
 } // namespace checkvalve

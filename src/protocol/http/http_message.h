@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/cancellation.h"
 #include "core/chunk.h"
 #include "core/result.h"
 
@@ -38,6 +39,7 @@ struct HttpRequest {
   std::optional<std::chrono::milliseconds> timeout; // for the whole exchange; the stall timeout holds besides
   // Added to HttpSettings::stall_timeout, for what the server works on without a word before it answers.
   std::chrono::seconds silent_work{0};
+  CancellationToken cancellation; // ends the waits for the response
 
   std::uint64_t body_bytes() const;
 };

@@ -57,6 +57,9 @@ public:
   virtual Task<void> tear_down() { co_return; }
 };
 
+// Connects to a root that may hold nothing yet: where directories are names only, it exists from its first file on.
+Task<Result<void>> connect_to_empty_root(Source& source);
+
 struct BackendCase {
   std::string name; // letters, digits and '_' only
   std::function<std::unique_ptr<BackendFixture>(BackendContext&)> make;

@@ -31,7 +31,7 @@ public:
     CV_CO_CHECK(co_await writer_->connect());
     CV_CO_CHECK(co_await writer_->make_directory("", std::nullopt));
     CV_CO_TRY(reader_, make_source());
-    co_return co_await reader_->connect();
+    co_return co_await connect_to_empty_root(*reader_);
   }
   Task<void> tear_down() override {
     if (writer_) co_await writer_->disconnect();

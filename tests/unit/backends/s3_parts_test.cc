@@ -1,9 +1,9 @@
 // The parts of the S3 backend that need no server: signing, checksums, XML, profile files, upload records.
 #include <gtest/gtest.h>
 
+#include "backends/object_store/checksum.h"
+#include "backends/object_store/upload_record.h"
 #include "backends/s3/aws_profile.h"
-#include "backends/s3/checksum.h"
-#include "backends/s3/s3_upload.h"
 #include "backends/s3/s3_xml.h"
 #include "backends/s3/sigv4.h"
 #include "support/run.h"
@@ -145,16 +145,28 @@ TEST(AwsProfile, ReadsSections) {
   EXPECT_NE(broken.error().text().find("line 2"), std::string::npos) << broken.error().text();
 }
 
-TEST(UploadRecord, ComesBackAsItWas) {
-  const UploadRecord record{"a b\n\\\xff/c", "id-1", 8 << 20, "12 345 \"etag\"\n", true};
+TEST(UploadRecord, ReadsWhatWasWritten) {
+  const UploadRecord record{{"a b\n\\\xff/c", "id-1", true}, 8 << 20, "12 345 \"etag\"\n", "x-amz-acl=private\n"};
   const auto back = read_record(write_record(record));
   ASSERT_TRUE(back.has_value());
-  EXPECT_EQ(back->key, record.key);
-  EXPECT_EQ(back->upload_id, record.upload_id);
+  EXPECT_EQ(back->session.key, record.session.key);
+  EXPECT_EQ(back->session.id, record.session.id);
+  EXPECT_TRUE(back->session.whole_checksum);
   EXPECT_EQ(back->part_bytes, record.part_bytes);
   EXPECT_EQ(back->version, record.version);
-  EXPECT_TRUE(back->whole_checksum);
+  EXPECT_EQ(back->options, record.options);
+}
+
+TEST(UploadRecord, ReadsRecordsWithoutOptions) {
+  const auto record = read_record("checkvalve multipart upload\nid-1\na/b\n8388608\nversion\nparts\n");
+  ASSERT_TRUE(record.has_value());
+  EXPECT_EQ(record->session.id, "id-1");
+  EXPECT_EQ(record->options, "");
+}
+
+TEST(UploadRecord, RefusesOtherFiles) {
   EXPECT_FALSE(read_record("some user's file\nwith lines\nof text\n").has_value());
+  EXPECT_FALSE(read_record("").has_value());
 }
 
 } // namespace

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/chunk.h"
+
 namespace checkvalve {
 
 enum class ChecksumKind : std::uint8_t { crc32, crc32c, crc64nvme };
@@ -29,6 +31,9 @@ private:
   ChecksumKind kind_;
   std::uint64_t value_ = 0;
 };
+
+// MD5 of a body (RFC 1864), for services without other checksums; "" where OpenSSL provides none (FIPS).
+std::string md5_base64(std::span<const Chunk> body);
 
 std::string base64(std::span<const std::byte> bytes);
 // Nothing if the text is no base64.

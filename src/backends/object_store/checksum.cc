@@ -1,10 +1,11 @@
-#include "backends/s3/checksum.h"
+#include "backends/object_store/checksum.h"
 
 #include <isa-l/crc.h>
 #include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
+#include <memory>
 
 namespace checkvalve {
 namespace {
@@ -113,6 +114,16 @@ std::string Checksum::base64() const {
   const std::size_t size = kind_ == ChecksumKind::crc64nvme ? 8 : 4;
   for (std::size_t i = 0; i < size; ++i) big_endian[i] = static_cast<std::byte>(value_ >> (8 * (size - 1 - i)));
   return checkvalve::base64(std::span(big_endian).first(size));
+}
+
+std::string md5_base64(std::span<const Chunk> body) {
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  std::array<std::byte, EVP_MAX_MD_SIZE> out;
+  unsigned size = 0;
+  if (!EVP_DigestInit_ex(context.get(), EVP_md5(), nullptr)) return "";
+  for (const Chunk& chunk : body) EVP_DigestUpdate(context.get(), chunk.data(), chunk.size());
+  EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(out.data()), &size);
+  return base64(std::span(out).first(size));
 }
 
 std::string base64(std::span<const std::byte> bytes) {

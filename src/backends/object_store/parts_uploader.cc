@@ -1,0 +1,281 @@
+#include "backends/object_store/parts_uploader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/hash.h"
+#include "core/path.h"
+
+namespace checkvalve {
+namespace {
+
+constexpr std::uint64_t mib = 1 << 20;
+
+std::uint64_t part_bytes_for(const StoreLimits& limits, const UploadHints& hints) {
+  const std::uint64_t size = hints.size_bytes.value_or(0);
+  const std::uint64_t needed = ((size + limits.max_parts - 1) / limits.max_parts + mib - 1) / mib * mib;
+  return std::max({limits.part_bytes, needed, limits.min_part_bytes});
+}
+
+// The outputs of one source file have temporaries that differ in the bits from 48 on (sync/outputs.cc).
+std::uint64_t source_file(const TemporaryName& temporary) { return temporary.file & ((1ULL << 48) - 1); }
+
+} // namespace
+
+struct PartsUploader::Part {
+  std::uint32_t number = 0;
+  std::uint64_t size = 0;
+  std::uint64_t filled = 0;
+  std::vector<Chunk> chunks;
+  Checksum checksum{ChecksumKind::crc32c};
+  OneShotEvent done;
+  std::optional<StoredPart> stored;
+};
+
+// What requests under way need, which may outlive the uploader.
+struct PartsUploader::Shared {
+  Shared(std::shared_ptr<ObjectStore> parts_store, std::shared_ptr<PartMemory> part_memory, std::uint64_t owner)
+      : store(std::move(parts_store)), memory(std::move(part_memory), owner) {}
+  std::shared_ptr<ObjectStore> store;
+  PartMemory::Share memory;
+  PartsSession session;
+  Cancellation cancellation;
+  std::optional<Error> failed; // the first failure: later calls give it
+};
+
+PartsUploader::PartsUploader(std::shared_ptr<ObjectStore> store, std::shared_ptr<PartMemory> memory, std::string path,
+                             UploadHints hints)
+    : path_(std::move(path)), hints_(std::move(hints)), record_key_(store->key_of(hints_.temporary.beside(path_))),
+      write_{path_, hints_.mtime_ns, hints_.mode},
+      shared_(std::make_shared<Shared>(store, std::move(memory), source_file(hints_.temporary))) {
+  record_.part_bytes = part_bytes_for(store->limits(), hints_);
+  record_.version = hints_.version;
+  record_.options = shared_->store->options_text(write_);
+}
+
+// Requests under way end: nobody would complete the session.
+PartsUploader::~PartsUploader() { shared_->cancellation.request(error(ErrorKind::interrupted, "was given up")); }
+
+Error PartsUploader::error(ErrorKind kind, std::string message) const {
+  return make_error(kind, "write", escape_bytes(path_), std::move(message));
+}
+
+bool PartsUploader::goes_in_parts() const { return hints_.size_bytes && *hints_.size_bytes > record_.part_bytes; }
+
+// --- beginning -------------------------------------------------------------------------------------------------------
+
+Task<Result<void>> PartsUploader::begin() {
+  ObjectStore& store = *shared_->store;
+  bool resumed = false;
+  for (const TemporaryName& left : hints_.continues) {
+    const std::string left_key = store.key_of(left.beside(path_));
+    if (goes_in_parts() && !resumed) {
+      CV_CO_TRY(resumed, co_await resume(left_key));
+    }
+    if (!resumed || left_key != record_key_) CV_CO_CHECK(co_await remove_upload(store, left_key));
+  }
+  if (!goes_in_parts() || resumed) co_return Result<void>();
+  co_return co_await begin_session();
+}
+
+// Takes over the session of an earlier attempt, under a record of this upload's own. The record at `left_key`, if that
+// is another one, is removed.
+Task<Result<bool>> PartsUploader::resume(std::string left_key) {
+  ObjectStore& store = *shared_->store;
+  CV_CO_TRY(const std::optional<UploadRecord> left, co_await fetch_record(store, left_key));
+  const bool usable = left && left->session.key == store.key_of(path_) && !left->version.empty() &&
+                      left->version == record_.version && left->options == record_.options &&
+                      left->part_bytes >= store.limits().min_part_bytes &&
+                      *hints_.size_bytes / left->part_bytes < store.limits().max_parts;
+  if (!usable) co_return false;
+  auto parts = co_await store.list_parts(left->session);
+  if (!parts) co_return false;
+  // A size proves nothing: versitygw lists a part that broke off with the size that it should have had. The service
+  // keeps a checksum only of a part that came whole.
+  std::erase_if(*parts, [](const StoredPart& part) { return part.crc32c.empty(); });
+  if (parts->empty()) co_return false;
+  record_.part_bytes = left->part_bytes;
+  record_.session = shared_->session = left->session;
+  for (StoredPart& part : *parts) held_.insert_or_assign(part.number, std::move(part));
+  if (left_key == record_key_) co_return true;
+  // First the new record, so that the upload is never without one.
+  CV_CO_CHECK(co_await store.write_small(record_key_, write_record(record_)));
+  CV_CO_CHECK(co_await store.remove_small(std::move(left_key)));
+  co_return true;
+}
+
+Task<Result<void>> PartsUploader::begin_session() {
+  CV_CO_CHECK(co_await begin_upload(*shared_->store, record_key_, shared_->store->begin_parts(write_), record_));
+  shared_->session = record_.session;
+  co_return Result<void>();
+}
+
+// --- writing ---------------------------------------------------------------------------------------------------------
+
+std::uint64_t PartsUploader::part_size(std::uint64_t begin) const {
+  return hints_.size_bytes ? std::min(record_.part_bytes, *hints_.size_bytes - begin) : record_.part_bytes;
+}
+
+Task<void> PartsUploader::send(std::shared_ptr<Shared> shared, std::shared_ptr<Part> part) {
+  auto body = std::make_shared<const std::vector<Chunk>>(std::move(part->chunks));
+  if (!shared->failed) {
+    auto stored =
+        co_await shared->store->put_part(shared->session, part->number, std::move(body), shared->cancellation);
+    if (stored)
+      part->stored = std::move(*stored);
+    else if (!shared->failed)
+      shared->failed = std::move(stored.error());
+  }
+  shared->memory.shrink(part->filled);
+  part->done.set();
+}
+
+// The part is complete: sends it, unless the session holds it already.
+void PartsUploader::dispatch() {
+  auto part = std::exchange(filling_, nullptr);
+  whole_.append(part->checksum, part->filled);
+  parts_.push_back(part);
+  const auto held = held_.find(part->number);
+  if (held != held_.end() && held->second.size_bytes == part->filled &&
+      held->second.crc32c == part->checksum.base64()) {
+    part->stored = held->second;
+    part->chunks.clear();
+    shared_->memory.shrink(part->filled);
+    return part->done.set();
+  }
+  shared_->memory.expect_back(part->filled);
+  shared_->store->spawn(send(shared_, std::move(part)));
+}
+
+// Cuts the chunk where parts end.
+Task<Result<void>> PartsUploader::take(Chunk chunk) {
+  if (hints_.size_bytes && taken_bytes_ + chunk.size() > *hints_.size_bytes)
+    co_return Failure(error(ErrorKind::changed, "is longer than its size was said to be"));
+  while (!chunk.empty()) {
+    if (filling_ && filling_->filled == filling_->size) { // of unknown size, and more than one part
+      if (record_.session.id.empty()) CV_CO_CHECK(co_await begin_session());
+      dispatch();
+    }
+    if (!filling_) {
+      filling_ = std::make_shared<Part>();
+      filling_->number = static_cast<std::uint32_t>(parts_.size() + 1);
+      filling_->size = part_size(taken_bytes_);
+      if (filling_->number > shared_->store->limits().max_parts)
+        co_return Failure(error(ErrorKind::unsupported, "has more parts than the service allows: raise part_size"));
+    }
+    const auto piece =
+        static_cast<std::size_t>(std::min<std::uint64_t>(chunk.size(), filling_->size - filling_->filled));
+    co_await shared_->memory.grow(piece);
+    Chunk now;
+    if (piece == chunk.size()) {
+      now = std::exchange(chunk, Chunk());
+    } else {
+      now = Chunk::copy_of(chunk.bytes().first(piece));
+      chunk.narrow(piece, chunk.size() - piece);
+    }
+    append(std::move(now));
+    if (goes_in_parts() && filling_->filled == filling_->size) dispatch();
+  }
+  co_return Result<void>();
+}
+
+void PartsUploader::append(Chunk chunk) {
+  filling_->checksum.update(chunk.bytes());
+  filling_->filled += chunk.size();
+  taken_bytes_ += chunk.size();
+  filling_->chunks.push_back(std::move(chunk));
+}
+
+Task<Result<void>> PartsUploader::write(std::uint64_t, Chunk chunk) { // calls come in the order of the file
+  const auto turn = co_await turn_.acquire();
+  if (!shared_->failed)
+    if (auto taken = co_await take(std::move(chunk)); !taken && !shared_->failed) shared_->failed = taken.error();
+  if (shared_->failed) co_return Failure(*shared_->failed);
+  co_return Result<void>();
+}
+
+// --- the end ---------------------------------------------------------------------------------------------------------
+
+// Whether the request that publishes refuses an existing name. Where the store can't, a look comes first.
+Task<Result<bool>> PartsUploader::only_new(Replace replace) {
+  if (replace != Replace::if_absent) co_return false;
+  if (co_await shared_->store->refuses_existing(path_)) co_return true;
+  const auto there = co_await shared_->store->look_at(shared_->store->key_of(path_));
+  if (there) co_return Failure(exists_already(path_));
+  if (there.error().kind != ErrorKind::not_found) co_return Failure(there.error());
+  co_return false;
+}
+
+Task<Result<StoredObject>> PartsUploader::complete(bool only_new) {
+  if (filling_) dispatch();
+  for (const auto& part : parts_) co_await part->done;
+  if (shared_->failed) co_return Failure(*shared_->failed);
+  std::vector<StoredPart> parts;
+  for (const auto& part : parts_) parts.push_back(*part->stored);
+  CV_CO_TRY(const StoredObject object, co_await shared_->store->complete(record_.session, std::move(parts), only_new));
+  record_.session.id.clear();
+  co_await remove_record(*shared_->store, record_key_);
+  co_return object;
+}
+
+Task<Result<Published>> PartsUploader::commit(CommitOptions options) {
+  if (shared_->failed) co_return Failure(*shared_->failed);
+  if (taken_bytes_ != options.size_bytes || (hints_.size_bytes && *hints_.size_bytes != taken_bytes_))
+    co_return Failure(error(ErrorKind::integrity, fmt::format("{} bytes were written, but {} were expected",
+                                                              taken_bytes_, options.size_bytes)));
+  CV_CO_TRY(const bool refuses, co_await only_new(options.replace));
+  const bool in_parts = !record_.session.id.empty();
+  Result<StoredObject> published;
+  if (in_parts) {
+    published = co_await complete(refuses);
+  } else {
+    auto body = std::make_shared<std::vector<Chunk>>();
+    if (filling_) {
+      whole_.append(filling_->checksum, filling_->filled);
+      *body = std::move(filling_->chunks);
+    }
+    published = co_await shared_->store->put({path_, options.mtime_ns, options.mode}, body, refuses);
+    if (filling_) shared_->memory.shrink(std::exchange(filling_, nullptr)->filled);
+  }
+  if (!published) co_return Failure(published.error());
+  CV_CO_CHECK(co_await check(*published, options.content_digest));
+  co_return Published{in_parts ? "multipart" : "put", published->version};
+}
+
+// The answer of the store that names the checksum of the whole proves the content; otherwise a look at the object shows
+// its size, and a checksum if there is one.
+Task<Result<void>> PartsUploader::check(const StoredObject& said, const std::string& content_digest) {
+  StoredObject there = said;
+  if (there.crc32c.empty() || !content_digest.empty()) {
+    CV_CO_TRY(there, co_await shared_->store->look_at(shared_->store->key_of(path_)));
+  }
+  if (there.size_bytes && *there.size_bytes != taken_bytes_)
+    co_return Failure(
+        make_error(ErrorKind::integrity, "publish", escape_bytes(path_),
+                   fmt::format("{} bytes were written, but the service holds {}", taken_bytes_, *there.size_bytes)));
+  if (!there.crc32c.empty() && there.crc32c != whole_.base64())
+    co_return Failure(make_error(ErrorKind::integrity, "publish", escape_bytes(path_),
+                                 "the checksum that the service has of the object is not that of what was written"));
+  if (content_digest.empty()) co_return Result<void>();
+  const auto crc32c = from_base64(there.crc32c);
+  if (!crc32c || crc32c->size() != 4)
+    co_return Failure(make_error(ErrorKind::unsupported, "look at the checksum of", escape_bytes(path_),
+                                 "the service keeps no CRC-32C of the whole object"));
+  co_return check_digest(content_digest, digest_text(HashAlgorithm::crc32c, *crc32c), path_);
+}
+
+Task<Result<void>> PartsUploader::abort() {
+  const Error aborted = error(ErrorKind::interrupted, "was aborted");
+  if (!shared_->failed) shared_->failed = aborted;
+  shared_->cancellation.request(aborted);
+  // A part that the service still takes in would outlive the session.
+  for (const auto& part : parts_) co_await part->done;
+  if (filling_) shared_->memory.shrink(std::exchange(filling_, nullptr)->filled);
+  if (record_.session.id.empty()) co_return Result<void>();
+  CV_CO_CHECK(co_await remove_own_upload(*shared_->store, record_key_, record_.session));
+  record_.session.id.clear();
+  co_return Result<void>();
+}
+
+} // namespace checkvalve
