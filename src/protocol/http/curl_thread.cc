@@ -109,24 +109,13 @@ void CurlThread::obey(Command command) {
   if (!running_.contains(&state)) return; // it ended meanwhile
   switch (command.kind) {
   case HttpCommands::Kind::start: break;
-  case HttpCommands::Kind::send:
-    state.curl.to_send.push_back(std::move(command.chunk));
-    if (!state.curl.send_paused) return;
-    state.curl.send_paused = false;
-    return resume(state);
   case HttpCommands::Kind::resume:
     if (!state.curl.receive_paused) return;
     state.curl.receive_paused = false;
-    return resume(state);
+    curl_easy_pause(state.curl.easy, CURLPAUSE_CONT);
+    return;
   case HttpCommands::Kind::cancel: return end(state);
   }
-}
-
-void CurlThread::resume(HttpExchange::State& state) {
-  int paused = CURLPAUSE_CONT;
-  if (state.curl.send_paused) paused |= CURLPAUSE_SEND;
-  if (state.curl.receive_paused) paused |= CURLPAUSE_RECV;
-  curl_easy_pause(state.curl.easy, paused);
 }
 
 CURL* CurlThread::take_easy() {
@@ -171,7 +160,7 @@ void CurlThread::set_body(const StatePtr& state) {
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method == "HEAD" ? nullptr : request.method.c_str());
   if (request.method == "HEAD") {
     curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-  } else if (request.streamed_bytes || (request.body && request.body->size() > 1)) {
+  } else if (request.body && request.body->size() > 1) {
     const auto size = static_cast<curl_off_t>(request.body_bytes());
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, size);
@@ -255,7 +244,6 @@ void CurlThread::end(HttpExchange::State& state) {
   curl_easy_setopt(curl.easy, CURLOPT_ERRORBUFFER, nullptr);
   curl_easy_setopt(curl.easy, CURLOPT_HTTPHEADER, nullptr);
   idle_.push_back(std::exchange(curl.easy, nullptr));
-  curl.to_send.clear();
 }
 
 void CurlThread::collect_finished() {
@@ -369,42 +357,26 @@ std::size_t CurlThread::on_send(char* buffer, std::size_t size, std::size_t coun
   CurlTransfer& curl = state.curl;
   const std::size_t room = size * count;
   std::size_t used = 0;
-  if (!state.request.streamed_bytes) {
-    if (!state.request.body) return 0;
-    const std::vector<Chunk>& body = *state.request.body;
-    while (used < room && curl.body_index < body.size()) {
-      const Chunk& chunk = body[curl.body_index];
-      const std::size_t piece = std::min(room - used, chunk.size() - curl.body_offset);
-      std::memcpy(buffer + used, chunk.data() + curl.body_offset, piece);
-      used += piece;
-      curl.body_offset += piece;
-      if (curl.body_offset == chunk.size()) {
-        ++curl.body_index;
-        curl.body_offset = 0;
-      }
-    }
-    return used;
-  }
-  while (used < room && !curl.to_send.empty()) {
-    Chunk& chunk = curl.to_send.front();
-    const std::size_t piece = std::min(room - used, chunk.size());
-    std::memcpy(buffer + used, chunk.data(), piece);
+  if (!state.request.body) return 0;
+  const std::vector<Chunk>& body = *state.request.body;
+  while (used < room && curl.body_index < body.size()) {
+    const Chunk& chunk = body[curl.body_index];
+    const std::size_t piece = std::min(room - used, chunk.size() - curl.body_offset);
+    std::memcpy(buffer + used, chunk.data() + curl.body_offset, piece);
     used += piece;
-    chunk.narrow(piece, chunk.size() - piece);
-    if (!chunk.empty()) continue;
-    curl.to_send.pop_front();
-    ++curl.news.sent_chunks;
-    curl.thread->note(state);
+    curl.body_offset += piece;
+    if (curl.body_offset == chunk.size()) {
+      ++curl.body_index;
+      curl.body_offset = 0;
+    }
   }
-  if (used != 0) return used;
-  curl.send_paused = true;
-  return CURL_READFUNC_PAUSE;
+  return used;
 }
 
 // A kept connection may turn out to be closed; libcurl then sends the request again from its start.
 int CurlThread::on_seek(void* user, curl_off_t offset, int origin) {
   auto& state = *static_cast<HttpExchange::State*>(user);
-  if (state.request.streamed_bytes || offset != 0 || origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
+  if (offset != 0 || origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
   state.curl.body_index = 0;
   state.curl.body_offset = 0;
   return CURL_SEEKFUNC_OK;

@@ -20,7 +20,6 @@ public:
   struct Command {
     HttpCommands::Kind kind;
     StatePtr state;
-    Chunk chunk;
   };
 
   CurlThread(Loop& loop, HttpSettings settings);
@@ -37,7 +36,6 @@ private:
   void run();
   void obey(Command command);
   void begin(const StatePtr& state);
-  void resume(HttpExchange::State& state);
   void end(HttpExchange::State& state);
   void collect_finished();
   void note(HttpExchange::State& state);

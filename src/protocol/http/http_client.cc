@@ -15,13 +15,6 @@ void HttpExchange::State::deliver(HttpDelivery news) {
   if (news.head) head = std::move(news.head);
   for (Chunk& chunk : news.body) received.push_back(std::move(chunk));
   if (news.done) done = std::move(news.done);
-  for (std::size_t i = 0; i < news.sent_chunks && !sending.empty(); ++i) {
-    sending.front()->set();
-    sending.pop_front();
-  }
-  if (done) { // nobody takes the rest any more
-    for (auto& event : sending) event->set();
-  }
   changed.notify();
 }
 
@@ -29,43 +22,13 @@ void HttpExchange::State::give_up(const std::shared_ptr<State>& state, ErrorKind
   if (state->done) return;
   HttpDelivery end;
   end.done = Failure(make_error(kind, state->request.method, std::string(without_query(state->request.url)), why));
-  state->deliver(std::move(end)); // who still sends must not wait for ever
+  state->deliver(std::move(end));
   if (const auto commands = state->commands.lock()) commands->push(HttpCommands::Kind::cancel, state);
 }
 
 HttpExchange::~HttpExchange() {
   State::give_up(state_, ErrorKind::connection, "the exchange was given up");
   if (const auto commands = state_->commands.lock()) commands->forget(*state_);
-}
-
-namespace {
-
-Error not_wanted(const HttpRequest& request) {
-  return make_error(ErrorKind::connection, request.method, std::string(without_query(request.url)),
-                    "the server answered before it had the whole body");
-}
-
-Error client_gone(const HttpRequest& request) {
-  return make_error(ErrorKind::connection, request.method, std::string(without_query(request.url)),
-                    "the client was closed");
-}
-
-} // namespace
-
-Task<Result<void>> HttpExchange::send(Chunk chunk) {
-  const std::shared_ptr<State> state = state_; // the exchange may be dropped meanwhile
-  if (!state->done) {
-    const auto commands = state->commands.lock();
-    if (!commands) co_return Failure(client_gone(state->request));
-    auto sent = std::make_shared<OneShotEvent>();
-    state->sending.push_back(sent);
-    commands->push(HttpCommands::Kind::send, state, std::move(chunk));
-    co_await *sent;
-    const bool taken = std::ranges::find(state->sending, sent) == state->sending.end();
-    if (taken) co_return Result<void>();
-  }
-  if (!*state->done) co_return Failure(state->done->error());
-  co_return Failure(not_wanted(state->request));
 }
 
 Task<Result<HttpHead>> HttpExchange::head() {
@@ -104,8 +67,8 @@ struct HttpClient::Shared : HttpCommands, std::enable_shared_from_this<HttpClien
   Shared(Loop& engine, HttpSettings settings)
       : loop(engine), receive_ahead_bytes(settings.receive_ahead_bytes), thread(engine, std::move(settings)) {}
 
-  void push(Kind kind, std::shared_ptr<HttpExchange::State> state, Chunk chunk) override {
-    outbox.push_back({kind, std::move(state), std::move(chunk)});
+  void push(Kind kind, std::shared_ptr<HttpExchange::State> state) override {
+    outbox.push_back({kind, std::move(state)});
     if (outbox.size() != 1) return;
     loop.at_end_of_turn([self = weak_from_this()] {
       if (const auto shared = self.lock()) shared->thread.submit(std::exchange(shared->outbox, {}));
@@ -136,7 +99,7 @@ std::unique_ptr<HttpExchange> HttpClient::start(HttpRequest request) {
   state->commands = shared_;
   state->receive_ahead_bytes = std::max(shared_->receive_ahead_bytes, state->request.chunk_bytes);
   shared_->under_way.insert(state.get());
-  shared_->push(HttpCommands::Kind::start, state, {});
+  shared_->push(HttpCommands::Kind::start, state);
   return std::make_unique<HttpExchange>(state);
 }
 

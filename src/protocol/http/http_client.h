@@ -39,9 +39,6 @@ public:
   HttpExchange(const HttpExchange&) = delete;
   HttpExchange& operator=(const HttpExchange&) = delete;
 
-  // The next part of a streamed body, in order; many may be under way. Done when it was handed to the connection. Fails
-  // when the exchange failed, and when the server answered without waiting for the rest: head() tells what it said.
-  Task<Result<void>> send(Chunk chunk);
   // Waits for the response's head; fails with the reason once HttpRequest::cancellation is requested. One caller at a
   // time, of head() and read() together.
   Task<Result<HttpHead>> head();

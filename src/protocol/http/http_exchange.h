@@ -22,7 +22,6 @@ class CurlThread;
 struct HttpDelivery {
   std::optional<HttpHead> head;
   std::vector<Chunk> body;
-  std::size_t sent_chunks = 0; // of the streamed body
   std::optional<Result<void>> done;
 };
 
@@ -30,8 +29,8 @@ struct HttpDelivery {
 class HttpCommands {
 public:
   virtual ~HttpCommands() = default;
-  enum class Kind : std::uint8_t { start, send, resume, cancel };
-  virtual void push(Kind kind, std::shared_ptr<HttpExchange::State> state, Chunk chunk = {}) = 0;
+  enum class Kind : std::uint8_t { start, resume, cancel };
+  virtual void push(Kind kind, std::shared_ptr<HttpExchange::State> state) = 0;
   virtual void forget(HttpExchange::State& state) = 0; // its exchange was dropped
 };
 
@@ -48,10 +47,8 @@ struct CurlTransfer {
   std::optional<std::uint64_t> content_length;
   Chunk filling; // response bytes that are not a whole chunk yet
   std::size_t filled = 0;
-  std::deque<Chunk> to_send;  // of a streamed body
-  std::size_t body_index = 0; // of a whole body: the chunk and the place in it that comes next
+  std::size_t body_index = 0; // of the request: the chunk and the place in it that comes next
   std::size_t body_offset = 0;
-  bool send_paused = false;
   bool receive_paused = false;
   HttpDelivery news;
   bool has_news = false;
@@ -71,7 +68,6 @@ struct HttpExchange::State : std::enable_shared_from_this<HttpExchange::State> {
   // Engine thread only.
   std::optional<HttpHead> head;
   std::deque<Chunk> received;
-  std::deque<std::shared_ptr<OneShotEvent>> sending; // one a chunk that is not handed over yet
   std::optional<Result<void>> done;
   AutoResetEvent changed;
 

@@ -37,7 +37,7 @@ Failure refused(const HttpRequest& request, std::string why) {
 } // namespace
 
 std::uint64_t HttpRequest::body_bytes() const {
-  std::uint64_t size = streamed_bytes.value_or(0);
+  std::uint64_t size = 0;
   if (body)
     for (const Chunk& chunk : *body) size += chunk.size();
   return size;

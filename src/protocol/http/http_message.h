@@ -26,10 +26,8 @@ struct HttpRequest {
   std::string method = "GET";
   std::string url; // absolute, http or https, percent-encoded; its path is sent as it stands, "..": too
   std::vector<HttpHeader> headers;
-  // A body that is there as a whole. Shared, so that a request can be sent again.
+  // Shared, so that a request can be sent again.
   std::shared_ptr<const std::vector<Chunk>> body;
-  // Length of a body that comes through HttpExchange::send. Excludes `body`; such a request can't be sent again.
-  std::optional<std::uint64_t> streamed_bytes;
 
   std::uint32_t redirects = 0;             // followed by HttpClient::fetch, at most this many
   std::uint64_t max_body_bytes = 16 << 20; // of a response that fetch() collects; more is ErrorKind::protocol
