@@ -27,13 +27,8 @@ std::vector<const BackendDescriptor*>& all_backends() {
 
 Result<const BackendDescriptor*> backend_of(const Endpoint& endpoint) {
   const BackendDescriptor* descriptor = find_backend(endpoint.scheme);
-  if (!descriptor) {
-    std::vector<std::string_view> schemes;
-    for (const BackendDescriptor* known : all_backends()) schemes.push_back(known->scheme);
-    return Failure(make_error(
-        ErrorKind::config, "open", endpoint.display(),
-        fmt::format("no backend for '{}://': expected one of {}", endpoint.scheme, fmt::join(schemes, ", "))));
-  }
+  if (!descriptor)
+    return Failure(make_error(ErrorKind::config, "open", endpoint.display(), unknown_scheme(endpoint.scheme)));
   CV_CHECK(check_options(*descriptor, endpoint));
   return descriptor;
 }
@@ -46,6 +41,16 @@ const BackendDescriptor* find_backend(std::string_view scheme) {
   for (const BackendDescriptor* descriptor : all_backends())
     if (descriptor->scheme == scheme) return descriptor;
   return nullptr;
+}
+
+std::string unknown_scheme(std::string_view scheme) {
+#ifdef CHECKVALVE_WITHOUT_S3 // its value is the scheme
+  if (scheme == CHECKVALVE_WITHOUT_S3)
+    return fmt::format("unknown scheme '{}': this program was built without its backend", scheme);
+#endif
+  std::vector<std::string_view> schemes;
+  for (const BackendDescriptor* known : all_backends()) schemes.push_back(known->scheme);
+  return fmt::format("unknown scheme '{}': expected one of {}", scheme, fmt::join(schemes, ", "));
 }
 
 const BackendDescriptor& plain_path_backend() { return local_backend; }

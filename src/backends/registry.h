@@ -10,6 +10,8 @@ namespace checkvalve {
 std::span<const BackendDescriptor* const> backends();
 // Null if there is none.
 const BackendDescriptor* find_backend(std::string_view scheme);
+// The message about a scheme that find_backend() does not find.
+std::string unknown_scheme(std::string_view scheme);
 // To which paths without a scheme belong: its roots are absolute paths of this machine, its URLs have no host.
 const BackendDescriptor& plain_path_backend();
 // Adds one that the program does not come with: for tests, and for programs that link this library. The descriptor must

@@ -306,13 +306,9 @@ Result<EndpointConfig> read_endpoint(const Reading& reading, const std::string& 
   CV_TRY(config.endpoint, read_address(reading, table));
   config.endpoint.name = name;
   const BackendDescriptor* backend = find_backend(config.endpoint.scheme);
-  if (!backend) {
-    std::string known;
-    for (const BackendDescriptor* each : backends())
-      known += fmt::format("{}{}", known.empty() ? "" : ", ", each->scheme);
-    return Failure(config_error(reading.file, fmt::format("{}: unknown scheme '{}': expected one of {}", reading.table,
-                                                          config.endpoint.scheme, known)));
-  }
+  if (!backend)
+    return Failure(
+        config_error(reading.file, fmt::format("{}: {}", reading.table, unknown_scheme(config.endpoint.scheme))));
   for (const auto& [key, node] : table)
     if (!is_address_key(key.str())) CV_CHECK(read_endpoint_key(reading, *backend, key, node, config));
   return config;

@@ -1,7 +1,8 @@
-// The transforms that this program has.
+// The transforms that this program has: those of the families that it was built with (CMake: CHECKVALVE_TRANSFORMS).
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "transforms/transform.h"
@@ -11,6 +12,8 @@ namespace checkvalve {
 std::span<const TransformDescriptor* const> transforms();
 // Null if there is none.
 const TransformDescriptor* find_transform(std::string_view name);
+// For messages about an unknown name: "expected one of gzip, …", and which families this program was built without.
+std::string known_transforms();
 
 // An option that every transform has: the name under which its files are published, instead of the transform's own
 // rule.

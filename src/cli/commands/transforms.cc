@@ -60,9 +60,7 @@ std::string transforms_text(std::span<const TransformDescriptor* const> listed) 
 }
 
 int unknown_transform(const std::string& name) {
-  std::vector<std::string_view> names;
-  for (const TransformDescriptor* known : transforms()) names.push_back(known->name);
-  std::cerr << fmt::format("checkvalve: unknown transform '{}': expected one of {}\n", name, fmt::join(names, ", "));
+  std::cerr << fmt::format("checkvalve: unknown transform '{}': {}\n", name, known_transforms());
   return exit_code::usage;
 }
 

@@ -1,6 +1,8 @@
 // Compression and decompression.
 #pragma once
 
+#include <array>
+
 #include "transforms/transform.h"
 
 namespace checkvalve {
@@ -11,5 +13,8 @@ extern const TransformDescriptor zstd_transform; // RFC 8878
 extern const TransformDescriptor unzstd_transform;
 extern const TransformDescriptor bunzip2_transform;
 extern const TransformDescriptor unxz_transform;
+
+inline constexpr std::array compress_family = {&gzip_transform,   &gunzip_transform,  &zstd_transform,
+                                               &unzstd_transform, &bunzip2_transform, &unxz_transform};
 
 } // namespace checkvalve
