@@ -4,8 +4,8 @@
 //     .cv-old-<nonce>-<check>-<final name>        e.g. .cv-old-9f02ab17-1b2c3d4e-report.csv
 //
 // nonce: 8 random hexadecimal digits; check: 8 hexadecimal digits of the size and mtime of the replacement, by which it
-// is recognised under the final name. Such a file is no temporary: it was published, by whomever, and is removed only
-// where its replacement is proved to be there.
+// is recognised under the final name. Such a file is not a temporary: it was published, by whomever, and is removed
+// only where its replacement is proved to be there.
 #pragma once
 
 #include <cstdint>

@@ -68,7 +68,7 @@ std::string_view describe(OptionType type) {
   case OptionType::text: return "text";
   case OptionType::path: return "a path";
   case OptionType::secret: return "a secret";
-  case OptionType::integer: return "a whole number";
+  case OptionType::integer: return "an integer";
   case OptionType::size: return "a size like 64MiB";
   case OptionType::duration: return "a duration like 30s";
   case OptionType::boolean: return "yes or no";

@@ -16,7 +16,7 @@ public:
   explicit ReaderWrapper(std::shared_ptr<Reader> inner) : inner_(std::move(inner)) {}
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override { return inner_->read(offset, size); }
   Task<Result<Entry>> stat() override { return inner_->stat(); }
-  // read_whole() combines both: a decorator says itself what becomes of it.
+  // read_whole() combines both: each decorator decides how to forward it.
 
 protected:
   std::shared_ptr<Reader> inner_;
@@ -39,7 +39,7 @@ public:
     return inner_->write(offset, std::move(chunk));
   }
   Task<Result<Published>> commit(CommitOptions options) override { return inner_->commit(options); }
-  // write_and_commit() combines both: a decorator says itself what becomes of it.
+  // write_and_commit() combines both: each decorator decides how to forward it.
   Task<Result<void>> abort() override { return inner_->abort(); }
   std::uint64_t resumed_bytes() const override { return inner_->resumed_bytes(); }
 

@@ -244,8 +244,8 @@ Result<void> ChainRun::next_part() {
   return start_stages(chain_.split_at_ + 1, std::move(file));
 }
 
-// Moves what has come out at the end of the chain, and of side files, to the pieces. `part_ends`: nothing more comes of
-// the part, nor of the side files of the stages that work on parts.
+// Moves what has come out at the end of the chain, and of side files, to the pieces. `part_ends`: no more output
+// follows from the part, nor of the side files of the stages that work on parts.
 void ChainRun::collect(bool part_ends) {
   Emit& out = stages_.back().out;
   while (true) {

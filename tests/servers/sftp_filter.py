@@ -2,7 +2,7 @@
 
 As sshd's subsystem ("Subsystem sftp PYTHON -m servers.sftp_filter QUIRK…", see `subsystem`), one process a session:
 
-    hold=NAME:N:DIR      holds back the N-th request of this name until DIR/release exists; creates DIR/NAME-N on arrival
+    hold=NAME:N:DIR      holds back the N-th request of this name until DIR/release exists; creates DIR/NAME-N first
     end-at=NAME:N:DIR    ends the session instead of passing that request on
     no-posix-rename      does not advertise posix-rename@openssh.com
 

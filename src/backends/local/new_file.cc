@@ -65,7 +65,7 @@ Result<void> NewFile::write(std::uint64_t offset, std::span<const std::byte> byt
   return {};
 }
 
-// A hole at the end is no write: the size is set for it.
+// A hole at the end is not written: the size is set instead.
 Result<void> NewFile::check_size(std::uint64_t size_bytes) const {
   struct stat status{};
   if (::fstat(fd_.get(), &status) != 0) return failure("stat");

@@ -190,7 +190,7 @@ Result<void> Child::turn(Chunk* in, Emit& out) {
     if (written > 0) in->narrow(static_cast<std::size_t>(written), in->size() - static_cast<std::size_t>(written));
     if (written < 0 && errno == EPIPE) takes_input_ = false;
   }
-  if (output_ < 0 && takes_input_ && in) takes_input_ = false; // nothing more can come of what it would be given
+  if (output_ < 0 && takes_input_ && in) takes_input_ = false; // further input could not change the output
   return {};
 }
 

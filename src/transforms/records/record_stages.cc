@@ -12,7 +12,7 @@ Failure at_line(std::uint64_t line, const Error& error) {
   return transform_failure(fmt::format("line {}: {}", line, error.message));
 }
 
-// What both formats share: steps, and what becomes of records that don't fit.
+// What both formats share: steps, and the handling of records that don't conform.
 class RecordPath {
 public:
   RecordPath(const FormatSettings& settings, const std::string& path, std::unique_ptr<RecordConsumer> consumer)

@@ -178,7 +178,7 @@ Result<void> RecordSteps::cast(Record& record) const {
     if (!value)
       return transform_failure(fmt::format("column '{}': value '{}' is not a valid {}", name,
                                            escape_bytes(field->value.substr(0, 40)),
-                                           type == CastType::integer  ? "whole number"
+                                           type == CastType::integer  ? "integer"
                                            : type == CastType::number ? "number"
                                                                       : "boolean"));
     field->value = std::move(*value);

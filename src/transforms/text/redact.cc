@@ -65,9 +65,10 @@ private:
 };
 
 constexpr OptionSpec redact_options[] = {
-    {"pattern", OptionType::text, "", "regular expression (RE2 syntax) of what is to go; required"},
-    {"with", OptionType::text, "***", "what stands in its place"},
-    {"keep_length", OptionType::boolean, "no", "each byte becomes `with`, which must then be one byte: the size stays"},
+    {"pattern", OptionType::text, "", "regular expression (RE2 syntax) to replace; required"},
+    {"with", OptionType::text, "***", "the replacement"},
+    {"keep_length", OptionType::boolean, "no",
+     "replace each byte of a match by `with`, a single byte, so that the size does not change"},
     max_line_option,
 };
 

@@ -13,7 +13,7 @@ Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view option, c
   options.set_max_mem(regex_memory_bytes);
   auto regex = std::make_shared<const re2::RE2>(text, options);
   if (!regex->ok())
-    return option_failure(fmt::format("{}: '{}' is no regular expression: {}", option, text, regex->error()));
+    return option_failure(fmt::format("{}: invalid regular expression '{}': {}", option, text, regex->error()));
   return regex;
 }
 

@@ -105,10 +105,10 @@ private:
 };
 
 constexpr OptionSpec split_options[] = {
-    {"lines", OptionType::integer, "0", "lines of a part at most"},
-    {"line_bytes", OptionType::size, "0", "bytes of a part at most, without cutting a line"},
-    {"bytes", OptionType::size, "0", "bytes of a part, wherever that cuts"},
-    {"header", OptionType::boolean, "no", "each part begins with the file's first line, which `lines` does not count"},
+    {"lines", OptionType::integer, "0", "maximum number of lines in a part"},
+    {"line_bytes", OptionType::size, "0", "maximum number of bytes in a part, without splitting lines"},
+    {"bytes", OptionType::size, "0", "number of bytes in a part, splitting lines"},
+    {"header", OptionType::boolean, "no", "begin each part with the file's first line, which `lines` does not count"},
     max_line_option,
 };
 
@@ -116,7 +116,7 @@ constexpr OptionSpec split_options[] = {
 
 const TransformDescriptor split_transform = {
     .name = "split",
-    .summary = "makes several files of one; what follows in the chain works on each of them",
+    .summary = "splits a file into several; the rest of the chain works on each of them",
     .renames = "NAME.csv becomes NAME.0001.csv, NAME.0002.csv, …",
     .options = split_options,
     .make = [](const OptionValues& options) -> Result<std::shared_ptr<const Transform>> {

@@ -24,7 +24,7 @@ def test_the_made_sources_are_up_to_date() -> None:
 
 def test_each_command_gets_the_options_that_it_takes() -> None:
     options = JobOptions(
-        include="*.txt",  # a single pattern is no list of characters
+        include="*.txt",  # a single pattern is not a list of characters
         exclude=["a", "b"],
         max_size=10,
         checksum=True,

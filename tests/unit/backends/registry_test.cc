@@ -63,7 +63,7 @@ TEST(Registry, ChecksOptionsAndSaysWhatThereIs) {
     std::string said;
   };
   for (const Case& bad : {Case{"no_such", "1", "atomic_replace"}, Case{"atomic_replace", "maybe", "yes or no"},
-                          Case{"files_in_flight", "-1", "whole number"}, Case{"files_in_flight", "12x", "whole number"},
+                          Case{"files_in_flight", "-1", "an integer"}, Case{"files_in_flight", "12x", "an integer"},
                           Case{"chunk_size", "big", "size like"}}) {
     Endpoint with = endpoint;
     with.options[bad.name] = bad.value;

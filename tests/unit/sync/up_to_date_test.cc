@@ -74,8 +74,8 @@ const std::vector<Case> cases = {
     {"a link that the target has not is missing", symlink_entry, {}, {}, at_precision(1), changed(Reason::missing)},
     {"a file that vanished from the target is missing whatever the history says",
      here, {}, published(5), by_history(), changed(Reason::missing)},
-    {"what is missing is no conflict under --on-conflict skip", here, {}, {}, on(OnConflict::skip), changed(Reason::missing)},
-    {"what is missing is no conflict under --on-conflict fail", here, {}, {}, on(OnConflict::fail), changed(Reason::missing)},
+    {"what is missing is not a conflict under --on-conflict skip", here, {}, {}, on(OnConflict::skip), changed(Reason::missing)},
+    {"what is missing is not a conflict under --on-conflict fail", here, {}, {}, on(OnConflict::fail), changed(Reason::missing)},
     {"what is missing needs no replacing", here, {}, {}, without_replace(), changed(Reason::missing)},
 
     // Types
@@ -197,7 +197,7 @@ const std::vector<Case> cases = {
     // Conflicts
     {"another size is skipped under --on-conflict skip", here, longer, {}, on(OnConflict::skip), conflict(Reason::size)},
     {"another mtime fails under --on-conflict fail", here, newer, {}, on(OnConflict::fail), conflict(Reason::mtime)},
-    {"what is up to date is no conflict", here, here, {}, on(OnConflict::fail), up_to_date},
+    {"what is up to date is not a conflict", here, here, {}, on(OnConflict::fail), up_to_date},
     {"another mtime is refused without a way to replace it", here, newer, {}, without_replace(), refused(Reason::mtime)},
     {"--on-conflict skip comes before a target that cannot replace",
      here, newer, {}, on(OnConflict::skip, without_replace()), conflict(Reason::mtime)},

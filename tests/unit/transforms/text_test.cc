@@ -107,7 +107,7 @@ TEST(Lines, RefusesByCountAndByWhatIsInThem) {
 
 using Parts = std::map<std::string, std::string>;
 
-// All files that come of directory/file.csv.
+// All files made from directory/file.csv.
 Parts parts(std::vector<std::string> calls, std::string_view input) {
   const Chain chain = chain_of(std::move(calls)).value();
   auto output = run_chain(chain, input);
