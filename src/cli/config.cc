@@ -1,8 +1,5 @@
 #include "cli/config.h"
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,6 +12,7 @@
 
 #include "backends/registry.h"
 #include "cli/read_file.h"
+#include "cli/toml.h"
 #include "transforms/registry.h"
 
 namespace checkvalve {

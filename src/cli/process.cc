@@ -10,7 +10,6 @@
 
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
-#include <asio/steady_timer.hpp>
 #include <clocale>
 #include <csignal>
 #include <cstdlib>
@@ -73,26 +72,14 @@ ParentWatch::ParentWatch(Loop& loop, bool watch_input, std::function<void()> gon
 
 ParentWatch::~ParentWatch() = default;
 
-struct Ticker::Impl {
-  asio::steady_timer timer;
-  std::function<void()> fn;
+Ticker::Ticker(Loop& loop, std::function<void()> fn) : alarm_(loop), fn_(std::move(fn)) { wait(); }
 
-  void wait() {
-    timer.expires_after(std::chrono::milliseconds(100));
-    timer.async_wait([this](const std::error_code& error) {
-      if (error) return;
-      fn();
-      wait();
-    });
-  }
-};
-
-Ticker::Ticker(Loop& loop, std::function<void()> fn)
-    : impl_(std::make_unique<Impl>(asio::steady_timer(loop.context()), std::move(fn))) {
-  impl_->wait();
+void Ticker::wait() {
+  alarm_.set(std::chrono::steady_clock::now() + std::chrono::milliseconds(100), [this] {
+    fn_();
+    wait();
+  });
 }
-
-Ticker::~Ticker() = default;
 
 Result<std::string> state_location(const std::string& given) {
   if (!given.empty()) return given;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "core/alarm.h"
 #include "core/loop.h"
 #include "core/result.h"
 
@@ -35,13 +36,12 @@ private:
 class Ticker {
 public:
   Ticker(Loop& loop, std::function<void()> fn);
-  ~Ticker();
-  Ticker(const Ticker&) = delete;
-  Ticker& operator=(const Ticker&) = delete;
 
 private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  void wait();
+
+  Alarm alarm_;
+  std::function<void()> fn_;
 };
 
 // The state's location for open_state_store: `given`, or the default one, whose directory is created. Kind config or

@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <asio/steady_timer.hpp>
-
 #include "backends/silent_work.h"
+#include "core/alarm.h"
 #include "core/async.h"
 #include "core/units.h"
 #include "decorators/wrapper.h"
@@ -30,7 +29,7 @@ template <class T> struct WatchOf : Watch {
 // timer serves them all: a timer a call would cost more than the call.
 class Watchdog : public std::enable_shared_from_this<Watchdog> {
 public:
-  Watchdog(Loop& loop, std::chrono::milliseconds limit) : timer_(loop.context()), limit_(limit) {}
+  Watchdog(Loop& loop, std::chrono::milliseconds limit) : alarm_(loop), limit_(limit) {}
   std::chrono::milliseconds limit() const { return limit_; }
 
   // Decides at the deadline, unless end() comes first. The watch must stay until one of the two.
@@ -41,9 +40,9 @@ public:
     watch.after = watch.before ? watch.before->after : first_;
     (watch.before ? watch.before->after : first_) = &watch;
     (watch.after ? watch.after->before : last_) = &watch;
-    if (!armed_ || watch.deadline < timer_.expiry()) arm();
+    if (!armed_ || watch.deadline < armed_for_) arm();
   }
-  // The timer stays armed, so that calls that end in time cost no timer at all.
+  // The alarm stays set, so that calls that end in time do not touch it.
   void end(Watch& watch) {
     (watch.before ? watch.before->after : first_) = watch.after;
     (watch.after ? watch.after->before : last_) = watch.before;
@@ -53,9 +52,9 @@ public:
 private:
   void arm() {
     armed_ = true;
-    timer_.expires_at(first_->deadline);
-    timer_.async_wait([weak = weak_from_this()](const std::error_code& replaced) {
-      if (const auto self = weak.lock(); self && !replaced) self->expire();
+    armed_for_ = first_->deadline;
+    alarm_.set(armed_for_, [weak = weak_from_this()] { // what expires may drop the last owner
+      if (const auto self = weak.lock()) self->expire();
     });
   }
   void expire() {
@@ -69,10 +68,11 @@ private:
     if (first_) arm();
   }
 
-  asio::steady_timer timer_;
+  Alarm alarm_;
   std::chrono::milliseconds limit_;
   Watch* first_ = nullptr;
   Watch* last_ = nullptr;
+  Clock::time_point armed_for_;
   bool armed_ = false;
 };
 
