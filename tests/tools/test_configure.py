@@ -12,7 +12,7 @@ DEPENDENCIES = (ROOT / "cmake/dependencies.cmake").read_text()
 
 def configure(directory: Path, *options: str) -> str:
     """What CMake prints when it fails, on one line."""
-    argv = ["cmake", "-S", ROOT, "-B", directory, "-G", "Ninja", "-DCMAKE_CXX_COMPILER=clang++-19", *options]
+    argv = ["cmake", "-S", str(ROOT), "-B", str(directory), "-G", "Ninja", "-DCMAKE_CXX_COMPILER=clang++-19", *options]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     return re.sub(r"\s+", " ", done.stderr)

@@ -99,7 +99,7 @@ BACKEND_TEST(ListsAWholeSubtreeIfItSaysSo) {
 }
 
 BACKEND_TEST(ListsManyEntriesEachOnce) {
-  constexpr int count = 2'500;
+  constexpr int count = 1'100; // over a page of 1,000
   if (t.capabilities().directories) CO_ASSERT_OK(co_await t.fixture().plant_directory("many"));
   for (int i = 0; i < count; ++i) CO_ASSERT_OK(co_await t.fixture().plant_file(fmt::format("many/{:05}.txt", i), "x"));
   CO_ASSERT_VALUE(const auto entries, co_await list_all(t.source(), "many"));
