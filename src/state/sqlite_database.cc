@@ -199,6 +199,7 @@ private:
 struct Attempt {
   int code = SQLITE_OK; // of SQLite, where it failed
   std::string message;
+  bool foreign = false; // a database without our tables
 };
 
 int run_pragma(sqlite3* handle, const std::string& sql, std::string* answer = nullptr) {
@@ -219,7 +220,10 @@ int enter_wal_mode(sqlite3* handle, std::chrono::milliseconds patience) {
   }
 }
 
-// Opens the handle and sets it up; `attempt` says what failed.
+constexpr const char* is_foreign = "SELECT (SELECT count(*) FROM sqlite_schema) > 0 AND NOT EXISTS "
+                                   "(SELECT 1 FROM sqlite_schema WHERE name = 'cv_schema')";
+
+// Opens the handle and sets it up; `attempt` says what failed. Writes nothing into a foreign database.
 Handle set_up(const std::string& path, std::chrono::milliseconds busy_timeout, Attempt& attempt) {
   sqlite3* raw = nullptr;
   attempt.code = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
@@ -227,7 +231,10 @@ Handle set_up(const std::string& path, std::chrono::milliseconds busy_timeout, A
   if (attempt.code == SQLITE_OK) {
     sqlite3_extended_result_codes(raw, 1);
     sqlite3_busy_timeout(raw, static_cast<int>(busy_timeout.count()));
-    attempt.code = run_pragma(raw, "SELECT count(*) FROM sqlite_schema"); // reads the header and parses the schema
+    std::string foreign;
+    attempt.code = run_pragma(raw, is_foreign, &foreign); // reads the header and parses the schema
+    attempt.foreign = foreign == "1";
+    if (attempt.foreign) return handle;
   }
   if (attempt.code == SQLITE_OK) attempt.code = enter_wal_mode(raw, busy_timeout);
   // NORMAL: in WAL mode a power loss may lose the last commits, but never the file. 8 MiB of page cache bounds memory.
@@ -247,18 +254,10 @@ Handle set_up(const std::string& path, std::chrono::milliseconds busy_timeout, A
   return handle;
 }
 
-// A database of another program is never touched: the user named the wrong file.
-Result<void> refuse_foreign(sqlite3* handle, const std::string& path) {
-  std::string foreign;
-  const int code = run_pragma(handle,
-                              "SELECT (SELECT count(*) FROM sqlite_schema) > 0 AND NOT EXISTS "
-                              "(SELECT 1 FROM sqlite_schema WHERE name = 'cv_schema')",
-                              &foreign);
-  if (code != SQLITE_OK) return Failure(sqlite_error(code, sqlite3_errmsg(handle), path));
-  if (foreign == "1")
-    return Failure(make_error(ErrorKind::state, "open state", escape_bytes(path),
-                              "is the SQLite database of another program: name another file with --state"));
-  return {};
+// The user named the wrong file: it stays as it is.
+Failure not_a_state(const std::string& path, std::string message) {
+  return Failure(make_error(ErrorKind::state, "open state", escape_bytes(path), std::move(message))
+                     .with_hint("name another file with --state, or move this one away to begin a new state"));
 }
 
 } // namespace
@@ -271,14 +270,15 @@ Result<std::unique_ptr<SqlDatabase>> open_sqlite(const std::string& path, std::c
     const std::string identity = file_identity(path);
     Attempt attempt;
     Handle handle = set_up(path, busy_timeout, attempt);
+    if (attempt.foreign) return not_a_state(path, "the file is the database of another program");
     if (attempt.code == SQLITE_OK) {
-      CV_CHECK(refuse_foreign(handle.get(), path));
       auto database = std::make_unique<SqliteDatabase>(std::move(handle), path);
       CV_CHECK(migrate(*database));
       return database;
     }
     if (!is_damage(attempt.code) || turn == 3) return Failure(sqlite_error(attempt.code, attempt.message, path));
     handle.reset();
+    if (file_identity(path) == identity && !looks_like_state(path)) return not_a_state(path, "the file is not a state");
     CV_TRY(const std::string renamed, set_aside(path, identity));
     if (!renamed.empty())
       warnings.push_back(

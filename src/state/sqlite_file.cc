@@ -90,6 +90,15 @@ Result<void> refuse_network(const std::string& path, const std::string& director
   return {};
 }
 
+// Enough for the pages of the schema, which are the first that are ever written.
+std::string first_bytes_of(const std::string& path) {
+  std::string bytes(1 << 20, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  bytes.resize(static_cast<std::size_t>(file.gcount()));
+  return bytes;
+}
+
 } // namespace
 
 std::optional<std::string> network_file_system(long magic, std::string_view mount_type) {
@@ -141,6 +150,14 @@ std::string file_identity(const std::string& path) {
   struct stat status = {};
   if (::stat(path.c_str(), &status) != 0) return {};
   return fmt::format("{}-{}", static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino));
+}
+
+bool looks_like_state(const std::string& path) {
+  constexpr std::string_view magic("SQLite format 3", 16);           // with its NUL
+  constexpr std::string_view first_table = "CREATE TABLE cv_schema"; // ours that is made first
+  if (!first_bytes_of(path).starts_with(magic)) return false;
+  return first_bytes_of(path).find(first_table) != std::string::npos ||
+         first_bytes_of(path + "-wal").find(first_table) != std::string::npos; // before the first checkpoint
 }
 
 Result<std::string> set_aside(const std::string& path, const std::string& identity) {

@@ -22,6 +22,9 @@ Result<void> prepare_state_file(const std::string& path);
 
 // Identifies a file across renames; device and inode. Empty if there is none.
 std::string file_identity(const std::string& path);
+// Whether the file, damaged or not, is an SQLite database with our tables: by its first bytes, and by the definition of
+// a table of ours near its start or that of its -wal.
+bool looks_like_state(const std::string& path);
 // Renames the file, its -wal and its -shm to NAME.corrupt-<time>, if `path` still is the file `identity`: another
 // process may have done it. The new name, or empty.
 Result<std::string> set_aside(const std::string& path, const std::string& identity);

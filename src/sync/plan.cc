@@ -200,7 +200,10 @@ Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draf
   record.batches = draft.batches();
   CV_CO_CHECK(co_await engine.store.plans.add_failures(record.id, draft.failures()));
   CV_CO_CHECK(co_await engine.store.plans.finish(record));
-  co_return co_await engine.store.plans.prune(plans_kept);
+  // The plan is complete, whatever becomes of old ones; the next planning tries again.
+  if (const auto pruned = co_await engine.store.plans.prune(plans_kept); !pruned)
+    engine.events.emit(WarningEvent{"old plans could not be removed from the state: " + pruned.error().text()});
+  co_return Result<void>();
 }
 
 Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& connections, bool dry_run) {

@@ -144,17 +144,25 @@ def test_corrupt_state_is_set_aside(pair: Pair) -> None:
     pair.synced()
     for file in pair.state.parent.glob("state.db-*"):
         file.unlink()
-    pair.state.write_bytes(b"this is not a database, but it is long enough to look like one" * 100)
+    damaged = bytearray(pair.state.read_bytes())
+    damaged[100:120] = b"\xee" * 20  # behind the header of the file
+    pair.state.write_bytes(damaged)
     outcome = pair.sync().expect(0)
     assert outcome.json["bytes_copied"] == 0
-    aside = [
-        file
-        for file in pair.state.parent.iterdir()
-        if file.name.startswith("state.db") and b"not a database" in file.read_bytes()
-    ]
-    assert aside
-    assert aside[0] != pair.state
+    aside = list(pair.state.parent.glob("state.db.corrupt-*"))
+    assert [file.read_bytes() for file in aside] == [bytes(damaged)]
     assert outcome.of_type("warning") or aside[0].name in outcome.text
+
+
+def test_a_file_that_is_not_a_state_stays_as_it_is(plain_pair: Pair) -> None:
+    fill(plain_pair.source, {"a": b"a"})
+    plain_pair.state.write_bytes(b"name;amount\n" * 100)
+    for outcome in (plain_pair.sync(), plain_pair.program.run("status", "--state", str(plain_pair.state))):
+        assert str(plain_pair.state) in outcome.expect(5).text
+        assert "is not a state" in outcome.text
+        assert "--state" in outcome.text  # what to do
+    assert plain_pair.state.read_bytes() == b"name;amount\n" * 100
+    assert [file.name for file in plain_pair.state.parent.glob("state.db*")] == ["state.db"]
 
 
 def test_state_that_can_not_be_opened(plain_pair: Pair) -> None:

@@ -78,6 +78,11 @@ void write_file(const std::string& path, const std::string& content) {
   std::ofstream(path, std::ios::binary) << content;
 }
 
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
 TEST_F(Sqlite, ThePlacesAreUnderstood) {
   ASSERT_TRUE(open("sqlite://" + path_));
   EXPECT_TRUE(fs::exists(path_));
@@ -142,16 +147,36 @@ TEST_F(Sqlite, ADirectoryThatCanNotBeWrittenToIsNamed) {
   ::chmod(directory_.c_str(), 0755);
 }
 
-TEST_F(Sqlite, AFileThatIsNoDatabaseIsSetAside) {
-  write_file(path_,
-             "this was a database once, before the disk went bad; now it is only text, and longer than a header");
+// The user named the wrong file.
+TEST_F(Sqlite, AFileThatIsNotAStateIsRefusedAndStaysAsItIs) {
+  const std::string contents[] = {
+      "name;amount\nan export of another program, longer than the header of a database is: " + std::string(100, 'x'),
+      "CREATE TABLE cv_schema (version BIGINT NOT NULL)" + std::string(100, '\n'),
+      std::string("SQLite format 3\0", 16) + std::string(10'000, '\xee'),
+  };
+  for (const std::string& content : contents) {
+    write_file(path_, content);
+    const auto store = open(path_);
+    ASSERT_FALSE(store) << content;
+    EXPECT_EQ(store.error().text(), "cannot open state '" + path_ + "': the file is not a state");
+    EXPECT_NE(store.error().hint, "");
+    EXPECT_EQ(read_file(path_), content);
+    EXPECT_EQ(names(), std::vector<std::string>{"state.db"});
+  }
+}
+
+TEST_F(Sqlite, AStateWhoseFirstPageIsDamagedIsSetAside) {
+  ASSERT_TRUE(open(path_));
+  std::string content = read_file(path_);
+  content.replace(100, 20, 20, '\xee'); // behind the header of the file
+  write_file(path_, content);
   const auto store = open(path_);
   ASSERT_TRUE(store) << store.error().text();
   ASSERT_EQ(warnings_.size(), 1U);
-  EXPECT_NE(warnings_[0].find(path_ + ".corrupt-"), std::string::npos) << warnings_[0];
+  const std::size_t aside = warnings_[0].find(path_ + ".corrupt-");
+  ASSERT_NE(aside, std::string::npos) << warnings_[0];
+  EXPECT_EQ(read_file(warnings_[0].substr(aside, warnings_[0].find(';') - aside)), content);
   EXPECT_TRUE(awaited((*store)->plans.create(plan_named("p"))));
-  const std::string aside = warnings_[0].substr(warnings_[0].find(path_ + ".corrupt-"));
-  EXPECT_TRUE(fs::exists(aside.substr(0, aside.find(';'))));
   ASSERT_TRUE(open(path_));
   EXPECT_TRUE(warnings_.empty()); // once
 }
@@ -219,9 +244,10 @@ TEST_F(Sqlite, OnlyTheFileThatWasFoundDamagedIsSetAside) {
 
 TEST_F(Sqlite, TheDatabaseOfAnotherProgramIsLeftAlone) {
   sql("CREATE TABLE precious (x); INSERT INTO precious VALUES (1)");
+  const std::string content = read_file(path_);
   expect_refused(path_, ErrorKind::state, "another program");
   EXPECT_EQ(names(), std::vector<std::string>{"state.db"});
-  sql("SELECT x FROM precious");
+  EXPECT_EQ(read_file(path_), content);
 }
 
 TEST_F(Sqlite, ANewerSchemaAsksForAnUpgrade) {
