@@ -34,10 +34,13 @@ struct BackendContext {
 
 // Where an endpoint's files are, normalised: equal texts, equal place.
 struct Location {
-  std::string service;  // what holds the files: "sftp://host:22", "s3://bucket"; without a '/' at the end
-  std::string root;     // within the service: empty, or "/a/b"; may begin with "~" for a login's own directory
-  std::string identity; // canonical: the service, the login where it decides what a path means, and the root. Stable
-                        // over releases
+  std::string service; // what holds the files: "sftp://host:22", "s3://bucket"; without a '/' at the end
+  std::string root;    // within the service: empty, or "/a/b"; may begin with "~" for a login's own directory
+  // Canonical: the service, the login where it decides what a path means, and the root. The key of what the state keeps
+  // of the endpoint, so stable over releases.
+  std::string identity;
+  bool from_environment =
+      false; // variables or a profile chose the service: elsewhere the endpoint may be another place
 };
 
 // One finding of `checkvalve doctor`.

@@ -1,8 +1,101 @@
 #include "state/history.h"
 
-namespace checkvalve {
+#include <fmt/format.h>
 
-Task<Result<std::vector<HistoryRecord>>> HistoryStore::page(const std::string& pair, const std::string& from,
+#include "state/rows.h"
+
+namespace checkvalve {
+namespace {
+
+std::string displayed_text(const PairKey& displayed) { return displayed.source + "\n" + displayed.target; }
+
+Result<bool> known(SqlDatabase& database, const PairKey& pair) {
+  bool found = false;
+  CV_CHECK(database.select([&](const SqlRow&) { found = true; },
+                           "SELECT 1 FROM cv_pairs WHERE source = $1 AND target = $2", SqlBytes{pair.source},
+                           SqlBytes{pair.target}));
+  return found;
+}
+
+// cv_pairs.id, locked; nothing if it was claimed, or never was there.
+Result<std::optional<std::int64_t>> unclaimed_number(SqlDatabase& database, const PairKey& displayed) {
+  std::optional<std::int64_t> number;
+  CV_CHECK(database.select([&](const SqlRow& row) { number = row.integer(0); },
+                           "SELECT id FROM cv_pairs WHERE pair = $1 AND source IS NULL {for_update}",
+                           SqlBytes{displayed_text(displayed)}));
+  return number;
+}
+
+Result<void> doubt_unproven(SqlDatabase& database, std::int64_t pair, const PairKey& displayed) {
+  CV_CHECK(database.run(
+      "UPDATE cv_published SET chain = $2 WHERE pair = $1 AND path IN (SELECT path FROM (SELECT path, size_bytes, "
+      "mtime_ns, etag FROM cv_published WHERE pair = $1 EXCEPT SELECT path, read_size_bytes, read_mtime_ns, read_etag "
+      "FROM cv_files WHERE plan IN (SELECT id FROM cv_plans WHERE source = $3 AND target = $4) AND state = $5) AS "
+      "unproven)",
+      pair, SqlText{chain_in_doubt}, SqlBytes{displayed.source}, SqlBytes{displayed.target},
+      sql_value(FileState::committed)));
+  return {};
+}
+
+// What the lists hold is not known: the lines of other histories may be missing from now on.
+Result<void> claim_lists(SqlDatabase& database, std::int64_t pair, const std::string& displayed,
+                         const std::string& target) {
+  constexpr std::string_view named =
+      "target = $2 AND name IN (SELECT list FROM cv_published WHERE pair = $1 AND list IS NOT NULL)";
+  CV_CHECK(database.run(
+      fmt::format("INSERT INTO cv_lists (target, name, digest, bytes, holder, temporary, lease_until_ms) SELECT $3, "
+                  "name, '', bytes, holder, temporary, lease_until_ms FROM cv_lists_by_name WHERE {} ON CONFLICT "
+                  "(target, name) DO NOTHING",
+                  named),
+      pair, SqlBytes{displayed}, SqlBytes{target}));
+  CV_CHECK(database.run(fmt::format("DELETE FROM cv_lists_by_name WHERE {}", named), pair, SqlBytes{displayed}));
+  return {};
+}
+
+Result<void> claim_history(SqlDatabase& database, const PairKey& displayed, const PairKey& pair) {
+  CV_TRY(const std::optional<std::int64_t> number, unclaimed_number(database, displayed));
+  CV_TRY(const bool has_one, known(database, pair));
+  if (!number || has_one) return {};
+  CV_CHECK(database.run("UPDATE cv_pairs SET pair = $2, source = $3, target = $4 WHERE id = $1", *number,
+                        SqlBytes{pair_text(pair)}, SqlBytes{pair.source}, SqlBytes{pair.target}));
+  CV_CHECK(doubt_unproven(database, *number, displayed));
+  return claim_lists(database, *number, displayed.target, pair.target);
+}
+
+Result<void> copy_doubts(SqlDatabase& database, const PairKey& displayed, const PairKey& pair) {
+  CV_TRY(const std::optional<std::int64_t> number, unclaimed_number(database, displayed));
+  CV_TRY(const std::int64_t own, pair_number(database, pair));
+  if (!number) return {};
+  CV_CHECK(database.run("INSERT INTO cv_published (pair, path, size_bytes, mtime_ns, etag, chain, target_bytes) SELECT "
+                        "CAST($1 AS BIGINT), path, size_bytes, mtime_ns, etag, chain, target_bytes FROM cv_published "
+                        "WHERE pair = $2 AND chain = $3 ON CONFLICT (pair, path) DO NOTHING",
+                        own, *number, SqlText{chain_in_doubt}));
+  return {};
+}
+
+// Those whose names end with the target's.
+Result<std::vector<UnclaimedHistory>> unclaimed_to(SqlDatabase& database, const std::string& target) {
+  const std::string end = "\n" + target;
+  std::vector<UnclaimedHistory> found;
+  CV_CHECK(database.select(
+      [&](const SqlRow& row) {
+        const std::string_view pair = row.bytes(0);
+        found.push_back({{std::string(pair.substr(0, pair.size() - end.size())), target}, {}});
+      },
+      "SELECT pair FROM cv_pairs WHERE source IS NULL AND length(pair) >= $2 AND substr(pair, length(pair) - CAST($2 "
+      "AS "
+      "INTEGER) + 1) = $1 ORDER BY pair",
+      SqlBytes{end}, static_cast<std::int64_t>(end.size())));
+  for (UnclaimedHistory& each : found)
+    CV_CHECK(database.select([&](const SqlRow& row) { each.jobs.push_back(row.text(0)); },
+                             "SELECT DISTINCT job_json FROM cv_plans WHERE source = $1 AND target = $2",
+                             SqlBytes{each.displayed.source}, SqlBytes{target}));
+  return found;
+}
+
+} // namespace
+
+Task<Result<std::vector<HistoryRecord>>> HistoryStore::page(const PairKey& pair, const std::string& from,
                                                             std::size_t limit) {
   co_return co_await thread_.read([&](SqlDatabase& database) -> Result<std::vector<HistoryRecord>> {
     std::vector<HistoryRecord> found;
@@ -15,29 +108,47 @@ Task<Result<std::vector<HistoryRecord>>> HistoryStore::page(const std::string& p
           record.etag = row.text(3);
           record.chain = row.text(4);
           record.target_bytes = row.count(5);
-          if (row.is_null(6)) return;
-          record.list = row.text(6);
-          record.list_digest = row.text(7);
-          record.target_path = row.text(8);
-          record.published_ms = row.integer(9);
+          record.target_etag = row.text(6);
+          if (row.is_null(7)) return;
+          record.list = row.text(7);
+          record.list_digest = row.text(8);
+          record.target_path = row.text(9);
+          record.published_ms = row.integer(10);
         },
-        "SELECT path, size_bytes, mtime_ns, etag, chain, target_bytes, list, list_digest, target_path, published_ms "
-        "FROM cv_published WHERE pair = (SELECT id FROM cv_pairs WHERE pair = $1) AND path >= $2 ORDER BY path LIMIT "
-        "$3",
-        SqlBytes{pair}, SqlBytes{from}, sql_value(std::uint64_t{limit})));
+        "SELECT path, size_bytes, mtime_ns, etag, chain, target_bytes, target_etag, list, list_digest, target_path, "
+        "published_ms FROM cv_published WHERE pair = (SELECT id FROM cv_pairs WHERE source = $1 AND target = $2) AND "
+        "path >= $3 ORDER BY path LIMIT $4",
+        SqlBytes{pair.source}, SqlBytes{pair.target}, SqlBytes{from}, sql_value(std::uint64_t{limit})));
     return found;
   });
 }
 
-Task<Result<std::vector<std::string>>> HistoryStore::pairs_ending(const std::string& end) {
-  co_return co_await thread_.read([&](SqlDatabase& database) -> Result<std::vector<std::string>> {
-    std::vector<std::string> found;
-    CV_CHECK(database.select([&](const SqlRow& row) { found.push_back(row.text(0)); },
-                             "SELECT pair FROM cv_pairs WHERE length(pair) >= $2 AND substr(pair, length(pair) - "
-                             "CAST($2 AS INTEGER) + 1) = $1 ORDER BY pair",
-                             SqlBytes{end}, static_cast<std::int64_t>(end.size())));
+Task<Result<std::vector<PairKey>>> HistoryStore::pairs_to(const std::string& target) {
+  co_return co_await thread_.read([&](SqlDatabase& database) -> Result<std::vector<PairKey>> {
+    std::vector<PairKey> found;
+    CV_CHECK(database.select([&](const SqlRow& row) { found.push_back({row.text(0), target}); },
+                             "SELECT source FROM cv_pairs WHERE target = $1 ORDER BY source", SqlBytes{target}));
     return found;
   });
+}
+
+Task<Result<std::vector<UnclaimedHistory>>> HistoryStore::unclaimed(const PairKey& own,
+                                                                    const std::string& displayed_target) {
+  co_return co_await thread_.read([&](SqlDatabase& database) -> Result<std::vector<UnclaimedHistory>> {
+    CV_TRY(const bool is_known, known(database, own));
+    if (is_known) return std::vector<UnclaimedHistory>();
+    return unclaimed_to(database, displayed_target);
+  });
+}
+
+Task<Result<void>> HistoryStore::claim(const PairKey& displayed, const PairKey& pair) {
+  co_return co_await thread_.transact(StateThread::Repeat::yes,
+                                      [&](SqlDatabase& database) { return claim_history(database, displayed, pair); });
+}
+
+Task<Result<void>> HistoryStore::claim_doubts(const PairKey& displayed, const PairKey& pair) {
+  co_return co_await thread_.transact(StateThread::Repeat::yes,
+                                      [&](SqlDatabase& database) { return copy_doubts(database, displayed, pair); });
 }
 
 } // namespace checkvalve

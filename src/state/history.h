@@ -11,14 +11,28 @@
 
 namespace checkvalve {
 
+// A history of a state of schema 3 or older, which is known by the display names of its endpoints only.
+struct UnclaimedHistory {
+  PairKey displayed;             // Endpoint::display() of both
+  std::vector<std::string> jobs; // PlanRecord::job_json, each once, of the plans that are kept between these names
+};
+
 class HistoryStore {
 public:
   explicit HistoryStore(StateThread& thread) : thread_(thread) {}
 
   // Records of a pair in the order of their paths' bytes, beginning with the first that is not less than `from`.
-  Task<Result<std::vector<HistoryRecord>>> page(const std::string& pair, const std::string& from, std::size_t limit);
-  // The pairs whose names end so.
-  Task<Result<std::vector<std::string>>> pairs_ending(const std::string& end);
+  Task<Result<std::vector<HistoryRecord>>> page(const PairKey& pair, const std::string& from, std::size_t limit);
+  // The pairs of a target.
+  Task<Result<std::vector<PairKey>>> pairs_to(const std::string& target);
+
+  // The unclaimed histories to a target of this display name; none once `own` is a known pair.
+  Task<Result<std::vector<UnclaimedHistory>>> unclaimed(const PairKey& own, const std::string& displayed_target);
+  // Makes an unclaimed history that of `pair`, unless that has one, with the lists of checksums that its records name.
+  // A record stays proof only where a kept plan shows that this version was published; others are put in doubt.
+  Task<Result<void>> claim(const PairKey& displayed, const PairKey& pair);
+  // Makes `pair` known, with a copy of what an unclaimed history has in doubt.
+  Task<Result<void>> claim_doubts(const PairKey& displayed, const PairKey& pair);
 
 private:
   StateThread& thread_;

@@ -193,7 +193,8 @@ bool in_doubt(const FileOutcome& outcome) {
 
 constexpr std::string_view instead_of_the_last =
     "ON CONFLICT (pair, path) DO UPDATE SET size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, etag = "
-    "excluded.etag, chain = excluded.chain, target_bytes = excluded.target_bytes, list = excluded.list, list_digest = "
+    "excluded.etag, chain = excluded.chain, target_bytes = excluded.target_bytes, target_etag = excluded.target_etag, "
+    "list = excluded.list, list_digest = "
     "excluded.list_digest, target_path = excluded.target_path, published_ms = excluded.published_ms";
 
 Result<void> write_published(SqlDatabase& database, std::int64_t pair, const HistoryScope& scope, std::int64_t now_ms,
@@ -206,9 +207,10 @@ Result<void> write_published(SqlDatabase& database, std::int64_t pair, const His
   auto next = published.begin();
   return database.execute_many(
       fmt::format("INSERT INTO cv_published (pair, path, size_bytes, mtime_ns, etag, chain, target_bytes, list, "
-                  "list_digest, target_path, published_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) {}",
+                  "list_digest, target_path, published_ms, target_etag) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, "
+                  "$10, $11, $12) {}",
                   instead_of_the_last),
-      11, published.size(), [&](std::size_t, std::span<SqlValue> values) {
+      12, published.size(), [&](std::size_t, std::span<SqlValue> values) {
         const auto& [path, outcome] = *next++;
         values[0] = pair;
         values[1] = SqlBytes{path};
@@ -217,6 +219,7 @@ Result<void> write_published(SqlDatabase& database, std::int64_t pair, const His
         values[4] = SqlBytes{outcome->etag};
         values[5] = SqlText{in_doubt(*outcome) ? chain_in_doubt : std::string_view(scope.chain)};
         values[6] = sql_value(outcome->bytes);
+        if (!outcome->target_etag.empty()) values[11] = SqlBytes{outcome->target_etag};
         if (scope.list.empty() || outcome->list_digest.empty() || in_doubt(*outcome)) return;
         values[7] = SqlBytes{scope.list};
         values[8] = SqlText{outcome->list_digest};
@@ -310,7 +313,7 @@ Result<void> abandon_lease(SqlDatabase& database, const std::string& plan, std::
   return {};
 }
 
-Result<void> doubt_files(SqlDatabase& database, const Lease& lease, const std::string& pair) {
+Result<void> doubt_files(SqlDatabase& database, const Lease& lease, const PairKey& pair) {
   CV_CHECK(lock_leased(database, lease, "doubt batch"));
   CV_TRY(const std::int64_t key, pair_number(database, pair));
   CV_CHECK(database.run(
@@ -397,7 +400,7 @@ Task<Result<std::optional<std::vector<std::string>>>> LeaseStore::live_holders(c
   });
 }
 
-Task<Result<void>> LeaseStore::doubt_batch(const Lease& lease, const std::string& pair) {
+Task<Result<void>> LeaseStore::doubt_batch(const Lease& lease, const PairKey& pair) {
   co_return co_await thread_.transact(StateThread::Repeat::yes,
                                       [&](SqlDatabase& database) { return doubt_files(database, lease, pair); });
 }

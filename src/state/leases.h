@@ -34,7 +34,7 @@ public:
   // Before a batch's first file is published: puts all its open files (not links, not directories) in doubt, with
   // chain_in_doubt under `pair`, in one transaction. A checkpoint of a committed file ends its doubt. Kind lease as
   // for checkpoint.
-  Task<Result<void>> doubt_batch(const Lease& lease, const std::string& pair);
+  Task<Result<void>> doubt_batch(const Lease& lease, const PairKey& pair);
   // Records outcomes in one transaction, in the history too if `scope` is given. Kind lease if the lease has ended:
   // then nothing is recorded.
   Task<Result<void>> checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,

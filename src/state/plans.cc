@@ -273,8 +273,12 @@ Task<Result<std::vector<FailureRecord>>> PlanStore::failures(const std::string& 
           failure.error.operation = row.text(4);
           failure.error.path = row.text(5);
           failure.error.message = row.text(6);
+          failure.error.code = error_code_from(row.bytes(7));
+          failure.error.hint = row.text(8);
+          failure.error.endpoint = row.text(9);
         },
-        "SELECT batch, path, kind, status, operation, error_path, message FROM cv_failures WHERE plan = $1 "
+        "SELECT batch, path, kind, status, operation, error_path, message, code, hint, endpoint FROM cv_failures WHERE "
+        "plan = $1 "
         "ORDER BY path, id LIMIT $2 OFFSET $3",
         SqlText{plan}, sql_value(std::uint64_t{limit}), sql_value(std::uint64_t{offset})));
     return found;

@@ -98,6 +98,7 @@ struct FileOutcome {
   std::string digest; // of the bytes read from the source: "xxh128:…", or of the algorithm of VerifyMode::hash's target
   std::string target_digest; // of the bytes published; differs where transforms changed them
   std::string method;        // Published::method
+  std::string target_etag;   // Published::etag
   std::uint32_t attempts = 0;
   std::string list_digest;    // for the target's list of checksums, "sha256:…" (Transform::checksum_list); empty: none
   std::optional<Error> error; // for failed; the reason in `message` for skipped
@@ -110,6 +111,14 @@ struct FileOutcome {
 // HistoryRecord::chain of a file whose content at the target is wrong, or was not read as --verify readback demands.
 inline constexpr std::string_view chain_in_doubt = "in doubt";
 
+// From where to where: the key of a history. Identities of the endpoints (backends/location.h).
+struct PairKey {
+  std::string source;
+  std::string target;
+
+  bool operator==(const PairKey&) const = default;
+};
+
 // What was published under a path by an earlier plan of the same pair of endpoints.
 struct HistoryRecord {
   std::string path; // at the source
@@ -118,6 +127,7 @@ struct HistoryRecord {
   std::string etag;
   std::string chain; // digest of the transforms that were applied; empty: none; or chain_in_doubt
   std::uint64_t target_bytes = 0;
+  std::string target_etag;       // the target's, as published; empty: not known
   std::string target_path;       // empty: the same as path. Only with `list`, as the two below
   std::string list;              // the name of the target's list of checksums that holds the file; empty: none does
   std::string list_digest;       // what it says of the file
@@ -126,7 +136,7 @@ struct HistoryRecord {
 
 // With which a checkpoint also updates the history.
 struct HistoryScope {
-  std::string pair;
+  PairKey pair;
   std::string chain;     // for committed files; those that failed with kind integrity get chain_in_doubt
   std::string list = ""; // the records of files with a list_digest say that this list holds them
   // Committed files get no record, and lose the one that they have if it is in doubt.
@@ -135,7 +145,7 @@ struct HistoryScope {
 
 // A target's list of checksums, by its name below the target's root. Who writes it takes it first.
 struct ListKey {
-  std::string target; // Endpoint::display()
+  std::string target; // identity, as in PairKey
   std::string name;
 };
 

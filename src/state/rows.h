@@ -25,6 +25,9 @@ Result<void> append_failures(SqlDatabase& database, const std::string& plan, std
 // Locks the plan's row. Kind state if there is no such plan.
 Result<void> lock_plan(SqlDatabase& database, const std::string& plan, std::string_view operation);
 // The number of a pair, given to it when it is first asked for.
-Result<std::int64_t> pair_number(SqlDatabase& database, const std::string& pair);
+Result<std::int64_t> pair_number(SqlDatabase& database, const PairKey& pair);
+// cv_pairs.pair of a pair of identities. No other pair has it, nor has one that is known by display names only: those
+// begin with a scheme or a '/'.
+std::string pair_text(const PairKey& pair);
 
 } // namespace checkvalve

@@ -8,7 +8,7 @@ namespace checkvalve {
 namespace {
 
 // A migration: statements, each ended by ";\n".
-constexpr std::array<std::string_view, 3> migrations = {
+constexpr std::array<std::string_view, 4> migrations = {
     // 1: plans, batches, files, failures, published, runs
     R"(CREATE TABLE cv_plans (
   id TEXT NOT NULL PRIMARY KEY,
@@ -117,6 +117,26 @@ CREATE TABLE cv_lists (
   lease_until_ms BIGINT NOT NULL,
   PRIMARY KEY (target, name)
 ) {clustered};
+)",
+    // 4: keys are identities; what states before have by display names waits for HistoryStore::claim
+    R"(ALTER TABLE cv_pairs ADD COLUMN source {bytes};
+ALTER TABLE cv_pairs ADD COLUMN target {bytes};
+CREATE UNIQUE INDEX cv_pairs_by_identity ON cv_pairs (source, target);
+ALTER TABLE cv_lists RENAME TO cv_lists_by_name;
+CREATE TABLE cv_lists (
+  target {bytes} NOT NULL,
+  name {bytes} NOT NULL,
+  digest TEXT NOT NULL,
+  bytes BIGINT NOT NULL,
+  holder {bytes} NOT NULL,
+  temporary TEXT NOT NULL,
+  lease_until_ms BIGINT NOT NULL,
+  PRIMARY KEY (target, name)
+) {clustered};
+ALTER TABLE cv_published ADD COLUMN target_etag {bytes};
+ALTER TABLE cv_failures ADD COLUMN code TEXT;
+ALTER TABLE cv_failures ADD COLUMN hint {bytes};
+ALTER TABLE cv_failures ADD COLUMN endpoint {bytes};
 )",
 };
 

@@ -1,4 +1,5 @@
 // Opening and closing both ends of a job.
+#include "backends/location.h"
 #include "decorators/decorators.h"
 #include "sync/cancel_watch.h"
 #include "sync/engine.h"
@@ -51,10 +52,17 @@ Task<Result<Connections>> connected(BackendContext& context, Connections connect
 
 } // namespace
 
+Result<PairKey> identities(const Job& job) {
+  CV_TRY(std::string source, identity(job.source));
+  CV_TRY(std::string target, identity(job.target));
+  return PairKey{std::move(source), std::move(target)};
+}
+
 Task<Result<Connections>> open_connections(BackendContext& context, const Job& job, Cancellation& cancellation) {
   Connections connections;
   CV_CO_TRY(std::unique_ptr<Source> source, make_source(context, job.source));
   CV_CO_TRY(std::unique_ptr<Target> target, make_target(context, job.target));
+  CV_CO_TRY(connections.pair, co_await context.workers.run([&job] { return identities(job); }));
   DecoratorOptions decorators = decorators_for(context, job, cancellation);
   connections.target = with_decorators(std::move(target), at_target(job), decorators);
   if (needs_readback(job)) {

@@ -33,7 +33,11 @@ struct Connections {
   std::unique_ptr<Source> source;
   std::unique_ptr<Target> target;
   std::unique_ptr<Source> readback;
+  PairKey pair = {}; // identities of source and target: the state's keys
 };
+
+// Connections::pair of a job. Blocks. Error kind config.
+Result<PairKey> identities(const Job& job);
 
 // Makes and connects both sides at once, with the decorators that the job asks for (retry, throttle). On failure the
 // error names the endpoint.

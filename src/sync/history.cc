@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "backends/location.h"
+
 namespace checkvalve {
 namespace {
 
@@ -9,13 +11,50 @@ namespace {
 constexpr std::size_t min_page_records = 64;
 constexpr std::size_t max_page_records = 2'000;
 
+// Nothing if it can't be said: the environment may have been another one for the plan. Blocks.
+std::optional<std::string> identity_of_plan(const Endpoint& endpoint) {
+  auto location = locate(endpoint);
+  if (!location || location->from_environment) return std::nullopt;
+  return std::move(location->identity);
+}
+
+// The identities that all these plans have. Blocks.
+std::optional<PairKey> agreed_pair(const std::vector<std::string>& jobs) {
+  std::optional<PairKey> agreed;
+  for (const std::string& text : jobs) {
+    const auto ends = endpoints_from_json(text);
+    if (!ends) return std::nullopt;
+    auto source = identity_of_plan(ends->source);
+    auto target = identity_of_plan(ends->target);
+    if (!source || !target) return std::nullopt;
+    PairKey pair{std::move(*source), std::move(*target)};
+    if (agreed && *agreed != pair) return std::nullopt;
+    agreed = std::move(pair);
+  }
+  return agreed;
+}
+
 } // namespace
 
-std::string pair_of(const Job& job) { return job.source.display() + "\n" + job.target.display(); }
+Task<Result<void>> claim_histories(Engine& engine, const Job& job, const PairKey& pair) {
+  HistoryStore& history = engine.store.history;
+  CV_CO_TRY(const std::vector<UnclaimedHistory> unclaimed, co_await history.unclaimed(pair, job.target.display()));
+  if (unclaimed.empty()) co_return Result<void>();
+  const auto claims = co_await engine.workers.run([&unclaimed] {
+    std::vector<std::optional<PairKey>> agreed;
+    for (const UnclaimedHistory& each : unclaimed) agreed.push_back(agreed_pair(each.jobs));
+    return agreed;
+  });
+  if (std::ranges::find(claims, std::optional(pair)) == claims.end())
+    CV_CO_CHECK(co_await history.claim_doubts({job.source.display(), job.target.display()}, pair));
+  for (std::size_t i = 0; i < unclaimed.size(); ++i)
+    if (claims[i]) CV_CO_CHECK(co_await history.claim(unclaimed[i].displayed, *claims[i]));
+  co_return Result<void>();
+}
 
-Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Capabilities& target) {
-  if (needs_history(job, target)) co_return true;
-  CV_CO_TRY(const std::vector<HistoryRecord> first, co_await engine.store.history.page(pair_of(job), "", 1));
+Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Connections& connections) {
+  if (needs_history(job, connections.target->capabilities())) co_return true;
+  CV_CO_TRY(const std::vector<HistoryRecord> first, co_await engine.store.history.page(connections.pair, "", 1));
   co_return !first.empty();
 }
 

@@ -11,16 +11,17 @@
 
 namespace checkvalve {
 
-// The name under which the state keeps what was published from this source to this target.
-std::string pair_of(const Job& job);
+// Before the history is used. Gives histories that an older state knows by display names (state/history.h), of this
+// job and of others to its target, the identities that their kept plans agree upon.
+Task<Result<void>> claim_histories(Engine& engine, const Job& job, const PairKey& pair);
 // Whether a run must record what it publishes: it is needed, or there are records, which must not become stale.
-Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Capabilities& target);
+Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Connections& connections);
 
 // The published records of a pair, a page at a time. Each page begins at the path that is asked for, so that the cost
 // follows what is asked, not what the history holds. Engine thread only.
 class HistoryCursor {
 public:
-  HistoryCursor(Engine& engine, std::string pair) : engine_(engine), pair_(std::move(pair)) {}
+  HistoryCursor(Engine& engine, PairKey pair) : engine_(engine), pair_(std::move(pair)) {}
 
   // The record of exactly this path, or null. Paths must be asked for in ascending order.
   Task<Result<const HistoryRecord*>> find(std::string path);
@@ -29,7 +30,7 @@ private:
   Task<Result<void>> fetch(const std::string& from);
 
   Engine& engine_;
-  const std::string pair_;
+  const PairKey pair_;
   std::vector<HistoryRecord> page_;
   std::size_t position_ = 0;
   std::size_t found_ = 0;   // records of the page that were asked for

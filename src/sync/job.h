@@ -59,5 +59,11 @@ struct Job {
 // are its outcome. The reverse fails with kind config on JSON that is not a job's.
 std::string job_to_json(const Job& job);
 Result<Job> job_from_json(const std::string& json);
+// Only the endpoints, of any version's JSON.
+struct JobEndpoints {
+  Endpoint source;
+  Endpoint target;
+};
+Result<JobEndpoints> endpoints_from_json(const std::string& json);
 
 } // namespace checkvalve

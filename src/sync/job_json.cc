@@ -34,6 +34,19 @@ Endpoint endpoint_from(const Json& json) {
   return endpoint;
 }
 
+Failure invalid(std::string message) {
+  return Failure(make_error(ErrorKind::config, "read the plan's job", "", std::move(message))
+                     .with_hint("plan again: the plan may be of another version"));
+}
+
+template <class Read> auto reading(const std::string& text, Read read) -> decltype(read(Json())) {
+  try {
+    return read(Json::parse(text));
+  } catch (const std::exception& problem) {
+    return invalid(problem.what());
+  }
+}
+
 } // namespace
 
 std::string job_to_json(const Job& job) {
@@ -49,12 +62,7 @@ std::string job_to_json(const Job& job) {
 }
 
 Result<Job> job_from_json(const std::string& text) {
-  auto invalid = [](std::string message) {
-    return Failure(make_error(ErrorKind::config, "read the plan's job", "", std::move(message))
-                       .with_hint("plan again: the plan may be of another version"));
-  };
-  try {
-    const Json json = Json::parse(text);
+  return reading(text, [](const Json& json) -> Result<Job> {
     Job job;
     job.name = json.at("name").get<std::string>();
     job.source = endpoint_from(json.at("source"));
@@ -67,9 +75,13 @@ Result<Job> job_from_json(const std::string& text) {
         return invalid(fmt::format("{}: {}", name, ok.error().message));
     }
     return job;
-  } catch (const std::exception& problem) {
-    return invalid(problem.what());
-  }
+  });
+}
+
+Result<JobEndpoints> endpoints_from_json(const std::string& text) {
+  return reading(text, [](const Json& json) -> Result<JobEndpoints> {
+    return JobEndpoints{endpoint_from(json.at("source")), endpoint_from(json.at("target"))};
+  });
 }
 
 } // namespace checkvalve

@@ -26,7 +26,7 @@ Task<Result<void>> nothing_between() { co_return Result<void>(); }
 
 ListFile::ListFile(Engine& engine, const Job& job, Connections& connections, ChecksumList list, HashAlgorithm hash)
     : engine_(engine), job_(job), connections_(connections), list_(std::move(list)),
-      key_{job.target.display(), list_.name}, hash_(hash) {}
+      key_{connections.pair.target, list_.name}, hash_(hash) {}
 
 Task<Result<bool>> ListFile::current() {
   CV_CO_TRY(const ListRecord known, co_await engine_.store.lists.find(key_));

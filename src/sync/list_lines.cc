@@ -25,14 +25,13 @@ ListLines::ListLines(Engine& engine, std::string target, ChecksumList list)
     : engine_(engine), target_(std::move(target)), list_(std::move(list)) {}
 
 Task<Result<void>> ListLines::gather(const Between& between) {
-  // A pair's name ends with its target (pair_of).
-  CV_CO_TRY(const std::vector<std::string> pairs, co_await engine_.store.history.pairs_ending("\n" + target_));
-  for (const std::string& pair : pairs) CV_CO_CHECK(co_await gather_pair(pair, between));
+  CV_CO_TRY(const std::vector<PairKey> pairs, co_await engine_.store.history.pairs_to(target_));
+  for (const PairKey& pair : pairs) CV_CO_CHECK(co_await gather_pair(pair, between));
   CV_CO_CHECK(spool_.finish());
   co_return read_ahead();
 }
 
-Task<Result<void>> ListLines::gather_pair(std::string pair, const Between& between) {
+Task<Result<void>> ListLines::gather_pair(PairKey pair, const Between& between) {
   const std::string prefix = list_.algorithm + ":";
   std::string from;
   while (true) {

@@ -17,7 +17,7 @@ class ListLines {
 public:
   using Between = std::function<Task<Result<void>>()>;
 
-  // `target`: Endpoint::display().
+  // `target`: identity, as in PairKey.
   ListLines(Engine& engine, std::string target, ChecksumList list);
 
   // Reads the state, calling `between` after each page. Once, before next().
@@ -26,7 +26,7 @@ public:
   Result<std::string> next();
 
 private:
-  Task<Result<void>> gather_pair(std::string pair, const Between& between);
+  Task<Result<void>> gather_pair(PairKey pair, const Between& between);
   Result<void> read_ahead();
 
   Engine& engine_;

@@ -11,6 +11,7 @@
 #include "sync/cancel_watch.h"
 #include "sync/compare.h"
 #include "sync/engine.h"
+#include "sync/history.h"
 #include "sync/resumable_uploads.h"
 #include "sync/spool.h"
 #include "sync/walk.h"
@@ -209,6 +210,7 @@ Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draf
 Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& connections, bool dry_run) {
   CV_CO_TRY(const Chain chain, Chain::make(job.transforms));
   if (chain.checksum_list()) CV_CO_CHECK(connections.target->accepts(chain.checksum_list()->name));
+  CV_CO_CHECK(co_await claim_histories(engine, job, connections.pair));
   Summary summary;
   PlanDraft draft(engine, job, summary);
   Walk walk;

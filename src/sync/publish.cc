@@ -79,6 +79,7 @@ Task<Result<void>> Fence::settle(const Content& content, Published published, co
   outcome.target_digest = content.digest;
   outcome.list_digest = content.list_digest;
   outcome.method = std::move(published.method);
+  outcome.target_etag = std::move(published.etag);
   outcome.size_bytes = expected.size_bytes;
   outcome.mtime_ns = expected.mtime_ns;
   outcome.etag = expected.etag;

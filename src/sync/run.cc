@@ -46,7 +46,8 @@ public:
 
   Task<Result<Summary>> run() {
     CV_CO_TRY(const std::vector<BatchRecord> batches, co_await open_batches());
-    CV_CO_TRY(keeps_history_, co_await keeps_history(engine_, job_, connections_.target->capabilities()));
+    CV_CO_CHECK(co_await claim_histories(engine_, job_, connections_.pair));
+    CV_CO_TRY(keeps_history_, co_await keeps_history(engine_, job_, connections_));
     CancelWatch watch(engine_.loop, engine_.cancellation, connections_, stop_grace);
     watch.start();
     TaskGroup group;
@@ -145,7 +146,7 @@ private:
   Task<Result<void>> run_files(const BatchRecord& batch, LeaseKeeper& keeper, bool& all_tried) {
     // A crash between a file's publishing and its reading back must not leave it looking up to date.
     if (job_.verify == VerifyMode::readback)
-      CV_CO_CHECK(co_await engine_.store.leases.doubt_batch(keeper.lease(), pair_of(job_)));
+      CV_CO_CHECK(co_await engine_.store.leases.doubt_batch(keeper.lease(), connections_.pair));
     TaskGroup group;
     Result<void> outcome;
     std::uint64_t after = 0;
@@ -192,7 +193,7 @@ private:
     const bool records = keeps_history_ || needs_history(job_, connections_.target->capabilities());
     if (!records && job_.verify != VerifyMode::readback) return std::nullopt;
     const auto& list = chain_.checksum_list();
-    return HistoryScope{pair_of(job_), chain_.digest(), list ? list->name : "", !records};
+    return HistoryScope{connections_.pair, chain_.digest(), list ? list->name : "", !records};
   }
 
   bool going_on(const LeaseKeeper& keeper) const { return !engine_.cancellation.requested() && keeper.holds(); }

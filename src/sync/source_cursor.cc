@@ -42,8 +42,8 @@ Error list_error(const std::string& path, const std::string& list) {
 
 } // namespace
 
-SourceCursor::SourceCursor(Engine& engine, const Job& job, const Chain& chain, Walk& walk)
-    : chain_(chain), walk_(walk), memory_(engine, pair_of(job)) {}
+SourceCursor::SourceCursor(Engine& engine, const PairKey& pair, const Chain& chain, Walk& walk)
+    : chain_(chain), walk_(walk), memory_(engine, pair) {}
 
 Task<Result<void>> SourceCursor::begin() {
   if (!chain_.empty()) CV_CO_CHECK(co_await spool_by_target_name());
@@ -67,7 +67,8 @@ Task<Result<std::optional<Candidate>>> SourceCursor::next_by_source_name() {
   wanted.entry = *entry;
   wanted.target_path = entry->path;
   CV_CO_TRY(const HistoryRecord* record, co_await memory_.find(entry->path));
-  if (record) wanted.history = {published_version(*record, *entry, chain_.digest()), record->target_bytes, ""};
+  if (record)
+    wanted.history = {published_version(*record, *entry, chain_.digest()), record->target_bytes, record->target_etag};
   co_return wanted;
 }
 

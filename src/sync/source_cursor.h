@@ -23,7 +23,7 @@ struct Candidate {
 // Engine thread only. Takes walk.source to its end.
 class SourceCursor {
 public:
-  SourceCursor(Engine& engine, const Job& job, const Chain& chain, Walk& walk);
+  SourceCursor(Engine& engine, const PairKey& pair, const Chain& chain, Walk& walk);
 
   Task<Result<void>> begin(); // then present() is the first
   Task<Result<void>> advance();

@@ -5,6 +5,7 @@
 #include "sync/cancel_watch.h"
 #include "sync/compare.h"
 #include "sync/engine.h"
+#include "sync/history.h"
 #include "sync/list_file.h"
 #include "sync/walk.h"
 
@@ -80,6 +81,7 @@ private:
 Task<Result<VerifyReport>> verify_connections(Engine& engine, const Job& job, Connections& connections) {
   CV_CO_CHECK(check_comparable(job));
   CV_CO_TRY(const Chain chain, Chain::make(job.transforms));
+  CV_CO_CHECK(co_await claim_histories(engine, job, connections.pair));
   Verification verification(engine, job, chain, connections);
   CancelWatch watch(engine.loop, engine.cancellation, connections, reading_stop_grace);
   watch.start();

@@ -193,6 +193,7 @@ Result<Location> locate_s3(const Endpoint& endpoint) {
       settings.is_aws ? "s3://" + settings.bucket : fmt::format("s3+{}/{}", settings.service_url, settings.bucket);
   if (!settings.prefix.empty()) out.root = "/" + settings.prefix.substr(0, settings.prefix.size() - 1);
   out.identity = out.service + out.root;
+  out.from_environment = !settings.is_aws && reader.text("endpoint_url").empty();
   return out;
 }
 

@@ -78,14 +78,14 @@ TEST_P(StateStoreSuite, AnExpiredLeaseIsTakenOverAndTheOldOneRecordsNothing) {
   EXPECT_NE(fresh->nonce, old->nonce);
 
   const auto refused =
-      awaited(store_->leases.checkpoint(*old, std::vector{outcome(2, FileState::committed)}, HistoryScope{"pair", ""}));
+      awaited(store_->leases.checkpoint(*old, std::vector{outcome(2, FileState::committed)}, HistoryScope{pair, ""}));
   ASSERT_TRUE(fails(refused, ErrorKind::lease));
   EXPECT_NE(refused.error().message.find("quick"), std::string::npos) << refused.error().text();
   EXPECT_FALSE(refused.error().transient());
   EXPECT_TRUE(fails(awaited(store_->leases.checkpoint(*old, {}, {})), ErrorKind::lease));
   EXPECT_TRUE(fails(awaited(store_->leases.renew(*old, long_ttl)), ErrorKind::lease));
   EXPECT_TRUE(fails(awaited(store_->leases.release(*old)), ErrorKind::lease));
-  EXPECT_TRUE(awaited(store_->history.page("pair", "", 10))->empty());
+  EXPECT_TRUE(awaited(store_->history.page(pair, "", 10))->empty());
   EXPECT_EQ(awaited(store_->plans.open_files("p", 1, 0, 10))->size(), 2U);
   EXPECT_EQ(batch_of(*store_, "p", 1).state, BatchState::leased);
   EXPECT_EQ(batch_of(*store_, "p", 1).holder, "quick");
@@ -105,7 +105,7 @@ TEST_P(StateStoreSuite, ABatchIsInDoubtUntilItsFilesAreCommitted) {
   ASSERT_TRUE(ok(awaited(store_->plans.finish(plan_record("p")))));
   const auto old = awaited(store_->leases.take("p", 1, "slow", no_ttl))->lease;
   ASSERT_TRUE(old);
-  const HistoryScope listed{"pair", "chain", "SUMS"};
+  const HistoryScope listed{pair, "chain", "SUMS"};
   std::vector<FileOutcome> outcomes = {outcome(1, FileState::committed), outcome(2, FileState::failed),
                                        outcome(3, FileState::committed)};
   outcomes[2].list_digest = "sha256:3";
@@ -114,11 +114,11 @@ TEST_P(StateStoreSuite, ABatchIsInDoubtUntilItsFilesAreCommitted) {
   ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*old, outcomes, listed))));
   const auto lease = awaited(store_->leases.take("p", 1, "quick", long_ttl))->lease;
   ASSERT_TRUE(lease);
-  EXPECT_TRUE(fails(awaited(store_->leases.doubt_batch(*old, "pair")), ErrorKind::lease));
-  EXPECT_EQ(awaited(store_->history.page("pair", "", 10))->size(), 2U);
-  for (int again = 0; again < 2; ++again) ASSERT_TRUE(ok(awaited(store_->leases.doubt_batch(*lease, "pair"))));
+  EXPECT_TRUE(fails(awaited(store_->leases.doubt_batch(*old, pair)), ErrorKind::lease));
+  EXPECT_EQ(awaited(store_->history.page(pair, "", 10))->size(), 2U);
+  for (int again = 0; again < 2; ++again) ASSERT_TRUE(ok(awaited(store_->leases.doubt_batch(*lease, pair))));
 
-  auto records = awaited(store_->history.page("pair", "", 10));
+  auto records = awaited(store_->history.page(pair, "", 10));
   ASSERT_TRUE(ok(records));
   ASSERT_EQ(records->size(), 3U);
   EXPECT_EQ(records->at(0).chain, "chain");
@@ -140,13 +140,13 @@ TEST_P(StateStoreSuite, ABatchIsInDoubtUntilItsFilesAreCommitted) {
   only_doubts.only_doubts = true;
   ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(
       *lease, std::vector{outcome(1, FileState::committed), outcome(2, FileState::failed)}, only_doubts))));
-  records = awaited(store_->history.page("pair", "", 10));
+  records = awaited(store_->history.page(pair, "", 10));
   ASSERT_EQ(records->size(), 3U);
   EXPECT_EQ(records->at(1).chain, chain_in_doubt);
   EXPECT_EQ(records->at(2).chain, "chain");
   ASSERT_TRUE(
       ok(awaited(store_->leases.checkpoint(*lease, std::vector{outcome(2, FileState::committed)}, only_doubts))));
-  records = awaited(store_->history.page("pair", "", 10));
+  records = awaited(store_->history.page(pair, "", 10));
   ASSERT_EQ(records->size(), 2U);
   EXPECT_EQ(records->at(0).chain, "chain");
   EXPECT_EQ(records->at(1).path, "open \xff");
@@ -254,13 +254,13 @@ TEST_P(StateStoreSuite, ACheckpointDoneTwiceCountsOnce) {
   const std::vector outcomes = {outcome(1, FileState::committed), outcome(2, FileState::failed),
                                 outcome(3, FileState::failed), outcome(3, FileState::committed)};
   for (int time = 0; time < 2; ++time) {
-    ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, outcomes, HistoryScope{"pair", ""}))));
+    ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, outcomes, HistoryScope{pair, ""}))));
     const BatchRecord batch = batch_of(*store_, "p", 1);
     EXPECT_EQ(batch.files_done, 2U);
     EXPECT_EQ(batch.bytes_done, 20U);
     EXPECT_EQ(batch.files_failed, 1U);
     EXPECT_EQ(awaited(store_->plans.failures("p", 0, 10))->size(), 1U);
-    EXPECT_EQ(awaited(store_->history.page("pair", "", 10))->size(), 2U);
+    EXPECT_EQ(awaited(store_->history.page(pair, "", 10))->size(), 2U);
   }
 }
 
@@ -271,11 +271,11 @@ TEST_P(StateStoreSuite, ACheckpointIsRecordedWholeOrNotAtAll) {
   // File 3 is of batch 2.
   EXPECT_TRUE(fails(awaited(store_->leases.checkpoint(
                         *lease, std::vector{outcome(1, FileState::committed), outcome(3, FileState::committed)},
-                        HistoryScope{"pair", ""})),
+                        HistoryScope{pair, ""})),
                     ErrorKind::state));
   EXPECT_EQ(awaited(store_->plans.open_files("p", 1, 0, 10))->size(), 2U);
   EXPECT_EQ(batch_of(*store_, "p", 1).files_done, 0U);
-  EXPECT_TRUE(awaited(store_->history.page("pair", "", 10))->empty());
+  EXPECT_TRUE(awaited(store_->history.page(pair, "", 10))->empty());
 }
 
 TEST_P(StateStoreSuite, RemembersWhatWasPublishedByPairInTheOrderOfBytes) {
@@ -295,20 +295,21 @@ TEST_P(StateStoreSuite, RemembersWhatWasPublishedByPairInTheOrderOfBytes) {
     outcomes.back().size_bytes = 100 + number;
     outcomes.back().bytes = 50 + number;
     outcomes.back().etag = "\xfe";
+    if (number % 2) outcomes.back().target_etag = "there\xfe";
     if (number % 2) outcomes.back().mtime_ns = static_cast<std::int64_t>(number);
   }
   outcomes.push_back(outcome(9, FileState::skipped));
   outcomes.push_back(outcome(10, FileState::failed));
   ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, outcomes, {})))); // not to be remembered
-  EXPECT_TRUE(awaited(store_->history.page("one", "", 10))->empty());
-  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, outcomes, HistoryScope{"one", "chain"}))));
-  ASSERT_TRUE(
-      ok(awaited(store_->leases.checkpoint(*lease, std::span(outcomes).first(1), HistoryScope{"two\xff", ""}))));
+  EXPECT_TRUE(awaited(store_->history.page(pair, "", 10))->empty());
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, outcomes, HistoryScope{pair, "chain"}))));
+  ASSERT_TRUE(ok(awaited(
+      store_->leases.checkpoint(*lease, std::span(outcomes).first(1), HistoryScope{PairKey{"in", "two\xff"}, ""}))));
 
   std::map<std::string, HistoryRecord> kept;
   std::vector<std::string> order;
   for (std::string from;;) {
-    const auto page = awaited(store_->history.page("one", from, 3));
+    const auto page = awaited(store_->history.page(pair, from, 3));
     ASSERT_TRUE(ok(page));
     for (const HistoryRecord& record : *page) {
       order.push_back(record.path);
@@ -323,15 +324,17 @@ TEST_P(StateStoreSuite, RemembersWhatWasPublishedByPairInTheOrderOfBytes) {
   EXPECT_EQ(kept["a b"].mtime_ns, std::nullopt);
   EXPECT_EQ(kept["a/b"].mtime_ns, 1);
   EXPECT_EQ(kept["a/b"].etag, "\xfe");
+  EXPECT_EQ(kept["a/b"].target_etag, "there\xfe");
+  EXPECT_EQ(kept["a b"].target_etag, "");
   EXPECT_EQ(kept["a/b"].chain, "chain");
-  EXPECT_EQ(awaited(store_->history.page("two\xff", "", 10))->size(), 1U);
-  EXPECT_TRUE(awaited(store_->history.page("three", "", 10))->empty());
+  EXPECT_EQ(awaited(store_->history.page({"in", "two\xff"}, "", 10))->size(), 1U);
+  EXPECT_TRUE(awaited(store_->history.page({"in\nout", ""}, "", 10))->empty());
 
   outcomes[0].size_bytes = 999; // published again, with other content
   ASSERT_TRUE(
-      ok(awaited(store_->leases.checkpoint(*lease, std::span(outcomes).first(1), HistoryScope{"one", "other"}))));
-  EXPECT_EQ(awaited(store_->history.page("one", "a/b", 1))->at(0).size_bytes, 999U);
-  EXPECT_EQ(awaited(store_->history.page("one", "a/b", 1))->at(0).chain, "other");
+      ok(awaited(store_->leases.checkpoint(*lease, std::span(outcomes).first(1), HistoryScope{pair, "other"}))));
+  EXPECT_EQ(awaited(store_->history.page(pair, "a/b", 1))->at(0).size_bytes, 999U);
+  EXPECT_EQ(awaited(store_->history.page(pair, "a/b", 1))->at(0).chain, "other");
 }
 
 // Two workers do at random what workers do. A model says what must be true: only the newest lease of a batch records.

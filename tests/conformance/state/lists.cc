@@ -22,9 +22,9 @@ TEST_P(StateStoreSuite, RemembersWhatAListSaysOfAFile) {
   outcomes[3] = outcome(4, FileState::failed);
   outcomes[3].list_digest = "sha256:4";
   outcomes[3].error = make_error(ErrorKind::integrity, "verify", "d", "reads back with other content");
-  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, outcomes, HistoryScope{"in\nout", "chain", "SUMS\xff"}))));
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, outcomes, HistoryScope{pair, "chain", "SUMS\xff"}))));
 
-  auto records = awaited(store_->history.page("in\nout", "", 10));
+  auto records = awaited(store_->history.page(pair, "", 10));
   ASSERT_TRUE(ok(records));
   ASSERT_EQ(records->size(), 4U);
   EXPECT_EQ(records->at(0).list, "SUMS\xff");
@@ -40,21 +40,23 @@ TEST_P(StateStoreSuite, RemembersWhatAListSaysOfAFile) {
 
   // Published again, listed nowhere.
   ASSERT_TRUE(
-      ok(awaited(store_->leases.checkpoint(*lease, std::span(outcomes).first(1), HistoryScope{"in\nout", "other"}))));
-  EXPECT_EQ(awaited(store_->history.page("in\nout", "", 1))->at(0).list, "");
+      ok(awaited(store_->leases.checkpoint(*lease, std::span(outcomes).first(1), HistoryScope{pair, "other"}))));
+  EXPECT_EQ(awaited(store_->history.page(pair, "", 1))->at(0).list, "");
 }
 
 TEST_P(StateStoreSuite, FindsThePairsOfATarget) {
   make_plan("p", 1, 1);
   const auto lease = awaited(store_->leases.take("p", 1, "w", long_ttl))->lease;
   ASSERT_TRUE(lease);
-  for (const char* pair : {"a\nout", "b\xff\nout", "a\nout2", "a\nin/out", "t"})
+  const PairKey pairs[] = {{"a", "out"},     {"b\xff", "out"}, {"a", "out2"},
+                           {"a\nin", "out"}, {"a", "in\nout"}, {"", "t"}};
+  for (const PairKey& each : pairs)
     ASSERT_TRUE(ok(awaited(
-        store_->leases.checkpoint(*lease, std::vector{outcome(1, FileState::committed)}, HistoryScope{pair, ""}))));
-  const auto found = awaited(store_->history.pairs_ending("\nout"));
+        store_->leases.checkpoint(*lease, std::vector{outcome(1, FileState::committed)}, HistoryScope{each, ""}))));
+  const auto found = awaited(store_->history.pairs_to("out"));
   ASSERT_TRUE(ok(found));
-  EXPECT_EQ(*found, (std::vector<std::string>{"a\nout", "b\xff\nout"}));
-  EXPECT_TRUE(awaited(store_->history.pairs_ending("\nnone"))->empty());
+  EXPECT_EQ(*found, (std::vector<PairKey>{pairs[0], pairs[3], pairs[1]}));
+  EXPECT_TRUE(awaited(store_->history.pairs_to("none"))->empty());
 }
 
 TEST_P(StateStoreSuite, OneWorkerAtATimeHasAList) {

@@ -18,6 +18,9 @@ public:
     return open_state_store(location_, warnings, {.password = Secret(server_.password())});
   }
 
+  void sql(const std::string& text) override { server_.sql(text, database_); }
+  std::string literal(std::string_view bytes) const override { return "'\\x" + hex(bytes) + "'::bytea"; }
+
 private:
   PostgresServer& server_ = PostgresServer::instance();
   std::string database_;

@@ -42,7 +42,7 @@ int work(StateFixture& fixture, int start, int report) {
     if (!files || files->size() != files_in_batch) return 14;
     for (const PlannedFile& file : *files)
       if (!awaited((*store)->leases.checkpoint(*answer->lease, std::vector{outcome(file.number, FileState::committed)},
-                                               HistoryScope{"pair", ""})))
+                                               HistoryScope{pair, ""})))
         return 15;
     if (!awaited((*store)->leases.release(*answer->lease))) return 16;
   }
@@ -92,7 +92,7 @@ TEST_P(StateStoreSuite, ProcessesThatRaceForLeasesEachWorkAlone) {
     EXPECT_EQ(batch.bytes_done, 10 * files_in_batch) << batch.number;
   }
   EXPECT_EQ(awaited(store_->plans.find("p"))->state, PlanState::done);
-  EXPECT_EQ(awaited(store_->history.page("pair", "", 10'000))->size(), batches * files_in_batch);
+  EXPECT_EQ(awaited(store_->history.page(pair, "", 10'000))->size(), batches * files_in_batch);
 }
 
 // Every worker tries to take the same short-lived lease over and over and records under it: each file's outcome must

@@ -1,3 +1,4 @@
+#include <sqlite3.h>
 #include <stdlib.h>
 
 #include <filesystem>
@@ -21,6 +22,15 @@ public:
     for (const std::string& warning : warnings) ADD_FAILURE() << warning;
     return store;
   }
+
+  void sql(const std::string& text) override {
+    sqlite3* handle = nullptr;
+    ASSERT_EQ(sqlite3_open((directory_ + "/state.db").c_str(), &handle), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(handle, text.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+        << text << ": " << sqlite3_errmsg(handle);
+    sqlite3_close(handle);
+  }
+  std::string literal(std::string_view bytes) const override { return "X'" + hex(bytes) + "'"; }
 
 private:
   std::string directory_;

@@ -1,9 +1,17 @@
 #include "suite.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
 namespace checkvalve::test {
+
+std::string hex(std::string_view bytes) {
+  std::string out;
+  for (const char c : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  return out;
+}
 
 PlanRecord plan_record(const std::string& id) {
   PlanRecord plan;
@@ -227,7 +235,10 @@ TEST_P(StateStoreSuite, PagesThroughOpenFilesByNumber) {
 
 TEST_P(StateStoreSuite, ListsFailuresByPathBytes) {
   ASSERT_TRUE(ok(awaited(store_->plans.create(plan_record("p")))));
-  const Error listing = {ErrorKind::permission, ErrorStatus::exhausted, "list", "in/\xff", "denied: \xfe"};
+  Error listing = {ErrorKind::permission, ErrorStatus::exhausted, "list", "in/\xff", "denied: \xfe"};
+  listing.hint = "ask \xff for access";
+  listing.code = ErrorCode::source_root_missing;
+  listing.endpoint = "sftp://host/in\xff";
   ASSERT_TRUE(ok(awaited(store_->plans.add_failures(
       "p", std::vector{FailureRecord{0, "\xff", listing}, FailureRecord{0, "a/b", listing},
                        FailureRecord{0, "a b", listing}, FailureRecord{0, "a b", listing}}))));
@@ -260,6 +271,10 @@ TEST_P(StateStoreSuite, ListsFailuresByPathBytes) {
   EXPECT_EQ(all[4].error.operation, "list");
   EXPECT_EQ(all[4].error.path, listing.path);
   EXPECT_EQ(all[4].error.message, listing.message);
+  EXPECT_EQ(all[4].error.hint, listing.hint);
+  EXPECT_EQ(all[4].error.code, listing.code);
+  EXPECT_EQ(all[4].error.endpoint, listing.endpoint);
+  EXPECT_EQ(all[2].error.code, ErrorCode::of_kind);
 }
 
 TEST_P(StateStoreSuite, KeepsRuns) {
@@ -297,7 +312,7 @@ TEST_P(StateStoreSuite, PrunesWhatIsOldAndNotWorkedOn) {
   const auto old = awaited(store_->leases.take("old", 1, "w", no_ttl))->lease; // expires at once
   ASSERT_TRUE(old);
   ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(
-      *old, std::vector{outcome(1, FileState::committed), outcome(2, FileState::failed)}, HistoryScope{"pair", ""}))));
+      *old, std::vector{outcome(1, FileState::committed), outcome(2, FileState::failed)}, HistoryScope{pair, ""}))));
   const auto busy = awaited(store_->leases.take("busy", 1, "w", long_ttl))->lease;
   ASSERT_TRUE(busy);
 
@@ -311,7 +326,7 @@ TEST_P(StateStoreSuite, PrunesWhatIsOldAndNotWorkedOn) {
   EXPECT_TRUE(ok(awaited(store_->plans.find("new"))));
   EXPECT_EQ(awaited(store_->plans.open_files("busy", 1, 0, 10))->size(), 2U);
   EXPECT_TRUE(ok(awaited(store_->leases.checkpoint(*busy, std::vector{outcome(1, FileState::committed)}, {}))));
-  EXPECT_EQ(awaited(store_->history.page("pair", "", 10))->size(), 1U);
+  EXPECT_EQ(awaited(store_->history.page(pair, "", 10))->size(), 1U);
   std::set<std::string> runs;
   for (const RunRecord& run : *awaited(store_->plans.runs("", 10))) runs.insert(run.id);
   EXPECT_EQ(runs, (std::set<std::string>{"r-busy", "r-new"}));

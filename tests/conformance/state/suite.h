@@ -20,6 +20,10 @@ class StateFixture {
 public:
   virtual ~StateFixture() = default;
   virtual Result<std::unique_ptr<StateStore>> open() = 0;
+  // Runs SQL behind the stores' backs.
+  virtual void sql(const std::string& text) = 0;
+  // A byte string in SQL.
+  virtual std::string literal(std::string_view bytes) const = 0;
 };
 
 struct StateFactory {
@@ -55,10 +59,12 @@ template <class T>::testing::AssertionResult fails(const Result<T>& result, Erro
   return ::testing::AssertionFailure() << to_string(result.error().kind) << ": " << result.error().text();
 }
 
+std::string hex(std::string_view bytes);
 PlanRecord plan_record(const std::string& id);
 PlannedFile planned(std::uint64_t number, std::uint32_t batch, std::string path, std::uint64_t size_bytes = 10);
 FileOutcome outcome(std::uint64_t number, FileState state);
 
+inline const PairKey pair{"in", "out"};
 inline constexpr std::chrono::milliseconds long_ttl{3'600'000};
 inline constexpr std::chrono::milliseconds no_ttl{0}; // the lease expires at once
 

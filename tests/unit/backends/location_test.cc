@@ -1,6 +1,7 @@
 #include "backends/location.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 namespace checkvalve {
 namespace {
@@ -70,6 +71,15 @@ TEST(Location, DoesNotDependOnHowAServiceIsReached) {
   const auto by_path = identity(with(bucket, {{"endpoint_url", "http://h"}, {"path_style", "yes"}}));
   const auto by_host = identity(with(bucket, {{"endpoint_url", "http://h"}, {"path_style", "no"}, {"region", "r"}}));
   EXPECT_EQ(by_path.value(), by_host.value());
+}
+
+TEST(Location, SaysWhereTheEnvironmentChoseTheService) {
+  const Endpoint bucket = parse_endpoint_url("s3://bucket").value();
+  EXPECT_FALSE(locate(bucket).value().from_environment);
+  ::setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1", 1);
+  EXPECT_TRUE(locate(bucket).value().from_environment);
+  EXPECT_FALSE(locate(with(bucket, {{"endpoint_url", "http://h"}})).value().from_environment);
+  ::unsetenv("AWS_ENDPOINT_URL");
 }
 
 TEST(Location, RefusesWhatItsBackendRefuses) {

@@ -260,13 +260,18 @@ TEST_F(Sqlite, ANewerSchemaAsksForAnUpgrade) {
 
 TEST_F(Sqlite, AStateWithoutListsOfChecksumsGetsThem) {
   ASSERT_TRUE(open(path_));
-  for (const char* column : {"target_path", "list", "list_digest", "published_ms"})
+  for (const char* column : {"target_etag", "target_path", "list", "list_digest", "published_ms"})
     sql(std::string("ALTER TABLE cv_published DROP COLUMN ") + column);
-  sql("DROP TABLE cv_lists; UPDATE cv_schema SET version = 2; INSERT INTO cv_pairs (id, pair) VALUES (1, X'70'); "
+  for (const char* column : {"code", "hint", "endpoint"})
+    sql(std::string("ALTER TABLE cv_failures DROP COLUMN ") + column);
+  sql("DROP INDEX cv_pairs_by_identity; ALTER TABLE cv_pairs DROP COLUMN source; ALTER TABLE cv_pairs DROP COLUMN "
+      "target; DROP TABLE cv_lists; DROP TABLE cv_lists_by_name; UPDATE cv_schema SET version = 2; INSERT INTO "
+      "cv_pairs (id, pair) VALUES (1, X'700A74'); "
       "INSERT INTO cv_published VALUES (1, X'61', 5, 6, X'', 'chain', 7)");
   const auto store = open(path_);
   ASSERT_TRUE(store) << store.error().text();
-  const auto records = awaited((*store)->history.page("p", "", 10));
+  ASSERT_TRUE(awaited((*store)->history.claim({"p", "t"}, {"P", "T"})));
+  const auto records = awaited((*store)->history.page({"P", "T"}, "", 10));
   ASSERT_TRUE(records);
   ASSERT_EQ(records->size(), 1U);
   EXPECT_EQ(records->at(0).target_bytes, 7U);

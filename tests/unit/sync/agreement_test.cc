@@ -78,7 +78,7 @@ TEST_F(Agreement, HoldsForWhatIsInDoubt) {
   ASSERT_OK(first);
   const auto lease = awaited(store->leases.take(first->plan, 1, "killed", std::chrono::milliseconds(0)))->lease;
   ASSERT_TRUE(lease);
-  ASSERT_OK(awaited(store->leases.doubt_batch(*lease, pair_of(job))));
+  ASSERT_OK(awaited(store->leases.doubt_batch(*lease, identities(job).value())));
   put(*target, "out/x.txt", "alpha", 1'000 * second);
   EXPECT_EQ(differences(), std::vector<std::string>{"x.txt: in_doubt"});
   EXPECT_EQ(planned(), 1U);

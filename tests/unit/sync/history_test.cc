@@ -12,6 +12,7 @@ namespace {
 using testing_support::awaited;
 using testing_support::SyncFixture;
 
+const PairKey pair{"in", "out"};
 constexpr std::uint64_t records = 5'000;
 
 class History : public SyncFixture {
@@ -33,7 +34,7 @@ public:
     ASSERT_OK(awaited(store->plans.finish(plan)));
     const auto answer = awaited(store->leases.take("p", 1, "w", std::chrono::hours(1)));
     ASSERT_OK(answer);
-    ASSERT_OK(awaited(store->leases.checkpoint(*answer->lease, outcomes, HistoryScope{"pair", ""})));
+    ASSERT_OK(awaited(store->leases.checkpoint(*answer->lease, outcomes, HistoryScope{pair, ""})));
   }
 
   static std::string name(std::uint64_t number) { return fmt::format("f{:05}", number); }
@@ -42,7 +43,7 @@ public:
 TEST_F(History, EveryRecordIsFoundHoweverFewAreAskedFor) {
   for (const std::uint64_t step : {1U, 2U, 7U, 100U, 999U, 3'000U, 20'000U}) {
     Engine shared = parts();
-    HistoryCursor cursor(shared, "pair");
+    HistoryCursor cursor(shared, pair);
     for (std::uint64_t number = step % 5; number < 2 * records + 2 * step; number += step) {
       const auto found = engine.run(cursor.find(name(number)));
       ASSERT_OK(found);
@@ -55,7 +56,7 @@ TEST_F(History, EveryRecordIsFoundHoweverFewAreAskedFor) {
 
 TEST_F(History, PathsBetweenTheRecordsHaveNone) {
   Engine shared = parts();
-  HistoryCursor cursor(shared, "pair");
+  HistoryCursor cursor(shared, pair);
   for (const std::string path : {"a", "f00000 ", "f00001", "f09998a", "g"})
     EXPECT_EQ(engine.run(cursor.find(path)).value(), nullptr) << path;
 }

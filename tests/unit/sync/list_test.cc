@@ -290,7 +290,7 @@ TEST_F(ListOfChecksums, AWriterThatWasKilledIsMadeGoodByTheNextRun) {
   put(*source, "in/a", "a", 1'000 * second);
   ASSERT_OK(sync());
   const TemporaryName dead{random_plan_id(), 1, random_nonce(), 0};
-  const ListKey key{job.target.display(), sums};
+  const ListKey key{identities(job).value().target, sums};
   ASSERT_TRUE(awaited(store->lists.take(key, "elsewhere:1", dead.text(), "", std::chrono::milliseconds(0)))->taken);
   put(*target, "out/" + dead.text(), "half");
   put(*target, "out/SHA256SUMS", std::string(list().size(), 'x')); // published, but not recorded
@@ -337,7 +337,7 @@ TEST_F(ListOfChecksums, AWorkerThatEndsWhileAnotherWritesIsInIt) {
 
 TEST_F(ListOfChecksums, WaitsForWhoHasIt) {
   put(*source, "in/a", "a", 1'000 * second);
-  const ListKey key{job.target.display(), sums};
+  const ListKey key{identities(job).value().target, sums};
   ASSERT_TRUE(awaited(store->lists.take(key, "elsewhere:1", "temporary", "", std::chrono::milliseconds(700)))
                   ->taken); // and never gives it back
   EXPECT_EQ(sync()->files_failed, 0U);

@@ -49,7 +49,7 @@ TEST_F(Readback, WhatWasReadBackLeavesNoRecords) {
   fill();
   job.verify = VerifyMode::readback;
   EXPECT_EQ(sync()->files_copied, 5U);
-  EXPECT_TRUE(awaited(store->history.page(job.source.display() + "\n" + job.target.display(), "", 10))->empty());
+  EXPECT_TRUE(awaited(store->history.page(identities(job).value(), "", 10))->empty());
   put(*target, "out/a.txt", "ALPHA", 1'001 * second); // a record would let it pass for up to date
   EXPECT_EQ(sync()->files_copied, 1U);
 }
@@ -93,7 +93,7 @@ TEST_F(Readback, WhatIsInDoubtAndMayNotBeReplacedIsReadBeforeItIsAConflict) {
   ASSERT_OK(planned);
   const auto dead = awaited(store->leases.take(planned->plan, 1, "dead", std::chrono::milliseconds(0)))->lease;
   ASSERT_TRUE(dead);
-  ASSERT_OK(awaited(store->leases.doubt_batch(*dead, job.source.display() + "\n" + job.target.display())));
+  ASSERT_OK(awaited(store->leases.doubt_batch(*dead, identities(job).value())));
   put(*target, "out/good", "aaaa", second);
   put(*target, "out/torn", "bbbB", second);
   job.on_conflict = OnConflict::fail;

@@ -42,6 +42,7 @@ public:
 
   Result<Connections> connections() {
     Connections made;
+    CV_TRY(made.pair, identities(job));
     CV_TRY(made.source, make_source(engine.context, job.source));
     CV_TRY(made.target, make_target(engine.context, job.target));
     CV_TRY(made.readback, make_source(engine.context, job.target));
