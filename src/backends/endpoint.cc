@@ -18,7 +18,7 @@ namespace {
 
 bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
-// The URL for a message: what may hold a password is left out.
+// The URL for a message: what may hold a password is omitted.
 std::string shown(std::string_view url) {
   const std::size_t start = url.find("://");
   const std::size_t at = url.rfind('@');

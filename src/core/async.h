@@ -105,7 +105,7 @@ private:
 
 inline AutoResetEvent::Awaiter AutoResetEvent::wait(CancellationToken token) { return {*this, token}; }
 
-// A number of permits. Waiters are served in order, so a large request is never overtaken for ever.
+// A number of permits. Waiters are served in order, so a large request is never overtaken forever.
 class Semaphore {
 public:
   class Awaiter;

@@ -1,4 +1,4 @@
-// What the engine tells while it works. Sinks render events: a progress bar, JSON lines, nothing.
+// What the engine reports while it works. Sinks render events: a progress bar, JSON lines, nothing.
 #pragma once
 
 #include <cstdint>

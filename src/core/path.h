@@ -22,7 +22,7 @@ std::string_view parent_path(std::string_view path);
 // "a/b/c.txt" → "c.txt".
 std::string_view base_name(std::string_view path);
 
-// Bytes as valid UTF-8 for people and JSON: control characters and bytes that are no UTF-8 become \xNN, a backslash
+// Bytes as valid UTF-8 for people and JSON: control characters and bytes that are not UTF-8 become \xNN, a backslash
 // becomes \\. Reversible with unescape_bytes.
 std::string escape_bytes(std::string_view bytes);
 Result<std::string> unescape_bytes(std::string_view text);

@@ -205,7 +205,7 @@ void Child::connection_ended(std::string why) {
   detach(report_end(shared_from_this(), std::move(why)));
 }
 
-// The reason stands on the child's standard error: waits for its end, then tells.
+// The reason stands on the child's standard error: waits for its end, then reports it.
 Task<void> Child::report_end(std::shared_ptr<Child> self, std::string why) {
   std::error_code ignored;
   self->socket_.shutdown(stream_protocol::socket::shutdown_both, ignored);

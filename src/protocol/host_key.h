@@ -19,7 +19,7 @@ struct HostKey {
   std::string type;             // "ssh-ed25519"
   std::string fingerprint;      // "SHA256:…" as ssh-keygen -l prints it
   std::string known_hosts_line; // "[host]:port ssh-ed25519 AAAA…", without a line end
-  std::string known_hosts_file; // which file is meant: what trust_host_key appends to
+  std::string known_hosts_file; // the file that trust_host_key appends to
   HostKeyState state = HostKeyState::unknown;
 };
 

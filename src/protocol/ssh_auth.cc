@@ -48,8 +48,8 @@ private:
 };
 
 Result<void> Login::run() {
-  // The answer to "none" tells what the server accepts (RFC 4252, section 5.2); with a key at hand that round trip is
-  // saved, as the answer to a refused key tells it too.
+  // The answer to "none" says what the server accepts (RFC 4252, section 5.2); with a key at hand that round trip is
+  // saved, as the answer to a refused key says it too.
   if (!key_given() && ssh_userauth_none(session_, nullptr) == SSH_AUTH_SUCCESS) return {};
   constexpr std::pair<Step, int> steps[] = {
       {&Login::with_private_key, SSH_AUTH_METHOD_PUBLICKEY},
@@ -162,7 +162,7 @@ std::optional<int> Login::with_identity() {
   return with_key(read_identity(path), path, "");
 }
 
-// For attempts with several keys: left to wait by itself, libssh would offer the next key to a server that has closed
+// For attempts with several keys: if it waited on its own, libssh would offer the next key to a server that has closed
 // the connection, and wait for its answer until the timeout.
 template <class Attempt> int Login::answer_to(Attempt attempt) {
   const int patience_ms = static_cast<int>(std::min<std::int64_t>(options_.connect_timeout.count(), INT_MAX));

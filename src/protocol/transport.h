@@ -26,7 +26,7 @@ using TransportFacts = std::vector<std::pair<std::string, std::string>>;
 // All calls are made on the engine thread, and only send() is made while another is under way.
 class SftpTransport {
 public:
-  // Told on the engine thread.
+  // Called on the engine thread.
   class Receiver {
   public:
     virtual ~Receiver() = default;

@@ -99,7 +99,7 @@ CREATE TABLE cv_runs (
 );
 CREATE INDEX cv_runs_by_plan ON cv_runs (plan, started_ms);
 )",
-    // 2: what an earlier plan left of a file, to go on with
+    // 2: what an earlier plan left of a file, to resume from
     R"(ALTER TABLE cv_files ADD COLUMN leftover TEXT;
 )",
     // 3: lists of checksums, and what they say of published files

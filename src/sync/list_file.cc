@@ -128,7 +128,7 @@ Task<Result<void>> ListFile::check_ours() {
   if (!there && there.error().kind == ErrorKind::not_found) co_return Result<void>();
   if (!there) co_return Failure(there.error());
   co_return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(list_.name),
-                               "exists at the target, and is no list that this state knows of: move it away, or give "
+                               "exists at the target, and is not a list that this state knows of: move it away, or give "
                                "the list another name"));
 }
 

@@ -9,7 +9,7 @@
 
 namespace checkvalve {
 
-// Whether an upload of this job can go on with what an earlier one left. Only bytes that all came through one process
+// Whether an upload of this job can resume what an earlier one left. Only bytes that all came through one process
 // give a digest, and the output of a chain of transforms can't be taken up in its middle.
 bool may_resume(const Job& job, const Capabilities& target);
 

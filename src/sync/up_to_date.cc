@@ -87,7 +87,7 @@ Verdict judge(const Entry& at_source, const Entry* at_target, const PublishedVer
   if (!rules.transformed) {
     if (at_source.size_bytes != at_target->size_bytes) return differs(Reason::size, rules);
     if (rules.checksum) return {Kind::needs_content};
-    // What may not be replaced is no conflict if it turns out to be what was to be published.
+    // What may not be replaced is not a conflict if it turns out to be what was to be published.
     const bool may_replace = differs(Reason::in_doubt, rules).kind == Kind::changed;
     if (history.record == Record::in_doubt && rules.readback && !may_replace) return {Kind::needs_content};
   }

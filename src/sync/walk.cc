@@ -236,7 +236,7 @@ private:
     }
   }
 
-  // A source that lists everything in one stream tells no directories: those of its files are looked up at a target
+  // A source that lists everything in one stream lists no directories: those of its files are looked up at a target
   // that has directories as they come by.
   void list_target_of(std::string_view path) {
     if (connections_.target->capabilities().recursive_list) return;
@@ -305,7 +305,7 @@ private:
       else
         note(path, entry.error());
     } else if (entry->type != EntryType::file) {
-      note(path, make_error(ErrorKind::is_a_directory, "take", escape_bytes(path), "the list names what is no file"));
+      note(path, make_error(ErrorKind::is_a_directory, "take", escape_bytes(path), "the list names something that is not a file"));
     } else {
       entry->path = path;
       if (job_.selection.takes(*entry, now_ms_)) keep(*entry);

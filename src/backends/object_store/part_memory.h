@@ -1,6 +1,6 @@
 // PartMemory: the memory for parts that are being filled and sent. Uploads grow as bytes come, and shrink as parts are
 // stored. When all of it is held by parts that are not complete, the outputs of one source file at a time may exceed
-// the limit until a part of theirs is: so all others may wait for them, and none waits for ever. Engine thread only.
+// the limit until a part of theirs is: so all others may wait for them, and none waits forever. Engine thread only.
 #pragma once
 
 #include <algorithm>

@@ -115,7 +115,7 @@ Result<AwsCredentials> run_credential_process(const std::string& command) {
                                                             WIFEXITED(status) ? WEXITSTATUS(status) : status));
   const json answer = json::parse(out, nullptr, false);
   if (!answer.is_object() || answer.value("Version", 0) != 1)
-    return no_credentials("credential_process", "its output is no JSON with \"Version\": 1");
+    return no_credentials("credential_process", "its output is not JSON with \"Version\": 1");
   return read_credentials_json(out, "credential_process");
 }
 
@@ -185,7 +185,7 @@ Task<Result<std::optional<AwsCredentials>>> from_profile(AwsCredentialSources so
 
 Result<AwsCredentials> read_credentials_json(std::string_view text, const std::string& from) {
   const json answer = json::parse(text, nullptr, false);
-  if (!answer.is_object()) return no_credentials(from, "the answer is no JSON object");
+  if (!answer.is_object()) return no_credentials(from, "the answer is not a JSON object");
   AwsCredentials out;
   out.access_key_id = text_of(answer, "AccessKeyId");
   out.secret_access_key = Secret(text_of(answer, "SecretAccessKey"));

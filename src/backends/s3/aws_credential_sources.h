@@ -12,7 +12,7 @@ struct AwsCredentialSources {
   const std::string& region;
 };
 
-// The first of them, in the order that AwsCredentialProvider tells, that is set up. One that is set up and fails ends
+// The first of them, in the order that AwsCredentialProvider gives, that is set up. One that is set up and fails ends
 // the search: its error is what the user must see.
 Task<Result<AwsCredentials>> find_credentials(AwsCredentialSources sources);
 

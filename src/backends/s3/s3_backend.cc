@@ -28,7 +28,7 @@ Capabilities capabilities_of(const S3Settings& settings, bool is_target) {
   out.keeps_mtime = false; // it goes into the metadata, which listings do not show
   out.keeps_mode = false;
   out.durable = true;
-  out.resumes_uploads = settings.checksums; // only a checksum tells a whole part from one that broke off
+  out.resumes_uploads = settings.checksums; // only a checksum distinguishes a whole part from one that broke off
   out.ranged_reads = true;
   out.mtime_precision_ns = 1'000'000'000;
   out.chunk_bytes = 256 * 1024;
@@ -64,7 +64,7 @@ private:
   const Capabilities capabilities_;
 };
 
-// A prefix without keys is a directory that does not exist: more often a typing error than meant.
+// A prefix without keys is a directory that does not exist: more often a typing error than intended.
 Task<Result<void>> S3Source::connect() {
   auto any = co_await client_->connect();
   if (!any && any.error().kind == ErrorKind::not_found)

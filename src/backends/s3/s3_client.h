@@ -70,7 +70,7 @@ public:
   // Ends early at disconnect().
   Task<void> sleep(std::chrono::milliseconds duration);
 
-  // The ETag of the object if it has this CRC-32C (as headers have it; empty: not known) and size, else "": tells what
+  // The ETag of the object if it has this CRC-32C (as headers have it; empty: not known) and size, else "": shows what
   // a request did whose answer was lost. (libcurl, too, sends a request again whose kept connection turns out closed.)
   Task<std::string> published_etag(std::string key, std::string crc32c, std::uint64_t size_bytes);
   // Adds the checksum of the body, as the settings have it. Gives the CRC-32C in base64, or "" with checksum=none: the

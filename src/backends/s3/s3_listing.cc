@@ -110,7 +110,7 @@ private:
   std::vector<Error> refused_;
 };
 
-// All keys below a directory. A service gives them page by page, each of which tells where the next one begins; so
+// All keys below a directory. A service gives them page by page, each of which says where the next one begins; so
 // where they are more than a page, those below each prefix of the first level are listed side by side, if the level
 // shows whole in a page and has a sensible number of prefixes. (A request each for prefixes of a few keys would be
 // slower.)
@@ -134,7 +134,7 @@ public:
       auto page = co_await listing->next();
       keep_refused(*listing);
       if (!page) co_return Failure(std::move(page.error()));
-      if (listing->more()) open_.push_back(std::move(listing)); // in turn, so that all go on
+      if (listing->more()) open_.push_back(std::move(listing)); // in turn, so that all make progress
       open_more();
       if (!page->empty()) co_return page;
     }
@@ -150,7 +150,7 @@ private:
   static constexpr std::size_t at_once = 16;
   static constexpr std::size_t max_prefixes = 256;
 
-  // Goes on by prefixes, if that pays off: then `entries` are those of the first level, else they stay.
+  // Continues by prefixes, if that pays off: then `entries` are those of the first level, else they stay.
   Task<Result<void>> split_up(std::vector<Entry>& entries) {
     KeyListing& flat = *open_.front();
     CV_CO_TRY(S3Page level, co_await fetch_page(client_, flat.prefix(), false, ""));

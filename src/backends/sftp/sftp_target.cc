@@ -74,10 +74,10 @@ Task<Result<void>> SftpTarget::make_with_parents(std::string path, std::optional
   if (found && entry_from(*found, {}).type == EntryType::directory) co_return Result<void>();
   if (found)
     co_return Failure(
-        make_error(ErrorKind::not_a_directory, "mkdir", escape_bytes(path), "the name exists, but is no directory"));
+        make_error(ErrorKind::not_a_directory, "mkdir", escape_bytes(path), "the name exists, but is not a directory"));
   if (made.error().kind == ErrorKind::not_found)
     co_return Failure(
-        make_error(ErrorKind::not_a_directory, "mkdir", escape_bytes(path), "a component of the path is no directory"));
+        make_error(ErrorKind::not_a_directory, "mkdir", escape_bytes(path), "a component of the path is not a directory"));
   co_return Failure(co_await session->diagnose(std::move(made.error()), std::string(parent_path(path))));
 }
 

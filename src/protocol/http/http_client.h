@@ -26,7 +26,7 @@ struct HttpSettings {
   std::string proxy;     // a URL; empty: http_proxy, https_proxy and no_proxy of the environment; "none": no proxy
   std::uint32_t idle_connections = 128;        // kept open for later requests
   std::uint32_t receive_ahead_bytes = 1 << 20; // a response that nobody reads is held back at about this much
-  // Called on the client's thread with lines of request and response heads, secrets left out; empty: no trace.
+  // Called on the client's thread with lines of request and response heads, without secrets; empty: no trace.
   std::function<void(std::string_view)> trace;
 };
 

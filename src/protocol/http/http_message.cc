@@ -56,7 +56,7 @@ Result<HttpRequest> redirected(HttpRequest request, int status, std::string_view
   if (!url.set(request.url)) return refused(request, "the URL can't be read");
   const std::string origin = url.origin();
   const std::string scheme = url.part(CURLUPART_SCHEME);
-  if (!url.set(std::string(location))) return refused(request, "the server redirects to what is no URL");
+  if (!url.set(std::string(location))) return refused(request, "the server redirects to an invalid URL");
   const std::string new_scheme = url.part(CURLUPART_SCHEME);
   if (new_scheme != "http" && new_scheme != "https")
     return refused(request, "the server redirects to " + new_scheme + "://");
