@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "core/cancellation.h"
+#include "core/lock_order.h"
 #include "core/loop.h"
 #include "core/task.h"
 #include "core/waiter.h"
@@ -105,8 +106,9 @@ private:
 
 inline AutoResetEvent::Awaiter AutoResetEvent::wait(CancellationToken token) { return {*this, token}; }
 
-// A number of permits. Waiters are served in order, so a large request is never overtaken forever.
-class Semaphore {
+// A number of permits. Waiters are served in order, so a large request is never overtaken for ever. `Count` is a
+// number, or several that are taken together. With a rank, debug builds assert the lock order (core/lock_order.h).
+template <class Count> class BasicSemaphore {
 public:
   class Awaiter;
 
@@ -115,72 +117,89 @@ public:
   public:
     Permit() = default;
     Permit(Permit&& other) noexcept
-        : semaphore_(std::exchange(other.semaphore_, nullptr)), count_(std::exchange(other.count_, 0)) {}
+        : semaphore_(std::exchange(other.semaphore_, nullptr)), count_(std::exchange(other.count_, {})),
+          rank_(std::move(other.rank_)) {}
     Permit& operator=(Permit&& other) noexcept {
       if (this == &other) return *this;
       release();
       semaphore_ = std::exchange(other.semaphore_, nullptr);
-      count_ = std::exchange(other.count_, 0);
+      count_ = std::exchange(other.count_, {});
+      rank_ = std::move(other.rank_);
       return *this;
     }
     ~Permit() { release(); }
     explicit operator bool() const { return semaphore_ != nullptr; }
-    std::uint64_t count() const { return count_; }
+    Count count() const { return count_; }
+    // For the lock order: the calling coroutine holds it from here on, though another one took it.
+    void adopt() { rank_.enter(); }
     // Gives them back early.
     void release() {
-      if (semaphore_) std::exchange(semaphore_, nullptr)->give_back(std::exchange(count_, 0));
+      if (!semaphore_) return;
+      rank_.leave();
+      std::exchange(semaphore_, nullptr)->give_back(std::exchange(count_, {}));
     }
 
   private:
-    friend class Semaphore;
-    Permit(Semaphore& semaphore, std::uint64_t count) : semaphore_(&semaphore), count_(count) {}
-    Semaphore* semaphore_ = nullptr;
-    std::uint64_t count_ = 0;
+    friend class BasicSemaphore;
+    Permit(BasicSemaphore& semaphore, Count count) : semaphore_(&semaphore), count_(count), rank_(semaphore.rank_) {}
+    BasicSemaphore* semaphore_ = nullptr;
+    Count count_{};
+    [[no_unique_address]] detail::HeldRank rank_;
   };
 
-  explicit Semaphore(std::uint64_t permits) : free_(permits) {}
-  Semaphore(const Semaphore&) = delete;
-  Semaphore& operator=(const Semaphore&) = delete;
-  ~Semaphore() {
+  explicit BasicSemaphore(Count permits, LockRank rank = LockRank::none) : free_(permits), rank_(rank) {}
+  BasicSemaphore(const BasicSemaphore&) = delete;
+  BasicSemaphore& operator=(const BasicSemaphore&) = delete;
+  ~BasicSemaphore() {
     assert(!waiters_.linked() && "something still waits for permits");
-    assert(held_ == 0 && "a permit outlives its semaphore");
+    assert(held_ == Count{} && "a permit outlives its semaphore");
   }
-  std::uint64_t available() const { return free_; }
+  Count available() const { return free_; }
   // Raises the number of permits.
-  void add(std::uint64_t count) {
+  void add(Count count) {
     free_ += count;
     serve();
   }
   // Gives a Permit, which is empty if the wait was cancelled.
-  Awaiter acquire(std::uint64_t count = 1, CancellationToken token = {});
+  Awaiter acquire(Count count, CancellationToken token = {}) { return {*this, count, token}; }
+  Awaiter acquire() { return {*this, Count{1}, {}}; }
 
 private:
-  bool take(std::uint64_t count) {
-    if (count > free_) return false;
+  bool take(Count count) {
+    if (!(count <= free_)) return false;
     free_ -= count;
     held_ += count;
     return true;
   }
-  void give_back(std::uint64_t count) {
+  void give_back(Count count) {
     held_ -= count;
     add(count);
   }
-  void serve();
+  void serve() {
+    while (waiters_.linked()) {
+      auto& first = static_cast<Awaiter&>(*waiters_.next());
+      if (!take(first.count_)) return;
+      first.has_ = true;
+      first.wake();
+    }
+  }
 
-  std::uint64_t free_;
-  std::uint64_t held_ = 0;
+  Count free_;
+  Count held_{};
+  const LockRank rank_;
   detail::ListNode waiters_;
 };
 
-class Semaphore::Awaiter final : detail::Waiter {
+template <class Count> class BasicSemaphore<Count>::Awaiter final : detail::Waiter {
 public:
-  Awaiter(Semaphore& semaphore, std::uint64_t count, CancellationToken token)
+  Awaiter(BasicSemaphore& semaphore, Count count, CancellationToken token)
       : Waiter(token), semaphore_(semaphore), count_(count) {}
   ~Awaiter() {
     if (linked()) left();                              // those behind it may be small enough
     if (ready() && has_) semaphore_.give_back(count_); // destroyed before it was resumed
   }
   bool await_ready() {
+    detail::assert_may_wait_for(semaphore_.rank_);
     has_ = !semaphore_.waiters_.linked() && semaphore_.take(count_);
     return has_ || cancelled_before();
   }
@@ -191,30 +210,19 @@ public:
   Permit await_resume() { return resumed() ? Permit(semaphore_, count_) : Permit(); }
 
 private:
-  friend class Semaphore;
+  friend class BasicSemaphore;
   void cancelled() override { semaphore_.serve(); }
   void left() {
     unlink();
     semaphore_.serve();
   }
 
-  Semaphore& semaphore_;
-  const std::uint64_t count_;
+  BasicSemaphore& semaphore_;
+  const Count count_;
   bool has_ = false;
 };
 
-inline Semaphore::Awaiter Semaphore::acquire(std::uint64_t count, CancellationToken token) {
-  return {*this, count, token};
-}
-
-inline void Semaphore::serve() {
-  while (waiters_.linked()) {
-    auto& first = static_cast<Awaiter&>(*waiters_.next());
-    if (!take(first.count_)) return;
-    first.has_ = true;
-    first.wake();
-  }
-}
+using Semaphore = BasicSemaphore<std::uint64_t>;
 
 // A coroutine that was spawned and is awaited later. Dropping the handle neither ends nor awaits it: it runs on to its
 // end, for nobody, and what it refers to must live until then; a TaskGroup is better where it has no value to give.
@@ -247,10 +255,13 @@ private:
 
 namespace detail {
 
-// Starts at once and frees itself at its end. One that never ends, because what it waits for never comes, is never
-// freed: what its frame refers to may be gone by the time at which the loop could free it.
+// Starts at once and frees itself at its end. One that never ends, because what it waits for never comes, is destroyed
+// with the loop.
 struct Detached {
-  struct promise_type {
+  struct promise_type : OwnedFrame {
+    promise_type() : OwnedFrame(std::coroutine_handle<promise_type>::from_promise(*this)) {
+      if (Loop* loop = Loop::current()) loop->own(*this);
+    }
     Detached get_return_object() { return {}; }
     std::suspend_never initial_suspend() noexcept { return {}; }
     std::suspend_never final_suspend() noexcept { return {}; }
@@ -268,10 +279,15 @@ template <class T> Detached run_spawned(Task<T> task, std::shared_ptr<typename J
 
 } // namespace detail
 
-// Runs the task up to its first suspension, and the rest as events come. Nobody waits for it: prefer TaskGroup.
-inline void detach(Task<void> task) { detail::run_detached(std::move(task)); }
+// Runs the task up to its first suspension, and the rest as events come. Nobody waits for it: prefer TaskGroup. What it
+// refers to is its own, or outlives the loop: there it ends at the latest.
+inline void detach(Task<void> task) {
+  const detail::LockChain chain(detail::LockChain::Of::nobody);
+  detail::run_detached(std::move(task));
+}
 
 template <class T> [[nodiscard]] JoinHandle<T> spawn(Task<T> task) {
+  const detail::LockChain chain(detail::LockChain::Of::present);
   auto state = std::make_shared<typename JoinHandle<T>::State>();
   detail::run_spawned(std::move(task), state);
   return JoinHandle<T>(state);
@@ -285,8 +301,8 @@ public:
   TaskGroup& operator=(const TaskGroup&) = delete;
   ~TaskGroup() { assert(running_ == 0 && "tasks of the group still run"); }
   void spawn(Task<void> task) {
-    ++running_;
-    run(std::move(task));
+    const detail::LockChain chain(detail::LockChain::Of::present);
+    run(std::move(task), Running(*this));
   }
   std::size_t running() const { return running_; }
   // May be called again after it returned. One waiter at a time.
@@ -295,10 +311,15 @@ public:
   }
 
 private:
-  detail::Detached run(Task<void> task) {
-    co_await std::move(task);
-    if (--running_ == 0) idle_.notify();
-  }
+  struct Running {
+    explicit Running(TaskGroup& in) : group(&in) { ++group->running_; }
+    Running(Running&& other) noexcept : group(std::exchange(other.group, nullptr)) {}
+    ~Running() {
+      if (group && --group->running_ == 0) group->idle_.notify();
+    }
+    TaskGroup* group;
+  };
+  static detail::Detached run(Task<void> task, Running /*until the end*/) { co_await std::move(task); }
   std::size_t running_ = 0;
   AutoResetEvent idle_;
 };
@@ -322,11 +343,13 @@ public:
       ThreadPool& pool;
       F& fn;
       std::optional<T>& value;
+      detail::Suspended suspended = {};
       bool await_ready() const { return false; }
       void await_suspend(std::coroutine_handle<> handle) {
-        pool.submit([this, handle, loop = Loop::current()] {
+        suspended = handle;
+        pool.submit([this, loop = Loop::current()] {
           value.emplace(fn());
-          loop->post([loop, handle] { loop->resume_soon(handle); });
+          loop->post([this, loop] { loop->resume_soon(std::move(suspended)); });
         });
       }
       void await_resume() const {}

@@ -33,7 +33,13 @@ struct Loop::Impl {
 };
 
 Loop::Loop() : impl_(std::make_unique<Impl>()) {}
-Loop::~Loop() = default;
+
+// What a frame refers to is older than the frame, so that the newest goes first.
+Loop::~Loop() {
+  Loop* outer = std::exchange(current_loop, this);
+  while (owned_.linked()) static_cast<detail::OwnedFrame*>(owned_.previous())->handle.destroy();
+  current_loop = outer;
+}
 
 Loop* Loop::current() { return current_loop; }
 asio::io_context& Loop::context() { return impl_->io; }
@@ -92,8 +98,9 @@ void Loop::wake_sleepers() {
 }
 
 void Loop::forget(std::coroutine_handle<> handle) {
-  std::ranges::replace(ready_, handle, std::noop_coroutine());
-  std::ranges::replace(resuming_, handle, std::noop_coroutine());
+  for (auto* queue : {&ready_, &resuming_})
+    for (detail::Suspended& suspended : *queue)
+      if (suspended.handle() == handle) suspended = std::coroutine_handle<>(std::noop_coroutine());
 }
 
 void Loop::on_stop_signal(std::function<void(int)> fn) {
@@ -151,7 +158,10 @@ void Loop::run_until_done(Task<void> task) {
   std::exception_ptr thrown;
   impl_->io.restart();
   auto work = asio::make_work_guard(impl_->io);
-  resume_soon(root_of(std::move(task), done, thrown).handle);
+  {
+    const detail::LockChain chain(detail::LockChain::Of::nobody);
+    resume_soon(root_of(std::move(task), done, thrown).handle);
+  }
   while (!done) {
     run_ready();
     if (done) break;

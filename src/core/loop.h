@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/cancellation.h"
+#include "core/lock_order.h"
 #include "core/task.h"
 #include "core/waiter.h"
 
@@ -19,6 +20,12 @@ class io_context;
 namespace checkvalve {
 
 namespace detail {
+
+// Part of the promise of a coroutine that ends by itself and has no other owner.
+struct OwnedFrame : ListNode {
+  explicit OwnedFrame(std::coroutine_handle<> its_handle) : handle(its_handle) {}
+  std::coroutine_handle<> handle;
+};
 
 class SleepAwaiter : public Waiter {
 public:
@@ -40,7 +47,8 @@ private:
 class Loop {
 public:
   Loop();
-  ~Loop();
+  ~Loop(); // destroys spawned and detached coroutines that have not ended, the newest first
+
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -50,12 +58,15 @@ public:
   // Thread-safe: runs fn on the engine thread. Many posts made before the loop wakes cost one wake-up.
   void post(std::function<void()> fn);
   // Engine thread only: resumes the coroutine soon, after the current one suspends.
-  void resume_soon(std::coroutine_handle<> handle) { ready_.push_back(handle); }
+  void resume_soon(detail::Suspended suspended) { ready_.push_back(std::move(suspended)); }
   // Engine thread only: runs fn once, after everything that is ready now has run. For batching, e.g. one flush a turn.
   void at_end_of_turn(std::function<void()> fn) { end_of_turn_.push_back(std::move(fn)); }
 
   // Engine thread only: takes back resume_soon, for a coroutine that is destroyed before its turn.
   void forget(std::coroutine_handle<> handle);
+
+  // Engine thread only: owns a coroutine that nothing else does, until its frame ends.
+  void own(detail::OwnedFrame& frame) { frame.insert_before(owned_); }
 
   // Suspends the calling coroutine. False if it was cancelled. Engine thread only.
   detail::SleepAwaiter sleep(std::chrono::milliseconds duration, CancellationToken token = {}) {
@@ -65,8 +76,8 @@ public:
   // Calls fn(signal_number) on the engine thread at each SIGINT and SIGTERM until the loop is destroyed.
   void on_stop_signal(std::function<void(int)> fn);
 
-  // Runs the task to its end on the calling thread and returns its value. Detached tasks that are still suspended
-  // then stay suspended: join what must end (core/async.h, TaskGroup).
+  // Runs the task to its end on the calling thread and returns its value. Spawned and detached tasks that are still
+  // suspended then stay so until the next run: join what must end (core/async.h, TaskGroup).
   template <class T> T run(Task<T> task) {
     std::optional<T> value;
     run_until_done(store(std::move(task), value));
@@ -90,9 +101,10 @@ private:
 
   struct Impl;
   std::unique_ptr<Impl> impl_;
-  std::vector<std::coroutine_handle<>> ready_;
-  std::vector<std::coroutine_handle<>> resuming_; // of the present turn
-  detail::ListNode sleepers_;                     // SleepAwaiter by deadline
+  std::vector<detail::Suspended> ready_;
+  std::vector<detail::Suspended> resuming_; // of the present turn
+  detail::ListNode sleepers_;               // SleepAwaiter by deadline
+  detail::ListNode owned_;                  // OwnedFrame by age
   std::vector<std::function<void()>> end_of_turn_;
 };
 

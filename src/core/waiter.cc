@@ -8,7 +8,7 @@ namespace checkvalve::detail {
 Waiter::Waiter(const CancellationToken& token) : cancellation_(token.cancellation_) {}
 
 Waiter::~Waiter() {
-  if (ready_) loop_->forget(handle_);
+  if (ready_) loop_->forget(suspended_.handle());
 }
 
 bool Waiter::cancelled_before() {
@@ -17,7 +17,7 @@ bool Waiter::cancelled_before() {
 }
 
 void Waiter::suspended(std::coroutine_handle<> handle) {
-  handle_ = handle;
+  suspended_ = handle;
   if (cancellation_) in_cancellation_.insert_before(cancellation_->waiters_);
 }
 
@@ -26,7 +26,7 @@ void Waiter::wake() {
   in_cancellation_.unlink();
   ready_ = true;
   loop_ = Loop::current();
-  loop_->resume_soon(handle_);
+  loop_->resume_soon(suspended_);
 }
 
 void Waiter::cancel() {

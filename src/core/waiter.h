@@ -5,6 +5,8 @@
 #include <coroutine>
 #include <utility>
 
+#include "core/lock_order.h"
+
 namespace checkvalve {
 
 class Cancellation;
@@ -74,7 +76,7 @@ private:
 
   CancelNode in_cancellation_{*this};
   Cancellation* cancellation_; // null: can't be cancelled
-  std::coroutine_handle<> handle_;
+  Suspended suspended_;
   Loop* loop_ = nullptr; // while ready
   bool ready_ = false;
   bool cancelled_ = false;

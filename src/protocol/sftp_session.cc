@@ -27,8 +27,10 @@ constexpr std::pair<std::string_view, std::string_view> spoken[] = {
 } // namespace
 
 SftpSession::Call::~Call() {
-  if (!awaiting_ || reply_) return;
-  if (id_ != 0)
+  if (!awaiting_ || resumed_) return;
+  if (reply_)
+    session_.loop_.forget(awaiting_.handle());
+  else if (id_ != 0)
     session_.place_of(id_).call = nullptr;
   else
     std::erase(session_.waiting_, this);

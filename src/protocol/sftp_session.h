@@ -133,7 +133,10 @@ private:
     ~Call();
     bool await_ready() const { return false; }
     bool await_suspend(std::coroutine_handle<> awaiting);
-    Result<Reply> await_resume() { return std::move(*reply_); }
+    Result<Reply> await_resume() {
+      resumed_ = true;
+      return std::move(*reply_);
+    }
 
   private:
     friend SftpSession;
@@ -141,7 +144,8 @@ private:
     PacketBuilder packet_;
     Chunk payload_;
     const bool patient_;
-    std::coroutine_handle<> awaiting_;
+    detail::Suspended awaiting_;
+    bool resumed_ = false;
     std::uint32_t id_ = 0;
     std::optional<Result<Reply>> reply_;
   };
@@ -189,7 +193,7 @@ private:
   std::map<std::string, std::string, std::less<>> extensions_;
   std::map<std::string, bool, std::less<>> refused_;
   std::chrono::microseconds round_trip_{std::chrono::microseconds::max()};
-  Semaphore handles_{0};
+  Semaphore handles_{0, LockRank::handle};
 
   // A request whose reply is due. Its place in the table is its id modulo the table's size, a power of two.
   struct Due {

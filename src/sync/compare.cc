@@ -63,7 +63,8 @@ private:
     co_return Result<void>();
   }
 
-  Task<void> compare_content(Candidate candidate, Entry there, Semaphore::Permit /*slot*/) {
+  Task<void> compare_content(Candidate candidate, Entry there, Semaphore::Permit slot) {
+    slot.adopt();
     Finding finding{.candidate = candidate, .at_target = &there};
     const bool link = candidate.entry.type == EntryType::symlink;
     auto reading_there = spawn(link ? connections_.readback->read_link(there.path) : digest_at_target(there));
@@ -96,7 +97,7 @@ private:
   SourceCursor source_;
   const CompareRules rules_;
   bool matched_ = false; // a candidate had the name of the target's present entry
-  Semaphore content_slots_{contents_in_flight};
+  Semaphore content_slots_{contents_in_flight, LockRank::admission};
   TaskGroup contents_;
   std::optional<Error> fatal_;
 };

@@ -52,7 +52,7 @@ public:
     watch.start();
     TaskGroup group;
     for (const BatchRecord& batch : batches) {
-      auto slot = co_await batch_slots_.acquire();
+      auto slot = co_await batch_slots_.acquire(1, engine_.cancellation);
       if (engine_.cancellation.requested()) break;
       group.spawn(run_batch(batch, std::move(slot)));
     }
@@ -89,7 +89,8 @@ private:
     co_return batches;
   }
 
-  Task<void> run_batch(BatchRecord batch, Semaphore::Permit /*slot*/) {
+  Task<void> run_batch(BatchRecord batch, Semaphore::Permit slot) {
+    slot.adopt();
     for (bool first = true;; first = false) {
       auto lease = co_await take_lease(batch);
       if (lease && *lease) {
@@ -157,7 +158,7 @@ private:
       after = page->back().number;
       for (PlannedFile& file : *page) {
         if (failed_.contains(file.number)) continue;
-        Admission::Permit permit = co_await admission_.enter(window_for(scope_, file.size_bytes));
+        auto permit = co_await admission_.enter(window_for(scope_, file.size_bytes), engine_.cancellation);
         if (!going_on(keeper)) {
           all_tried = false;
           break;
@@ -200,9 +201,10 @@ private:
 
   Task<void> run_file(std::uint32_t batch, LeaseKeeper& keeper, PlannedFile file, Admission::Permit permit,
                       bool& all_tried) {
+    permit.adopt();
     const std::string path = file.path;
     const std::uint64_t number = file.number;
-    FileOutcome outcome = co_await transfer_file(scope_, keeper, std::move(file), permit.bytes());
+    FileOutcome outcome = co_await transfer_file(scope_, keeper, std::move(file), permit.count().bytes);
     switch (outcome.state) {
     case FileState::planned: // stopped, or the lease has run out: stays open
       all_tried = false;
@@ -240,7 +242,7 @@ private:
   Admission admission_;
   DirectoryMaker directories_;
   TransferScope scope_;
-  Semaphore batch_slots_{batches_at_once};
+  Semaphore batch_slots_{batches_at_once, LockRank::batch_slot};
   Summary summary_;
   std::unordered_set<std::uint64_t> failed_; // in this run: not tried again with a further lease
   bool keeps_history_ = false;               // what is published is recorded for later comparisons

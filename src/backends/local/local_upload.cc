@@ -64,7 +64,7 @@ private:
   std::shared_ptr<NewFile> file_;
   std::uint64_t written_bytes_ = 0;             // acknowledged
   std::vector<std::shared_ptr<Piece>> waiting_; // for the turn to be written
-  Semaphore turn_{1};
+  Semaphore turn_{1, LockRank::file_turn};
   std::size_t under_way_ = 0;
   std::shared_ptr<OneShotEvent> idle_; // set when no write is under way
 };

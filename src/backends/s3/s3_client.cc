@@ -84,7 +84,7 @@ std::string hint_for(const S3Request& request, int status, const S3Fault& fault,
 S3Client::S3Client(BackendContext& context, S3Settings settings)
     : context_(context), settings_(std::move(settings)), http_(context.loop, settings_.http),
       provider_(http_, context.workers, settings_.aws, settings_.fixed, settings_.region), region_(settings_.region),
-      connections_(settings_.connections) {}
+      connections_(settings_.connections, LockRank::request) {}
 
 Task<std::string> S3Client::payload_hash(const S3Request& request) {
   if (!request.payload_hash.empty()) co_return request.payload_hash;

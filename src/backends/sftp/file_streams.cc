@@ -16,7 +16,7 @@ constexpr std::uint64_t stream_bytes = 3 * 1024 * 1024;
 
 FileStreams::FileStreams(std::shared_ptr<ConnectionPool> pool, std::string path, std::uint32_t extra_flags, bool spread)
     : pool_(std::move(pool)), path_(std::move(path)), extra_flags_(extra_flags), spread_(spread),
-      room_(spread ? stream_bytes : std::numeric_limits<std::uint64_t>::max()) {}
+      room_(spread ? stream_bytes : std::numeric_limits<std::uint64_t>::max(), LockRank::file_turn) {}
 
 FileStream::~FileStream() {
   if (!handle.empty()) session->close_later(std::move(handle), std::move(permit));

@@ -451,6 +451,44 @@ TEST(JoinHandle, GivesItsValueLater) {
   EXPECT_EQ(loop.run(ready_before_get()), 7);
 }
 
+// --- what the loop owns
+// --------------------------------------------------------------------------------------------------------------------
+
+struct Trace {
+  std::vector<int>& ended;
+  const int id;
+  ~Trace() { ended.push_back(id); }
+};
+
+Task<void> wait_for_ever(std::vector<int>& ended, int id, bool in_group) {
+  const Trace trace{ended, id};
+  TaskGroup group;
+  if (in_group) group.spawn(wait_for_ever(ended, id + 1, false));
+  co_await Loop::current()->sleep(for_ever);
+}
+
+Task<int> spawn_for_ever(std::vector<int>& ended) {
+  detach(wait_for_ever(ended, 1, false));
+  (void)spawn([](std::vector<int>& by) -> Task<int> {
+    co_await wait_for_ever(by, 2, true);
+    co_return 0;
+  }(ended));
+  detach([](std::vector<int>& by) -> Task<void> {
+    by.push_back(0);
+    co_return;
+  }(ended));
+  co_return static_cast<int>(ended.size());
+}
+
+TEST(Loop, DestroysWhatHasNotEndedTheNewestFirst) {
+  std::vector<int> ended;
+  {
+    Loop loop;
+    EXPECT_EQ(loop.run(spawn_for_ever(ended)), 1);
+  }
+  EXPECT_EQ(ended, (std::vector<int>{0, 3, 2, 1}));
+}
+
 // --- what may not end while it is used
 // ------------------------------------------------------------------------------------
 
@@ -479,6 +517,92 @@ Task<void> end_before_its_tasks() {
   std::vector<int> order;
   group.spawn(sleep_and_note(for_ever, 1, order));
   co_return;
+}
+
+struct Locks {
+  Semaphore admission{2, LockRank::admission};
+  Semaphore handles{2, LockRank::handle};
+  Semaphore requests{2, LockRank::request};
+  Semaphore unordered{2};
+};
+
+Task<void> take(Semaphore& first, Semaphore& second) {
+  const auto outer = co_await first.acquire();
+  co_await Loop::current()->sleep(milliseconds(0)); // the record stays with the chain
+  const auto inner = co_await second.acquire();
+  EXPECT_TRUE(inner);
+}
+
+Task<void> take_in_child(Semaphore& first, Semaphore& second) {
+  const auto outer = co_await first.acquire();
+  TaskGroup group;
+  group.spawn([](Semaphore& on) -> Task<void> {
+    co_await Loop::current()->sleep(milliseconds(0));
+    (void)co_await on.acquire();
+  }(second));
+  co_await group.join();
+}
+
+Task<void> take_in_adopter(Semaphore& first, Semaphore& second) {
+  auto outer = co_await first.acquire();
+  TaskGroup group;
+  group.spawn([](Semaphore::Permit mine, Semaphore& on) -> Task<void> {
+    mine.adopt();
+    (void)co_await on.acquire();
+  }(std::move(outer), second));
+  co_await group.join();
+}
+
+Task<void> take_after_moving_on(Semaphore& first, Semaphore& second) {
+  auto outer = co_await first.acquire();
+  const auto elsewhere = std::move(outer);
+  (void)co_await second.acquire();
+}
+
+Task<void> take_in_detached(Semaphore& first, Semaphore& second) {
+  const auto outer = co_await first.acquire();
+  OneShotEvent done;
+  detach([](Semaphore& on, OneShotEvent& at_end) -> Task<void> {
+    (void)co_await on.acquire();
+    at_end.set();
+  }(second, done));
+  co_await done;
+}
+
+TEST(LockOrderDeathTest, APermitOfAnEarlierOrTheSameRankIsNotWaitedFor) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  using Way = Task<void> (*)(Semaphore&, Semaphore&);
+  const struct {
+    std::string_view name;
+    Way way;
+    Semaphore Locks::* first;
+    Semaphore Locks::* second;
+    bool allowed;
+  } cases[] = {
+      {"later", take, &Locks::admission, &Locks::handles, true},
+      {"much later", take, &Locks::admission, &Locks::requests, true},
+      {"earlier", take, &Locks::handles, &Locks::admission, false},
+      {"the same rank", take, &Locks::handles, &Locks::handles, false},
+      {"without a rank, outside", take, &Locks::unordered, &Locks::admission, true},
+      {"without a rank, inside", take, &Locks::requests, &Locks::unordered, true},
+      {"later, by a child", take_in_child, &Locks::admission, &Locks::handles, true},
+      {"earlier, by a child", take_in_child, &Locks::handles, &Locks::admission, false},
+      {"later, by who was given the first", take_in_adopter, &Locks::admission, &Locks::handles, true},
+      {"earlier, by who was given the first", take_in_adopter, &Locks::handles, &Locks::admission, false},
+      {"what was moved away is not held", take_after_moving_on, &Locks::handles, &Locks::admission, true},
+      {"nobody waits for a detached one", take_in_detached, &Locks::handles, &Locks::admission, true},
+  };
+  for (const auto& one : cases) {
+    const auto run = [&one] {
+      Locks locks;
+      Loop loop;
+      loop.run(one.way(locks.*one.first, locks.*one.second));
+    };
+    if (one.allowed)
+      run();
+    else
+      EXPECT_DEATH(run(), "against the lock order") << one.name;
+  }
 }
 
 TEST(AssertedDeathTest, NothingEndsWhileItIsUsed) {
