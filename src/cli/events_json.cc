@@ -31,7 +31,7 @@ void put_error(Json& out, const Error& error) {
   out["status"] = to_string(error.status);
   out["operation"] = printable(error.operation);
   out["message"] = printable(error.message);
-  out["hint"] = printable(error.hint);
+  out["hint"] = printable(error.advice());
 }
 
 void put(Json& out, const PlannedEvent& e) {

@@ -166,7 +166,8 @@ int Session::fail(const Error& error) {
 
 std::string error_text(const Error& error) {
   const std::string line = "checkvalve: " + printable(error.text());
-  return error.hint.empty() ? line : line + "\nhint: " + printable(error.hint);
+  const std::string_view advice = error.advice();
+  return advice.empty() ? line : line + "\nhint: " + printable(advice);
 }
 
 } // namespace checkvalve

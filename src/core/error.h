@@ -45,7 +45,20 @@ enum class ErrorCode : std::uint8_t {
   of_kind, // the kind's word is the code
   source_root_missing,
   target_root_missing,
+  source_permission,
+  target_permission,
+  read_only,
+  quota_exceeded,
+  too_many_open_files,
   host_not_found,
+  connection_refused,
+  connect_timeout,
+  host_key_unknown,
+  host_key_changed,
+  conflict,
+  target_changed,
+  lease_lost,
+  program_missing,
 };
 
 // What an error ends. Ordered: the wider scope compares greater.
@@ -71,6 +84,8 @@ struct Error {
   std::string_view code_word() const;
   // "cannot open 'a/b.txt': permission denied". Without the hint.
   std::string text() const;
+  // The hint, or else what its code generally asks for; may be empty.
+  std::string_view advice() const;
 
   Error with_hint(std::string line) && {
     hint = std::move(line);
@@ -95,10 +110,12 @@ std::string_view to_string(ErrorScope scope);
 ErrorKind error_kind_from(std::string_view word);
 ErrorCode error_code_from(std::string_view word);
 
-// All that code_word() can return, with a line about each: first the kinds, then the specific codes.
+// All that code_word() can return, with a line about each: first the kinds, then the specific codes. A specific code is
+// set in one place of the code.
 struct ErrorCodeDescription {
   std::string_view word;
   std::string_view description;
+  std::string_view hint; // for an error that has none of its own; may be empty
 };
 std::span<const ErrorCodeDescription> error_codes();
 
