@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,7 +17,10 @@
 
 #include "core/async.h"
 #include "core/path.h"
+#include "core/program_code.h"
+#include "core/unique_fd.h"
 #include "protocol/frame_assembler.h"
+#include "protocol/host_key.h"
 
 extern char** environ;
 
@@ -30,14 +34,14 @@ constexpr std::size_t read_buffer_bytes = 256 * 1024;
 constexpr int socket_buffer_bytes = 1024 * 1024;
 constexpr std::size_t kept_stderr_bytes = 4096;
 constexpr milliseconds goodbye{1000};
-constexpr milliseconds reap_interval{5};
 
 // One end of a socket pair is the child's standard input and output. A socket and not two pipes, because writing to a
 // child that is gone must be an error and not SIGPIPE.
 class Child : public std::enable_shared_from_this<Child> {
 public:
   Child(Loop& loop, std::vector<std::string> argv, std::string peer)
-      : loop_(loop), argv_(std::move(argv)), peer_(std::move(peer)), socket_(loop.context()), stderr_(loop.context()) {}
+      : argv_(std::move(argv)), peer_(std::move(peer)), socket_(loop.context()), stderr_(loop.context()),
+        process_(loop.context()), before_stderr_ends_(loop), before_kill_(loop) {}
   ~Child() { kill_and_reap(); }
 
   Result<void> spawn();
@@ -58,13 +62,15 @@ public:
     std::error_code ignored;
     socket_.close(ignored);
     stderr_.close(ignored);
-    if (pid_ > 0) ::kill(-pid_, SIGTERM);
+    if (pid_ <= 0) return;
+    ::kill(-pid_, SIGTERM);
+    if (Loop::current()) detach(reap(shared_from_this()));
   }
   Task<void> close() {
     receiver_ = nullptr;
     std::error_code ignored;
     socket_.shutdown(stream_protocol::socket::shutdown_both, ignored);
-    co_await reap();
+    co_await reap(shared_from_this());
     socket_.close(ignored);
     stderr_.close(ignored);
   }
@@ -75,16 +81,18 @@ private:
   void write_queue();
   void connection_ended(std::string why);
   static Task<void> report_end(std::shared_ptr<Child> self, std::string why);
-  Task<void> reap();
+  static Task<void> reap(std::shared_ptr<Child> self);
+  static Task<void> kill_later(std::shared_ptr<Child> self);
+  void watch_process();
   bool try_reap();
   void kill_and_reap();
   Error end_error(std::string why) const;
 
-  Loop& loop_;
   std::vector<std::string> argv_;
   std::string peer_;
   stream_protocol::socket socket_;
   asio::posix::stream_descriptor stderr_;
+  asio::posix::stream_descriptor process_; // pidfd_open(2): readable once the child has ended
   pid_t pid_ = -1;
   int exit_status_ = 0;
   SftpTransport::Receiver* receiver_ = nullptr;
@@ -97,15 +105,10 @@ private:
   std::array<char, 1024> stderr_buffer_;
   std::string stderr_tail_;
   bool stderr_done_ = false;
-};
-
-// Closes its descriptor at the end of its scope, unless it was released.
-struct Descriptor {
-  int fd = -1;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
-  }
-  int release() { return std::exchange(fd, -1); }
+  Timer before_stderr_ends_;
+  Timer before_kill_;
+  bool reaping_ = false;
+  OneShotEvent reaped_;
 };
 
 Result<void> Child::spawn() {
@@ -113,19 +116,19 @@ Result<void> Child::spawn() {
   int pipe_ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
     return Failure(errno_error(errno, "start", argv_[0]));
-  Descriptor ours{pair[0]};
-  Descriptor theirs{pair[1]};
+  UniqueFd ours(pair[0]);
+  const UniqueFd theirs(pair[1]);
   if (::pipe2(pipe_ends, O_CLOEXEC) != 0) return Failure(errno_error(errno, "start", argv_[0]));
-  Descriptor errors{pipe_ends[0]};
-  Descriptor their_errors{pipe_ends[1]};
-  for (int fd : {ours.fd, theirs.fd})
+  UniqueFd errors(pipe_ends[0]);
+  const UniqueFd their_errors(pipe_ends[1]);
+  for (const int fd : {ours.get(), theirs.get()})
     ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &socket_buffer_bytes, sizeof socket_buffer_bytes);
 
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, theirs.fd, 0);
-  posix_spawn_file_actions_adddup2(&actions, theirs.fd, 1);
-  posix_spawn_file_actions_adddup2(&actions, their_errors.fd, 2);
+  posix_spawn_file_actions_adddup2(&actions, theirs.get(), 0);
+  posix_spawn_file_actions_adddup2(&actions, theirs.get(), 1);
+  posix_spawn_file_actions_adddup2(&actions, their_errors.get(), 2);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none;
@@ -144,14 +147,26 @@ Result<void> Child::spawn() {
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) {
     pid_ = -1;
-    return Failure(make_error(ErrorKind::config, "start", argv_[0],
-                              fmt::format("the command can't be started: {}", std::strerror(failed))));
+    return Failure(make_error(ErrorKind::config, "start", escape_bytes(argv_[0]), std::strerror(failed))
+                       .with_code(program_code(failed)));
   }
   socket_.assign(stream_protocol(), ours.release());
   stderr_.assign(errors.release());
   buffer_.resize(read_buffer_bytes);
   read_stderr();
+  watch_process();
   return {};
+}
+
+// Where the kernel has no pidfd_open(2), reap() waits until its deadline.
+void Child::watch_process() {
+  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
+  if (fd < 0) return;
+  process_.assign(fd);
+  process_.async_wait(asio::posix::stream_descriptor::wait_read,
+                      [weak = weak_from_this()](const std::error_code& error) {
+                        if (const auto self = weak.lock(); self && !error) self->try_reap();
+                      });
 }
 
 void Child::read_packets() {
@@ -173,7 +188,7 @@ void Child::read_stderr() {
                           [self = shared_from_this()](const std::error_code& error, std::size_t size) {
                             if (error) {
                               self->stderr_done_ = true;
-                              return;
+                              return self->before_stderr_ends_.cancel();
                             }
                             self->stderr_tail_.append(self->stderr_buffer_.data(), size);
                             if (self->stderr_tail_.size() > kept_stderr_bytes)
@@ -205,13 +220,12 @@ void Child::connection_ended(std::string why) {
   detach(report_end(shared_from_this(), std::move(why)));
 }
 
-// The reason stands on the child's standard error: waits for its end, then reports it.
+// The reason is on the child's standard error: waits for its end before it reports.
 Task<void> Child::report_end(std::shared_ptr<Child> self, std::string why) {
   std::error_code ignored;
   self->socket_.shutdown(stream_protocol::socket::shutdown_both, ignored);
-  const auto deadline = std::chrono::steady_clock::now() + goodbye;
-  while (!self->stderr_done_ && std::chrono::steady_clock::now() < deadline) co_await self->loop_.sleep(reap_interval);
-  co_await self->reap();
+  if (!self->stderr_done_) co_await self->before_stderr_ends_.wait(goodbye);
+  co_await reap(self);
   if (auto* receiver = std::exchange(self->receiver_, nullptr)) receiver->on_closed(self->end_error(std::move(why)));
 }
 
@@ -222,14 +236,14 @@ Error Child::end_error(std::string why) const {
   ErrorKind kind = ErrorKind::connection;
   if (why.starts_with("protocol error")) kind = ErrorKind::protocol;
   // What OpenSSH's client says, in any language of the server's.
-  if (has("Host key verification failed") || has("REMOTE HOST IDENTIFICATION HAS CHANGED")) kind = ErrorKind::host_key;
+  const bool key_changed = has("REMOTE HOST IDENTIFICATION HAS CHANGED");
   if (has("Permission denied (") || has("Too many authentication failures")) kind = ErrorKind::auth;
   if (WIFEXITED(exit_status_) && WEXITSTATUS(exit_status_) != 0)
     why += fmt::format(" (exit code {})", WEXITSTATUS(exit_status_));
   if (WIFSIGNALED(exit_status_)) why += fmt::format(" (signal {})", WTERMSIG(exit_status_));
   if (!said.empty()) why += fmt::format(": {}", escape_bytes(said));
-  if (kind == ErrorKind::host_key)
-    why += fmt::format("; see and accept its key with: checkvalve trust sftp://{}", peer_);
+  if (key_changed) return changed_host_key(peer_, std::move(why));
+  if (has("Host key verification failed")) return unknown_host_key(peer_, std::move(why));
   return make_error(kind, "connect to", peer_, std::move(why));
 }
 
@@ -238,13 +252,20 @@ bool Child::try_reap() {
   const pid_t got = ::waitpid(pid_, &exit_status_, WNOHANG);
   if (got == 0) return false;
   pid_ = -1;
+  before_kill_.cancel();
+  reaped_.set();
   return true;
 }
 
-Task<void> Child::reap() {
-  const auto deadline = std::chrono::steady_clock::now() + goodbye;
-  while (!try_reap() && std::chrono::steady_clock::now() < deadline) co_await loop_.sleep(reap_interval);
-  kill_and_reap();
+Task<void> Child::reap(std::shared_ptr<Child> self) {
+  if (self->try_reap()) co_return;
+  if (!std::exchange(self->reaping_, true)) detach(kill_later(self));
+  co_await self->reaped_;
+}
+
+Task<void> Child::kill_later(std::shared_ptr<Child> self) {
+  co_await self->before_kill_.wait(goodbye);
+  if (!self->try_reap()) self->kill_and_reap();
 }
 
 void Child::kill_and_reap() {
@@ -253,6 +274,7 @@ void Child::kill_and_reap() {
   while (::waitpid(pid_, &exit_status_, 0) < 0 && errno == EINTR) {
   }
   pid_ = -1;
+  reaped_.set();
 }
 
 class ChildTransport : public SftpTransport {
@@ -280,10 +302,10 @@ public:
   static Result<std::shared_ptr<PinnedKeyFile>> make(const std::string& line) {
     const char* directory = std::getenv("TMPDIR");
     std::string path = std::string(directory ? directory : "/tmp") + "/checkvalve-host-key-XXXXXX";
-    Descriptor file{::mkostemp(path.data(), O_CLOEXEC)};
-    if (file.fd < 0) return Failure(errno_error(errno, "create", path));
+    const UniqueFd file(::mkostemp(path.data(), O_CLOEXEC));
+    if (!file) return Failure(errno_error(errno, "create", path));
     auto made = std::shared_ptr<PinnedKeyFile>(new PinnedKeyFile(path));
-    if (::write(file.fd, line.data(), line.size()) != static_cast<ssize_t>(line.size()))
+    if (::write(file.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))
       return Failure(errno_error(errno, "write", path));
     return made;
   }

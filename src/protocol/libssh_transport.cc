@@ -297,6 +297,36 @@ bool Connection::write(const char* data, std::size_t size, std::size_t& done) {
   return true;
 }
 
+// The threads of connections. Nobody waits for one while the program runs: a name lookup may hold it up. At the end of
+// the program they get a moment, since what libssh uses is taken down then.
+class ConnectionThreads {
+public:
+  static ConnectionThreads& all() {
+    static auto* const threads = [] {
+      std::atexit([] { all().wait(); });
+      return new ConnectionThreads; // never destroyed: a thread may be late
+    }();
+    return *threads;
+  }
+  void begun() {
+    std::lock_guard lock(mutex_);
+    ++running_;
+  }
+  void ended() {
+    std::lock_guard lock(mutex_);
+    if (--running_ == 0) none_.notify_all();
+  }
+
+private:
+  void wait() {
+    std::unique_lock lock(mutex_);
+    none_.wait_for(lock, goodbye, [this] { return running_ == 0; });
+  }
+  std::mutex mutex_;
+  std::condition_variable none_;
+  std::size_t running_ = 0;
+};
+
 class LibsshTransport : public SftpTransport {
 public:
   LibsshTransport(Loop& loop, SshOptions options)
@@ -319,6 +349,7 @@ private:
 Task<Result<void>> LibsshTransport::open() {
   started_ = true;
   auto shared = shared_;
+  ConnectionThreads::all().begun();
   // Signals belong to the engine thread: this one is started with all of them blocked.
   sigset_t all;
   sigset_t before;
@@ -329,7 +360,8 @@ Task<Result<void>> LibsshTransport::open() {
       Connection connection(shared, std::move(options));
       connection.run();
     }
-    shared->thread_ended();
+    shared.reset();
+    ConnectionThreads::all().ended();
   }).detach();
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   co_await shared->opened;
@@ -345,15 +377,13 @@ Task<void> LibsshTransport::close() {
   shared_->set_receiver(nullptr);
   if (!started_) co_return;
   shared_->say_goodbye();
-  Loop& loop = *Loop::current();
-  const auto deadline = Clock::now() + goodbye;
-  while (!shared_->ended() && Clock::now() < deadline) co_await loop.sleep(std::chrono::milliseconds(2));
+  if (!shared_->ended()) co_await shared_->before_end.wait(goodbye);
   shutdown();
 }
 
 LibsshTransport::~LibsshTransport() {
   shutdown();
-  shared_->leave_loop(started_, goodbye);
+  shared_->leave_loop();
 }
 
 } // namespace

@@ -47,12 +47,6 @@ void SshConnectionState::end(Error why) {
   post_report_locked();
 }
 
-void SshConnectionState::thread_ended() {
-  std::lock_guard lock(mutex_);
-  thread_ended_ = true;
-  thread_has_ended_.notify_all();
-}
-
 void SshConnectionState::post(std::function<void()> fn) {
   std::lock_guard lock(mutex_);
   if (loop_) loop_->post(std::move(fn));
@@ -94,9 +88,8 @@ bool SshConnectionState::ended() {
   return ended_.has_value();
 }
 
-void SshConnectionState::leave_loop(bool started, std::chrono::milliseconds patience) {
-  std::unique_lock lock(mutex_);
-  if (started) thread_has_ended_.wait_for(lock, patience, [this] { return thread_ended_; });
+void SshConnectionState::leave_loop() {
+  std::lock_guard lock(mutex_);
   loop_ = nullptr;
 }
 
@@ -111,6 +104,7 @@ void SshConnectionState::report() {
   {
     std::lock_guard lock(mutex_);
     report_posted_ = false;
+    if (ended_) before_end.cancel();
     if (!receiver_) return; // all of it waits for one
     frames.swap(inbox_);
     if (std::exchange(inbox_bytes_, 0) >= inbox_limit_bytes) wake();

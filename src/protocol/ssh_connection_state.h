@@ -5,8 +5,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -26,7 +24,7 @@ namespace checkvalve {
 class SshConnectionState : public std::enable_shared_from_this<SshConnectionState> {
 public:
   explicit SshConnectionState(Loop& engine_loop)
-      : wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), loop_(&engine_loop) {}
+      : before_end(engine_loop), wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), loop_(&engine_loop) {}
   ~SshConnectionState() {
     ::close(wake_fd_);
     if (socket_ >= 0) ::close(socket_);
@@ -51,7 +49,6 @@ public:
   void deliver(std::vector<Chunk>& frames, std::size_t bytes);
   // The connection is gone. The receiver hears of it after all frames.
   void end(Error why);
-  void thread_ended();
   void post(std::function<void()> fn);
   // Keeps a duplicate: libssh may close its own at any time. -1: forgets it.
   void set_socket(int fd);
@@ -63,10 +60,11 @@ public:
   // What came before, and the end of the connection if it has come, are reported too. Null: reports to nobody.
   void set_receiver(SftpTransport::Receiver* receiver);
   bool ended();
-  // Nothing is posted to the loop after this. Waits for the thread if it was started, at most this long.
-  void leave_loop(bool started, std::chrono::milliseconds patience);
+  // Nothing is posted to the loop after this.
+  void leave_loop();
 
   OneShotEvent opened;
+  Timer before_end; // a wait for the end of the connection; the end cuts it short
   std::optional<Result<void>> open_result;
   TransportFacts facts;
 
@@ -91,8 +89,6 @@ private:
   bool asleep_ = false;
   bool stop_ = false;
   bool say_goodbye_ = false;
-  bool thread_ended_ = false;
-  std::condition_variable thread_has_ended_;
   int socket_ = -1; // ours, of the connection that is being made
 };
 

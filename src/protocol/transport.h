@@ -36,7 +36,7 @@ public:
     virtual void on_closed(Error error) = 0;
   };
 
-  virtual ~SftpTransport() = default; // as shutdown(); waits for a thread or child at most a second
+  virtual ~SftpTransport() = default; // as shutdown(); never waits
 
   // Connects and logs in. Errors: auth, host_key, connection, timeout, config. Called once.
   virtual Task<Result<void>> open() = 0;

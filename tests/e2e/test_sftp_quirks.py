@@ -55,6 +55,18 @@ def test_server_that_talks_first(talking_server: tuple[int, Path], place: Path, 
     assert "does not speak SFTP" in outcome.text
 
 
+def test_connection_that_ends_before_sftp_begins(talking_server: tuple[int, Path], place: Path) -> None:
+    """The end may come between open() and start() of the transport: it is reported, not found by the timeout."""
+    port, known_hosts = talking_server
+    program = Program(place / "home")
+    arguments = ("ls", f"sftp://end-0@127.0.0.1:{port}/", "--known-hosts", str(known_hosts), "--retries", "0")
+    running = [program.start(*arguments, "--connect-timeout", "10s") for _ in range(8)]
+    for one in running:
+        outcome = one.finish()
+        assert outcome.code in (2, 3), outcome.text
+        assert "the server ended the SFTP subsystem" in outcome.text
+
+
 @pytest.fixture
 def gate(place: Path) -> Path:
     """Where filters count requests and wait."""

@@ -1,8 +1,9 @@
-"""An SSH server that takes every login and has something to say on the channel before, or after, it starts SFTP.
+"""An SSH server that takes every login and sends something on the channel before, or after, it starts SFTP.
 
 Run as a program: python -m servers.talking_server --directory DIR. It prints "port N" and serves until its standard
 input ends. The login name says what it does: "before-4000" sends 4000 bytes before it answers the request for the
-subsystem, "after-1" one byte after, "with-64" 64 bytes before it even accepts the request and 64 after.
+subsystem, "after-1" one byte after, "with-64" 64 bytes before it even accepts the request and 64 after. "end-0" accepts
+the subsystem and ends the channel at once.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class TalkingSession(asyncssh.SSHServerSession[bytes]):
     def session_started(self) -> None:
         if self.moment in ("after", "with"):
             self.channel.write(self.talk)
+        if self.moment == "end":
+            self.channel.exit(1)
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         """Answers INIT with VERSION 3, as far as anybody still listens."""
