@@ -1,13 +1,14 @@
 #include "backends/orphans.h"
 
 #include "core/async.h"
+#include "core/backoff.h"
 #include "core/path.h"
 
 namespace checkvalve {
 namespace {
 
 constexpr std::size_t listings_in_flight = 32;
-constexpr int max_tries = 3; // of one directory whose listing breaks off; list() itself is retried by the decorators
+constexpr std::uint32_t max_tries = 3; // of a directory whose listing breaks off; the decorators retry list() itself
 
 class Search {
 public:
@@ -41,10 +42,12 @@ private:
 
   Task<void> search(std::string directory) {
     Result<void> listed;
-    for (int tries = 0; tries < max_tries; ++tries) {
+    for (std::uint32_t tries = 1;; ++tries) {
       Page page;
       listed = co_await list(directory, page);
-      if (!listed && listed.error().transient() && tries + 1 < max_tries && !ended()) continue;
+      if (!listed && listed.error().transient() && tries < max_tries && !ended() &&
+          co_await Loop::current()->sleep(Backoff().delay(tries), token_))
+        continue;
       std::move(page.found.begin(), page.found.end(), std::back_inserter(out_.found));
       std::move(page.below.begin(), page.below.end(), std::back_inserter(ahead_));
       break;
@@ -104,8 +107,7 @@ Task<Result<OrphanSearch>> find_orphans(Target& target, std::string directory, s
 Result<void> check_orphan(const Orphan& orphan) {
   CV_CHECK(check_tree_path(orphan.path));
   if (parse_temporary(base_name(orphan.path)) == orphan.name) return {};
-  return Failure(make_error(ErrorKind::invalid_name, "remove orphan", escape_bytes(orphan.path),
-                            "not the name of a temporary of checkvalve: not removed"));
+  return Failure(make_error(ErrorKind::invalid_name, "not the name of a temporary of checkvalve: not removed"));
 }
 
 } // namespace checkvalve

@@ -8,9 +8,10 @@ namespace checkvalve {
 
 // Exponential with full jitter: before retry n (from 1) the delay is random between 0 and min(max, initial ·
 // factor^(n-1)), so that many that failed together don't come back together.
+// A default one is the policy of whatever waits before a retry.
 struct Backoff {
-  std::chrono::milliseconds initial{250};
-  std::chrono::milliseconds max{15'000};
+  std::chrono::milliseconds initial{500};
+  std::chrono::milliseconds max{30'000};
   double factor = 2;
 
   std::chrono::milliseconds limit(std::uint32_t retry) const;

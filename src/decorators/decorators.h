@@ -21,7 +21,7 @@ struct DecoratorOptions {
   Loop* loop = nullptr;        // both outlive what is made
   EventSink* events = nullptr; // for RetryEvent
   std::uint32_t retries = 4;   // after the first try of a call; 0: none
-  Backoff backoff{.initial = std::chrono::milliseconds(500), .max = std::chrono::milliseconds(30'000)};
+  Backoff backoff;
   std::chrono::milliseconds stall_timeout{60'000}; // of one call; 0: none
   std::uint64_t bytes_per_second = 0;              // of file content; 0: no bound
   CancellationToken token;                         // cancelled: waits for no retry and no turn any more

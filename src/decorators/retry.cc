@@ -30,78 +30,66 @@ template <class Call> auto repeat(std::shared_ptr<Retrier> retrier, std::string 
   }
 }
 
-class RetrySource : public SourceWrapper {
+template <class Wrapper, class Endpoint> class RetryEndpoint : public Wrapper {
 public:
-  RetrySource(std::shared_ptr<Source> inner, std::shared_ptr<Retrier> retrier)
-      : SourceWrapper(std::move(inner)), retrier_(std::move(retrier)) {}
-  Task<Result<void>> connect() override {
-    return repeat(retrier_, "", [inner = inner_] { return inner->connect(); });
-  }
+  RetryEndpoint(std::shared_ptr<Endpoint> inner, std::shared_ptr<Retrier> retrier)
+      : Wrapper(std::move(inner)), retrier_(std::move(retrier)) {}
+  Task<Result<void>> connect() override { return repeated("", &Endpoint::connect); }
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
-    return repeat(retrier_, directory,
-                  [inner = inner_, directory, recursive] { return inner->list(directory, recursive); });
+    return repeated(directory, &Endpoint::list, directory, recursive);
   }
   Task<Result<Entry>> stat(std::string path, bool follow) override {
-    return repeat(retrier_, path, [inner = inner_, path, follow] { return inner->stat(path, follow); });
+    return repeated(path, &Endpoint::stat, path, follow);
   }
-  Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override {
-    return repeat(retrier_, entry.path, [inner = inner_, entry] { return inner->open(entry); });
-  }
-  Task<Result<std::string>> read_link(std::string path) override {
-    return repeat(retrier_, path, [inner = inner_, path] { return inner->read_link(path); });
-  }
-  Task<Result<std::string>> real_path(std::string path) override {
-    return repeat(retrier_, path, [inner = inner_, path] { return inner->real_path(path); });
+
+protected:
+  // Calls the inner object's method with copies of the arguments. `path` is what the RetryEvents name.
+  template <class Method, class... Arguments>
+  auto repeated(std::string path, Method method, Arguments... arguments) const {
+    return repeat(retrier_, std::move(path),
+                  [inner = this->inner_, method, arguments...] { return (*inner.*method)(arguments...); });
   }
 
 private:
   std::shared_ptr<Retrier> retrier_;
 };
 
-class RetryTarget : public TargetWrapper {
+class RetrySource : public RetryEndpoint<SourceWrapper, Source> {
 public:
-  RetryTarget(std::shared_ptr<Target> inner, std::shared_ptr<Retrier> retrier)
-      : TargetWrapper(std::move(inner)), retrier_(std::move(retrier)) {}
-  Task<Result<void>> connect() override {
-    return repeat(retrier_, "", [inner = inner_] { return inner->connect(); });
+  using RetryEndpoint::RetryEndpoint;
+  Task<Result<std::unique_ptr<Reader>>> open(Entry entry) override {
+    return repeated(entry.path, &Source::open, entry);
   }
-  Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
-    return repeat(retrier_, directory,
-                  [inner = inner_, directory, recursive] { return inner->list(directory, recursive); });
-  }
-  Task<Result<Entry>> stat(std::string path, bool follow) override {
-    return repeat(retrier_, path, [inner = inner_, path, follow] { return inner->stat(path, follow); });
-  }
+  Task<Result<std::string>> read_link(std::string path) override { return repeated(path, &Source::read_link, path); }
+  Task<Result<std::string>> real_path(std::string path) override { return repeated(path, &Source::real_path, path); }
+};
+
+class RetryTarget : public RetryEndpoint<TargetWrapper, Target> {
+public:
+  using RetryEndpoint::RetryEndpoint;
   Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t> mode) override {
-    return repeat(retrier_, path, [inner = inner_, path, mode] { return inner->make_directory(path, mode); });
+    return repeated(path, &Target::make_directory, path, mode);
   }
   Task<Result<std::unique_ptr<Upload>>> begin(std::string path, UploadHints hints) override {
-    return repeat(retrier_, path, [inner = inner_, path, hints] { return inner->begin(path, hints); });
+    return repeated(path, &Target::begin, path, hints);
   }
   Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry,
                                                               std::string path, UploadHints hints) override {
-    return repeat(retrier_, path, [inner = inner_, origin, entry, path, hints] {
-      return inner->begin_direct_copy(origin, entry, path, hints);
-    });
+    return repeated(path, &Target::begin_direct_copy, origin, entry, path, hints);
   }
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {
-    return repeat(retrier_, path, [inner = inner_, path, temporary] { return inner->discard(path, temporary); });
+    return repeated(path, &Target::discard, path, temporary);
   }
   Task<Result<void>> remove_orphan(Orphan orphan) override {
-    return repeat(retrier_, orphan.path, [inner = inner_, orphan] { return inner->remove_orphan(orphan); });
+    return repeated(orphan.path, &Target::remove_orphan, orphan);
   }
   Task<Result<SetAsideOutcome>> settle_set_aside(std::string path) override {
-    return repeat(retrier_, path, [inner = inner_, path] { return inner->settle_set_aside(path); });
+    return repeated(path, &Target::settle_set_aside, path);
   }
   Task<Result<std::optional<std::string>>> resumable_path(Orphan orphan) override {
-    return repeat(retrier_, orphan.path, [inner = inner_, orphan] { return inner->resumable_path(orphan); });
+    return repeated(orphan.path, &Target::resumable_path, orphan);
   }
-  Task<Result<HashAlgorithm>> server_side_checksum() override {
-    return repeat(retrier_, "", [inner = inner_] { return inner->server_side_checksum(); });
-  }
-
-private:
-  std::shared_ptr<Retrier> retrier_;
+  Task<Result<HashAlgorithm>> server_side_checksum() override { return repeated("", &Target::server_side_checksum); }
 };
 
 } // namespace

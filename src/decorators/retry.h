@@ -16,7 +16,7 @@ namespace checkvalve {
 
 struct RetryPolicy {
   std::uint32_t retries = 4; // after the first try
-  Backoff backoff{.initial = std::chrono::milliseconds(500), .max = std::chrono::milliseconds(30'000)};
+  Backoff backoff;
   CancellationToken token; // cancelled: no more retries
 };
 

@@ -16,7 +16,6 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds list_poll{200}; // while another worker writes it
-constexpr Backoff backoff;
 
 void add_to(Hasher& hasher, std::string_view text) { hasher.update(std::as_bytes(std::span(text))); }
 
@@ -63,7 +62,7 @@ Task<Result<void>> ListFile::update() {
     const Error& error = written.error();
     const bool retryable = error.transient() || error.kind == ErrorKind::lease || error.kind == ErrorKind::integrity;
     if (!retryable || attempt > job_.retries) co_return Failure(error);
-    const milliseconds delay = backoff.delay(attempt);
+    const milliseconds delay = Backoff().delay(attempt);
     engine_.events.emit(RetryEvent{list_.name, error, ++attempt, delay.count()});
     co_await engine_.cancellation.sleep(delay);
   }

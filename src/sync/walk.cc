@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "backends/set_aside.h"
+#include "core/backoff.h"
 #include "core/path.h"
 #include "core/units.h"
 
@@ -105,11 +106,13 @@ private:
     walk_.skipped_links += found.skipped_links;
     walk_.special_files += found.special_files;
   }
-  // After a listing broke off. One that can't even be begun again has had its tries.
-  bool begins_again(const std::string& directory, const Error& error, std::uint32_t attempt) {
-    if (failed() || !error.transient() || attempt > job_.retries) return false;
-    engine_.events.emit(RetryEvent{directory, error, attempt + 1, 0});
-    return true;
+  // After a listing broke off: waits until it may be begun once more. False: it may not. One that can't even be begun
+  // has had its retries (decorators/retry.h).
+  Task<bool> may_begin_again(const std::string& directory, const Error& error, std::uint32_t attempt) {
+    if (failed() || !error.transient() || attempt > job_.retries) co_return false;
+    const auto delay = Backoff().delay(attempt);
+    engine_.events.emit(RetryEvent{directory, error, attempt + 1, delay.count()});
+    co_return co_await engine_.cancellation.sleep(delay);
   }
 
   // After the last attempt at a listing that broke off each time.
@@ -138,7 +141,7 @@ private:
     for (std::uint32_t attempt = 1;; ++attempt) {
       Found found;
       auto listed = co_await list_source_once(directory, recursive, found);
-      if (!listed && begins_again(directory.path, listed.error(), attempt)) continue;
+      if (!listed && co_await may_begin_again(directory.path, listed.error(), attempt)) continue;
       if (!listed) {
         // The root, and a lost endpoint, end the walk; a directory that vanished or can't be read fails alone.
         Error error = given_up(std::move(listed.error()));
@@ -266,7 +269,7 @@ private:
     for (std::uint32_t attempt = 1;; ++attempt) {
       Found found;
       auto listed = co_await list_target_once(path, recursive, found);
-      if (!listed && begins_again(path, listed.error(), attempt)) continue;
+      if (!listed && co_await may_begin_again(path, listed.error(), attempt)) continue;
       count(std::move(found));
       if (listed) co_return true;
       // A missing directory will be made; a file in its place, or an unreadable one, fails the files below when they

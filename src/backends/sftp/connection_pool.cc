@@ -1,8 +1,8 @@
 #include "backends/sftp/connection_pool.h"
 
 #include <algorithm>
-#include <random>
 
+#include "core/backoff.h"
 #include "protocol/child_transport.h"
 #include "protocol/libssh_transport.h"
 
@@ -11,15 +11,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
-
-constexpr milliseconds first_distance{200}; // between two attempts; doubles with each failure
-constexpr milliseconds largest_distance{15'000};
-
-// From half of it to all of it, so that clients that lost a server together do not come back together.
-milliseconds with_jitter(milliseconds distance) {
-  static std::minstd_rand random(std::random_device{}());
-  return distance / 2 + milliseconds(std::uniform_int_distribution<std::int64_t>(0, distance.count() / 2)(random));
-}
 
 bool lasting(const Error& error) {
   return error.kind == ErrorKind::auth || error.kind == ErrorKind::host_key || error.kind == ErrorKind::config;
@@ -60,8 +51,8 @@ Task<Result<std::shared_ptr<SftpSession>>> ConnectionPool::attempt() {
     co_await (*made)->close();
     made = Failure(make_error(ErrorKind::connection, "use", settings_.display, "the connection was closed"));
   }
-  const auto distance = std::min(largest_distance, first_distance * (1 << std::min(failures_, 10u)));
-  next_attempt_ = Clock::now() + with_jitter(distance);
+  // Also after a success: a server that ends each session at once is not called without a pause.
+  next_attempt_ = Clock::now() + Backoff().delay(failures_ + 1);
   if (made) {
     first_ = *made;
     failures_ = 0;

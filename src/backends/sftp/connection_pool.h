@@ -20,8 +20,8 @@ public:
       : context_(context), settings_(std::move(settings)), before_attempt_(context.loop) {}
 
   // The first session. If it is down, connects: all callers that come meanwhile wait for the same attempt and share its
-  // outcome. Attempts keep a distance that grows while they fail, with jitter. What no new attempt can fix (login or
-  // host key refused, wrong options) is remembered and answered at once from then on.
+  // outcome. Attempts keep a distance that grows while they fail (core/backoff.h). What no new attempt can fix (login
+  // or host key refused, wrong options) is remembered and answered at once from then on.
   Task<Result<std::shared_ptr<SftpSession>>> get();
 
   // The further sessions that are up now, at most connections - 1. While there are fewer, this asks for them to be made
