@@ -2,12 +2,10 @@
 
 namespace checkvalve {
 
-Error no_symbolic_links(std::string_view path) {
-  return make_error(ErrorKind::unsupported, "link", escape_bytes(path), "this endpoint has no symbolic links");
-}
+Error no_symbolic_links() { return make_error(ErrorKind::unsupported, "this endpoint has no symbolic links"); }
 
-Error no_direct_copy(std::string_view path) {
-  return make_error(ErrorKind::unsupported, "copy", escape_bytes(path),
+Error no_direct_copy() {
+  return make_error(ErrorKind::unsupported,
                     "this target cannot copy from this source without the content passing through checkvalve");
 }
 
@@ -19,21 +17,21 @@ Task<Result<Reader::Whole>> BasicReader::read_whole(std::uint32_t size) {
   co_return Whole{std::move(content), co_await stat()};
 }
 
-Task<Result<std::string>> BasicSource::read_link(std::string path) { co_return Failure(no_symbolic_links(path)); }
-Task<Result<std::string>> BasicSource::real_path(std::string path) { co_return Failure(no_symbolic_links(path)); }
+Task<Result<std::string>> BasicSource::read_link(std::string) { co_return Failure(no_symbolic_links()); }
+Task<Result<std::string>> BasicSource::real_path(std::string) { co_return Failure(no_symbolic_links()); }
 
 Task<Result<Published>> BasicUpload::write_and_commit(Chunk content, CommitOptions options) {
   if (!content.empty()) CV_CO_CHECK(co_await write(0, std::move(content)));
   co_return co_await commit(std::move(options));
 }
 
-Task<Result<void>> BasicTarget::make_link(std::string path, std::string, TemporaryName, Replace) {
-  co_return Failure(no_symbolic_links(path));
+Task<Result<void>> BasicTarget::make_link(std::string, std::string, TemporaryName, Replace) {
+  co_return Failure(no_symbolic_links());
 }
 
 Task<Result<std::unique_ptr<DirectCopy>>> BasicTarget::begin_direct_copy(std::shared_ptr<const Origin>, Entry,
-                                                                         std::string path, UploadHints) {
-  co_return Failure(no_direct_copy(path));
+                                                                         std::string, UploadHints) {
+  co_return Failure(no_direct_copy());
 }
 
 Task<Result<SetAsideOutcome>> BasicTarget::settle_set_aside(std::string) { co_return SetAsideOutcome::kept; }
@@ -41,8 +39,7 @@ Task<Result<SetAsideOutcome>> BasicTarget::settle_set_aside(std::string) { co_re
 Task<Result<std::optional<std::string>>> BasicTarget::resumable_path(Orphan) { co_return std::nullopt; }
 
 Task<Result<HashAlgorithm>> BasicTarget::server_side_checksum() {
-  co_return Failure(
-      make_error(ErrorKind::unsupported, "checksum", "", "this target has no server-side checksums of its files"));
+  co_return Failure(make_error(ErrorKind::unsupported, "this target has no server-side checksums of its files"));
 }
 
 } // namespace checkvalve

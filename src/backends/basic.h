@@ -46,7 +46,7 @@ public:
 };
 
 // The errors that these calls give.
-Error no_symbolic_links(std::string_view path);
-Error no_direct_copy(std::string_view path);
+Error no_symbolic_links();
+Error no_direct_copy();
 
 } // namespace checkvalve

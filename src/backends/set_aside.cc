@@ -44,8 +44,8 @@ Result<std::string> set_aside_path(std::string_view path, std::uint64_t size_byt
   const SetAsideName name{random_nonce(), check_of(size_bytes, mtime_s), std::string(base_name(path))};
   const std::string text = name.text();
   if (text.size() <= max_name_bytes) return join_path(parent_path(path), text);
-  return Failure(make_error(ErrorKind::invalid_name, "publish", escape_bytes(path),
-                            "the name is too long to set the old file aside under a longer one"));
+  return Failure(
+      make_error(ErrorKind::invalid_name, "the name is too long to set the old file aside under a longer one"));
 }
 
 bool is_replacement(const SetAsideName& name, std::uint64_t size_bytes, std::int64_t mtime_s) {

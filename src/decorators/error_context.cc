@@ -20,6 +20,9 @@ struct Context {
                                        operation == Operation::stat || operation == Operation::next);
     if (root && error.kind == ErrorKind::not_found && error.code == ErrorCode::of_kind)
       error.code = endpoint.root_missing;
+    if (error.kind == ErrorKind::permission && error.code == ErrorCode::of_kind)
+      error.code = endpoint.root_missing == ErrorCode::source_root_missing ? ErrorCode::source_permission
+                                                                           : ErrorCode::target_permission;
     return error;
   }
 };

@@ -99,9 +99,9 @@ public:
     CV_CO_TRY(auto upload, co_await inner_->begin(std::move(path), std::move(hints)));
     co_return std::make_unique<ThrottledUpload>(std::move(upload), loop_, bucket_);
   }
-  Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin>, Entry, std::string path,
+  Task<Result<std::unique_ptr<DirectCopy>>> begin_direct_copy(std::shared_ptr<const Origin>, Entry, std::string,
                                                               UploadHints) override {
-    co_return Failure(no_direct_copy(path));
+    co_return Failure(no_direct_copy());
   }
 
 private:

@@ -29,6 +29,16 @@ bool ends_without_newline(const std::string& path) {
 
 } // namespace
 
+Error unknown_host_key(const std::string& peer, std::string message) {
+  return make_error(ErrorKind::host_key, "connect to", peer, std::move(message))
+      .with_code(ErrorCode::host_key_unknown)
+      .with_hint("compare the fingerprint with one from the server's owner: checkvalve trust sftp://" + peer);
+}
+
+Error changed_host_key(const std::string& peer, std::string message) {
+  return make_error(ErrorKind::host_key, "connect to", peer, std::move(message)).with_code(ErrorCode::host_key_changed);
+}
+
 Result<HostKey> fetch_host_key(const SshOptions& given) {
   CV_TRY(const SshRoute route, find_ssh_route(given));
   const SshOptions& options = route.options;

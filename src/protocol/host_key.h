@@ -23,6 +23,10 @@ struct HostKey {
   HostKeyState state = HostKeyState::unknown;
 };
 
+// Errors of kind host_key. The hint of the first says how to trust the key.
+Error unknown_host_key(const std::string& peer, std::string message);
+Error changed_host_key(const std::string& peer, std::string message);
+
 // Connects, exchanges keys and hangs up: no login is tried.
 Result<HostKey> fetch_host_key(const SshOptions& options);
 

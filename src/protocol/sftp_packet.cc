@@ -181,6 +181,9 @@ std::optional<FileSystemReply> parse_file_system(std::span<const std::byte> body
   reply.files = reader.u64();
   reader.u64();
   reply.files_available = reader.u64();
+  reader.u64();
+  constexpr std::uint64_t read_only_flag = 1; // SSH_FXE_STATVFS_ST_RDONLY
+  reply.read_only = (reader.u64() & read_only_flag) != 0;
   if (reader.failed()) return std::nullopt;
   return reply;
 }

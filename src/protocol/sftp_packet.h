@@ -96,12 +96,13 @@ struct VersionReply {
   std::vector<std::pair<std::string, std::string>> extensions; // name, data
 };
 
-// statvfs@openssh.com: the two counts that tell a full disk.
+// statvfs@openssh.com (OpenSSH's PROTOCOL, section 4.4): why a write may be refused.
 struct FileSystemReply {
   std::uint64_t fragment_bytes = 0;
   std::uint64_t blocks_available = 0;
   std::uint64_t files = 0;
   std::uint64_t files_available = 0;
+  bool read_only = false;
 };
 
 // limits@openssh.com: 0 means that the server names no limit.

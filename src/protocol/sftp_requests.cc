@@ -9,13 +9,13 @@ namespace checkvalve {
 Task<Result<std::string>> SftpSession::open_file(std::string path, std::uint32_t flags, FileAttributes attributes) {
   PacketBuilder packet(PacketType::open);
   packet.string(path).u32(flags).attributes(attributes);
-  return call_handle(std::move(packet), {"open", std::move(path)});
+  return call_handle(std::move(packet), {"open"});
 }
 
 Task<Result<void>> SftpSession::close_handle(std::string handle) {
   PacketBuilder packet(PacketType::close);
   packet.string(handle);
-  return call_status(std::move(packet), {"close", {}, /*patient=*/true});
+  return call_status(std::move(packet), {"close", /*patient=*/true});
 }
 
 namespace {
@@ -39,7 +39,7 @@ Task<Result<Chunk>> SftpSession::read(std::string_view handle, std::uint64_t off
 
 Task<Result<Chunk>> SftpSession::call_read(PacketBuilder packet, std::uint32_t size) {
   const auto self = shared_from_this();
-  const Request request{"read", {}};
+  const Request request{"read"};
   auto reply = co_await call(std::move(packet));
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::data) {
@@ -56,13 +56,13 @@ Task<Result<Chunk>> SftpSession::call_read(PacketBuilder packet, std::uint32_t s
 Task<Result<void>> SftpSession::write(std::string_view handle, std::uint64_t offset, Chunk chunk) {
   PacketBuilder packet(PacketType::write);
   packet.string(handle).u64(offset).string_header(static_cast<std::uint32_t>(chunk.size()));
-  return call_status(std::move(packet), {"write", {}}, std::move(chunk));
+  return call_status(std::move(packet), {"write"}, std::move(chunk));
 }
 
 Task<Result<std::string>> SftpSession::open_directory(std::string path) {
   PacketBuilder packet(PacketType::opendir);
   packet.string(path);
-  return call_handle(std::move(packet), {"list", std::move(path)});
+  return call_handle(std::move(packet), {"list"});
 }
 
 Task<Result<std::vector<NameEntry>>> SftpSession::read_directory(std::string_view handle) {
@@ -73,7 +73,7 @@ Task<Result<std::vector<NameEntry>>> SftpSession::read_directory(std::string_vie
 
 Task<Result<std::vector<NameEntry>>> SftpSession::call_names(PacketBuilder packet) {
   const auto self = shared_from_this();
-  const Request request{"list", {}};
+  const Request request{"list"};
   auto reply = co_await call(std::move(packet));
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::name) {
@@ -91,86 +91,86 @@ Task<Result<std::vector<NameEntry>>> SftpSession::call_names(PacketBuilder packe
 Task<Result<FileAttributes>> SftpSession::stat(std::string path) {
   PacketBuilder packet(PacketType::stat);
   packet.string(path);
-  return call_attributes(std::move(packet), {"stat", std::move(path)});
+  return call_attributes(std::move(packet), {"stat"});
 }
 
 Task<Result<FileAttributes>> SftpSession::lstat(std::string path) {
   PacketBuilder packet(PacketType::lstat);
   packet.string(path);
-  return call_attributes(std::move(packet), {"stat", std::move(path)});
+  return call_attributes(std::move(packet), {"stat"});
 }
 
 Task<Result<FileAttributes>> SftpSession::fstat(std::string_view handle) {
   PacketBuilder packet(PacketType::fstat);
   packet.string(handle);
-  return call_attributes(std::move(packet), {"stat", {}});
+  return call_attributes(std::move(packet), {"stat"});
 }
 
 Task<Result<void>> SftpSession::fsetstat(std::string_view handle, FileAttributes attributes) {
   PacketBuilder packet(PacketType::fsetstat);
   packet.string(handle).attributes(attributes);
-  return call_status(std::move(packet), {"set times and mode of", {}});
+  return call_status(std::move(packet), {"set times and mode of"});
 }
 
 Task<Result<void>> SftpSession::make_directory(std::string path, FileAttributes attributes) {
   PacketBuilder packet(PacketType::mkdir);
   packet.string(path).attributes(attributes);
-  return call_status(std::move(packet), {"mkdir", std::move(path)});
+  return call_status(std::move(packet), {"make directory"});
 }
 
 Task<Result<void>> SftpSession::remove(std::string path) {
   PacketBuilder packet(PacketType::remove);
   packet.string(path);
-  return call_status(std::move(packet), {"remove", std::move(path)});
+  return call_status(std::move(packet), {"remove"});
 }
 
 Task<Result<void>> SftpSession::rename(std::string from, std::string to) {
   PacketBuilder packet(PacketType::rename);
   packet.string(from).string(to);
-  return call_status(std::move(packet), {"rename", std::move(to), /*patient=*/true});
+  return call_status(std::move(packet), {"rename", /*patient=*/true});
 }
 
 Task<Result<std::string>> SftpSession::real_path(std::string path) {
   PacketBuilder packet(PacketType::realpath);
   packet.string(path);
-  return call_name(std::move(packet), {"realpath", std::move(path)});
+  return call_name(std::move(packet), {"resolve"});
 }
 
 Task<Result<std::string>> SftpSession::read_link(std::string path) {
   PacketBuilder packet(PacketType::readlink);
   packet.string(path);
-  return call_name(std::move(packet), {"readlink", std::move(path)});
+  return call_name(std::move(packet), {"read link"});
 }
 
 Task<Result<void>> SftpSession::symlink(std::string target_text, std::string link_path) {
   PacketBuilder packet(PacketType::symlink);
   packet.string(target_text).string(link_path);
-  return call_status(std::move(packet), {"symlink", std::move(link_path)});
+  return call_status(std::move(packet), {"make link"});
 }
 
 Task<Result<void>> SftpSession::posix_rename(std::string from, std::string to) {
   PacketBuilder packet(PacketType::extended);
   packet.string("posix-rename@openssh.com").string(from).string(to);
-  return call_status(std::move(packet), {"rename", std::move(to), /*patient=*/true});
+  return call_status(std::move(packet), {"rename", /*patient=*/true});
 }
 
 Task<Result<void>> SftpSession::hard_link(std::string existing, std::string path) {
   PacketBuilder packet(PacketType::extended);
   packet.string("hardlink@openssh.com").string(existing).string(path);
-  return call_status(std::move(packet), {"link", std::move(path), /*patient=*/true});
+  return call_status(std::move(packet), {"link", /*patient=*/true});
 }
 
 Task<Result<void>> SftpSession::fsync(std::string_view handle) {
   PacketBuilder packet(PacketType::extended);
   packet.string("fsync@openssh.com").string(handle);
-  return call_status(std::move(packet), {"fsync", {}, /*patient=*/true});
+  return call_status(std::move(packet), {"fsync", /*patient=*/true});
 }
 
 Task<Result<FileSystemReply>> SftpSession::file_system(std::string path) {
   const auto self = shared_from_this();
   PacketBuilder packet(PacketType::extended);
   packet.string("statvfs@openssh.com").string(path);
-  const Request request{"statvfs", std::move(path)};
+  const Request request{"examine the file system of"};
   auto reply = co_await call(std::move(packet));
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
@@ -184,7 +184,7 @@ Task<Result<std::vector<std::byte>>> SftpSession::check_file(std::string path, s
   const auto self = shared_from_this();
   // From offset 0, to the end (length 0), as one block (size 0).
   packet.string("check-file-name").string(path).string(algorithm).u64(0).u64(0).u32(0);
-  const Request request{"hash", std::move(path), /*patient=*/true};
+  const Request request{"take the checksum of", /*patient=*/true};
   auto reply = co_await call(std::move(packet), {}, request.patient);
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
@@ -207,11 +207,10 @@ Task<Error> SftpSession::diagnose(Error error, std::string directory) {
   if (!usage) co_return error;
   const bool bytes_gone = usage->blocks_available <= full_bytes / std::max<std::uint64_t>(1, usage->fragment_bytes);
   const bool files_gone = usage->files != 0 && usage->files_available == 0;
-  if (!bytes_gone && !files_gone) co_return error;
-  error.kind = ErrorKind::no_space;
-  error.message =
-      bytes_gone ? "no space left on the server's disk" : "no file numbers (inodes) left on the server's disk";
-  co_return error;
+  if (!usage->read_only && !bytes_gone && !files_gone) co_return error;
+  Error cause = errno_error(usage->read_only ? EROFS : ENOSPC, std::move(error.operation), std::move(error.path));
+  if (cause.kind == ErrorKind::no_space && !bytes_gone) cause.message = "no file numbers (inodes) left on the server";
+  co_return cause;
 }
 
 } // namespace checkvalve

@@ -291,18 +291,19 @@ Failure SftpSession::unexpected_reply(const Reply& reply, const Request& request
 Error SftpSession::status_error(std::span<const std::byte> body, const Request& request) const {
   const auto status = parse_status(body);
   const auto make = [&](ErrorKind kind, std::string message) {
-    return make_error(kind, std::string(request.operation), escape_bytes(request.path), std::move(message));
+    return make_error(kind, std::string(request.operation), {}, std::move(message));
   };
+  const auto from_errno = [&](int number) { return errno_error(number, std::string(request.operation), {}); };
   if (!status) return make(ErrorKind::protocol, "a malformed STATUS packet");
   switch (static_cast<StatusCode>(status->code)) {
   case StatusCode::no_such_file:
   case StatusCode::no_such_path: return make(ErrorKind::not_found, "no such file or directory");
   case StatusCode::permission_denied: return make(ErrorKind::permission, "permission denied");
-  case StatusCode::write_protect: return make(ErrorKind::permission, "the file system is read-only");
+  case StatusCode::write_protect: return from_errno(EROFS);
   case StatusCode::op_unsupported: return make(ErrorKind::unsupported, "the server does not support this");
   case StatusCode::file_already_exists: return make(ErrorKind::exists, "the name exists");
-  case StatusCode::no_space_on_filesystem: return make(ErrorKind::no_space, "no space left on the server's disk");
-  case StatusCode::quota_exceeded: return make(ErrorKind::no_space, "the quota on the server is used up");
+  case StatusCode::no_space_on_filesystem: return from_errno(ENOSPC);
+  case StatusCode::quota_exceeded: return from_errno(EDQUOT);
   case StatusCode::not_a_directory: return make(ErrorKind::not_a_directory, "not a directory");
   case StatusCode::file_is_a_directory: return make(ErrorKind::is_a_directory, "is a directory");
   case StatusCode::no_connection:

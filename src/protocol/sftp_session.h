@@ -68,6 +68,7 @@ public:
   TransportFacts facts() const { return transport_->facts(); }
   // How many handles may be open: take a permit before open() and opendir(), keep it until the handle is closed.
   Semaphore& handles() { return handles_; }
+  std::uint64_t open_handles() const { return limits_.open_handles - handles_.available(); }
 
   Task<Result<std::string>> open_file(std::string path, std::uint32_t flags, FileAttributes attributes);
   // On success the server has no more say in it; on an error the bytes written may be lost.
@@ -106,7 +107,7 @@ public:
   // Whether the server has that, asked with a path at which there is nothing: servers of version 3 do not advertise it.
   Task<Result<bool>> has_check_file(std::string missing_path);
 
-  // OpenSSH answers FAILURE for a full disk (and for much else): asks how full it is, and says no_space if it is.
+  // OpenSSH answers FAILURE for a full or read-only file system (and for much else): asks whether it is either.
   Task<Error> diagnose(Error error, std::string directory);
 
   // Ends the session; calls under way fail. Waits for the other side at most a second.
@@ -119,9 +120,8 @@ private:
     Chunk body; // what follows the request id
   };
   struct Request {
-    std::string_view operation;
-    std::string path;
-    bool patient = false; // the server may go through a whole file before it answers
+    std::string_view operation; // as after "cannot"; on what is added by callers, who know it by its name at the user's
+    bool patient = false;       // the server may go through a whole file before it answers
   };
   // A request, sent when it is awaited, or when fewer than requests_in_flight are under way; gives its reply.
   class Call {

@@ -88,10 +88,9 @@ Failure Login::disconnected() const {
     return Failure(make_error(ErrorKind::connection, "connect to", options_.display(),
                               "the server closed the connection during login: " + why));
   return Failure(make_error(ErrorKind::auth, "log in to", options_.display(),
-                            fmt::format("the server ended the login after too many tries. Tried: {}. Offer it fewer "
-                                        "keys: name one with --identity, leave the agent out with the option agent=no, "
-                                        "or set IdentitiesOnly in ssh_config",
-                                        tried())));
+                            fmt::format("the server ended the login after too many tries; tried: {}", tried()))
+                     .with_hint("offer fewer keys: name one with --identity, set the option agent=no, or set "
+                                "IdentitiesOnly in ssh_config"));
 }
 
 Failure Login::refused() const {
@@ -103,7 +102,7 @@ Failure Login::refused() const {
   if (list & SSH_AUTH_METHOD_GSSAPI_MIC) accepted.push_back("gssapi-with-mic (use transport=ssh)");
   return Failure(make_error(
       ErrorKind::auth, "log in to", options_.display(),
-      fmt::format("login refused. Tried: {}. The server accepts: {}", tried(),
+      fmt::format("login refused; tried: {}; the server accepts: {}", tried(),
                   accepted.empty() ? "nothing that is known" : fmt::format("{}", fmt::join(accepted, ", ")))));
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/path.h"
+#include "protocol/host_key.h"
 
 namespace checkvalve {
 namespace {
@@ -58,6 +59,11 @@ Failure connect_failure(const std::string& peer, std::string message) {
   return Failure(make_error(ErrorKind::connection, "connect to", peer, std::move(message)));
 }
 
+Failure no_answer(const std::string& peer, std::string message) {
+  return Failure(
+      make_error(ErrorKind::timeout, "connect to", peer, std::move(message)).with_code(ErrorCode::connect_timeout));
+}
+
 // Waits for a non-blocking connect to end. 0, or an errno value; ECANCELED if it was cancelled.
 int finish_connect(int fd, const SshCancel& cancel, Clock::time_point deadline) {
   for (;;) {
@@ -96,7 +102,7 @@ Result<int> connect_tcp(const std::string& host, unsigned port, const std::strin
   hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
   addrinfo* found = nullptr;
   if (const int rc = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found); rc != 0) {
-    auto failure = connect_failure(peer, fmt::format("the name of the host can't be resolved: {}", ::gai_strerror(rc)));
+    auto failure = connect_failure(peer, fmt::format("cannot resolve the host name: {}", ::gai_strerror(rc)));
     // Not worth a wait, since most such names are mistyped; but a container that restarts has no name either, so that a
     // later run may succeed.
     if (rc == EAI_NONAME) failure.error().status = ErrorStatus::exhausted;
@@ -126,10 +132,11 @@ Result<int> connect_tcp(const std::string& host, unsigned port, const std::strin
     if (error == ECANCELED) break;
   }
   if (error == ETIMEDOUT)
-    return Failure(make_error(
-        ErrorKind::timeout, "connect to", peer,
-        fmt::format("no answer within {} s", std::chrono::duration<double>(options.connect_timeout).count())));
-  return connect_failure(peer, std::strerror(error));
+    return no_answer(
+        peer, fmt::format("no answer within {} s", std::chrono::duration<double>(options.connect_timeout).count()));
+  auto failure = connect_failure(peer, std::strerror(error));
+  failure.error().code = errno_error(error, "", "").code;
+  return failure;
 }
 
 Failure host_key_failure(const std::string& peer, std::string message) {
@@ -259,7 +266,7 @@ Result<void> connect_ssh(ssh_session_struct* session, const SshOptions& options,
   if (cancel.on_socket) cancel.on_socket(fd);
   if (ssh_connect(session) == SSH_OK) return {};
   const std::string why = last_error(session);
-  if (why.starts_with("Timeout")) return Failure(make_error(ErrorKind::timeout, "connect to", options.display(), why));
+  if (why.starts_with("Timeout")) return no_answer(options.display(), why);
   return connect_failure(options.display(), why);
 }
 
@@ -271,39 +278,36 @@ Result<void> check_host_key(ssh_session_struct* session, const SshOptions& o) {
   if (!o.host_key.empty()) {
     CV_TRY(SshKey pinned, parse_public_key(o.host_key, peer));
     if (ssh_key_cmp(key.get(), pinned.get(), SSH_KEY_CMP_PUBLIC) == 0) return {};
-    return host_key_failure(
-        peer, fmt::format("the server's {} key {} is not the one that the option host_key pins. Someone may "
-                          "be impersonating the server: nothing was sent to it",
-                          type, fingerprint));
+    return Failure(changed_host_key(
+        peer, fmt::format("the server's {} key {} is not the one that the option host_key pins; someone may be "
+                          "impersonating the server, nothing was sent to it",
+                          type, fingerprint)));
   }
   if (!o.host_key_fingerprint.empty()) {
     if (o.host_key_fingerprint == fingerprint) return {};
-    return host_key_failure(peer,
-                            fmt::format("the server's {} key is {}, but host_key_fingerprint pins {}. Someone may be "
-                                        "impersonating the server: nothing was sent to it",
-                                        type, fingerprint, o.host_key_fingerprint));
+    return Failure(
+        changed_host_key(peer, fmt::format("the server's {} key is {}, but host_key_fingerprint pins {}; someone may "
+                                           "be impersonating the server, nothing was sent to it",
+                                           type, fingerprint, o.host_key_fingerprint)));
   }
   if (!o.check_host_key) return {};
-  const std::string trust = "checkvalve trust sftp://" + peer;
   switch (ssh_session_is_known_server(session)) {
   case SSH_KNOWN_HOSTS_OK: return {};
   case SSH_KNOWN_HOSTS_CHANGED:
-    return host_key_failure(
-        peer, fmt::format("THE SERVER'S KEY HAS CHANGED: its {} key is now {}, and {} knows another. Someone may "
-                          "be impersonating the server; nothing was sent to it. If the server's owner confirms the "
-                          "new key, remove the old line (ssh-keygen -R '{}') and run: {}",
-                          type, fingerprint, known_hosts_file(session), known_hosts_name(session), trust));
+    return Failure(
+        changed_host_key(peer, fmt::format("THE SERVER'S KEY HAS CHANGED: its {} key is {}, and {} has another; "
+                                           "someone may be impersonating the server, nothing was sent to it",
+                                           type, fingerprint, known_hosts_file(session)))
+            .with_hint(fmt::format("if the server's owner confirms the new key: ssh-keygen -R '{}' -f '{}' && "
+                                   "checkvalve trust sftp://{}",
+                                   known_hosts_name(session), known_hosts_file(session), peer)));
   case SSH_KNOWN_HOSTS_OTHER:
-    return host_key_failure(
-        peer, fmt::format("the server shows a {} key ({}), but known_hosts has a key of another type for it. If its "
-                          "owner confirms the fingerprint, run: {}",
-                          type, fingerprint, trust));
+    return Failure(unknown_host_key(
+        peer, fmt::format("the server's {} key {} is unknown: known_hosts has a key of another type for it", type,
+                          fingerprint)));
   case SSH_KNOWN_HOSTS_NOT_FOUND:
   case SSH_KNOWN_HOSTS_UNKNOWN:
-    return host_key_failure(
-        peer, fmt::format("the server's identity is not known yet: its {} key is {}. If its owner confirms the "
-                          "fingerprint, run: {}",
-                          type, fingerprint, trust));
+    return Failure(unknown_host_key(peer, fmt::format("the server's {} key {} is unknown", type, fingerprint)));
   case SSH_KNOWN_HOSTS_ERROR: break;
   }
   return host_key_failure(peer, "known_hosts can't be read: " + last_error(session));

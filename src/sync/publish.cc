@@ -42,7 +42,8 @@ Result<void> Fence::open() const {
   if (scope_.engine.cancellation.requested()) return Failure(scope_.engine.cancellation.reason());
   if (keeper_.holds()) return {};
   return Failure(
-      make_error(ErrorKind::lease, "publish", escape_bytes(target_path_), "another worker has taken the batch over"));
+      make_error(ErrorKind::lease, "publish", escape_bytes(target_path_), "another worker has taken the batch over")
+          .with_code(ErrorCode::lease_lost));
 }
 
 Result<void> Fence::check(const Content& content, const Entry& expected) const {

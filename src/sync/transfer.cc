@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <random>
 
+#include "core/backoff.h"
 #include "core/path.h"
 #include "core/units.h"
 #include "sync/copy.h"
@@ -19,18 +19,9 @@ using std::chrono::milliseconds;
 
 constexpr std::uint64_t progress_from_bytes = 64 << 20; // smaller files report only their start and end
 constexpr std::int64_t progress_interval_ms = 1'000;
-constexpr milliseconds initial_delay{250};
-constexpr milliseconds max_delay{15'000};
 // Temporaries of a lost lease that are removed by name: each costs a request a file. Those of later attempts, which are
 // rare, are found by the next plan's listing.
 constexpr std::uint32_t attempts_discarded = 16;
-
-// Exponential, with full jitter, so that many files that failed together don't come back together.
-milliseconds delay_before(std::uint32_t attempt) {
-  thread_local std::minstd_rand random{std::random_device{}()};
-  const milliseconds most = std::min(initial_delay * (1 << std::min(attempt, 6U)), max_delay);
-  return milliseconds(std::uniform_int_distribution<std::int64_t>(most.count() / 4, most.count())(random));
-}
 
 // How long it is until a write to the file would give it another mtime than it has, as whoever compares sees it. As
 // long as the source's clock is in the tick of the file's mtime, another write of the same size would not be seen.
@@ -87,7 +78,7 @@ public:
         give_up(std::move(error));
         co_return outcome_;
       }
-      const milliseconds delay = delay_before(outcome_.attempts);
+      const milliseconds delay = Backoff().delay(outcome_.attempts);
       scope_.engine.events.emit(RetryEvent{file_.path, error, outcome_.attempts + 1, delay.count()});
       co_await scope_.engine.cancellation.sleep(delay);
       if (file_.action != FileAction::directory) left_.push_back(temporary());
@@ -304,7 +295,8 @@ private:
     }
     if (scope_.job.on_conflict != OnConflict::skip)
       co_return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(name_),
-                                   "appeared at the target with other content after the plan was made"));
+                                   "appeared at the target with other content after the plan was made")
+                            .with_code(ErrorCode::target_changed));
     outcome_.state = FileState::skipped;
     outcome_.error = Error{ErrorKind::exists, ErrorStatus::permanent, "", "", "conflict"};
     co_return Result<void>();

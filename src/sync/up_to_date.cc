@@ -110,17 +110,15 @@ Error refusal(const Verdict& verdict, EntryType at_source, const std::string& ta
   const auto error = [&](ErrorKind kind, std::string message) {
     return make_error(kind, "plan", escape_bytes(target_path), std::move(message));
   };
+  const std::string another_name = "move it away, or skip the source's with --exclude";
   if (verdict.kind == Kind::conflict)
-    return error(ErrorKind::exists, "exists at the target with other content (--on-conflict fail)");
+    return error(ErrorKind::exists, "exists at the target with other content").with_code(ErrorCode::conflict);
   if (verdict.reason == Reason::type && at_source == EntryType::directory)
-    return error(ErrorKind::exists, "the target has a file of this name: move it away, or exclude the source's");
+    return error(ErrorKind::exists, "the target has a file of this name").with_hint(another_name);
   if (verdict.reason == Reason::type)
-    return error(ErrorKind::is_a_directory,
-                 "the target has a directory of this name: move it away, or exclude the source's");
-  return error(
-      ErrorKind::unsupported,
-      "the target can't replace a file in one step; --on-conflict overwrite-non-atomic allows a moment in which "
-      "the old file is gone and the new one not there yet");
+    return error(ErrorKind::is_a_directory, "the target has a directory of this name").with_hint(another_name);
+  return error(ErrorKind::unsupported, "the target can't replace a file in one step")
+      .with_hint("--on-conflict overwrite-non-atomic allows a moment in which neither version is there");
 }
 
 std::string describe(Reason reason, const Entry& at_source, const Entry* at_target, const PublishedVersion& history) {

@@ -51,13 +51,10 @@ public:
 
 private:
   Failure failure() const {
-    if (can_not(errno))
-      return Failure(make_error(ErrorKind::unsupported, "copy", file_->shown(), "the kernel cannot copy this file"));
-    return Failure(errno_error(errno, "copy", file_->shown()));
+    if (can_not(errno)) return Failure(make_error(ErrorKind::unsupported, "the kernel cannot copy this file"));
+    return Failure(errno_error(errno, {}, {}));
   }
-  Failure changed() const {
-    return Failure(make_error(ErrorKind::changed, "copy", file_->shown(), "the file has another size than planned"));
-  }
+  Failure changed() const { return Failure(make_error(ErrorKind::changed, "the file has another size than planned")); }
 
   // Where the next data, or the next hole, begins; the end of the file if there is none.
   Result<std::uint64_t> seek(int whence) const {

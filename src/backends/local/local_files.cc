@@ -44,7 +44,7 @@ struct OpenDirectory {
       errno = 0;
       const dirent* item = ::readdir(dir.get());
       if (!item) {
-        if (errno != 0) return Failure(errno_error(errno, "list", root->shown(path)));
+        if (errno != 0) return Failure(errno_error(errno, {}, {}));
         break;
       }
       const std::string_view name = item->d_name;
@@ -84,12 +84,12 @@ private:
 
 Result<std::shared_ptr<OpenDirectory>> open_directory(RootHolder& holder, const std::string& path) {
   CV_TRY(const SharedRoot root, holder.open());
-  CV_TRY(UniqueFd fd, root->open_at(path, O_RDONLY | O_DIRECTORY, 0, "list"));
+  CV_TRY(UniqueFd fd, root->open_at(path, O_RDONLY | O_DIRECTORY, 0));
   auto opened = std::make_shared<OpenDirectory>();
   opened->root = root;
   opened->path = path;
   opened->dir.reset(::fdopendir(fd.get()));
-  if (!opened->dir) return Failure(errno_error(errno, "list", root->shown(path)));
+  if (!opened->dir) return Failure(errno_error(errno, {}, {}));
   fd.release();
   return opened;
 }
@@ -132,37 +132,35 @@ Entry entry_from(const struct stat& status, std::string path) {
 
 Result<std::string> read_link_beneath(RootHolder& holder, const std::string& path) {
   CV_TRY(const SharedRoot root, holder.open());
-  CV_TRY(const UniqueFd fd, root->open_at(path, O_PATH | O_NOFOLLOW, 0, "read link"));
+  CV_TRY(const UniqueFd fd, root->open_at(path, O_PATH | O_NOFOLLOW, 0));
   std::string text(PATH_MAX, '\0');
   const ssize_t length = ::readlinkat(fd.get(), "", text.data(), text.size());
   if (length < 0 && (errno == ENOENT || errno == EINVAL))
-    return Failure(make_error(ErrorKind::io, "read link", root->shown(path), "not a symbolic link"));
-  if (length < 0) return Failure(errno_error(errno, "read link", root->shown(path)));
+    return Failure(make_error(ErrorKind::io, "not a symbolic link"));
+  if (length < 0) return Failure(errno_error(errno, {}, {}));
   text.resize(static_cast<std::size_t>(length));
   return text;
 }
 
 Result<std::string> real_path_beneath(RootHolder& holder, const std::string& path) {
   CV_TRY(const SharedRoot root, holder.open());
-  CV_TRY(const UniqueFd fd, root->open_at(path, O_PATH | O_DIRECTORY, 0, "resolve"));
+  CV_TRY(const UniqueFd fd, root->open_at(path, O_PATH | O_DIRECTORY, 0));
   std::string text(PATH_MAX, '\0');
   const std::string link = "/proc/self/fd/" + std::to_string(fd.get());
   const ssize_t length = ::readlink(link.c_str(), text.data(), text.size());
-  if (length < 0) return Failure(errno_error(errno, "resolve", root->shown(path)));
+  if (length < 0) return Failure(errno_error(errno, {}, {}));
   text.resize(static_cast<std::size_t>(length));
   return text;
 }
 
 Result<UniqueFd> open_for_reading(RootHolder& holder, const std::string& path) {
   CV_TRY(const SharedRoot root, holder.open());
-  // O_NONBLOCK: opening a FIFO that nobody writes to would wait forever.
-  CV_TRY(UniqueFd fd, root->open_at(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, "open"));
+  // O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
+  CV_TRY(UniqueFd fd, root->open_at(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0));
   struct stat status{};
-  if (::fstat(fd.get(), &status) != 0) return Failure(errno_error(errno, "open", root->shown(path)));
-  if (S_ISDIR(status.st_mode))
-    return Failure(make_error(ErrorKind::is_a_directory, "open", root->shown(path), "is a directory"));
-  if (!S_ISREG(status.st_mode))
-    return Failure(make_error(ErrorKind::unsupported, "open", root->shown(path), "not a regular file"));
+  if (::fstat(fd.get(), &status) != 0) return Failure(errno_error(errno, {}, {}));
+  if (S_ISDIR(status.st_mode)) return Failure(make_error(ErrorKind::is_a_directory, "is a directory"));
+  if (!S_ISREG(status.st_mode)) return Failure(make_error(ErrorKind::unsupported, "not a regular file"));
   ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   return fd;
 }

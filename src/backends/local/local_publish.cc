@@ -10,19 +10,19 @@
 
 namespace checkvalve {
 
-Result<void> remove_name(const RootDirectory& root, const std::string& path, std::string_view operation) {
-  auto parent = root.open_parent(path, operation);
+Result<void> remove_name(const RootDirectory& root, const std::string& path) {
+  auto parent = root.open_parent(path);
   if (!parent && (parent.error().kind == ErrorKind::not_found || parent.error().kind == ErrorKind::not_a_directory))
     return {};
   if (!parent) return Failure(std::move(parent.error()));
   const std::string name(base_name(path));
   if (::unlinkat(parent->get(), name.c_str(), 0) == 0 || errno == ENOENT) return {};
-  return Failure(errno_error(errno, std::string(operation), root.shown(path)));
+  return Failure(errno_error(errno, {}, {}));
 }
 
 Result<std::string> publish_name(const RootDirectory& root, const std::string& temporary, const std::string& path,
                                  Replace replace, bool link_gives_way) {
-  CV_TRY(const UniqueFd parent, root.open_parent(path, "publish"));
+  CV_TRY(const UniqueFd parent, root.open_parent(path));
   const int directory = parent.get();
   const std::string from(base_name(temporary));
   const std::string to(base_name(path));
@@ -34,8 +34,8 @@ Result<std::string> publish_name(const RootDirectory& root, const std::string& t
       method = "link";
       status = ::linkat(directory, from.c_str(), directory, to.c_str(), 0);
       if (status != 0 && (errno == EPERM || errno == EOPNOTSUPP))
-        return Failure(make_error(ErrorKind::unsupported, "publish", root.shown(path),
-                                  "this file system cannot refuse an existing name in one step"));
+        return Failure(
+            make_error(ErrorKind::unsupported, "this file system cannot refuse an existing name in one step"));
       if (status == 0) (void)::unlinkat(directory, from.c_str(), 0); // it is published; what stays a sweep removes
     }
     struct stat there{};
@@ -48,23 +48,22 @@ Result<std::string> publish_name(const RootDirectory& root, const std::string& t
     status = ::renameat(directory, from.c_str(), directory, to.c_str());
   }
   if (status == 0) return method;
-  return Failure(errno_error(errno, "publish", root.shown(path)));
+  return Failure(errno_error(errno, {}, {}));
 }
 
 Result<std::string> publish_nameless(const RootDirectory& root, int fd, const std::string& temporary,
                                      const std::string& path, Replace replace) {
-  CV_TRY(const UniqueFd parent, root.open_parent(path, "publish"));
+  CV_TRY(const UniqueFd parent, root.open_parent(path));
   const std::string nameless = fmt::format("/proc/self/fd/{}", fd); // open(2), O_TMPFILE: the way without privileges
   const auto link_as = [&](std::string_view name) {
     return ::linkat(AT_FDCWD, nameless.c_str(), parent.get(), std::string(name).c_str(), AT_SYMLINK_FOLLOW);
   };
   if (link_as(base_name(path)) == 0) return "link";
   if (errno == EPERM || errno == ENOENT || errno == EOPNOTSUPP)
-    return Failure(make_error(ErrorKind::unsupported, "publish", root.shown(path),
-                              "this file system gives no names to files that have none"));
-  if (errno != EEXIST || replace == Replace::if_absent) return Failure(errno_error(errno, "publish", root.shown(path)));
-  CV_CHECK(remove_name(root, temporary, "publish"));
-  if (link_as(base_name(temporary)) != 0) return Failure(errno_error(errno, "publish", root.shown(path)));
+    return Failure(make_error(ErrorKind::unsupported, "this file system gives no names to files that have none"));
+  if (errno != EEXIST || replace == Replace::if_absent) return Failure(errno_error(errno, {}, {}));
+  CV_CHECK(remove_name(root, temporary));
+  if (link_as(base_name(temporary)) != 0) return Failure(errno_error(errno, {}, {}));
   return publish_name(root, temporary, path, replace, false);
 }
 

@@ -10,7 +10,7 @@
 namespace checkvalve {
 
 // Removes a temporary; succeeds if it does not exist.
-Result<void> remove_name(const RootDirectory& root, const std::string& path, std::string_view operation);
+Result<void> remove_name(const RootDirectory& root, const std::string& path);
 
 // Renames the temporary to `path`, both in one directory, in one atomic step. Gives the method. A symbolic link at
 // `path` is replaced even for if_absent where `link_gives_way` says so.

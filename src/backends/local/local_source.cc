@@ -15,7 +15,7 @@ Result<Chunk> read_at(const RootHolder& holder, const std::string& path, int fd,
   while (done < size) {
     const ssize_t got = ::pread(fd, chunk.data() + done, size - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Failure(errno_error(errno, "read", holder.shown(path)));
+    if (got < 0) return Failure(errno_error(errno, {}, {}));
     if (got == 0) break;
     done += static_cast<std::size_t>(got);
   }

@@ -16,24 +16,23 @@ namespace {
 
 constexpr std::size_t max_path_bytes = 4095; // PATH_MAX without its NUL
 
-Result<void> remove_temporary(LocalTree& tree, const std::string& temporary, std::string_view operation) {
+Result<void> remove_temporary(LocalTree& tree, const std::string& temporary) {
   auto root = tree.root();
   if (!root && root.error().kind == ErrorKind::not_found) return {};
   if (!root) return Failure(std::move(root.error()));
-  return remove_name(**root, temporary, operation);
+  return remove_name(**root, temporary);
 }
 
 Result<void> link_and_publish(LocalTree& tree, const std::string& path, const std::string& text,
                               const std::string& temporary, Replace replace) {
   CV_TRY(const SharedRoot root, tree.made_root());
-  CV_CHECK(remove_name(*root, temporary, "make link"));
-  CV_TRY(const UniqueFd parent, root->open_parent(path, "make link"));
+  CV_CHECK(remove_name(*root, temporary));
+  CV_TRY(const UniqueFd parent, root->open_parent(path));
   const std::string name(base_name(temporary));
-  if (::symlinkat(text.c_str(), parent.get(), name.c_str()) != 0)
-    return Failure(errno_error(errno, "make link", root->shown(path)));
+  if (::symlinkat(text.c_str(), parent.get(), name.c_str()) != 0) return Failure(errno_error(errno, {}, {}));
   auto published = publish_name(*root, temporary, path, replace, true);
   if (published) return {};
-  if (auto removed = remove_name(*root, temporary, "make link"); !removed) return removed;
+  if (auto removed = remove_name(*root, temporary); !removed) return removed;
   return Failure(std::move(published.error()));
 }
 
@@ -81,21 +80,19 @@ Result<void> LocalTree::check_way_to_root() {
 
 // Whether the directory was created; false: it was there.
 Result<bool> LocalTree::make_one(const RootDirectory& root, const std::string& path, std::optional<mode_t> mode) {
-  CV_TRY(const UniqueFd parent, root.open_parent(path, "make directory"));
+  CV_TRY(const UniqueFd parent, root.open_parent(path));
   const std::string name(base_name(path));
   if (::mkdirat(parent.get(), name.c_str(), mode.value_or(0777)) == 0) {
     // Past the umask, as the mode was asked for.
-    if (mode && ::fchmodat(parent.get(), name.c_str(), *mode, 0) != 0)
-      return Failure(errno_error(errno, "make directory", root.shown(path)));
+    if (mode && ::fchmodat(parent.get(), name.c_str(), *mode, 0) != 0) return Failure(errno_error(errno, {}, {}));
     std::lock_guard lock(mutex_);
     unsynced_.emplace(parent_path(path));
     return true;
   }
-  if (errno != EEXIST) return Failure(errno_error(errno, "make directory", root.shown(path)));
+  if (errno != EEXIST) return Failure(errno_error(errno, {}, {}));
   CV_TRY(const struct stat status, root.stat_at(path, true));
   if (S_ISDIR(status.st_mode)) return false;
-  return Failure(
-      make_error(ErrorKind::not_a_directory, "make directory", root.shown(path), "exists and is not a directory"));
+  return Failure(make_error(ErrorKind::not_a_directory, "exists and is not a directory"));
 }
 
 Result<void> LocalTree::make_directory(const std::string& path, std::optional<mode_t> mode) {
@@ -118,9 +115,9 @@ Result<void> LocalTree::sync_names(const RootDirectory& root, const std::string&
       needed = needed || unsynced_.contains(here);
     }
     if (needed) {
-      CV_TRY(const UniqueFd fd, root.open_at(here, O_RDONLY | O_DIRECTORY, 0, "fsync"));
+      CV_TRY(const UniqueFd fd, root.open_at(here, O_RDONLY | O_DIRECTORY, 0));
       // Some file systems have no fsync of directories (EINVAL): their names are as durable as they get.
-      if (::fsync(fd.get()) != 0 && errno != EINVAL) return Failure(errno_error(errno, "fsync", root.shown(here)));
+      if (::fsync(fd.get()) != 0 && errno != EINVAL) return Failure(errno_error(errno, "fsync", {}));
       std::lock_guard lock(mutex_);
       unsynced_.erase(here);
     }
@@ -160,7 +157,7 @@ Task<Result<Entry>> LocalTarget::stat(std::string path, bool follow) {
 Result<void> LocalTarget::accepts(std::string_view path) const {
   CV_CHECK(check_tree_path(path));
   if (path.size() <= max_path_bytes) return {};
-  return Failure(make_error(ErrorKind::invalid_name, "name", escape_bytes(path), "path longer than 4095 bytes"));
+  return Failure(make_error(ErrorKind::invalid_name, "path longer than 4095 bytes"));
 }
 
 Task<Result<void>> LocalTarget::make_directory(std::string path, std::optional<std::uint32_t> mode) {
@@ -198,13 +195,13 @@ LocalTarget::begin_direct_copy(std::shared_ptr<const Origin> origin, Entry entry
 Task<Result<void>> LocalTarget::discard(std::string path, TemporaryName temporary) {
   CV_CO_CHECK(accepts(path));
   co_return co_await workers_.run(
-      [tree = tree_, name = temporary.beside(path)] { return remove_temporary(*tree, name, "discard"); });
+      [tree = tree_, name = temporary.beside(path)] { return remove_temporary(*tree, name); });
 }
 
 Task<Result<void>> LocalTarget::remove_orphan(Orphan orphan) {
   CV_CO_CHECK(check_orphan(orphan));
   co_return co_await workers_.run(
-      [tree = tree_, path = std::move(orphan.path)] { return remove_temporary(*tree, path, "remove orphan"); });
+      [tree = tree_, path = std::move(orphan.path)] { return remove_temporary(*tree, path); });
 }
 
 Task<Result<HashAlgorithm>> LocalTarget::server_side_checksum() { co_return HashAlgorithm::xxh128; }

@@ -39,9 +39,8 @@ public:
 
   Task<Result<Published>> commit(CommitOptions options) override {
     if (written_bytes_ != options.size_bytes)
-      co_return Failure(
-          make_error(ErrorKind::integrity, "commit", file_->shown(),
-                     fmt::format("{} bytes were announced, {} were written", options.size_bytes, written_bytes_)));
+      co_return Failure(make_error(ErrorKind::integrity, fmt::format("{} bytes were announced, {} were written",
+                                                                     options.size_bytes, written_bytes_)));
     co_return co_await workers_.run([file = file_, options] { return file->commit(options); });
   }
 

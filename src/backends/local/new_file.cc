@@ -33,7 +33,7 @@ Result<std::shared_ptr<NewFile>> NewFile::create(std::shared_ptr<LocalTree> tree
 
 Result<void> NewFile::open() {
   if (tree_->makes_nameless_files()) {
-    auto opened = root_->open_at(parent_path(path_), O_TMPFILE | O_RDWR, 0666, "begin");
+    auto opened = root_->open_at(parent_path(path_), O_TMPFILE | O_RDWR, 0666);
     if (opened) {
       fd_ = std::move(*opened);
       return {};
@@ -44,13 +44,13 @@ Result<void> NewFile::open() {
     tree_->make_no_nameless_files();
   }
   named_ = true;
-  CV_CHECK(remove_name(*root_, temporary_, "begin"));
-  CV_TRY(fd_, root_->open_at(temporary_, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY, 0666, "begin"));
+  CV_CHECK(remove_name(*root_, temporary_));
+  CV_TRY(fd_, root_->open_at(temporary_, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY, 0666));
   return {};
 }
 
 Failure NewFile::failure(std::string_view operation) const {
-  return Failure(errno_error(errno, std::string(operation), shown()));
+  return Failure(errno_error(errno, std::string(operation), {}));
 }
 
 Result<void> NewFile::write(std::uint64_t offset, std::span<const std::byte> bytes) const {
@@ -74,7 +74,7 @@ Result<void> NewFile::check_size(std::uint64_t size_bytes) const {
     if (::fstat(fd_.get(), &status) != 0) return failure("stat");
   }
   if (static_cast<std::uint64_t>(status.st_size) == size_bytes) return {};
-  return Failure(make_error(ErrorKind::integrity, "commit", shown(),
+  return Failure(make_error(ErrorKind::integrity,
                             fmt::format("{} bytes were sent, the target holds {}", size_bytes, status.st_size)));
 }
 
@@ -131,6 +131,6 @@ Result<Published> NewFile::commit(const CommitOptions& options) {
   return published;
 }
 
-Result<void> NewFile::abort() const { return remove_name(*root_, temporary_, "abort"); }
+Result<void> NewFile::abort() const { return remove_name(*root_, temporary_); }
 
 } // namespace checkvalve

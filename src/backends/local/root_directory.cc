@@ -97,8 +97,7 @@ Result<RootDirectory> RootDirectory::open(const std::string& path, Links links) 
 
 std::string RootDirectory::shown(std::string_view path) const { return escape_bytes(join_path(path_, path)); }
 
-Result<UniqueFd> RootDirectory::open_at(std::string_view path, int flags, mode_t mode,
-                                        std::string_view operation) const {
+Result<UniqueFd> RootDirectory::open_at(std::string_view path, int flags, mode_t mode) const {
   const std::string name = path.empty() ? "." : std::string(path);
   flags |= O_CLOEXEC;
   UniqueFd fd;
@@ -111,22 +110,20 @@ Result<UniqueFd> RootDirectory::open_at(std::string_view path, int flags, mode_t
   if (fd) return fd;
   if (errno == EXDEV)
     return Failure(
-        make_error(ErrorKind::permission, std::string(operation), shown(path),
+        make_error(ErrorKind::permission,
                    "a symbolic link leads out of the root; the endpoint option follow_outside=yes allows that"));
-  if (errno == ELOOP)
-    return Failure(
-        make_error(ErrorKind::io, std::string(operation), shown(path), "is a symbolic link, or links go in circles"));
-  return Failure(errno_error(errno, std::string(operation), shown(path)));
+  if (errno == ELOOP) return Failure(make_error(ErrorKind::io, "is a symbolic link, or links go in circles"));
+  return Failure(errno_error(errno, {}, {}));
 }
 
-Result<UniqueFd> RootDirectory::open_parent(std::string_view path, std::string_view operation) const {
-  return open_at(parent_path(path), O_PATH | O_DIRECTORY, 0, operation);
+Result<UniqueFd> RootDirectory::open_parent(std::string_view path) const {
+  return open_at(parent_path(path), O_PATH | O_DIRECTORY, 0);
 }
 
 Result<struct stat> RootDirectory::stat_at(std::string_view path, bool follow) const {
-  CV_TRY(const UniqueFd fd, open_at(path, O_PATH | (follow ? 0 : O_NOFOLLOW), 0, "stat"));
+  CV_TRY(const UniqueFd fd, open_at(path, O_PATH | (follow ? 0 : O_NOFOLLOW), 0));
   struct stat status{};
-  if (::fstat(fd.get(), &status) != 0) return Failure(errno_error(errno, "stat", shown(path)));
+  if (::fstat(fd.get(), &status) != 0) return Failure(errno_error(errno, {}, {}));
   return status;
 }
 

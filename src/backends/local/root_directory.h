@@ -26,10 +26,10 @@ public:
   static Result<RootDirectory> open(const std::string& path, Links links);
 
   // As openat(2) with O_CLOEXEC; "" is the root itself. Never follows a symbolic link at the end with O_NOFOLLOW.
-  // Errors carry `operation` and the path; a link that leads out is kind permission.
-  Result<UniqueFd> open_at(std::string_view path, int flags, mode_t mode, std::string_view operation) const;
+  // A link that leads out is kind permission.
+  Result<UniqueFd> open_at(std::string_view path, int flags, mode_t mode) const;
   // The directory that holds `path`, for calls with its last component. With O_PATH: needs no right to read it.
-  Result<UniqueFd> open_parent(std::string_view path, std::string_view operation) const;
+  Result<UniqueFd> open_parent(std::string_view path) const;
   Result<struct stat> stat_at(std::string_view path, bool follow) const;
 
   const std::string& path() const { return path_; }

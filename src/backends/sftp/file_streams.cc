@@ -1,6 +1,9 @@
 #include "backends/sftp/file_streams.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 
 namespace checkvalve {
@@ -11,6 +14,18 @@ constexpr std::uint64_t spread_from_bytes = 16 * 1024 * 1024;
 constexpr std::chrono::milliseconds spread_from_round_trip{5};
 // OpenSSH's channel window is 2 MiB, and some wait here for it to open.
 constexpr std::uint64_t stream_bytes = 3 * 1024 * 1024;
+// Even small limits on open files leave room for fewer handles than this.
+constexpr std::uint64_t many_handles = 8;
+
+// A server that names no limit answers FAILURE when its process has too many files open. A later try may find it with
+// fewer.
+Error explain_open(const SftpSession& session, Error error) {
+  if (error.kind != ErrorKind::io || session.has("limits@openssh.com") || session.open_handles() < many_handles)
+    return error;
+  Error cause = errno_error(EMFILE, std::move(error.operation), std::move(error.path));
+  cause.message = fmt::format("{}; {} files are open", error.message, session.open_handles());
+  return cause;
+}
 
 } // namespace
 
@@ -31,13 +46,14 @@ Task<Result<std::unique_ptr<FileStreams>>> FileStreams::open(std::shared_ptr<Con
                                                              std::uint64_t size_bytes) {
   CV_CO_TRY(auto session, co_await pool->get());
   auto permit = co_await session->handles().acquire();
-  CV_CO_TRY(std::string handle, co_await session->open_file(path, flags, {}));
+  auto handle = co_await session->open_file(path, flags, {});
+  if (!handle) co_return Failure(explain_open(*session, std::move(handle.error())));
   const bool spread = size_bytes >= spread_from_bytes && session->round_trip() >= spread_from_round_trip &&
                       pool->settings().connections > 1;
   std::unique_ptr<FileStreams> streams(new FileStreams(std::move(pool), std::move(path), extra_flags, spread));
   const auto& first = streams->streams_.emplace_back(std::make_shared<FileStream>(std::move(session)));
   first->permit = std::move(permit);
-  first->handle = std::move(handle);
+  first->handle = std::move(*handle);
   if (spread) streams->add_streams();
   co_return streams;
 }

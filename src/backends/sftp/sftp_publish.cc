@@ -13,9 +13,7 @@ using SessionPtr = std::shared_ptr<SftpSession>;
 constexpr std::string_view posix_rename = "posix-rename@openssh.com";
 constexpr std::string_view hard_link = "hardlink@openssh.com";
 
-Failure name_exists(const std::string& path) {
-  return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(path), "the name exists at the target"));
-}
+Failure name_exists() { return Failure(make_error(ErrorKind::exists, "the name exists at the target")); }
 
 bool is_directory(const FileAttributes& attributes) { return (attributes.permissions.value_or(0) & S_IFMT) == S_IFDIR; }
 
@@ -31,8 +29,7 @@ Task<Error> explain(SessionPtr session, std::string path, Error error) {
   if (error.kind != ErrorKind::io) co_return error;
   auto found = co_await session->lstat(path);
   if (found && is_directory(*found))
-    co_return make_error(ErrorKind::is_a_directory, "publish", escape_bytes(path),
-                         "a directory has this name at the target");
+    co_return make_error(ErrorKind::is_a_directory, "a directory has this name at the target");
   co_return co_await session->diagnose(std::move(error), std::string(parent_path(path)));
 }
 
@@ -41,7 +38,7 @@ Task<Result<std::string>> rename_new(SessionPtr session, std::string temporary, 
   if (renamed) co_return std::string("rename");
   if (renamed.error().kind != ErrorKind::io) co_return Failure(std::move(renamed.error()));
   CV_CO_TRY(const bool there, co_await exists(session, path));
-  if (there) co_return name_exists(path);
+  if (there) co_return name_exists();
   co_return Failure(co_await session->diagnose(std::move(renamed.error()), std::string(parent_path(path))));
 }
 
@@ -61,7 +58,7 @@ Task<Result<std::string>> publish_if_absent(SessionPtr session, std::string temp
   }
   // Refused: the name exists, or the file system has no hard links.
   CV_CO_TRY(const bool there, co_await exists(session, path));
-  if (there) co_return name_exists(path);
+  if (there) co_return name_exists();
   co_return co_await rename_new(std::move(session), std::move(temporary), std::move(path));
 }
 
@@ -135,7 +132,7 @@ Task<Result<std::string>> publish(SessionPtr session, std::string temporary, std
     co_return co_await publish_with_gap(std::move(session), std::move(temporary), std::move(path), set_aside);
   CV_CO_TRY(const bool there, co_await exists(session, path));
   if (there)
-    co_return Failure(make_error(ErrorKind::unsupported, "publish", escape_bytes(path),
+    co_return Failure(make_error(ErrorKind::unsupported,
                                  "the server can't replace an existing file in one step (no posix-rename@openssh.com); "
                                  "overwrite = \"non-atomic\" allows a moment without the file"));
   co_return co_await rename_new(std::move(session), std::move(temporary), std::move(path));

@@ -50,9 +50,7 @@ public:
       }
       read_ahead_ = std::min(read_ahead_ * 2, max_reads_ahead);
       seen_ += names->size();
-      if (seen_ > max_entries)
-        co_return fail(
-            make_error(ErrorKind::protocol, "list", escape_bytes(directory_), "the server's listing does not end"));
+      if (seen_ > max_entries) co_return fail(make_error(ErrorKind::protocol, "the server's listing does not end"));
       auto entries = accept(std::move(*names));
       if (!entries.empty()) co_return entries;
     }
@@ -65,7 +63,6 @@ public:
 private:
   void close() { session_->close_later(std::exchange(handle_, {}), std::move(permit_)); }
   Failure fail(Error error) {
-    if (error.path.empty()) error.path = escape_bytes(directory_);
     close();
     return Failure(std::move(error));
   }
@@ -128,8 +125,7 @@ Task<Result<void>> SftpSide::connect(bool may_be_missing) {
   if (!root && root.error().kind == ErrorKind::not_found && may_be_missing) co_return Result<void>();
   if (!root) co_return Failure(std::move(root.error()));
   if (entry_from(*root, {}).type == EntryType::file)
-    co_return Failure(make_error(ErrorKind::not_a_directory, "use", pool_->settings().display,
-                                 "the root is a file, not a directory"));
+    co_return Failure(make_error(ErrorKind::not_a_directory, "the root is a file, not a directory"));
   co_return Result<void>();
 }
 

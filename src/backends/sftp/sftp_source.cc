@@ -23,7 +23,7 @@ public:
       chunk = co_await read_on(streams_->first(), offset, size);
     }
     room.release();
-    if (!chunk) co_return Failure(located(std::move(chunk.error())));
+    if (!chunk) co_return Failure(std::move(chunk.error()));
     co_return chunk;
   }
 
@@ -49,17 +49,12 @@ public:
       looking = spawn(session->stat(path_));
     }
     auto attributes = co_await looking.get();
-    if (!content) co_return Failure(located(std::move(content.error())));
+    if (!content) co_return Failure(std::move(content.error()));
     if (!attributes) co_return Whole{std::move(*content), Failure(std::move(attributes.error()))};
     co_return Whole{std::move(*content), entry_from(*attributes, entry_.path)};
   }
 
 private:
-  Error located(Error error) const {
-    if (error.path.empty()) error.path = escape_bytes(path_);
-    return error;
-  }
-
   // A server may answer with less than was asked for (section 6.4 of the draft): asks for the rest, until the end.
   Task<Result<Chunk>> read_on(std::shared_ptr<FileStream> stream, std::uint64_t offset, std::uint32_t size) {
     ++stream->under_way;
@@ -103,17 +98,14 @@ Task<Result<void>> SftpSource::connect() {
 }
 
 Task<Result<std::unique_ptr<Listing>>> SftpSource::list(std::string directory, bool recursive) {
-  if (recursive)
-    co_return Failure(
-        make_error(ErrorKind::unsupported, "list", escape_bytes(directory), "SFTP lists one directory at a time"));
+  if (recursive) co_return Failure(make_error(ErrorKind::unsupported, "SFTP lists one directory at a time"));
   co_return co_await side_.list(std::move(directory));
 }
 
 Task<Result<std::unique_ptr<Reader>>> SftpSource::open(Entry entry) {
   CV_CO_CHECK(check_tree_path(entry.path));
   // OpenSSH opens directories for reading and fails the first READ.
-  if (entry.type == EntryType::directory)
-    co_return Failure(make_error(ErrorKind::is_a_directory, "open", escape_bytes(entry.path), "is a directory"));
+  if (entry.type == EntryType::directory) co_return Failure(make_error(ErrorKind::is_a_directory, "is a directory"));
   CV_CO_TRY(auto session, co_await side_.session());
   std::string path = side_.absolute(entry.path);
   auto streams = co_await FileStreams::open(side_.pool(), path, open_flag::read, open_flag::read, entry.size_bytes);

@@ -29,9 +29,7 @@ Task<Result<void>> SftpTarget::connect() {
 }
 
 Task<Result<std::unique_ptr<Listing>>> SftpTarget::list(std::string directory, bool recursive) {
-  if (recursive)
-    co_return Failure(
-        make_error(ErrorKind::unsupported, "list", escape_bytes(directory), "SFTP lists one directory at a time"));
+  if (recursive) co_return Failure(make_error(ErrorKind::unsupported, "SFTP lists one directory at a time"));
   co_return co_await side_.list(std::move(directory));
 }
 
@@ -72,12 +70,9 @@ Task<Result<void>> SftpTarget::make_with_parents(std::string path, std::optional
   // It exists, as whatever it is; or the server refuses to make what is there (permission on "/", a read-only parent).
   auto found = co_await session->stat(path);
   if (found && entry_from(*found, {}).type == EntryType::directory) co_return Result<void>();
-  if (found)
-    co_return Failure(
-        make_error(ErrorKind::not_a_directory, "mkdir", escape_bytes(path), "the name exists, but is not a directory"));
+  if (found) co_return Failure(make_error(ErrorKind::not_a_directory, "the name exists and is not a directory"));
   if (made.error().kind == ErrorKind::not_found)
-    co_return Failure(
-        make_error(ErrorKind::not_a_directory, "mkdir", escape_bytes(path), "a component of the path is not a directory"));
+    co_return Failure(make_error(ErrorKind::not_a_directory, "a component of the path is not a directory"));
   co_return Failure(co_await session->diagnose(std::move(made.error()), std::string(parent_path(path))));
 }
 
@@ -98,7 +93,6 @@ Task<Result<std::unique_ptr<Upload>>> SftpTarget::begin(std::string path, Upload
   }
   if (!streams) {
     auto error = co_await session->diagnose(std::move(streams.error()), std::string(parent_path(final_path)));
-    error.path = escape_bytes(final_path);
     co_return Failure(std::move(error));
   }
   co_return make_sftp_upload(context_, side_.pool(), shared_, std::move(*streams), temporary, final_path);
@@ -160,7 +154,7 @@ Task<Result<HashAlgorithm>> SftpTarget::server_side_checksum() {
   const TemporaryName nobodys{random_plan_id(), 1, random_nonce(), 0};
   CV_CO_TRY(const bool has, co_await session->has_check_file(side_.absolute(nobodys.text())));
   if (has) co_return HashAlgorithm::sha256;
-  co_return Failure(make_error(ErrorKind::unsupported, "hash", side_.pool()->settings().display,
+  co_return Failure(make_error(ErrorKind::unsupported,
                                "the server can't compute digests of its files (no \"check-file\" extension)"));
 }
 

@@ -106,7 +106,6 @@ Task<void> SftpUpload::writes_done() {
 }
 
 Task<Error> SftpUpload::explain(Error error) {
-  if (error.path.empty()) error.path = escape_bytes(path_);
   if (error.kind != ErrorKind::io) co_return error;
   auto session = co_await pool_->get();
   if (!session) co_return error;
@@ -161,9 +160,8 @@ Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
 
   if (!found) co_return Failure(std::move(found.error()));
   if (found->size_bytes.value_or(options.size_bytes) != options.size_bytes)
-    co_return Failure(make_error(
-        ErrorKind::integrity, "publish", escape_bytes(path_),
-        fmt::format("{} bytes were written, but the server has {}", options.size_bytes, *found->size_bytes)));
+    co_return Failure(make_error(ErrorKind::integrity, fmt::format("{} bytes were written, but the server has {}",
+                                                                   options.size_bytes, *found->size_bytes)));
   if (!closing) co_return closing;
   if (!syncing && syncing.error().kind != ErrorKind::unsupported) co_return syncing;
   if (!syncing) {
@@ -207,8 +205,7 @@ Task<Result<Published>> SftpUpload::finish_and_publish(std::optional<JoinHandle<
   if (!finished) co_return Failure(co_await explain(std::move(finished.error())));
   auto method = co_await publish(session, temporary_, path_, options.replace, set_aside_);
   if (!method && method.error().kind == ErrorKind::not_found && session->alive())
-    co_return Failure(make_error(ErrorKind::integrity, "publish", escape_bytes(path_),
-                                 "the temporary file vanished before it was published"));
+    co_return Failure(make_error(ErrorKind::integrity, "the temporary file vanished before it was published"));
   if (!method) co_return Failure(std::move(method.error()));
   co_return Published{std::move(*method), {}};
 }

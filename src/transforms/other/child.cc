@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "core/path.h"
+#include "core/program_code.h"
 #include "core/units.h"
 #include "transforms/transform.h"
 
@@ -106,6 +107,12 @@ int take(int& fd) {
   return std::exchange(fd, -1);
 }
 
+Failure cannot_start(const std::string& program, int error_number) {
+  auto failure = transform_failure(fmt::format("cannot start {}: {}", program, std::strerror(error_number)));
+  failure.error().code = program_code(error_number);
+  return failure;
+}
+
 } // namespace
 
 Result<std::unique_ptr<Child>> Child::start(const ChildSettings& settings) {
@@ -119,7 +126,7 @@ Result<std::unique_ptr<Child>> Child::start(const ChildSettings& settings) {
   const std::vector<char*> environment = pointers(settings.environment);
   const pid_t parent = ::getpid();
   const pid_t process = ::fork();
-  if (process < 0) return transform_failure(fmt::format("cannot start {}: {}", settings.argv[0], std::strerror(errno)));
+  if (process < 0) return cannot_start(settings.argv[0], errno);
   if (process == 0)
     become(parent, settings, argv.data(), environment.data(), in.ends[0], out.ends[1], err.ends[1], report.ends[1]);
   ::setpgid(process, process); // by both, whoever is first
@@ -130,7 +137,7 @@ Result<std::unique_ptr<Child>> Child::start(const ChildSettings& settings) {
   while (received < 0 && errno == EINTR);
   if (received == sizeof error) {
     ::waitpid(process, nullptr, 0);
-    return transform_failure(fmt::format("cannot start {}: {}", settings.argv[0], std::strerror(error)));
+    return cannot_start(settings.argv[0], error);
   }
   std::unique_ptr<Child> child(new Child);
   child->timeout_ = settings.timeout;

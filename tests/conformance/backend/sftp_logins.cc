@@ -58,6 +58,7 @@ protected:
 };
 
 std::string message_of(const Result<void>& result) { return result ? "" : result.error().text(); }
+std::string code_of(const Result<void>& result) { return std::string(result ? "" : result.error().code_word()); }
 
 TEST_P(SftpLogin, WithAnIdentity) { EXPECT_OK(connect()); }
 
@@ -65,7 +66,8 @@ TEST_P(SftpLogin, UnknownHostKeyStopsBeforeTheLogin) {
   std::ofstream(sshd->known_hosts()) << "";
   const auto result = connect();
   EXPECT_FAILS(result, ErrorKind::host_key);
-  EXPECT_NE(message_of(result).find("checkvalve trust sftp://"), std::string::npos) << message_of(result);
+  EXPECT_EQ(code_of(result), "host_key_unknown");
+  EXPECT_NE(result.error().hint.find("checkvalve trust sftp://"), std::string::npos) << result.error().hint;
   EXPECT_EQ(read_text(sshd->directory() + "/log").find("publickey"), std::string::npos) << "a key was offered";
 }
 
@@ -74,7 +76,10 @@ TEST_P(SftpLogin, ChangedHostKeyStops) {
   std::string type, key;
   user_key >> type >> key;
   std::ofstream(sshd->known_hosts()) << "[127.0.0.1]:" << sshd->port() << " " << type << " " << key << "\n";
-  EXPECT_FAILS(connect(), ErrorKind::host_key);
+  const auto result = connect();
+  EXPECT_FAILS(result, ErrorKind::host_key);
+  EXPECT_EQ(code_of(result), "host_key_changed");
+  EXPECT_NE(result.error().hint.find("ssh-keygen -R"), std::string::npos) << result.error().hint;
 }
 
 TEST_P(SftpLogin, PinnedHostKey) {

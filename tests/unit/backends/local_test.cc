@@ -91,13 +91,13 @@ TEST_F(LocalTest, StaysBeneathTheRootWithAndWithoutOpenat2) {
                                      {"dangling", O_RDONLY, false},
                                      {"inside/file/below", O_RDONLY, false},
                                      {"updir/new", O_WRONLY | O_CREAT | O_EXCL, false}}) {
-      const auto opened = root->open_at(wanted.path, wanted.flags, 0600, "test");
+      const auto opened = root->open_at(wanted.path, wanted.flags, 0600);
       EXPECT_EQ(opened.has_value(), wanted.opens) << wanted.path << (walk ? " by walking" : " by openat2");
     }
-    EXPECT_FAILS(root->open_at("updir/file", O_RDONLY, 0, "test"), ErrorKind::permission);
-    EXPECT_FAILS(root->open_at("absolute", O_RDONLY, 0, "test"), ErrorKind::permission);
-    EXPECT_FAILS(root->open_at("missing", O_RDONLY, 0, "test"), ErrorKind::not_found);
-    EXPECT_FAILS(root->open_at("inside/file/below", O_RDONLY, 0, "test"), ErrorKind::not_a_directory);
+    EXPECT_FAILS(root->open_at("updir/file", O_RDONLY, 0), ErrorKind::permission);
+    EXPECT_FAILS(root->open_at("absolute", O_RDONLY, 0), ErrorKind::permission);
+    EXPECT_FAILS(root->open_at("missing", O_RDONLY, 0), ErrorKind::not_found);
+    EXPECT_FAILS(root->open_at("inside/file/below", O_RDONLY, 0), ErrorKind::not_a_directory);
   }
   EXPECT_FALSE(std::filesystem::exists(base_ / "outside/new"));
 }

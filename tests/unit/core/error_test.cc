@@ -36,7 +36,7 @@ TEST(Error, CodeIsTheKindsWordUnlessASpecificOneIsGiven) {
 
 TEST(Error, EveryCodeHasAWordOfItsOwnThatReadsBack) {
   std::set<std::string_view> words;
-  for (const auto& [word, description] : error_codes()) {
+  for (const auto& [word, description, hint] : error_codes()) {
     EXPECT_TRUE(words.insert(word).second) << word;
     EXPECT_EQ(word.find_first_not_of("abcdefghijklmnopqrstuvwxyz_"), word.npos) << word;
     EXPECT_TRUE(description.ends_with('.')) << word;
@@ -51,29 +51,64 @@ TEST(Error, EveryCodeHasAWordOfItsOwnThatReadsBack) {
 TEST(Error, EveryCodeIsInTheReference) {
   std::ifstream file(std::filesystem::path(__FILE__).parent_path() / "../../../docs/reference/machine.md");
   const std::string reference(std::istreambuf_iterator<char>(file), {});
-  for (const auto& [word, description] : error_codes())
+  for (const auto& [word, description, hint] : error_codes())
     EXPECT_NE(reference.find(fmt::format("| `{}` | {} |", word, description)), reference.npos) << word;
 }
 
-TEST(Error, KindAndStatusOfASystemCallFollowFromErrno) {
+TEST(Error, EveryCodeIsSetSomewhere) {
+  const auto sources = std::filesystem::path(__FILE__).parent_path() / "../../../src";
+  std::string text;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(sources)) {
+    if (!entry.is_regular_file() || entry.path().filename() == "error.h") continue;
+    std::ifstream file(entry.path());
+    text.append(std::istreambuf_iterator<char>(file), {});
+  }
+  for (const auto& [word, description, hint] : error_codes())
+    if (error_code_from(word) != ErrorCode::of_kind)
+      EXPECT_NE(text.find(fmt::format("ErrorCode::{}", word)), text.npos) << word;
+}
+
+TEST(Error, AdviceIsTheHintOrWhatTheCodeAsksFor) {
+  const struct {
+    Error error;
+    std::string_view advice;
+  } cases[] = {
+      {make_error(ErrorKind::io, "disk on fire"), ""},
+      {make_error(ErrorKind::io, "disk on fire").with_hint("run"), "run"},
+      {make_error(ErrorKind::auth, "refused"), "check the user, the password and the key"},
+      {make_error(ErrorKind::auth, "refused").with_hint("use a key"), "use a key"},
+      {make_error(ErrorKind::lease, "gone").with_code(ErrorCode::lease_lost),
+       "see what it does with: checkvalve status"},
+  };
+  for (const auto& [error, advice] : cases) EXPECT_EQ(error.advice(), advice) << error.text();
+}
+
+TEST(Error, KindCodeAndStatusOfASystemCallFollowFromErrno) {
   const struct {
     int number;
     ErrorKind kind;
+    std::string_view code;
     ErrorStatus status;
+    bool has_advice;
   } cases[] = {
-      {ENOENT, ErrorKind::not_found, ErrorStatus::permanent},
-      {EROFS, ErrorKind::permission, ErrorStatus::permanent},
-      {EDQUOT, ErrorKind::no_space, ErrorStatus::permanent},
-      {ELOOP, ErrorKind::invalid_name, ErrorStatus::permanent},
-      {ECONNRESET, ErrorKind::connection, ErrorStatus::transient},
-      {ETIMEDOUT, ErrorKind::timeout, ErrorStatus::transient},
-      {EMFILE, ErrorKind::io, ErrorStatus::transient},
-      {EIO, ErrorKind::io, ErrorStatus::permanent},
+      {ENOENT, ErrorKind::not_found, "not_found", ErrorStatus::permanent, false},
+      {EACCES, ErrorKind::permission, "permission", ErrorStatus::permanent, false},
+      {EROFS, ErrorKind::permission, "read_only", ErrorStatus::permanent, true},
+      {ENOSPC, ErrorKind::no_space, "no_space", ErrorStatus::permanent, true},
+      {EDQUOT, ErrorKind::no_space, "quota_exceeded", ErrorStatus::permanent, true},
+      {ELOOP, ErrorKind::invalid_name, "invalid_name", ErrorStatus::permanent, true},
+      {ECONNREFUSED, ErrorKind::connection, "connection_refused", ErrorStatus::transient, true},
+      {ECONNRESET, ErrorKind::connection, "connection", ErrorStatus::transient, false},
+      {ETIMEDOUT, ErrorKind::timeout, "timeout", ErrorStatus::transient, false},
+      {EMFILE, ErrorKind::io, "too_many_open_files", ErrorStatus::transient, true},
+      {EIO, ErrorKind::io, "io", ErrorStatus::permanent, false},
   };
-  for (const auto& [number, kind, status] : cases) {
+  for (const auto& [number, kind, code, status, has_advice] : cases) {
     const Error error = errno_error(number, "open", "a");
     EXPECT_EQ(error.kind, kind) << number;
+    EXPECT_EQ(error.code_word(), code) << number;
     EXPECT_EQ(error.status, status) << number;
+    EXPECT_EQ(!error.advice().empty(), has_advice) << number;
   }
 }
 
