@@ -106,7 +106,7 @@ private:
 
 inline AutoResetEvent::Awaiter AutoResetEvent::wait(CancellationToken token) { return {*this, token}; }
 
-// A number of permits. Waiters are served in order, so a large request is never overtaken for ever. `Count` is a
+// A number of permits. Waiters are served in order, so a large request is not overtaken again and again. `Count` is a
 // number, or several that are taken together. With a rank, debug builds assert the lock order (core/lock_order.h).
 template <class Count> class BasicSemaphore {
 public:

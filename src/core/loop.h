@@ -21,7 +21,7 @@ namespace checkvalve {
 
 namespace detail {
 
-// Part of the promise of a coroutine that ends by itself and has no other owner.
+// Part of the promise of a coroutine that nobody destroys and that has no other owner.
 struct OwnedFrame : ListNode {
   explicit OwnedFrame(std::coroutine_handle<> its_handle) : handle(its_handle) {}
   std::coroutine_handle<> handle;

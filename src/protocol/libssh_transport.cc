@@ -34,7 +34,7 @@ constexpr std::uint32_t write_slice_bytes = 256 * 1024;
 // cost both ends more than the request itself. Longer content is written from where it is.
 constexpr std::size_t gathered_bytes = 32 * 1024;
 constexpr std::size_t copied_bytes = 24 * 1024;
-// libssh grows the receive window to 1.28 MB on its own, which is too little to fill a line with a long round trip.
+// libssh grows the receive window to 1.28 MB at most; over a long way that is too little to fill the line.
 constexpr std::uint32_t receive_window_bytes = 4 * 1024 * 1024;
 constexpr std::chrono::milliseconds goodbye{1000};
 constexpr std::chrono::seconds keepalive_interval{20};

@@ -161,7 +161,7 @@ std::optional<int> Login::with_identity() {
   return with_key(read_identity(path), path, "");
 }
 
-// For attempts with several keys: if it waited on its own, libssh would offer the next key to a server that has closed
+// For attempts with several keys: libssh, left to wait on its own, would offer the next key to a server that has closed
 // the connection, and wait for its answer until the timeout.
 template <class Attempt> int Login::answer_to(Attempt attempt) {
   const int patience_ms = static_cast<int>(std::min<std::int64_t>(options_.connect_timeout.count(), INT_MAX));

@@ -27,7 +27,7 @@ struct Content {
   std::string digest;
   std::string list_digest; // for Chain::checksum_list()
   std::uint64_t parts = 1; // files that a splitting chain has made of it
-  // The source as it was once the last byte had been read. Nothing: what was copied is of one version in any case.
+  // The source as it was once the last byte had been read. Nothing: what was moved is of one version in any case.
   std::optional<Result<Entry>> source_after;
 };
 

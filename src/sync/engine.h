@@ -98,7 +98,7 @@ struct SweepReport {
   std::vector<Error> failures; // orphans that stay, and directories that could not be searched
 };
 // Finds checkvalve's own temporaries below the target's root that are older than `older_than` and removes them, unless
-// dry_run. Temporaries of a plan with a live lease are kept. Continues past what can't be read or removed.
+// dry_run. Temporaries of a plan with a live lease are left. Continues past what can't be read or removed.
 Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than,
                                        bool dry_run);
 

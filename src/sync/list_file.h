@@ -5,7 +5,7 @@
 // later ones of the same files; and whoever writes after that writes these or later ones, too. It rests on this order:
 // a worker has recorded its files before it calls; it takes the list (ChecksumListStore::take), by which the state
 // forgets what is published; it reads the records only then; it publishes while it still has the list; and only then
-// does the state say what is published. So a digest that the state has is of a list that nobody is replacing, and who
+// does the state say what is published. So a digest that the state gives is of a list that nobody is replacing, and who
 // finds it to be that of the present records is done. Who finds the list taken waits and looks again. Of a writer that
 // was killed, the digest is unknown, so the next worker writes the list.
 #pragma once
@@ -25,7 +25,7 @@ class Outputs;
 // Engine thread only, one call at a time.
 class ListFile {
 public:
-  // `hash`: the one that the target computes, with VerifyMode::hash.
+  // `hash`: what the target gives, with VerifyMode::hash.
   ListFile(Engine& engine, const Job& job, Connections& connections, ChecksumList list, HashAlgorithm hash);
 
   // Whether the list at the target is that of the present records, as far as the state and the target's size tell; also

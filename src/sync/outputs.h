@@ -51,7 +51,7 @@ private:
     std::unique_ptr<Upload> upload;
     std::string path;
     std::size_t number = 0;
-    std::size_t slot = 0; // distinguishes its temporary name from the others
+    std::size_t slot = 0; // distinguishes its temporary name from the others'
     std::uint64_t bytes = 0;
     bool complete = false;
     TaskGroup writes;

@@ -18,7 +18,7 @@ struct TransferScope {
   const Chain& chain;
   Connections& connections;
   DirectoryMaker& directories;
-  HashAlgorithm hash = HashAlgorithm::xxh128; // of digests; with VerifyMode::hash the one that the target computes
+  HashAlgorithm hash = HashAlgorithm::xxh128; // of digests; what the target gives, with VerifyMode::hash
 };
 
 // Bytes of buffers, and of transforms at work, that a file of this size needs to go at full speed.

@@ -308,7 +308,8 @@ private:
       else
         note(path, entry.error());
     } else if (entry->type != EntryType::file) {
-      note(path, make_error(ErrorKind::is_a_directory, "take", escape_bytes(path), "the list names something that is not a file"));
+      note(path,
+           make_error(ErrorKind::is_a_directory, "take", escape_bytes(path), "the list names what is not a file"));
     } else {
       entry->path = path;
       if (job_.selection.takes(*entry, now_ms_)) keep(*entry);

@@ -155,7 +155,7 @@ Result<std::string> real_path_beneath(RootHolder& holder, const std::string& pat
 
 Result<UniqueFd> open_for_reading(RootHolder& holder, const std::string& path) {
   CV_TRY(const SharedRoot root, holder.open());
-  // O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
+  // O_NONBLOCK: opening a FIFO that nobody writes to would wait forever.
   CV_TRY(UniqueFd fd, root->open_at(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0));
   struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return Failure(errno_error(errno, {}, {}));
