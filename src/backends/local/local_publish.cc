@@ -9,6 +9,26 @@
 #include "core/path.h"
 
 namespace checkvalve {
+namespace {
+
+bool is_link(int directory, const std::string& name) {
+  struct stat status{};
+  return ::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode);
+}
+
+// By an exchange, which shows what had the name: a file that took the link's place meanwhile gets it back.
+int replace_link(int directory, const std::string& from, const std::string& to) {
+  const auto exchange = [&] { return ::renameat2(directory, from.c_str(), directory, to.c_str(), RENAME_EXCHANGE); };
+  if (exchange() != 0) {
+    if (errno != EINVAL && errno != ENOSYS) return -1;
+    return ::renameat(directory, from.c_str(), directory, to.c_str()); // not every file system has it
+  }
+  if (is_link(directory, from)) return (void)::unlinkat(directory, from.c_str(), 0), 0;
+  if (exchange() == 0) errno = EEXIST;
+  return -1;
+}
+
+} // namespace
 
 Result<void> remove_name(const RootDirectory& root, const std::string& path) {
   auto parent = root.open_parent(path);
@@ -38,11 +58,9 @@ Result<std::string> publish_name(const RootDirectory& root, const std::string& t
             make_error(ErrorKind::unsupported, "this file system cannot refuse an existing name in one step"));
       if (status == 0) (void)::unlinkat(directory, from.c_str(), 0); // it is published; what stays a sweep removes
     }
-    struct stat there{};
-    if (status != 0 && errno == EEXIST && link_gives_way &&
-        ::fstatat(directory, to.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(there.st_mode)) {
+    if (status != 0 && errno == EEXIST && link_gives_way && is_link(directory, to)) {
       method = "rename";
-      status = ::renameat(directory, from.c_str(), directory, to.c_str());
+      status = replace_link(directory, from, to);
     }
   } else {
     status = ::renameat(directory, from.c_str(), directory, to.c_str());
