@@ -37,12 +37,12 @@ def without_identity(pair: Pair) -> list[str]:
 
 
 def refused(outcome: Outcome, kind: str) -> str:
-    """Nothing was moved, the error is permanent; returns its message."""
+    """Nothing was moved, the error is permanent; returns its message and its hint."""
     outcome.expect(3)
     error = outcome.json["error"]
     assert (error["kind"], error["status"]) == (kind, "permanent")
     assert not outcome.of_type("retry")
-    return str(error["message"])
+    return f"{error['message']}\n{error['hint']}"
 
 
 @pytest.mark.quick

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,10 +60,10 @@ def test_connection_that_ends_before_sftp_begins(talking_server: tuple[int, Path
     """The end may come between open() and start() of the transport: it is reported, not found by the timeout."""
     port, known_hosts = talking_server
     program = Program(place / "home")
-    arguments = ("ls", f"sftp://end-0@127.0.0.1:{port}/", "--known-hosts", str(known_hosts), "--retries", "0")
-    running = [program.start(*arguments, "--connect-timeout", "10s") for _ in range(8)]
-    for one in running:
-        outcome = one.finish()
+    arguments = ("ls", f"sftp://end-0@127.0.0.1:{port}/", "--known-hosts", str(known_hosts), "--connect-timeout", "10s")
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(lambda _: program.run(*arguments), range(8)))
+    for outcome in outcomes:
         assert outcome.code in (2, 3), outcome.text
         assert "the server ended the SFTP subsystem" in outcome.text
 
