@@ -36,7 +36,12 @@ Error unknown_host_key(const std::string& peer, std::string message) {
 }
 
 Error changed_host_key(const std::string& peer, std::string message) {
-  return make_error(ErrorKind::host_key, "connect to", peer, std::move(message)).with_code(ErrorCode::host_key_changed);
+  return make_error(ErrorKind::host_key, "connect to", peer, std::move(message))
+      .with_code(ErrorCode::host_key_changed)
+      .with_hint(
+          "if the server's owner confirms the new key, remove the old one with ssh-keygen -R and run: checkvalve "
+          "trust sftp://" +
+          peer);
 }
 
 Result<HostKey> fetch_host_key(const SshOptions& given) {
