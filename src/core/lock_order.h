@@ -24,7 +24,7 @@ enum class LockRank : std::uint8_t {
   admission,  // a file's share of open files and of the buffer budget (sync/admission.h), or its turn to be compared
   handle,     // an open file of an SFTP session
   file_turn,  // the room of a file's streams, its reads, its writes
-  request,    // a request slot of the S3 client
+  request,    // a connection of an object store's client
 };
 
 namespace detail {

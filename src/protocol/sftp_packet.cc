@@ -133,7 +133,7 @@ std::optional<StatusReply> parse_status(std::span<const std::byte> body) {
   StatusReply reply;
   reply.code = reader.u32();
   if (reader.failed()) return std::nullopt;
-  // Some servers omit the message that section 7 asks for: a missing one is no error.
+  // Some servers omit the message that section 7 asks for: a missing one is not an error.
   reply.message = reader.string().substr(0, 1024);
   return reply;
 }
