@@ -27,7 +27,6 @@ if [[ $quick ]]; then
 else
   step "unit and conformance tests" ctest --test-dir build -j 2 --output-on-failure
   step "sanitizers (./dev asan)" bash tools/dev/verbs/asan.sh
-  step "without optional components (./dev minimal)" bash tools/dev/verbs/minimal.sh
   step "the runtime's tests under ThreadSanitizer (./dev tsan)" bash tools/dev/verbs/tsan.sh
 fi
 step "Airflow provider: unit tests (tests/airflow/run.sh)" bash tests/airflow/run.sh unit
