@@ -30,6 +30,7 @@ struct Capabilities {
   std::uint32_t chunk_bytes = 256 * 1024; // max size of one read or write, and the best one
   std::uint32_t files_in_flight = 256;    // max files that are open at once, for reading or writing; at least 1
   std::uint64_t window_bytes = 8 << 20;   // bytes of one large file in flight; more make it no faster
+  std::uint64_t memory_bytes = 0;         // of file content that the endpoint itself holds, over all files
 };
 
 } // namespace checkvalve

@@ -34,12 +34,20 @@ std::uint64_t files_at_once_between(const Connections& connections, const Chain&
       1, std::min<std::uint64_t>(connections.source->capabilities().files_in_flight, at_target));
 }
 
+// The buffer budget without the memory that the endpoints hold themselves; at least half of it.
+std::uint64_t window_memory(const Connections& connections, std::uint64_t budget_bytes) {
+  const std::uint64_t held =
+      connections.source->capabilities().memory_bytes + connections.target->capabilities().memory_bytes;
+  return budget_bytes - std::min(held, budget_bytes / 2);
+}
+
 class Run {
 public:
   Run(Engine& engine, const Job& job, Chain chain, std::string plan, Connections& connections, HashAlgorithm hash,
       RunOptions options)
       : engine_(engine), job_(job), chain_(std::move(chain)), plan_(std::move(plan)), connections_(connections),
-        options_(std::move(options)), admission_(files_at_once_between(connections, chain_), job.memory_bytes),
+        options_(std::move(options)),
+        admission_(files_at_once_between(connections, chain_), window_memory(connections, job.memory_bytes)),
         directories_(*connections.target), scope_{engine, job, chain_, connections, directories_, hash} {
     summary_.plan = plan_;
   }

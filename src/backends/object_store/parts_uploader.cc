@@ -13,33 +13,36 @@ namespace {
 constexpr std::uint64_t mib = 1 << 20;
 
 std::uint64_t part_bytes_for(const StoreLimits& limits, const UploadHints& hints) {
-  const std::uint64_t size = hints.size_bytes.value_or(0);
-  const std::uint64_t needed = ((size + limits.max_parts - 1) / limits.max_parts + mib - 1) / mib * mib;
-  return std::max({limits.part_bytes, needed, limits.min_part_bytes});
+  const std::uint64_t needed = (hints.size_bytes.value_or(0) + limits.max_parts - 1) / limits.max_parts;
+  if (needed <= limits.part_bytes) return std::max(limits.part_bytes, limits.min_part_bytes);
+  return (needed + mib - 1) / mib * mib;
 }
 
-// The outputs of one source file have temporaries that differ in the bits from 48 on (sync/outputs.cc).
+// The outputs of one source file have temporaries whose numbers differ in bits 48 and above (sync/outputs.cc).
 std::uint64_t source_file(const TemporaryName& temporary) { return temporary.file & ((1ULL << 48) - 1); }
 
 } // namespace
 
 struct PartsUploader::Part {
+  explicit Part(ChecksumKind kind) : checksum(kind) {}
   std::uint32_t number = 0;
+  std::uint64_t offset = 0;
   std::uint64_t size = 0;
   std::uint64_t filled = 0;
   std::vector<Chunk> chunks;
-  Checksum checksum{ChecksumKind::crc32c};
+  Checksum checksum;
   OneShotEvent done;
   std::optional<StoredPart> stored;
 };
 
-// What requests under way need, which may outlive the uploader.
+// The state of parts under way, which may outlive the uploader.
 struct PartsUploader::Shared {
   Shared(std::shared_ptr<ObjectStore> parts_store, std::shared_ptr<PartMemory> part_memory, std::uint64_t owner)
       : store(std::move(parts_store)), memory(std::move(part_memory), owner) {}
   std::shared_ptr<ObjectStore> store;
   PartMemory::Share memory;
   PartsSession session;
+  Semaphore turns{store->limits().parts_in_flight};
   Cancellation cancellation;
   std::optional<Error> failed; // the first failure: later calls give it
 };
@@ -48,13 +51,14 @@ PartsUploader::PartsUploader(std::shared_ptr<ObjectStore> store, std::shared_ptr
                              UploadHints hints)
     : path_(std::move(path)), hints_(std::move(hints)), record_key_(store->key_of(hints_.temporary.beside(path_))),
       write_{path_, hints_.mtime_ns, hints_.mode},
-      shared_(std::make_shared<Shared>(store, std::move(memory), source_file(hints_.temporary))) {
+      shared_(std::make_shared<Shared>(store, std::move(memory), source_file(hints_.temporary))),
+      whole_(store->limits().checksum) {
   record_.part_bytes = part_bytes_for(store->limits(), hints_);
   record_.version = hints_.version;
   record_.options = shared_->store->options_text(write_);
 }
 
-// Requests under way end: nobody would complete the session.
+// Cancels the parts under way, as the session won't be completed.
 PartsUploader::~PartsUploader() { shared_->cancellation.request(error(ErrorKind::interrupted, "was given up")); }
 
 Error PartsUploader::error(ErrorKind kind, std::string message) const {
@@ -93,7 +97,7 @@ Task<Result<bool>> PartsUploader::resume(std::string left_key) {
   if (!parts) co_return false;
   // A size proves nothing: versitygw lists a part that broke off with the size that it should have had. The service
   // keeps a checksum only of a part that came whole.
-  std::erase_if(*parts, [](const StoredPart& part) { return part.crc32c.empty(); });
+  std::erase_if(*parts, [](const StoredPart& part) { return part.checksum.empty(); });
   if (parts->empty()) co_return false;
   record_.part_bytes = left->part_bytes;
   record_.session = shared_->session = left->session;
@@ -106,7 +110,12 @@ Task<Result<bool>> PartsUploader::resume(std::string left_key) {
 }
 
 Task<Result<void>> PartsUploader::begin_session() {
-  CV_CO_CHECK(co_await begin_upload(*shared_->store, record_key_, shared_->store->begin_parts(write_), record_));
+  ObjectStore& store = *shared_->store;
+  if (store.limits().secret_sessions) {
+    CV_CO_TRY(record_.session, co_await store.begin_parts(write_));
+  } else {
+    CV_CO_CHECK(co_await begin_upload(store, record_key_, store.begin_parts(write_), record_));
+  }
   shared_->session = record_.session;
   co_return Result<void>();
 }
@@ -119,9 +128,10 @@ std::uint64_t PartsUploader::part_size(std::uint64_t begin) const {
 
 Task<void> PartsUploader::send(std::shared_ptr<Shared> shared, std::shared_ptr<Part> part) {
   auto body = std::make_shared<const std::vector<Chunk>>(std::move(part->chunks));
+  const auto turn = co_await shared->turns.acquire(1, shared->cancellation);
   if (!shared->failed) {
-    auto stored =
-        co_await shared->store->put_part(shared->session, part->number, std::move(body), shared->cancellation);
+    auto stored = co_await shared->store->put_part(shared->session, part->number, part->offset, std::move(body),
+                                                   shared->cancellation);
     if (stored)
       part->stored = std::move(*stored);
     else if (!shared->failed)
@@ -138,7 +148,7 @@ void PartsUploader::dispatch() {
   parts_.push_back(part);
   const auto held = held_.find(part->number);
   if (held != held_.end() && held->second.size_bytes == part->filled &&
-      held->second.crc32c == part->checksum.base64()) {
+      held->second.checksum == part->checksum.base64()) {
     part->stored = held->second;
     part->chunks.clear();
     shared_->memory.shrink(part->filled);
@@ -151,15 +161,16 @@ void PartsUploader::dispatch() {
 // Cuts the chunk where parts end.
 Task<Result<void>> PartsUploader::take(Chunk chunk) {
   if (hints_.size_bytes && taken_bytes_ + chunk.size() > *hints_.size_bytes)
-    co_return Failure(error(ErrorKind::changed, "is longer than its size was said to be"));
+    co_return Failure(error(ErrorKind::changed, "is longer than expected"));
   while (!chunk.empty()) {
-    if (filling_ && filling_->filled == filling_->size) { // of unknown size, and more than one part
+    if (filling_ && filling_->filled == filling_->size) { // was kept, as it could have been the last one
       if (record_.session.id.empty()) CV_CO_CHECK(co_await begin_session());
       dispatch();
     }
     if (!filling_) {
-      filling_ = std::make_shared<Part>();
+      filling_ = std::make_shared<Part>(shared_->store->limits().checksum);
       filling_->number = static_cast<std::uint32_t>(parts_.size() + 1);
+      filling_->offset = taken_bytes_;
       filling_->size = part_size(taken_bytes_);
       if (filling_->number > shared_->store->limits().max_parts)
         co_return Failure(error(ErrorKind::unsupported, "has more parts than the service allows: raise part_size"));
@@ -175,7 +186,8 @@ Task<Result<void>> PartsUploader::take(Chunk chunk) {
       chunk.narrow(piece, chunk.size() - piece);
     }
     append(std::move(now));
-    if (goes_in_parts() && filling_->filled == filling_->size) dispatch();
+    const bool completes = shared_->store->limits().last_part_completes;
+    if (goes_in_parts() && !completes && filling_->filled == filling_->size) dispatch();
   }
   co_return Result<void>();
 }
@@ -197,25 +209,32 @@ Task<Result<void>> PartsUploader::write(std::uint64_t, Chunk chunk) { // calls c
 
 // --- the end ---------------------------------------------------------------------------------------------------------
 
-// Whether the request that publishes refuses an existing name. Where the store can't, a look comes first.
-Task<Result<bool>> PartsUploader::only_new(Replace replace) {
-  if (replace != Replace::if_absent) co_return false;
-  if (co_await shared_->store->refuses_existing(path_)) co_return true;
+// The condition of the request that publishes. Where the store can't refuse an existing name, it is looked up first.
+Task<Result<ExpectedVersion>> PartsUploader::expected(Replace replace) {
+  if (replace != Replace::if_absent) co_return std::nullopt;
+  if (co_await shared_->store->refuses_existing(path_)) co_return "";
   const auto there = co_await shared_->store->look_at(shared_->store->key_of(path_));
   if (there) co_return Failure(exists_already(path_));
   if (there.error().kind != ErrorKind::not_found) co_return Failure(there.error());
-  co_return false;
+  co_return std::nullopt;
 }
 
-Task<Result<StoredObject>> PartsUploader::complete(bool only_new) {
-  if (filling_) dispatch();
+Task<Result<StoredObject>> PartsUploader::complete(ExpectedVersion expected) {
+  ObjectBody last;
+  if (filling_ && shared_->store->limits().last_part_completes) {
+    whole_.append(filling_->checksum, filling_->filled);
+    last = std::make_shared<const std::vector<Chunk>>(std::move(filling_->chunks));
+  } else if (filling_) {
+    dispatch();
+  }
   for (const auto& part : parts_) co_await part->done;
   if (shared_->failed) co_return Failure(*shared_->failed);
   std::vector<StoredPart> parts;
   for (const auto& part : parts_) parts.push_back(*part->stored);
-  CV_CO_TRY(const StoredObject object, co_await shared_->store->complete(record_.session, std::move(parts), only_new));
+  CV_CO_TRY(const StoredObject object,
+            co_await shared_->store->complete(record_.session, std::move(parts), std::move(last), std::move(expected)));
   record_.session.id.clear();
-  co_await remove_record(*shared_->store, record_key_);
+  if (!shared_->store->limits().secret_sessions) co_await remove_record(*shared_->store, record_key_);
   co_return object;
 }
 
@@ -224,42 +243,42 @@ Task<Result<Published>> PartsUploader::commit(CommitOptions options) {
   if (taken_bytes_ != options.size_bytes || (hints_.size_bytes && *hints_.size_bytes != taken_bytes_))
     co_return Failure(error(ErrorKind::integrity, fmt::format("{} bytes were written, but {} were expected",
                                                               taken_bytes_, options.size_bytes)));
-  CV_CO_TRY(const bool refuses, co_await only_new(options.replace));
+  CV_CO_TRY(ExpectedVersion expectation, co_await expected(options.replace));
   const bool in_parts = !record_.session.id.empty();
   Result<StoredObject> published;
   if (in_parts) {
-    published = co_await complete(refuses);
+    published = co_await complete(std::move(expectation));
   } else {
     auto body = std::make_shared<std::vector<Chunk>>();
     if (filling_) {
       whole_.append(filling_->checksum, filling_->filled);
       *body = std::move(filling_->chunks);
     }
-    published = co_await shared_->store->put({path_, options.mtime_ns, options.mode}, body, refuses);
-    if (filling_) shared_->memory.shrink(std::exchange(filling_, nullptr)->filled);
+    published = co_await shared_->store->put({path_, options.mtime_ns, options.mode}, body, std::move(expectation));
   }
+  if (filling_) shared_->memory.shrink(std::exchange(filling_, nullptr)->filled);
   if (!published) co_return Failure(published.error());
   CV_CO_CHECK(co_await check(*published, options.content_digest));
   co_return Published{in_parts ? "multipart" : "put", published->version};
 }
 
-// The answer of the store that names the checksum of the whole proves the content; otherwise a look at the object shows
-// its size, and a checksum if there is one.
+// The checksum of the whole object in the store's answer proves the content. Without it the object is looked up for its
+// size, and for a checksum if there is one.
 Task<Result<void>> PartsUploader::check(const StoredObject& said, const std::string& content_digest) {
   StoredObject there = said;
-  if (there.crc32c.empty() || !content_digest.empty()) {
+  if (there.checksum.empty() || !content_digest.empty()) {
     CV_CO_TRY(there, co_await shared_->store->look_at(shared_->store->key_of(path_)));
   }
   if (there.size_bytes && *there.size_bytes != taken_bytes_)
     co_return Failure(
         make_error(ErrorKind::integrity, "publish", escape_bytes(path_),
                    fmt::format("{} bytes were written, but the service holds {}", taken_bytes_, *there.size_bytes)));
-  if (!there.crc32c.empty() && there.crc32c != whole_.base64())
+  if (!there.checksum.empty() && there.checksum != whole_.base64())
     co_return Failure(make_error(ErrorKind::integrity, "publish", escape_bytes(path_),
                                  "the checksum that the service has of the object is not that of what was written"));
   if (content_digest.empty()) co_return Result<void>();
-  const auto crc32c = from_base64(there.crc32c);
-  if (!crc32c || crc32c->size() != 4)
+  const auto crc32c = from_base64(there.checksum);
+  if (shared_->store->limits().checksum != ChecksumKind::crc32c || !crc32c || crc32c->size() != 4)
     co_return Failure(make_error(ErrorKind::unsupported, "look at the checksum of", escape_bytes(path_),
                                  "the service keeps no CRC-32C of the whole object"));
   co_return check_digest(content_digest, digest_text(HashAlgorithm::crc32c, *crc32c), path_);
@@ -273,7 +292,9 @@ Task<Result<void>> PartsUploader::abort() {
   for (const auto& part : parts_) co_await part->done;
   if (filling_) shared_->memory.shrink(std::exchange(filling_, nullptr)->filled);
   if (record_.session.id.empty()) co_return Result<void>();
-  CV_CO_CHECK(co_await remove_own_upload(*shared_->store, record_key_, record_.session));
+  ObjectStore& store = *shared_->store;
+  CV_CO_CHECK(co_await (store.limits().secret_sessions ? store.abort(record_.session)
+                                                       : remove_own_upload(store, record_key_, record_.session)));
   record_.session.id.clear();
   co_return Result<void>();
 }

@@ -1,11 +1,10 @@
-// PartsUploader: an Upload to any ObjectStore. What fits into a part is one request; more becomes a session of parts,
-// several at once, each kept in memory until the store has it, so that it alone can be sent again.
+// PartsUploader: an Upload to any ObjectStore. Content that fits into a part is one request; more becomes a session of
+// parts, which are sent concurrently. Each part is kept in memory until the store has it, so that it alone is retried.
 //
-// A write is done when there is memory for its bytes, of what all uploads of the target share.
+// A write is done when PartMemory, which all uploads of the target share, has room for its bytes.
 //
-// A version of the source may be a size and a time only, which other content may have too. So an upload is resumed from
-// its first byte: a part that the session holds already is not sent again if its checksum is that of the source's
-// bytes.
+// The version of a source may be a size and a time only, which other content may have, too. So a resumed upload reads
+// the source from its first byte, and skips sending the parts that the session holds with the same checksum.
 #pragma once
 
 #include <map>
@@ -31,7 +30,7 @@ public:
   // Begins the session where the size is known to need one, or resumes one of hints.continues, and removes the others.
   Task<Result<void>> begin();
   Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override;
-  // Checks the size, and the checksum where the store keeps one, of what it published.
+  // Checks the size of the published object, and its checksum where the store keeps one.
   Task<Result<Published>> commit(CommitOptions options) override;
   Task<Result<void>> abort() override;
 
@@ -44,8 +43,8 @@ private:
   Task<Result<void>> take(Chunk chunk);
   void append(Chunk chunk);
   void dispatch();
-  Task<Result<StoredObject>> complete(bool only_new);
-  Task<Result<bool>> only_new(Replace replace);
+  Task<Result<StoredObject>> complete(ExpectedVersion expected);
+  Task<Result<ExpectedVersion>> expected(Replace replace);
   Task<Result<void>> check(const StoredObject& said, const std::string& content_digest);
   bool goes_in_parts() const;
   std::uint64_t part_size(std::uint64_t begin) const;
@@ -61,7 +60,7 @@ private:
   std::shared_ptr<Part> filling_;
   std::map<std::uint32_t, StoredPart> held_; // by the session, of an earlier attempt: sent again unless the bytes match
   std::vector<std::shared_ptr<Part>> parts_; // of this attempt, in order, complete
-  Checksum whole_{ChecksumKind::crc32c};
+  Checksum whole_;
   Semaphore turn_{1};
 };
 

@@ -1,4 +1,4 @@
-// The two sides of the S3 backend.
+// Source and Target of the S3 backend.
 #include <fmt/format.h>
 
 #include "backends/object_store/parts_uploader.h"
@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t max_key_bytes = 1024;
 constexpr std::size_t max_temporary_bytes = 80;  // of TemporaryName::text()
-constexpr std::uint64_t max_parts_in_memory = 3; // two that are sent, while another one comes
+constexpr std::uint64_t max_parts_in_memory = 3; // two are sent while another one is filled
 
 Capabilities capabilities_of(const S3Settings& settings, bool is_target) {
   Capabilities out;
@@ -28,14 +28,15 @@ Capabilities capabilities_of(const S3Settings& settings, bool is_target) {
   out.keeps_mtime = false; // it goes into the metadata, which listings do not show
   out.keeps_mode = false;
   out.durable = true;
-  out.resumes_uploads = settings.checksums; // only a checksum distinguishes a whole part from one that broke off
+  out.resumes_uploads = settings.checksums; // only a checksum proves that a part is complete
   out.ranged_reads = true;
   out.mtime_precision_ns = 1'000'000'000;
   out.chunk_bytes = 256 * 1024;
   out.files_in_flight = settings.connections;
-  // Most files wait for their source, or are read from it, before their one request: these need no connection yet.
+  // Most files wait for their source, or are read from it, before their one request: they need no connection yet.
   if (is_target) out.files_in_flight *= 4;
   out.window_bytes = 2 * settings.part_bytes;
+  if (is_target) out.memory_bytes = max_parts_in_memory * settings.part_bytes;
   return out;
 }
 
@@ -43,7 +44,7 @@ class S3Source : public BasicSource {
 public:
   explicit S3Source(std::shared_ptr<S3Client> client)
       : client_(std::move(client)), capabilities_(capabilities_of(client_->settings(), false)) {}
-  ~S3Source() override { client_->close(); } // pages that were asked for ahead may still be on their way
+  ~S3Source() override { client_->close(); } // pages that were requested ahead may be under way
   Task<Result<void>> connect() override;
   const Capabilities& capabilities() const override { return capabilities_; }
   Task<Result<std::unique_ptr<Listing>>> list(std::string directory, bool recursive) override {
@@ -64,7 +65,7 @@ private:
   const Capabilities capabilities_;
 };
 
-// A prefix without keys is a directory that does not exist: more often a typing error than intended.
+// A prefix without keys is a directory that does not exist, and most often a typing error.
 Task<Result<void>> S3Source::connect() {
   auto any = co_await client_->connect();
   if (!any && any.error().kind == ErrorKind::not_found)
@@ -93,7 +94,7 @@ public:
   ~S3Target() override { client_->close(); }
   Task<Result<void>> connect() override {
     CV_CO_TRY(const bool any, co_await client_->connect());
-    (void)any; // a target's prefix comes to be with its first object
+    (void)any; // a target's prefix exists from its first object on
     co_return Result<void>();
   }
   const Capabilities& capabilities() const override { return capabilities_; }
@@ -102,7 +103,7 @@ public:
   }
   Task<Result<Entry>> stat(std::string path, bool) override { return stat_key(*client_, std::move(path)); }
   Result<void> accepts(std::string_view path) const override;
-  // Names are all there is.
+  // Directories are parts of names only.
   Task<Result<void>> make_directory(std::string path, std::optional<std::uint32_t>) override {
     co_return path.empty() ? Result<void>() : accepts(path);
   }

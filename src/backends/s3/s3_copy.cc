@@ -33,7 +33,7 @@ S3Copy::S3Copy(std::shared_ptr<S3Client> client, std::shared_ptr<S3Store> store,
       std::max(settings.copy_part_bytes, (entry_.size_bytes + settings.max_parts - 1) / settings.max_parts);
 }
 
-// What the service will not copy, for whatever reason, can still be read and written; if that fails, too, it says why.
+// An object that the service won't copy, for whatever reason, can be read and written; the error of that is reported.
 Error S3Copy::refusal(Error error) const {
   const bool refused =
       !error.transient() && (error.kind == ErrorKind::unsupported || error.kind == ErrorKind::permission ||
@@ -97,7 +97,7 @@ S3Request S3Copy::part_request(std::uint32_t number, std::uint64_t offset, std::
 Task<Result<StoredPart>> S3Copy::copy_part(std::shared_ptr<S3Client> client, S3Request request, StoredPart part) {
   CV_CO_TRY(const HttpResponse response, co_await client->call(request));
   part.id = read_element(response.body, "ETag");
-  part.crc32c = read_element(response.body, "ChecksumCRC32C");
+  part.checksum = read_element(response.body, "ChecksumCRC32C");
   if (part.id.empty())
     co_return Failure(make_error(ErrorKind::protocol, "copy part of", escape_bytes(request.key),
                                  "the service gave no ETag for a part"));
@@ -147,11 +147,11 @@ Task<Result<Published>> S3Copy::copy_whole(bool only_new) {
   if (large) request.tries = 1;
   const auto response = co_await client_->call(std::move(request));
   if (response) co_return Published{"copy", read_element(response->body, "ETag")};
-  // It may have taken longer than something on the way waits for an answer: the next attempt goes in parts.
+  // A gateway may have given up on a slow answer: the next attempt copies in parts.
   if (large && response.error().transient())
     experience_->failed_bytes = std::min(entry_.size_bytes, experience_->failed_bytes.value_or(entry_.size_bytes));
   if (!only_new || response.error().kind != ErrorKind::changed) co_return Failure(refusal(response.error()));
-  // 412 stands for either condition; a look at the name shows which one.
+  // 412 stands for either condition; a HEAD shows which one.
   S3Request look;
   look.operation = "publish";
   look.method = "HEAD";
@@ -161,7 +161,8 @@ Task<Result<Published>> S3Copy::copy_whole(bool only_new) {
 }
 
 Task<Result<Published>> S3Copy::complete(bool only_new) {
-  auto object = co_await store_->complete(record_.session, std::move(parts_), only_new);
+  auto object = co_await store_->complete(record_.session, std::move(parts_), nullptr,
+                                          only_new ? ExpectedVersion("") : std::nullopt);
   if (!object && object.error().kind == ErrorKind::exists) co_return Failure(exists_already(path_));
   if (!object) co_return Failure(object.error());
   record_.session.id.clear();
@@ -169,8 +170,7 @@ Task<Result<Published>> S3Copy::complete(bool only_new) {
   co_return Published{"multipart copy", std::move(object->version)};
 }
 
-// The same ETag is the same content. Otherwise (encryption and uploads in parts change it) at least the size is looked
-// at.
+// The same ETag is the same content. If it differs (by encryption or parts), the size is compared.
 Task<Result<void>> S3Copy::check_published(const std::string& etag) {
   if (etag == entry_.etag) co_return Result<void>();
   CV_CO_TRY(const Entry there, co_await stat_key(*client_, path_));

@@ -19,6 +19,11 @@ S3Request request_for(std::string operation, std::string method, std::string key
   return request;
 }
 
+void add_condition(S3Request& request, const ExpectedVersion& expected) {
+  if (expected && expected->empty()) request.headers.emplace_back("if-none-match", "*");
+  if (expected && !expected->empty()) request.headers.emplace_back("if-match", "\"" + *expected + "\"");
+}
+
 ObjectBody body_of(std::string_view text) {
   auto body = std::make_shared<std::vector<Chunk>>();
   body->push_back(Chunk::copy_of(text));
@@ -47,10 +52,10 @@ std::string checksum_of(const PartsSession& session, const std::vector<StoredPar
   Checksum whole(ChecksumKind::crc32c);
   Checksum composite(ChecksumKind::crc32c);
   for (const StoredPart& part : parts) {
-    const auto known = Checksum::known(ChecksumKind::crc32c, part.crc32c);
+    const auto known = Checksum::known(ChecksumKind::crc32c, part.checksum);
     if (!known) return "";
     whole.append(*known, part.size_bytes);
-    composite.update(*from_base64(part.crc32c));
+    composite.update(*from_base64(part.checksum));
   }
   return session.whole_checksum ? whole.base64() : fmt::format("{}-{}", composite.base64(), parts.size());
 }
@@ -95,24 +100,24 @@ std::string S3Store::options_text(const ObjectWrite& write) const {
   return text;
 }
 
-Task<Result<StoredObject>> S3Store::put(ObjectWrite write, ObjectBody body, bool only_new) {
+Task<Result<StoredObject>> S3Store::put(ObjectWrite write, ObjectBody body, ExpectedVersion expected) {
   S3Request request = request_for("publish", "PUT", client_->key_of(write.path));
   request.headers = metadata(write);
-  if (only_new) request.headers.emplace_back("if-none-match", "*");
+  add_condition(request, expected);
   request.body = body;
   const std::string crc32c = client_->add_checksum(request);
   const auto response = co_await client_->call(std::move(request));
   if (response) {
     StoredObject object{unquoted_etag(response->head), std::nullopt, ""};
-    if (!crc32c.empty()) object.crc32c = response->head.header("x-amz-checksum-crc32c");
-    if (!crc32c.empty() && object.crc32c.empty())
+    if (!crc32c.empty()) object.checksum = response->head.header("x-amz-checksum-crc32c");
+    if (!crc32c.empty() && object.checksum.empty())
       client_->warn_once("the service does not confirm the checksums of what is written: it may not check them");
     co_return object;
   }
-  if (!only_new || response.error().kind != ErrorKind::changed) co_return Failure(response.error());
-  // Refused as existing: by the same request, perhaps, whose answer was lost on the way.
+  if (!expected || response.error().kind != ErrorKind::changed) co_return Failure(response.error());
+  // The condition does not hold: by the effect of the same request, perhaps, whose answer was lost on the way.
   std::string etag = co_await client_->published_etag(client_->key_of(write.path), crc32c, size_of(body));
-  if (etag.empty()) co_return Failure(exists_already(write.path));
+  if (etag.empty()) co_return Failure(expected->empty() ? exists_already(write.path) : response.error());
   co_return StoredObject{std::move(etag), size_of(body), crc32c};
 }
 
@@ -138,14 +143,14 @@ Task<Result<PartsSession>> S3Store::begin_parts_with(std::string key, NameValues
   co_return session;
 }
 
-Task<Result<StoredPart>> S3Store::put_part(PartsSession session, std::uint32_t number, ObjectBody body,
+Task<Result<StoredPart>> S3Store::put_part(PartsSession session, std::uint32_t number, std::uint64_t, ObjectBody body,
                                            CancellationToken cancellation) {
   S3Request request = request_for("upload part of", "PUT", session.key);
   request.query = {{"partNumber", std::to_string(number)}, {"uploadId", session.id}};
   request.body = body;
   request.cancellation = cancellation;
-  // The checksum finds errors. Without TLS nothing here stops a forger, and SHA-256 of all parts would not either: what
-  // is read is not signed.
+  // The checksum finds errors. Without TLS nothing stops a forger, and a SHA-256 of all parts would not either, as
+  // answers are not signed.
   request.payload_hash = unsigned_payload;
   StoredPart part{number, size_of(body), "", client_->add_checksum(request)};
   auto response = co_await client_->call(std::move(request));
@@ -155,10 +160,10 @@ Task<Result<StoredPart>> S3Store::put_part(PartsSession session, std::uint32_t n
     co_return Failure(std::move(response.error()));
   }
   const std::string_view there = response->head.header("x-amz-checksum-crc32c");
-  if (!part.crc32c.empty() && !there.empty() && there != part.crc32c)
+  if (!part.checksum.empty() && !there.empty() && there != part.checksum)
     co_return Failure(make_error(ErrorKind::integrity, "upload part of", escape_bytes(session.key),
-                                 "the service got other bytes than were sent"));
-  if (there.empty()) part.crc32c.clear();
+                                 "the service received other bytes than were sent"));
+  if (there.empty()) part.checksum.clear();
   part.id = unquoted_etag(response->head);
   if (part.id.empty())
     co_return Failure(make_error(ErrorKind::protocol, "upload part of", escape_bytes(session.key),
@@ -176,16 +181,17 @@ Task<Result<std::vector<StoredPart>>> S3Store::list_parts(PartsSession session) 
     CV_CO_TRY(const HttpResponse response, co_await client_->call(std::move(request)));
     CV_CO_TRY(S3PartPage page, read_part_page(response.body));
     parts.insert(parts.end(), page.parts.begin(), page.parts.end());
-    if (page.next_marker == marker) break; // a service that goes in circles
+    if (page.next_marker == marker) break; // the service repeats itself
     marker = std::move(page.next_marker);
   } while (!marker.empty());
   co_return parts;
 }
 
-Task<Result<StoredObject>> S3Store::complete(PartsSession session, std::vector<StoredPart> parts, bool only_new) {
+Task<Result<StoredObject>> S3Store::complete(PartsSession session, std::vector<StoredPart> parts, ObjectBody,
+                                             ExpectedVersion expected) {
   S3Request request = request_for("publish", "POST", session.key);
   request.query = {{"uploadId", session.id}};
-  if (only_new) request.headers.emplace_back("if-none-match", "*");
+  add_condition(request, expected);
   request.body = body_of(write_parts(parts));
   for (const StoredPart& part : parts) request.worked_bytes += part.size_bytes;
   const std::string checksum = checksum_of(session, parts);
@@ -201,12 +207,12 @@ Task<Result<StoredObject>> S3Store::complete(PartsSession session, std::vector<S
         whole_crc32c(read_element(response->body, "ChecksumCRC32C"), read_element(response->body, "ChecksumType"))};
   const ErrorKind kind = response.error().kind;
   if (kind != ErrorKind::not_found && kind != ErrorKind::changed) co_return Failure(response.error());
-  // An upload that is gone, or a name that is taken: by the same request, perhaps, whose answer was lost on the way.
+  // The upload does not exist or the name does: perhaps by the effect of the same request, whose answer was lost.
   std::string etag = co_await client_->published_etag(session.key, checksum, size_bytes);
   if (!etag.empty()) co_return StoredObject{std::move(etag), size_bytes, whole_crc32c(checksum, "")};
   if (kind == ErrorKind::not_found)
     response.error().status = ErrorStatus::transient; // another attempt begins a new one
-  if (kind == ErrorKind::changed && only_new) response.error().kind = ErrorKind::exists;
+  if (kind == ErrorKind::changed && expected && expected->empty()) response.error().kind = ErrorKind::exists;
   co_return Failure(response.error());
 }
 
@@ -224,7 +230,8 @@ Task<Result<StoredObject>> S3Store::look_at(std::string key) {
   CV_CO_TRY(const HttpResponse there, co_await client_->call(std::move(request)));
   StoredObject object{unquoted_etag(there.head), entry_of("", there.head).size_bytes, ""};
   if (client_->settings().checksums)
-    object.crc32c = whole_crc32c(there.head.header("x-amz-checksum-crc32c"), there.head.header("x-amz-checksum-type"));
+    object.checksum =
+        whole_crc32c(there.head.header("x-amz-checksum-crc32c"), there.head.header("x-amz-checksum-type"));
   co_return object;
 }
 
@@ -277,7 +284,7 @@ Task<std::optional<WholeChecksum>> S3Ranges::whole_checksum(Entry entry) {
   S3Request look = request_for("look at", "HEAD", client_->key_of(entry.path));
   look.headers = {{"x-amz-checksum-mode", "ENABLED"}};
   const auto answer = co_await client_->call(std::move(look));
-  if (!answer || unquoted_etag(answer->head) != entry.etag) co_return std::nullopt; // reading finds out what is wrong
+  if (!answer || unquoted_etag(answer->head) != entry.etag) co_return std::nullopt; // reading reports the error
   co_return checksum_in(answer->head);
 }
 

@@ -20,12 +20,13 @@ public:
   const StoreLimits& limits() const override { return limits_; }
   std::string key_of(std::string_view path) const override { return client_->key_of(path); }
   std::string options_text(const ObjectWrite& write) const override;
-  Task<Result<StoredObject>> put(ObjectWrite write, ObjectBody body, bool only_new) override;
+  Task<Result<StoredObject>> put(ObjectWrite write, ObjectBody body, ExpectedVersion expected) override;
   Task<Result<PartsSession>> begin_parts(ObjectWrite write) override;
-  Task<Result<StoredPart>> put_part(PartsSession session, std::uint32_t number, ObjectBody body,
+  Task<Result<StoredPart>> put_part(PartsSession session, std::uint32_t number, std::uint64_t offset, ObjectBody body,
                                     CancellationToken cancellation) override;
   Task<Result<std::vector<StoredPart>>> list_parts(PartsSession session) override;
-  Task<Result<StoredObject>> complete(PartsSession session, std::vector<StoredPart> parts, bool only_new) override;
+  Task<Result<StoredObject>> complete(PartsSession session, std::vector<StoredPart> parts, ObjectBody last,
+                                      ExpectedVersion expected) override;
   Task<Result<void>> abort(PartsSession session) override;
   Task<Result<StoredObject>> look_at(std::string key) override;
   Task<bool> refuses_existing(std::string path) override { return conditions_->hold_for_writes(std::move(path)); }

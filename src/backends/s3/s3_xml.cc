@@ -78,7 +78,7 @@ Result<S3PartPage> read_part_page(std::string_view xml) {
     StoredPart& part = page.parts.emplace_back();
     part.number = node.child("PartNumber").text().as_uint();
     part.id = unquoted(node.child_value("ETag"));
-    part.crc32c = node.child_value("ChecksumCRC32C");
+    part.checksum = node.child_value("ChecksumCRC32C");
     part.size_bytes = node.child("Size").text().as_ullong();
   }
   if (std::string_view(root.child_value("IsTruncated")) == "true")
@@ -110,7 +110,7 @@ std::string write_parts(const std::vector<StoredPart>& parts) {
     pugi::xml_node node = root.append_child("Part");
     node.append_child("PartNumber").text() = part.number;
     node.append_child("ETag").text() = ("\"" + part.id + "\"").c_str();
-    if (!part.crc32c.empty()) node.append_child("ChecksumCRC32C").text() = part.crc32c.c_str();
+    if (!part.checksum.empty()) node.append_child("ChecksumCRC32C").text() = part.checksum.c_str();
   }
   std::ostringstream out;
   document.save(out, "", pugi::format_raw);
