@@ -155,8 +155,8 @@ def test_odd_names(bench: Bench) -> None:
     assert contents(back) == expected
 
 
-def test_killed_run_goes_on_and_leaves_nothing(bench: Bench) -> None:
-    """What a killed worker left, the upload of the large file too, goes when another takes its batch over."""
+def test_a_killed_run_is_resumed_and_leaves_nothing(bench: Bench) -> None:
+    """Another worker takes the batch over, and removes what a killed one left, the upload of the large file too."""
     source, source_url = bench.folder("source")
     many_small(source, 500)
     large_file(source / "large.bin", 64 << 20)
@@ -191,7 +191,7 @@ def test_sweep_ends_forgotten_uploads(bench: Bench) -> None:
     assert objects(bucket) == {b".cv-not-one-of-ours.part": b"a user's file"}
 
 
-def test_wrong_secret_is_told(bench: Bench) -> None:
+def test_a_wrong_secret_is_reported(bench: Bench) -> None:
     source, source_url = bench.folder("source")
     fill(source, {"a": b"x"})
     _, url = bench.bucket()
@@ -201,7 +201,7 @@ def test_wrong_secret_is_told(bench: Bench) -> None:
     assert "wrong" not in outcome.text
 
 
-def test_missing_bucket_is_told(bench: Bench) -> None:
+def test_a_missing_bucket_is_reported(bench: Bench) -> None:
     source, source_url = bench.folder("source")
     fill(source, {"a": b"x"})
     outcome = bench.sync(source_url, "s3://no-such-bucket-here")

@@ -61,7 +61,7 @@ def open_parts(bucket: Path) -> int:
     return sum(part.is_file() for part in (bucket / ".sgwtmp").rglob("*"))
 
 
-def test_a_service_copies_by_itself(line: Line) -> None:
+def test_a_service_copies_on_its_own(line: Line) -> None:
     source, source_url = line.filled_bucket(300, 40 * MIB + 12345)
     target, target_url = line.bucket("target")
     in_parts = ["--target-option", "copy_part_size=8MiB", "--target-option", "copy_cutoff=8MiB"]
@@ -92,7 +92,7 @@ def test_a_cutoff_that_no_service_takes(line: Line, cutoff: str) -> None:
     assert f"'copy_cutoff' is '{cutoff}', but must be auto, or a size up to 5GiB" in outcome.text
 
 
-def test_a_large_object_that_one_request_can_not_copy_goes_in_parts(line: Line) -> None:
+def test_a_large_object_that_one_request_cannot_copy_goes_in_parts(line: Line) -> None:
     """As behind a gateway that waits a minute for an answer: another try of the same would fail, too."""
     source, source_url = line.filled_bucket(1, 40 * MIB)
     target, target_url = line.bucket("target")
@@ -144,8 +144,8 @@ def test_a_service_that_refuses_to_copy_gets_the_bytes(line: Line, answer: Answe
     assert 1 <= refusal.hit <= 64  # those under way at the first refusal; no others ask
 
 
-def test_a_copy_keeps_what_is_there_if_told_to(line: Line) -> None:
-    """versitygw ignores If-None-Match on copies, which is found out: the bytes come through, with the condition."""
+def test_a_copy_keeps_what_is_there_if_asked_to(line: Line) -> None:
+    """versitygw ignores If-None-Match on copies, which is detected: the content is uploaded with the condition."""
     source, source_url = line.filled_bucket(5)
     target, target_url = line.bucket("target")
     first = next(iter(sorted(objects(source))))
@@ -180,7 +180,7 @@ def test_local_copies_keep_holes(line: Line) -> None:
 
 
 @pytest.mark.parametrize("again", ["sync", "run"])
-def test_a_killed_upload_goes_on(line: Line, again: str) -> None:
+def test_a_killed_upload_is_resumed(line: Line, again: str) -> None:
     """By a new plan, and by another worker of the same one: only what the service had not got moves again."""
     size, before_kill = 256 * MIB, 100 * MIB
     source = line.place / "source"
@@ -205,7 +205,7 @@ def test_a_killed_upload_goes_on(line: Line, again: str) -> None:
     assert open_parts(bucket) == 0
 
 
-def test_a_killed_upload_of_another_version_begins_anew(line: Line) -> None:
+def test_a_killed_upload_of_another_version_is_not_resumed(line: Line) -> None:
     size = 64 * MIB
     source = line.place / "source"
     large_file(source / "large.bin", size)

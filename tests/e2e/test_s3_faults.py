@@ -46,7 +46,7 @@ BUSY = [
 @pytest.mark.parametrize(
     "pattern", ["^PUT .*/file_", "^PUT .*partNumber=2", "^POST .*uploadId=", "^POST .*uploads", "list-type=2"]
 )
-def test_what_passes_is_tried_again(line: Line, action: Answer | str, pattern: str) -> None:
+def test_a_transient_error_is_retried(line: Line, action: Answer | str, pattern: str) -> None:
     """Writes, parts, the completion of uploads and listings."""
     many_small(line.folder, 20)
     large_file(line.folder / "large.bin", 20 * MIB)
@@ -60,7 +60,7 @@ def test_what_passes_is_tried_again(line: Line, action: Answer | str, pattern: s
     "action", [*BUSY, "short", "stall"], ids=lambda action: action if isinstance(action, str) else action.code
 )
 @pytest.mark.parametrize("pattern", ["^GET .*/file_", "^GET .*large.bin"])
-def test_what_passes_while_reading_is_tried_again(line: Line, action: Answer | str, pattern: str) -> None:
+def test_a_transient_error_while_reading_is_retried(line: Line, action: Answer | str, pattern: str) -> None:
     many_small(line.bucket, 20)
     large_file(line.bucket / "large.bin", 20 * MIB)
     fault = line.proxy.fail(pattern, action)
@@ -69,7 +69,7 @@ def test_what_passes_while_reading_is_tried_again(line: Line, action: Answer | s
     line.assert_same()
 
 
-def test_a_service_that_stays_busy_is_told(line: Line) -> None:
+def test_a_service_that_stays_busy_is_reported(line: Line) -> None:
     write_file(line.folder / "a", b"content")
     line.proxy.fail("^PUT .*/a$", Answer(503, "SlowDown"), last=1_000)
     outcome = line.up("--retries", "1")
@@ -78,7 +78,7 @@ def test_a_service_that_stays_busy_is_told(line: Line) -> None:
     assert contents(line.bucket) == {}
 
 
-def test_success_that_holds_an_error_is_none(line: Line) -> None:
+def test_success_that_holds_an_error_is_a_failure(line: Line) -> None:
     """CompleteMultipartUpload says 200 before it knows; an error in its body is tried again if it is of that kind."""
     large_file(line.folder / "large.bin", 20 * MIB)
     passing = line.proxy.fail("^POST .*uploadId=", Answer(200, "InternalError"))
@@ -92,7 +92,7 @@ def test_success_that_holds_an_error_is_none(line: Line) -> None:
     assert not (line.bucket / "other.bin").exists()
 
 
-def test_a_copy_whose_success_holds_an_error_is_none(line: Line, gateway: Versitygw) -> None:
+def test_a_copy_whose_success_holds_an_error_is_a_failure(line: Line, gateway: Versitygw) -> None:
     other = gateway.make_bucket(line.bucket.name + "-copy")
     many_small(line.bucket, 5)
     fault = line.proxy.fail("^PUT .*/file_", Answer(200, "InternalError"), last=3)
@@ -116,7 +116,7 @@ def test_content_that_changes_on_its_way_is_not_published(line: Line, pattern: s
 
 
 @pytest.mark.parametrize("pattern", ["^PUT .*small", "^PUT .*large"])
-def test_a_refused_checksum_is_tried_again(line: Line, pattern: str) -> None:
+def test_a_refused_checksum_is_retried(line: Line, pattern: str) -> None:
     write_file(line.folder / "small", b"a small file")
     large_file(line.folder / "large", 20 * MIB)
     fault = line.proxy.fail(pattern, Answer(400, "BadDigest"))
@@ -161,8 +161,8 @@ def moto_line(place: Path) -> Iterator[Line]:
         yield line
 
 
-def test_a_service_without_conditional_writes_is_found_out(moto_line: Line) -> None:
-    """The proxy takes the condition away: the temporary object that tries it shows that, and a look comes first."""
+def test_a_service_without_conditional_writes_is_detected(moto_line: Line) -> None:
+    """The proxy drops the condition: a test with a temporary object shows that, and the key is looked up first."""
     write_file(moto_line.folder / "a", b"mine")
     moto_line.proxy.drop_header = "if-none-match"
     outcome = moto_line.up("--on-conflict", "fail").expect(0)
@@ -176,7 +176,7 @@ def signed_at(request: Request) -> float:
     return timegm(time.strptime(request.headers["x-amz-date"], "%Y%m%dT%H%M%SZ"))
 
 
-def test_a_clock_that_differs_is_made_up_for(moto_line: Line) -> None:
+def test_a_clock_that_differs_is_corrected(moto_line: Line) -> None:
     """A service whose clock is two hours ahead: requests are signed by its clock from then on."""
     many_small(moto_line.folder, 10)
     ahead = 7200
@@ -189,7 +189,7 @@ def test_a_clock_that_differs_is_made_up_for(moto_line: Line) -> None:
     assert moto_line.proxy.count("^PUT .*/file_") == 10
 
 
-def test_expired_credentials_are_fetched_anew(moto_line: Line, place: Path) -> None:
+def test_expired_credentials_are_renewed(moto_line: Line, place: Path) -> None:
     """By the command that gave the first ones; the first token is refused from the middle of the run on."""
     many_small(moto_line.folder, 50)
     script = place / "credentials.py"
@@ -212,7 +212,7 @@ def test_expired_credentials_are_fetched_anew(moto_line: Line, place: Path) -> N
     assert int((place / "count").read_text()) == 2
 
 
-def test_keys_that_expired_for_good_are_told(moto_line: Line) -> None:
+def test_keys_that_cannot_be_renewed_are_reported(moto_line: Line) -> None:
     write_file(moto_line.folder / "a", b"content")
     moto_line.program.env["AWS_SESSION_TOKEN"] = "an old one"
     moto_line.proxy.fail("", Answer(400, "ExpiredToken"), last=1_000)

@@ -15,14 +15,14 @@ namespace checkvalve {
 
 enum class ChecksumKind : std::uint8_t { crc32, crc32c, crc64nvme };
 
-// One checksum of bytes that come in order.
+// The checksum of bytes that are given in order.
 class Checksum {
 public:
   explicit Checksum(ChecksumKind kind) : kind_(kind) {}
-  // A CRC that is known, from its base64; nothing if it is not of this kind.
+  // A CRC that is known, from its base64; nothing if the text is not a value of this kind.
   static std::optional<Checksum> known(ChecksumKind kind, std::string_view base64);
   void update(std::span<const std::byte> bytes);
-  // As if the bytes of `next`, which are that many, had come, too. Both are of one kind.
+  // Continues with the bytes that `next` is the checksum of, `next_bytes` of them. Both are of one kind.
   void append(const Checksum& next, std::uint64_t next_bytes);
   // As headers have it: the big-endian value in base64.
   std::string base64() const;
@@ -36,7 +36,7 @@ private:
 std::string md5_base64(std::span<const Chunk> body);
 
 std::string base64(std::span<const std::byte> bytes);
-// Nothing if the text is not base64.
+// Nothing if the text is not valid base64.
 std::optional<std::vector<std::byte>> from_base64(std::string_view text);
 
 } // namespace checkvalve

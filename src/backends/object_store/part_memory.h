@@ -1,6 +1,6 @@
-// PartMemory: the memory for parts that are being filled and sent. Uploads grow as bytes come, and shrink as parts are
-// stored. When all of it is held by parts that are not complete, the outputs of one source file at a time may exceed
-// the limit until a part of theirs is: so all others may wait for them, and none waits forever. Engine thread only.
+// PartMemory: the memory for parts that are being filled or sent. An upload's share grows with each write, and shrinks
+// when a part is stored. If incomplete parts hold all of it, the outputs of one source file at a time may exceed the
+// limit until a part of theirs is complete. So the uploads can't wait for each other forever. Engine thread only.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ public:
   PartMemory& operator=(const PartMemory&) = delete;
   std::uint64_t used_bytes() const { return used_bytes_; }
 
-  // One upload's part of it. Gives back what is left at its end.
+  // The memory of one upload. The destructor gives the rest back.
   class Share {
   public:
     // `owner`: the number of the source file. One producer feeds all its outputs, so these never wait for each other.
@@ -30,14 +30,14 @@ public:
     Share& operator=(const Share&) = delete;
     ~Share() { shrink(bytes_); }
 
-    // Waits until there is memory for as many bytes more. One call at a time.
+    // Waits for this much more memory. One call at a time.
     Task<void> grow(std::uint64_t bytes) {
       if (!memory_->take(*this, bytes)) {
         Waiter waiter(*this, bytes);
         co_await waiter.granted;
       }
     }
-    // As many bytes come back without any more growth: their part is complete.
+    // Their part is complete: these bytes will be given back without further growth.
     void expect_back(std::uint64_t bytes) { coming_back_bytes_ += bytes; }
     void shrink(std::uint64_t bytes) {
       bytes_ -= bytes;

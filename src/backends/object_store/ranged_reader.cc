@@ -16,7 +16,7 @@ Error RangedReader::changed(std::string why) const {
   return make_error(ErrorKind::changed, "read", escape_bytes(entry_.path), std::move(why));
 }
 
-// The segment whose next byte this is or will be, once the reads before it are served; a new one where there is none.
+// The segment that covers the range, or a new one that begins there.
 std::shared_ptr<RangedReader::Segment> RangedReader::segment_for(std::uint64_t offset, std::uint64_t end) {
   while (!segments_.empty() && segments_.front()->next == segments_.front()->end) segments_.pop_front();
   for (const auto& segment : segments_)
@@ -44,16 +44,16 @@ Result<void> RangedReader::check(Segment& segment, RangeAnswer& answer) {
   return {};
 }
 
-// Asks for what of the segment did not come yet.
+// Requests the bytes of the segment that were not received.
 Task<Result<void>> RangedReader::ask(Segment& segment) {
-  segment.answer.reset(); // its connection goes back before another one is waited for
+  segment.answer.reset(); // gives its connection back before another one is waited for
   CV_CO_TRY(RangeAnswer answer, co_await source_->open_range(entry_, {segment.received, segment.end, segment.waits}));
   CV_CO_CHECK(check(segment, answer));
   segment.answer = std::move(answer);
   co_return Result<void>();
 }
 
-// The next bytes of the body. One that breaks off is asked for again; as long as bytes come in between, without an end.
+// The next bytes of the body. A body that breaks off is requested again; the tries count from its latest byte.
 Task<Result<Chunk>> RangedReader::receive(Segment& segment) {
   Retries retries = source_->retries();
   for (;;) {
@@ -125,7 +125,7 @@ Task<Result<Chunk>> RangedReader::take(Segment& segment, std::uint32_t size) {
   co_return out;
 }
 
-// All bytes of the segment came: its connection goes back, to be used again.
+// All bytes of the segment were received: gives its connection back for reuse.
 Task<Result<void>> RangedReader::finish(Segment& segment) {
   if (segment.checksum) {
     read_.insert_or_assign(segment.begin, Verified{segment.end - segment.begin, *segment.checksum});

@@ -41,7 +41,7 @@ public:
   // Asks for bytes of exactly the version that entry.etag names; another one is ErrorKind::changed. A request
   // that the service refuses for now is retried; a body that breaks off is the reader's to resume.
   virtual Task<Result<RangeAnswer>> open_range(Entry entry, Range range) = 0;
-  // The checksum of this version of the whole object; nothing where there is none, or it can't be found out.
+  // The checksum of this version of the whole object; nothing if the store has none, or the request fails.
   virtual Task<std::optional<WholeChecksum>> whole_checksum(Entry entry) = 0;
   virtual Task<Result<Entry>> look_at(std::string path) = 0;
   virtual bool verifies() const = 0; // whether whole_checksum() is worth a request
@@ -50,10 +50,10 @@ public:
   virtual Task<void> sleep(std::chrono::milliseconds duration) = 0;
 };
 
-// Reads that follow each other come from one streamed request a segment (8 MiB); as many segments are on their way as
-// the reads under way touch. One that breaks off is asked for again from the byte where it did. The checksum that the
-// store has of the whole object is verified once all of it was read, put together from those of the segments; where it
-// has none, a warning says so.
+// Consecutive reads are served from one streamed request for each segment of 8 MiB; the segments that reads under way
+// touch are requested concurrently. A segment that breaks off is requested again from the byte where it did. Once all
+// of the object was read, the checksums of the segments are combined and compared with the store's checksum of the
+// whole object; where it has none, a warning says so.
 class RangedReader : public BasicReader {
 public:
   RangedReader(std::shared_ptr<RangeSource> source, Entry entry)
@@ -68,10 +68,10 @@ private:
     std::uint64_t begin = 0; // of the object
     std::uint64_t end = 0;
     std::uint64_t next = 0;     // the first byte that was not read
-    std::uint64_t received = 0; // the first byte that did not come
+    std::uint64_t received = 0; // the first byte that was not received
     bool waits = true;
     std::optional<RangeAnswer> answer;
-    Chunk rest;                       // came, and was not asked for yet
+    Chunk rest;                       // received and not read yet
     std::optional<Checksum> checksum; // of the bytes before `next`
     std::optional<Error> failed;      // of all further reads
     Semaphore turn{1};                // reads take their bytes in the order in which they were made

@@ -15,9 +15,9 @@ using std::chrono::milliseconds;
 using Seconds = std::chrono::duration<double>;
 
 constexpr std::size_t max_counted = 4'096;   // of a second: a service that answers more is not throttled at its rate
-constexpr std::size_t min_refused = 3;       // a single refusal delays its request only
+constexpr std::size_t min_refused = 3;       // a single refusal delays its own request only
 constexpr std::size_t refused_share = 20;    // one in as many
-constexpr double decrease = 0.8;             // of what was answered
+constexpr double decrease = 0.8;             // of the rate of answers
 constexpr double growth_a_second = 0.05;     // right after a decrease
 constexpr double growth_doubles_after_s = 5; // the growth itself grows, for services that throttled for a moment only
 constexpr double min_rate = 4;               // requests a second
@@ -67,7 +67,7 @@ void RequestPacer::succeeded(Clock::time_point now) {
 
 void RequestPacer::throttled(milliseconds retry_after, Clock::time_point now) {
   if (retry_after.count() > 0) paused_until_ = std::max(paused_until_, now + std::min(retry_after, max_pause));
-  // What was sent before the latest decrease says nothing of the new rate.
+  // Requests that were sent before the latest decrease do not count against the new rate.
   if (base_rate_ != 0 && now < decreased_ + milliseconds(500)) return;
   refused_.add(now);
   const std::size_t answered = answered_.count();
@@ -86,7 +86,7 @@ std::optional<milliseconds> Retries::after(const Error& error, bool throttled) {
     seen_successes_ = pacer_.successes();
     if (++throttled_ > max_throttled_tries) return std::nullopt;
   }
-  // A silent service took the stall timeout already: once more is enough.
+  // The stall timeout has passed once already: one more try is enough.
   tries_left_ = error.kind == ErrorKind::timeout ? std::min(tries_left_ - 1, 1) : tries_left_ - 1;
   if (tries_left_ <= 0) return std::nullopt;
   return backoff.delay(static_cast<std::uint32_t>(tries_ - tries_left_));

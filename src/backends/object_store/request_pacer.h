@@ -1,4 +1,4 @@
-// How requests to one endpoint are paced, and when one that failed is sent again.
+// The pace of requests to one endpoint, and when a failed request is retried.
 #pragma once
 
 #include <chrono>
@@ -13,9 +13,9 @@
 
 namespace checkvalve {
 
-// Holds back the requests of an endpoint while its service asks for that (Retry-After), and at the rate that it admits
-// once it throttles: four fifths of what it answered in the last second, growing by 5 % a second and more as long as it
-// throttles no further. Costs nothing before the first throttled request. Engine thread only.
+// Delays the requests of an endpoint until Retry-After is over and, once the service throttles, to the rate that it
+// admits: 80 % of the requests that it answered in the last second, growing by 5 % a second, and faster the longer it
+// does not throttle again. Costs nothing before the first throttled request. Engine thread only.
 class RequestPacer {
 public:
   using Clock = std::chrono::steady_clock;
@@ -23,7 +23,7 @@ public:
   // Waits for this request's turn, in order of the calls. Returns early if it is cancelled.
   Task<void> admit(CancellationToken cancellation);
   void succeeded(Clock::time_point now = Clock::now());
-  // A request was refused for now. `retry_after`: what the service asked for; zero: nothing.
+  // A request was throttled. `retry_after`: the delay that the service asked for; zero: none.
   void throttled(std::chrono::milliseconds retry_after, Clock::time_point now = Clock::now());
 
   std::uint64_t successes() const { return successes_; }
@@ -31,7 +31,7 @@ public:
   double rate(Clock::time_point now = Clock::now()) const;
 
 private:
-  struct Second { // of the last second in which there were any
+  struct Second { // the events of the last second that had any
     std::deque<Clock::time_point> times;
     void add(Clock::time_point now);
     std::size_t count();
@@ -47,7 +47,7 @@ private:
   Semaphore turn_{1};
 };
 
-// The tries of one request. A refusal for now does not count while other requests of the endpoint succeed.
+// The tries of one request. A throttled try does not count while other requests of the endpoint succeed.
 class Retries {
 public:
   Retries(const RequestPacer& pacer, int tries) : pacer_(pacer), tries_left_(tries), tries_(tries) {}

@@ -22,9 +22,9 @@ std::string write_record(const UploadRecord& record);
 // Nothing if the text is not a record.
 std::optional<UploadRecord> read_record(std::string_view text);
 
-// Nothing if there is none, or the object is not a record.
+// Nothing if the object does not exist or is not a record.
 Task<Result<std::optional<UploadRecord>>> fetch_record(ObjectStore& store, std::string record_key);
-// Aborts the upload that the record names, then removes the record. Succeeds if there is none.
+// Aborts the upload that the record names, then removes the record. Succeeds if the record does not exist.
 Task<Result<void>> remove_upload(ObjectStore& store, std::string record_key);
 // Aborts this upload, and removes the record if it is this upload's: another attempt may have written its own under the
 // same name since.

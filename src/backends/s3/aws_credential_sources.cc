@@ -115,7 +115,7 @@ Result<AwsCredentials> run_credential_process(const std::string& command) {
                                                             WIFEXITED(status) ? WEXITSTATUS(status) : status));
   const json answer = json::parse(out, nullptr, false);
   if (!answer.is_object() || answer.value("Version", 0) != 1)
-    return no_credentials("credential_process", "its output is not JSON with \"Version\": 1");
+    return no_credentials("credential_process", "its output is not valid JSON with \"Version\": 1");
   return read_credentials_json(out, "credential_process");
 }
 

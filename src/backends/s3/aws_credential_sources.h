@@ -1,4 +1,4 @@
-// Each place that credentials can come from, one by one. Private to src/backends/s3.
+// The sources of credentials, one by one. Private to src/backends/s3.
 #pragma once
 
 #include "backends/s3/aws_credentials.h"
@@ -12,8 +12,8 @@ struct AwsCredentialSources {
   const std::string& region;
 };
 
-// The first of them, in the order that AwsCredentialProvider gives, that is set up. One that is set up and fails ends
-// the search: its error is what the user must see.
+// The first source that is configured, in the order of AwsCredentialProvider. If it fails, the search ends with its
+// error, which is the one that the user must see.
 Task<Result<AwsCredentials>> find_credentials(AwsCredentialSources sources);
 
 // {"AccessKeyId", "SecretAccessKey", "Token" or "SessionToken", "Expiration"}, as metadata services and

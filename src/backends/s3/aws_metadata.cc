@@ -71,7 +71,7 @@ Task<Result<std::optional<AwsCredentials>>> from_instance(AwsCredentialSources s
   HttpRequest session = metadata_request("PUT", service + "/latest/api/token");
   session.headers.push_back({"x-aws-ec2-metadata-token-ttl-seconds", "21600"});
   auto token = co_await sources.http.fetch(session);
-  if (!token || !token->head.ok()) co_return std::nullopt; // this is no such instance
+  if (!token || !token->head.ok()) co_return std::nullopt; // not such an instance
   HttpRequest request = metadata_request("GET", service + "/latest/meta-data/iam/security-credentials/");
   request.headers.push_back({"x-aws-ec2-metadata-token", token->body, true});
   CV_CO_TRY(const HttpResponse roles, co_await sources.http.fetch(request));

@@ -64,7 +64,7 @@ std::string explanation(int status, const S3Fault& fault) {
   if (status == 301) return "the bucket is in another region";
   if (status == 404 && fault.code.empty()) return "does not exist";
   if (status == 403 && fault.code.empty()) return "access denied";
-  if (status == 412) return "is there in another version than expected";
+  if (status == 412) return "has another version than expected";
   if (fault.code.empty()) return fmt::format("HTTP status {}", status);
   return fmt::format("{} ({}, HTTP status {})", fault.message.empty() ? "refused" : fault.message, fault.code, status);
 }
@@ -151,7 +151,7 @@ bool S3Client::learn(const HttpHead& head, const S3Fault& fault) {
   if (there.empty()) there = fault.region;
   if ((head.status == 400 || head.status == 301 || head.status == 307) && !there.empty() && there != region_ &&
       settings_.base_url.find(".amazonaws.com") == std::string::npos) {
-    region_ = std::move(there); // a service with one address for all regions wants another signature only
+    region_ = std::move(there); // one address serves all regions: only the signature differs
     return true;
   }
   return false;
@@ -165,7 +165,7 @@ Error S3Client::error_of(const S3Request& request, const HttpHead& head, const S
       bare.empty() ? "s3://" + settings_.bucket + "/" + escape_bytes(settings_.prefix) : escape_bytes(bare);
   std::string region(head.header("x-amz-bucket-region"));
   if (region.empty()) region = fault.region;
-  if (region == region_) region.clear(); // the region is not what is wrong
+  if (region == region_) region.clear(); // the error is not about the region
   Error error =
       make_error(kind_of(head.status, fault.code), request.operation, std::move(path), explanation(head.status, fault))
           .with_hint(hint_for(request, head.status, fault, region));

@@ -1,4 +1,4 @@
-// S3Client: signed requests to one bucket, and what their answers mean.
+// S3Client: signed requests to one bucket, and the meaning of their answers.
 #pragma once
 
 #include <memory>
@@ -31,7 +31,7 @@ struct S3Request {
   std::optional<CancellationToken> cancellation; // default: the client's end
 };
 
-// A request whose answer is streamed: its head came, and is a success.
+// A streamed answer whose head was received, and is a success.
 struct S3Stream {
   Semaphore::Permit connection; // of the endpoint's limit; empty: it did not wait for one
   std::unique_ptr<HttpExchange> exchange;
@@ -59,10 +59,9 @@ public:
   }
   void spawn(Task<void> task) { tasks_.spawn(std::move(task)); }
 
-  // Sends, and collects the answer; holds one of the endpoint's connections meanwhile. What the service refuses for now
-  // (throttling, 5xx, a clock that differs, credentials that expired), and what a lost connection cut off, is sent
-  // again. Any status but 2xx, and a 200 that holds an error, is an Error: not_found, permission, auth, changed (412),
-  // …
+  // Sends, and collects the answer; holds one of the endpoint's connections meanwhile. Retries transient errors
+  // (throttling, 5xx, lost connections), and errors that a corrected clock or region, or renewed credentials may cure.
+  // Any status but 2xx, and a 200 that holds an error, is an Error: not_found, permission, auth, changed (412), …
   Task<Result<HttpResponse>> call(S3Request request);
   // The same with a streamed answer. `waits`: for one of the endpoint's connections, and holds it with the stream.
   Task<Result<S3Stream>> open(S3Request request, bool waits);
@@ -70,8 +69,8 @@ public:
   // Ends early at disconnect().
   Task<void> sleep(std::chrono::milliseconds duration);
 
-  // The ETag of the object if it has this CRC-32C (as headers have it; empty: not known) and size, else "": shows what
-  // a request did whose answer was lost. (libcurl, too, sends a request again whose kept connection turns out closed.)
+  // The ETag of the object if it has this CRC-32C (in base64; empty: not known) and size, else "": shows whether a
+  // request whose answer was lost took effect. (libcurl, too, repeats a request if the kept connection was closed.)
   Task<std::string> published_etag(std::string key, std::string crc32c, std::uint64_t size_bytes);
   // Adds the checksum of the body, as the settings have it. Gives the CRC-32C in base64, or "" with checksum=none: the
   // service then checks an MD5.
@@ -96,9 +95,9 @@ private:
     Error error;
     bool throttled = false;
   };
-  // What an answer that is not a success means; transient where the same request may succeed later.
+  // The meaning of an answer that is not a success; transient where the same request may succeed later.
   Verdict judge(const S3Request& request, const HttpHead& head, std::string_view body);
-  // Whether the same request may succeed at once, after what `fault` made this client learn.
+  // Corrects clock, region or credentials by an answer. Whether the same request may succeed now.
   bool learn(const HttpHead& head, const S3Fault& fault);
   Task<Result<HttpResponse>> call_once(const S3Request& request, bool& throttled);
   Task<Result<S3Stream>> open_once(const S3Request& request, bool& throttled);

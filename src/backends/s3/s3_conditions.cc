@@ -20,7 +20,7 @@ Task<S3Conditions::Found> S3Conditions::find(std::string path) {
   if (!found_) {
     const TemporaryName name{random_plan_id(), 1, random_nonce(), 0};
     found_ = co_await probe(client_->key_of(name.beside(path)));
-    if (!found_) { // what the service does is not known: this file is looked for before it is written
+    if (!found_) { // not known yet: this file is looked up before it is written
       co_return Found{};
     }
     if (!found_->writes)

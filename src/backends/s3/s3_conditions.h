@@ -1,4 +1,4 @@
-// Whether a service honours If-None-Match: * ("Conditional requests" of the S3 user guide) on what creates objects.
+// Whether a service honours If-None-Match: * ("Conditional requests" of the S3 user guide) on writes and copies.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 
 namespace checkvalve {
 
-// One for each Target. Unless the endpoint's options tell, it is tried once, before it is first relied upon: on a
+// One for each Target. Unless the endpoint's options say so, it is tried once, before it is first relied upon: on a
 // temporary object of ours beside the path that asks, which is removed again. Engine thread only.
 class S3Conditions {
 public:

@@ -22,7 +22,7 @@ struct S3Origin : Origin {
 // Value of x-amz-copy-source for a key of the settings' bucket.
 std::string copy_source(const S3Settings& settings, const std::string& key);
 
-// What the copies of one Target have found out: a service that refused the first one is not asked again.
+// The results of earlier copies of one Target: a service that refused the first one is not asked again.
 struct S3CopyExperience {
   bool any_made = false;
   bool any_refused = false;
@@ -35,7 +35,7 @@ public:
   S3Copy(std::shared_ptr<S3Client> client, std::shared_ptr<S3Store> store, std::shared_ptr<S3CopyExperience> experience,
          const S3Origin& origin, Entry entry, std::string path, const UploadHints& hints);
 
-  // Removes what is left over, and begins the multipart upload of a large object.
+  // Removes the uploads of earlier attempts, and begins the multipart upload of a large object.
   Task<Result<void>> begin(std::vector<TemporaryName> left_over);
   Task<Result<std::uint64_t>> advance() override;
   Task<Result<Published>> commit(CommitOptions options) override;

@@ -40,7 +40,7 @@ Task<Result<HashAlgorithm>> find_server_side_checksum(S3Client& client) {
   remove.operation = write.operation;
   remove.method = "DELETE";
   remove.key = write.key;
-  // A service may keep any header, and tell it again, without looking at the content (rclone 1.75).
+  // A service may store any header, and return it, without checking it against the content (rclone 1.75).
   const bool takes_wrong = (co_await client.call(write)).has_value();
   write.headers = {{"x-amz-checksum-crc32c", checksum.base64()}};
   CV_CO_TRY(const HttpResponse written, co_await client.call(std::move(write)));

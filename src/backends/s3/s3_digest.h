@@ -12,7 +12,7 @@ namespace checkvalve {
 // again. Else kind unsupported.
 Task<Result<HashAlgorithm>> find_server_side_checksum(S3Client& client);
 
-// Of an object that was written by an S3Upload, as Hasher::digest() has it.
+// Of an object that was written by PartsUploader, as Hasher::digest() has it.
 Task<Result<std::string>> kept_digest(S3Client& client, std::string path);
 
 } // namespace checkvalve

@@ -62,7 +62,7 @@ public:
   }
 
 private:
-  // Keys relative to the endpoint's root; nothing for what a server must not have sent.
+  // Keys relative to the endpoint's root; nothing for a key that is not below the prefix.
   std::optional<std::string> path_of(const std::string& key) {
     if (key.starts_with(prefix_)) return key.substr(client_->settings().prefix.size());
     refuse(key, "the server lists a key outside of the prefix it was asked for");
@@ -110,9 +110,9 @@ private:
   std::vector<Error> refused_;
 };
 
-// All keys below a directory. A service gives them page by page, each of which says where the next one begins; so
-// where they are more than a page, those below each prefix of the first level are listed side by side, if the level
-// shows whole in a page and has a sensible number of prefixes. (A request each for prefixes of a few keys would be
+// All keys below a directory. The pages of a listing can't be requested concurrently, as each one says where the next
+// one begins. So if there is more than a page, the prefixes of the first level are listed concurrently, provided that
+// the level fits into a page and does not have too many prefixes. (A request each for prefixes of a few keys would be
 // slower.)
 class WholeListing : public Listing {
 public:
@@ -150,7 +150,7 @@ private:
   static constexpr std::size_t at_once = 16;
   static constexpr std::size_t max_prefixes = 256;
 
-  // Continues by prefixes, if that pays off: then `entries` are those of the first level, else they stay.
+  // Continues by prefixes, if that pays off: then sets `entries` to those of the first level.
   Task<Result<void>> split_up(std::vector<Entry>& entries) {
     KeyListing& flat = *open_.front();
     CV_CO_TRY(S3Page level, co_await fetch_page(client_, flat.prefix(), false, ""));

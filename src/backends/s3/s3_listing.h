@@ -16,7 +16,7 @@ namespace checkvalve {
 // '/' stands for a directory.
 std::unique_ptr<Listing> list_keys(std::shared_ptr<S3Client> client, std::string directory, bool recursive);
 
-// HEAD, or, where there is no such object, a look for keys below it. The root is a directory.
+// HEAD of the object; if it does not exist, a listing of one key below it. The root is a directory.
 Task<Result<Entry>> stat_key(S3Client& client, std::string path);
 
 // The entry in an answer to GET or HEAD of the whole object.

@@ -101,8 +101,8 @@ std::function<void(std::string_view)> trace_to(const std::string& file) {
   };
 }
 
-// AWS copies parts side by side, each on machines of its own. Other services copy one object by one request at least as fast
-// as its parts, which some join by copying them once more, and some have nothing to copy at all.
+// AWS copies parts side by side, each on machines of its own. Other services copy one object in one request at least as
+// fast as its parts, which some join by copying them once more, and some have nothing to copy at all.
 Result<std::uint64_t> read_copy_cutoff(const Endpoint& endpoint, const OptionReader& reader, bool is_aws) {
   constexpr std::uint64_t most = 5ULL << 30; // of CopyObject
   const std::string text = reader.text("copy_cutoff");

@@ -12,7 +12,7 @@
 
 namespace checkvalve {
 
-// Whether the service honours If-None-Match: * on what creates objects.
+// Whether the service honours If-None-Match: * on writes and copies.
 enum class ConditionalWrites : std::uint8_t { no, yes, unknown };
 
 struct S3Settings {
@@ -27,7 +27,7 @@ struct S3Settings {
   bool anonymous = false;
   bool verbatim_keys = false; // the server keeps "a//b", "/a", "." and ".." as they are
   ConditionalWrites conditional_writes = ConditionalWrites::unknown;
-  bool checksums = true; // CRC-32C goes with all that is written, and what is read is checked
+  bool checksums = true; // writes carry a CRC-32C, and reads are verified
   std::uint64_t part_bytes = 0;
   std::uint64_t copy_part_bytes = 0;  // of copies inside the service
   std::uint64_t copy_whole_bytes = 0; // up to which these are one request

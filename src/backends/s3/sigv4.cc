@@ -35,7 +35,7 @@ std::string hmac(std::string_view key, std::string_view text) {
   return {reinterpret_cast<const char*>(out), size};
 }
 
-// Leading and trailing spaces go, runs of spaces become one.
+// Drops leading and trailing spaces, and replaces runs of spaces by one.
 std::string canonical_value(std::string_view value) {
   std::string out;
   for (const char c : value)

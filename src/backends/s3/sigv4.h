@@ -33,7 +33,7 @@ struct SignedParts {
   std::string host; // as the Host header has it: with the port unless it is the scheme's
   std::string encoded_path;
   NameValues query;
-  NameValues headers;       // names in lower case; host, x-amz-date, … come in by themselves
+  NameValues headers;       // names in lower case; host, x-amz-date, … are added
   std::string payload_hash; // hexadecimal SHA-256, or "UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 };
 

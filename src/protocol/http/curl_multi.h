@@ -24,10 +24,10 @@ public:
 
   // To add and remove transfers, and to ask which are done.
   CURLM* handle() { return multi_; }
-  // Until a transfer can continue, libcurl's timer is due, or wake() was called since the last wait; for all but the timer
-  // not before `least` is over.
+  // Until a transfer can make progress, libcurl's timer is due, or wake() was called since the last wait; for all but
+  // the timer not before `least` is over.
   void wait(std::chrono::microseconds least);
-  // Continues the transfers that wait() found, and those whose time has come.
+  // Runs the transfers that wait() found ready, and those whose timers are due.
   void act();
   // Thread-safe.
   void wake();
@@ -38,7 +38,7 @@ private:
 
   UniqueFd epoll_;
   UniqueFd wake_;
-  CURLM* multi_; // closes its connections, which uses the descriptors above
+  CURLM* multi_; // closes its connections through on_socket, so before the descriptors above
   std::array<epoll_event, 256> ready_;
   std::size_t ready_count_ = 0;
   std::optional<std::chrono::steady_clock::time_point> due_; // of libcurl's one timer

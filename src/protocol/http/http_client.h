@@ -64,7 +64,7 @@ public:
 
   std::unique_ptr<HttpExchange> start(HttpRequest request);
   // One exchange with redirects followed (see HttpRequest) and the body collected. Any status is a success here.
-  // Errors: connection and timeout (temporary), host_key (the certificate is not to be trusted), protocol.
+  // Errors: connection and timeout (transient), host_key (the certificate is not to be trusted), protocol.
   Task<Result<HttpResponse>> fetch(HttpRequest request);
 
 private:

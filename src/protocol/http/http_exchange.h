@@ -1,4 +1,4 @@
-// What the two threads of an HttpClient share of one exchange. Private to src/protocol/http.
+// The state of an exchange that the two threads of an HttpClient share. Private to src/protocol/http.
 #pragma once
 
 #include <curl/curl.h>

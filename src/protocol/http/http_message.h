@@ -35,7 +35,7 @@ struct HttpRequest {
   std::uint64_t expected_bytes = 0;        // of the response's body: sizes the buffers, limits nothing
   bool direct = false;                     // past any proxy
   std::optional<std::chrono::milliseconds> timeout; // for the whole exchange; the stall timeout holds besides
-  // Added to HttpSettings::stall_timeout, for what the server works on without a word before it answers.
+  // Added to HttpSettings::stall_timeout, for work that the server does silently before it answers.
   std::chrono::seconds silent_work{0};
   CancellationToken cancellation; // ends the waits for the response
 

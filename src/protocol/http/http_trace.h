@@ -9,8 +9,8 @@
 
 namespace checkvalve {
 
-// Headers that carry credentials keep their name only; so do the values of a query's signature and token. Bodies, TLS
-// details and libcurl's own remarks are omitted.
+// Values of headers with credentials, and of a query's signature and token, are replaced. Bodies, TLS details and
+// libcurl's own remarks are omitted.
 void trace_lines(curl_infotype type, std::string_view data, const std::function<void(std::string_view)>& sink);
 
 // One line of a head with its secrets replaced by "***".
