@@ -97,38 +97,25 @@ Result<std::vector<UnclaimedHistory>> unclaimed_to(SqlDatabase& database, const 
 
 Task<Result<std::vector<HistoryRecord>>> HistoryStore::page(const PairKey& pair, const std::string& from,
                                                             std::size_t limit) {
-  co_return co_await thread_.read([&](SqlDatabase& database) -> Result<std::vector<HistoryRecord>> {
-    std::vector<HistoryRecord> found;
-    CV_CHECK(database.select(
-        [&](const SqlRow& row) {
-          HistoryRecord& record = found.emplace_back();
-          record.path = row.text(0);
-          record.size_bytes = row.count(1);
-          record.mtime_ns = row.maybe_integer(2);
-          record.etag = row.text(3);
-          record.chain = row.text(4);
-          record.target_bytes = row.count(5);
-          record.target_etag = row.text(6);
-          if (row.is_null(7)) return;
-          record.list = row.text(7);
-          record.list_digest = row.text(8);
-          record.target_path = row.text(9);
-          record.published_ms = row.integer(10);
-        },
+  const auto read = [](const SqlRow& row, HistoryRecord& record) {
+    read_row(row, record.path, record.size_bytes, record.mtime_ns, record.etag, record.chain, record.target_bytes,
+             record.target_etag, record.list, record.list_digest, record.target_path, record.published_ms);
+  };
+  co_return co_await thread_.read([&](SqlDatabase& database) {
+    return select_records<HistoryRecord>(
+        database, read,
         "SELECT path, size_bytes, mtime_ns, etag, chain, target_bytes, target_etag, list, list_digest, target_path, "
         "published_ms FROM cv_published WHERE pair = (SELECT id FROM cv_pairs WHERE source = $1 AND target = $2) AND "
         "path >= $3 ORDER BY path LIMIT $4",
-        SqlBytes{pair.source}, SqlBytes{pair.target}, SqlBytes{from}, sql_value(std::uint64_t{limit})));
-    return found;
+        SqlBytes{pair.source}, SqlBytes{pair.target}, SqlBytes{from}, sql_value(std::uint64_t{limit}));
   });
 }
 
 Task<Result<std::vector<PairKey>>> HistoryStore::pairs_to(const std::string& target) {
-  co_return co_await thread_.read([&](SqlDatabase& database) -> Result<std::vector<PairKey>> {
-    std::vector<PairKey> found;
-    CV_CHECK(database.select([&](const SqlRow& row) { found.push_back({row.text(0), target}); },
-                             "SELECT source FROM cv_pairs WHERE target = $1 ORDER BY source", SqlBytes{target}));
-    return found;
+  const auto read = [](const SqlRow& row, PairKey& pair) { read_row(row, pair.source, pair.target); };
+  co_return co_await thread_.read([&](SqlDatabase& database) {
+    return select_records<PairKey>(
+        database, read, "SELECT source, target FROM cv_pairs WHERE target = $1 ORDER BY source", SqlBytes{target});
   });
 }
 

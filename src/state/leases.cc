@@ -42,15 +42,9 @@ Result<LockedBatch> lock_batch(SqlDatabase& database, const std::string& plan, s
   std::optional<LockedBatch> found;
   CV_CHECK(database.select(
       [&](const SqlRow& row) {
-        found = LockedBatch{static_cast<BatchState>(row.integer(0)),
-                            row.count(1),
-                            row.count(2),
-                            row.count(3),
-                            static_cast<std::uint32_t>(row.integer(4)),
-                            row.text(5),
-                            row.text(6),
-                            row.integer(7),
-                            row.integer(8)};
+        LockedBatch& batch = found.emplace();
+        read_row(row, batch.state, batch.files, batch.files_done, batch.files_failed, batch.generation, batch.nonce,
+                 batch.holder, batch.lease_until_ms, batch.now_ms);
       },
       "SELECT state, files, files_done, files_failed, generation, nonce, holder, lease_until_ms, {now_ms} FROM "
       "cv_batches "

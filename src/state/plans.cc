@@ -11,19 +11,9 @@ namespace {
 constexpr std::string_view plan_columns =
     "id, state, created_ms, source, target, job_json, files, bytes, skipped, batches";
 
-PlanRecord plan_from(const SqlRow& row) {
-  PlanRecord plan;
-  plan.id = row.text(0);
-  plan.state = static_cast<PlanState>(row.integer(1));
-  plan.created_ms = row.integer(2);
-  plan.source = row.text(3);
-  plan.target = row.text(4);
-  plan.job_json = row.text(5);
-  plan.files = row.count(6);
-  plan.bytes = row.count(7);
-  plan.skipped = row.count(8);
-  plan.batches = static_cast<std::uint32_t>(row.integer(9));
-  return plan;
+void read_plan(const SqlRow& row, PlanRecord& plan) {
+  read_row(row, plan.id, plan.state, plan.created_ms, plan.source, plan.target, plan.job_json, plan.files, plan.bytes,
+           plan.skipped, plan.batches);
 }
 
 ErrorStatus status_from(std::string_view word) {
@@ -55,16 +45,18 @@ Result<void> append_plan_failures(SqlDatabase& database, const std::string& plan
 }
 
 Result<PlanRecord> find_plan(SqlDatabase& database, std::string_view id_or_prefix) {
-  std::vector<PlanRecord> found;
-  const auto collect = [&](const SqlRow& row) { found.push_back(plan_from(row)); };
-  CV_CHECK(database.select(collect, fmt::format("SELECT {} FROM cv_plans WHERE id = $1", plan_columns),
-                           SqlText{id_or_prefix}));
-  if (found.empty() && !id_or_prefix.empty())
-    CV_CHECK(database.select(
-        collect,
-        fmt::format("SELECT {} FROM cv_plans WHERE substr(id, 1, CAST($2 AS INTEGER)) = $1 ORDER BY id LIMIT 4",
-                    plan_columns),
-        SqlText{id_or_prefix}, static_cast<std::int64_t>(id_or_prefix.size())));
+  CV_TRY(std::vector<PlanRecord> found,
+         select_records<PlanRecord>(database, read_plan,
+                                    fmt::format("SELECT {} FROM cv_plans WHERE id = $1", plan_columns),
+                                    SqlText{id_or_prefix}));
+  if (found.empty() && !id_or_prefix.empty()) {
+    CV_TRY(found, select_records<PlanRecord>(
+                      database, read_plan,
+                      fmt::format("SELECT {} FROM cv_plans WHERE substr(id, 1, CAST($2 AS INTEGER)) = $1 ORDER BY id "
+                                  "LIMIT 4",
+                                  plan_columns),
+                      SqlText{id_or_prefix}, static_cast<std::int64_t>(id_or_prefix.size())));
+  }
   if (found.size() == 1) return std::move(found.front());
   if (found.empty())
     return refusal("plan", id_or_prefix, "there is no such plan in this state (checkvalve status lists them)");
@@ -193,12 +185,10 @@ Task<Result<PlanRecord>> PlanStore::find(std::string_view id_or_prefix) {
 }
 
 Task<Result<std::vector<PlanRecord>>> PlanStore::newest(std::size_t limit) {
-  co_return co_await thread_.read([&](SqlDatabase& database) -> Result<std::vector<PlanRecord>> {
-    std::vector<PlanRecord> found;
-    CV_CHECK(database.select([&](const SqlRow& row) { found.push_back(plan_from(row)); },
-                             fmt::format("SELECT {} FROM cv_plans ORDER BY created_ms DESC, id LIMIT $1", plan_columns),
-                             sql_value(std::uint64_t{limit})));
-    return found;
+  co_return co_await thread_.read([&](SqlDatabase& database) {
+    return select_records<PlanRecord>(
+        database, read_plan, fmt::format("SELECT {} FROM cv_plans ORDER BY created_ms DESC, id LIMIT $1", plan_columns),
+        sql_value(std::uint64_t{limit}));
   });
 }
 
@@ -208,80 +198,57 @@ Task<Result<void>> PlanStore::prune(std::chrono::milliseconds older_than) {
 }
 
 Task<Result<std::vector<BatchRecord>>> PlanStore::batches(const std::string& plan) {
-  co_return co_await thread_.read([&](SqlDatabase& database) -> Result<std::vector<BatchRecord>> {
-    std::vector<BatchRecord> found;
-    CV_CHECK(database.select(
-        [&](const SqlRow& row) {
-          BatchRecord& batch = found.emplace_back();
-          batch.number = static_cast<std::uint32_t>(row.integer(0));
-          batch.state = static_cast<BatchState>(row.integer(1));
-          batch.files = row.count(2);
-          batch.bytes = row.count(3);
-          batch.files_done = row.count(4);
-          batch.bytes_done = row.count(5);
-          batch.files_failed = row.count(6);
-          batch.generation = static_cast<std::uint32_t>(row.integer(7));
-          batch.holder = row.text(8);
-          batch.lease_until_ms = row.integer(9);
-          batch.lease_expired = batch.state == BatchState::leased && batch.lease_until_ms <= row.integer(10);
-        },
+  const auto read = [](const SqlRow& row, BatchRecord& batch) {
+    std::int64_t now_ms = 0;
+    read_row(row, batch.number, batch.state, batch.files, batch.bytes, batch.files_done, batch.bytes_done,
+             batch.files_failed, batch.generation, batch.holder, batch.lease_until_ms, now_ms);
+    batch.lease_expired = batch.state == BatchState::leased && batch.lease_until_ms <= now_ms;
+  };
+  co_return co_await thread_.read([&](SqlDatabase& database) {
+    return select_records<BatchRecord>(
+        database, read,
         "SELECT number, state, files, bytes, files_done, bytes_done, files_failed, generation, holder, lease_until_ms, "
         "{now_ms} FROM cv_batches WHERE plan = $1 ORDER BY number",
-        SqlText{plan}));
-    return found;
+        SqlText{plan});
   });
 }
 
 Task<Result<std::vector<PlannedFile>>> PlanStore::open_files(const std::string& plan, std::uint32_t batch,
                                                              std::uint64_t after, std::size_t limit) {
-  co_return co_await thread_.read([&](SqlDatabase& database) -> Result<std::vector<PlannedFile>> {
-    std::vector<PlannedFile> found;
-    CV_CHECK(database.select(
-        [&](const SqlRow& row) {
-          PlannedFile& file = found.emplace_back();
-          file.number = row.count(0);
-          file.batch = batch;
-          file.action = static_cast<FileAction>(row.integer(1));
-          file.path = row.text(2);
-          file.target_path = row.text(3);
-          file.size_bytes = row.count(4);
-          file.mtime_ns = row.maybe_integer(5);
-          if (!row.is_null(6)) file.mode = static_cast<std::uint32_t>(row.integer(6));
-          file.etag = row.text(7);
-          file.replaces = row.integer(8) != 0;
-          if (!row.is_null(9)) file.orphan = row.text(9);
-        },
+  const auto read = [batch](const SqlRow& row, PlannedFile& file) {
+    read_row(row, file.number, file.action, file.path, file.target_path, file.size_bytes, file.mtime_ns, file.mode,
+             file.etag, file.replaces, file.orphan);
+    file.batch = batch;
+  };
+  co_return co_await thread_.read([&](SqlDatabase& database) {
+    return select_records<PlannedFile>(
+        database, read,
         "SELECT number, action, path, target_path, size_bytes, mtime_ns, mode, etag, replaces, leftover FROM "
         "cv_files WHERE plan = $1 AND batch = $2 AND number > $3 AND state IN ($4, $5) ORDER BY number LIMIT $6",
         SqlText{plan}, std::int64_t{batch}, sql_value(after), sql_value(FileState::planned),
-        sql_value(FileState::failed), sql_value(std::uint64_t{limit})));
-    return found;
+        sql_value(FileState::failed), sql_value(std::uint64_t{limit}));
   });
 }
 
 Task<Result<std::vector<FailureRecord>>> PlanStore::failures(const std::string& plan, std::size_t offset,
                                                              std::size_t limit) {
-  co_return co_await thread_.read([&](SqlDatabase& database) -> Result<std::vector<FailureRecord>> {
-    std::vector<FailureRecord> found;
-    CV_CHECK(database.select(
-        [&](const SqlRow& row) {
-          FailureRecord& failure = found.emplace_back();
-          failure.batch = static_cast<std::uint32_t>(row.integer(0));
-          failure.path = row.text(1);
-          failure.error.kind = error_kind_from(row.bytes(2));
-          failure.error.status = status_from(row.bytes(3));
-          failure.error.operation = row.text(4);
-          failure.error.path = row.text(5);
-          failure.error.message = row.text(6);
-          failure.error.code = error_code_from(row.bytes(7));
-          failure.error.hint = row.text(8);
-          failure.error.endpoint = row.text(9);
-        },
+  const auto read = [](const SqlRow& row, FailureRecord& failure) {
+    Error& error = failure.error;
+    std::string kind;
+    std::string status;
+    std::string code;
+    read_row(row, failure.batch, failure.path, kind, status, error.operation, error.path, error.message, code,
+             error.hint, error.endpoint);
+    error.kind = error_kind_from(kind);
+    error.status = status_from(status);
+    error.code = error_code_from(code);
+  };
+  co_return co_await thread_.read([&](SqlDatabase& database) {
+    return select_records<FailureRecord>(
+        database, read,
         "SELECT batch, path, kind, status, operation, error_path, message, code, hint, endpoint FROM cv_failures WHERE "
-        "plan = $1 "
-        "ORDER BY path, id LIMIT $2 OFFSET $3",
-        SqlText{plan}, sql_value(std::uint64_t{limit}), sql_value(std::uint64_t{offset})));
-    return found;
+        "plan = $1 ORDER BY path, id LIMIT $2 OFFSET $3",
+        SqlText{plan}, sql_value(std::uint64_t{limit}), sql_value(std::uint64_t{offset}));
   });
 }
 
@@ -307,24 +274,16 @@ Task<Result<void>> PlanStore::end_run(const std::string& run, const std::string&
 }
 
 Task<Result<std::vector<RunRecord>>> PlanStore::runs(const std::string& plan, std::size_t limit) {
-  co_return co_await thread_.read([&](SqlDatabase& database) -> Result<std::vector<RunRecord>> {
-    std::vector<RunRecord> found;
-    CV_CHECK(database.select(
-        [&](const SqlRow& row) {
-          RunRecord& run = found.emplace_back();
-          run.id = row.text(0);
-          run.plan = row.text(1);
-          run.host = row.text(2);
-          run.process = row.integer(3);
-          run.started_ms = row.integer(4);
-          run.ended_ms = row.integer(5);
-          run.summary_json = row.text(6);
-        },
+  const auto read = [](const SqlRow& row, RunRecord& run) {
+    read_row(row, run.id, run.plan, run.host, run.process, run.started_ms, run.ended_ms, run.summary_json);
+  };
+  co_return co_await thread_.read([&](SqlDatabase& database) {
+    return select_records<RunRecord>(
+        database, read,
         fmt::format("SELECT id, plan, host, process, started_ms, ended_ms, summary_json FROM cv_runs {} "
                     "ORDER BY started_ms DESC, id LIMIT $2",
                     plan.empty() ? "WHERE $1 = ''" : "WHERE plan = $1"),
-        SqlText{plan}, sql_value(std::uint64_t{limit})));
-    return found;
+        SqlText{plan}, sql_value(std::uint64_t{limit}));
   });
 }
 

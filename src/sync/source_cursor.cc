@@ -2,14 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
-
 #include "core/path.h"
 
 namespace checkvalve {
 namespace {
-
-constexpr char side_name = 127; // in the place of a PublishedVersion::Record
 
 PublishedVersion::Record published_version(const HistoryRecord& record, const Entry& entry, std::string_view chain) {
   using Record = PublishedVersion::Record;
@@ -42,6 +38,12 @@ Error list_error(const std::string& path, const std::string& list) {
 
 } // namespace
 
+template <class Archive, class Self>
+  requires std::same_as<std::remove_const_t<Self>, NameTaken>
+void fields(Archive& archive, Self& name) {
+  archive(name.owner, name.side_file, name.entry, name.history.record, name.history.bytes, name.history.etag);
+}
+
 SourceCursor::SourceCursor(Engine& engine, const PairKey& pair, const Chain& chain, Walk& walk)
     : chain_(chain), walk_(walk), memory_(engine, pair) {}
 
@@ -72,73 +74,62 @@ Task<Result<std::optional<Candidate>>> SourceCursor::next_by_source_name() {
   co_return wanted;
 }
 
-// A row: what the history says (a PublishedVersion::Record, or side_name), published bytes (8), length of the source's
-// name (4), that name, the entry. The key is the target's name.
 Task<Result<void>> SourceCursor::spool_by_target_name() {
   while (true) {
     CV_CO_TRY(std::optional<Candidate> wanted, co_await next_by_source_name());
     if (!wanted) break;
-    const Entry& entry = wanted->entry;
-    const auto length = static_cast<std::uint32_t>(entry.path.size());
-    std::string row(13, '\0');
-    row[0] = static_cast<char>(wanted->history.record);
-    std::memcpy(row.data() + 1, &wanted->history.bytes, 8);
-    std::memcpy(row.data() + 9, &length, 4);
-    row += entry.path;
-    if (entry.type != EntryType::file) { // links and directories are not transformed
-      CV_CO_CHECK(spool_.add(entry.path, row + encode_entry(entry)));
+    NameTaken name;
+    name.owner = wanted->entry.path;
+    name.entry = std::move(wanted->entry);
+    name.history = std::move(wanted->history);
+    if (name.entry.type != EntryType::file) { // links and directories are not transformed
+      CV_CO_CHECK(spool_.add(name.owner, name));
       continue;
     }
-    const auto name = chain_.renamed(entry.path);
-    // A name that can't be is reported when the row is read again: it is the only row without a good target name.
-    const std::string target_path = name ? *name : entry.path;
-    CV_CO_CHECK(spool_.add(target_path, row + encode_entry(entry)));
-    row[0] = side_name;
-    if (name)
-      for (const std::string& suffix : chain_.side_suffixes()) CV_CO_CHECK(spool_.add(target_path + suffix, row));
+    const auto renamed = chain_.renamed(name.owner);
+    // A name that can't be is reported when the record is read again: it is the only one without a good target name.
+    const std::string target_path = renamed ? *renamed : name.owner;
+    CV_CO_CHECK(spool_.add(target_path, name));
+    name = {.owner = name.owner, .side_file = true};
+    if (renamed)
+      for (const std::string& suffix : chain_.side_suffixes()) CV_CO_CHECK(spool_.add(target_path + suffix, name));
   }
   CV_CO_CHECK(spool_.finish());
   co_return read_ahead();
 }
 
 Result<void> SourceCursor::read_ahead() {
-  std::string_view key;
-  std::string_view row;
+  std::string_view target_path;
+  NameTaken next;
+  CV_TRY(const bool more, spool_.next(target_path, next));
   ahead_.reset();
-  CV_TRY(const bool more, spool_.next(key, row));
   if (!more) return {};
-  std::uint32_t length = 0;
-  std::memcpy(&length, row.data() + 9, 4);
-  Row next{std::string(key), std::nullopt, std::string(row.substr(13, length))};
-  if (row[0] != side_name) {
-    Candidate& wanted = next.wanted.emplace();
-    wanted.entry = decode_entry(next.owner, row.substr(13 + length));
-    wanted.target_path = next.target_path;
-    wanted.history.record = static_cast<PublishedVersion::Record>(row[0]);
-    std::memcpy(&wanted.history.bytes, row.data() + 1, 8);
-    if (wanted.entry.type == EntryType::file)
-      if (auto name = chain_.renamed(next.owner); !name) wanted.refused = std::move(name.error());
-  }
+  next.target_path = target_path;
   ahead_ = std::move(next);
   return {};
 }
 
 Result<std::optional<Candidate>> SourceCursor::next_by_target_name() {
   while (ahead_) {
-    Row row = std::move(*ahead_);
+    NameTaken name = std::move(*ahead_);
     CV_CHECK(read_ahead());
-    const bool taken_before = !taken_by_.empty() && taken_name_ == row.target_path;
-    const bool taken_after = ahead_ && ahead_->target_path == row.target_path;
+    const bool taken_before = !taken_by_.empty() && taken_name_ == name.target_path;
+    const bool taken_after = ahead_ && ahead_->target_path == name.target_path;
     const std::string other = taken_before ? taken_by_ : taken_after ? ahead_->owner : "";
-    taken_name_ = row.target_path;
-    taken_by_ = row.owner;
-    if (!row.wanted) continue;
-    if ((taken_before || taken_after) && !row.wanted->refused)
-      row.wanted->refused = taken_error(row.wanted->entry.path, other, row.target_path);
+    taken_name_ = name.target_path;
+    taken_by_ = name.owner;
+    if (name.side_file) continue;
+    Candidate wanted{std::move(name.entry), std::move(name.target_path), std::move(name.history), std::nullopt};
+    wanted.entry.path = std::move(name.owner);
     const auto& list = chain_.checksum_list();
-    if (list && !row.wanted->refused && takes_name_of(*list, row.target_path))
-      row.wanted->refused = list_error(row.wanted->entry.path, list->name);
-    return std::move(row.wanted);
+    const auto renamed = wanted.entry.type == EntryType::file ? chain_.renamed(wanted.entry.path) : wanted.target_path;
+    if (!renamed)
+      wanted.refused = renamed.error();
+    else if (taken_before || taken_after)
+      wanted.refused = taken_error(wanted.entry.path, other, wanted.target_path);
+    else if (list && takes_name_of(*list, wanted.target_path))
+      wanted.refused = list_error(wanted.entry.path, list->name);
+    return wanted;
   }
   return std::nullopt;
 }

@@ -20,6 +20,15 @@ struct Candidate {
   std::optional<Error> refused; // why it can have no name at the target
 };
 
+// A name at the target, and who takes it.
+struct NameTaken {
+  std::string target_path; // the record's key
+  std::string owner;       // the source's name
+  bool side_file = false;  // nothing but the name counts
+  Entry entry;             // of the owner, with its history
+  PublishedVersion history;
+};
+
 // Engine thread only. Takes walk.source to its end.
 class SourceCursor {
 public:
@@ -40,13 +49,8 @@ private:
   HistoryCursor memory_;
   std::optional<Candidate> present_;
   // With transforms:
-  Spool spool_; // by target name: files, and the names of side files
-  struct Row {
-    std::string target_path;
-    std::optional<Candidate> wanted; // nothing: the name of a side file
-    std::string owner;               // of a side file: the source's name
-  };
-  std::optional<Row> ahead_;
+  RecordSpool<NameTaken> spool_; // by target name
+  std::optional<NameTaken> ahead_;
   std::string taken_name_; // of the row before, and whose it is
   std::string taken_by_;
 };

@@ -154,55 +154,14 @@ Result<bool> Spool::next(std::string_view& key, std::string_view& payload) {
   return true;
 }
 
-namespace {
-
-// Fixed part of an encoded entry; the etag follows it.
-struct PackedEntry {
-  std::uint64_t size_bytes;
-  std::int64_t mtime_ns;
-  std::uint32_t mode;
-  std::uint8_t type;
-  std::uint8_t has_mtime;
-  std::uint8_t has_mode;
-  std::uint8_t unused;
-};
-
-} // namespace
-
-std::string encode_entry(const Entry& entry) {
-  const PackedEntry packed = {entry.size_bytes,
-                              entry.mtime_ns.value_or(0),
-                              entry.mode.value_or(0),
-                              static_cast<std::uint8_t>(entry.type),
-                              entry.mtime_ns.has_value(),
-                              entry.mode.has_value(),
-                              0};
-  std::string out(reinterpret_cast<const char*>(&packed), sizeof packed);
-  return out += entry.etag;
-}
-
-Entry decode_entry(std::string_view path, std::string_view payload) {
-  PackedEntry packed{};
-  std::memcpy(&packed, payload.data(), sizeof packed);
-  Entry entry;
-  entry.path = path;
-  entry.type = static_cast<EntryType>(packed.type);
-  entry.size_bytes = packed.size_bytes;
-  if (packed.has_mtime) entry.mtime_ns = packed.mtime_ns;
-  if (packed.has_mode) entry.mode = packed.mode;
-  entry.etag = payload.substr(sizeof packed);
-  return entry;
-}
-
 Result<void> EntrySpool::advance() {
-  std::string_view key;
-  std::string_view payload;
+  std::string_view path;
   const bool first = at_end_;
   do {
-    CV_TRY(const bool more, spool_.next(key, payload));
+    CV_TRY(const bool more, spool_.next(path, entry_));
     at_end_ = !more;
-  } while (!at_end_ && !first && key == entry_.path);
-  if (!at_end_) entry_ = decode_entry(key, payload);
+  } while (!at_end_ && !first && path == entry_.path);
+  if (!at_end_) entry_.path = path;
   return {};
 }
 

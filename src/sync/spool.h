@@ -10,6 +10,7 @@
 
 #include "backends/entry.h"
 #include "core/result.h"
+#include "sync/record.h"
 
 namespace checkvalve {
 
@@ -42,15 +43,46 @@ private:
   Run* last_ = nullptr; // gave the present record; advanced by the next call
 };
 
-// Entries as records: the key is the path.
-std::string encode_entry(const Entry& entry); // without the path
-Entry decode_entry(std::string_view path, std::string_view payload);
+// A spool of records of one type (sync/record.h), under a key each.
+template <class Record> class RecordSpool {
+public:
+  Result<void> add(std::string_view key, const Record& record) {
+    RecordSizer measure;
+    measure(record);
+    bytes_.resize(measure.size());
+    RecordPacker pack(bytes_.data());
+    pack(record);
+    return spool_.add(key, bytes_);
+  }
+  std::uint64_t count() const { return spool_.count(); }
+  Result<void> finish() { return spool_.finish(); }
+  // The key lives until the next call.
+  Result<bool> next(std::string_view& key, Record& record) {
+    std::string_view bytes;
+    CV_TRY(const bool more, spool_.next(key, bytes));
+    if (!more) return false;
+    RecordUnpacker unpack(bytes);
+    unpack(record);
+    return true;
+  }
+
+private:
+  Spool spool_;
+  std::string bytes_;
+};
+
+// Without the path, which is, or ends, its record's key.
+template <class Archive, class Self>
+  requires std::same_as<std::remove_const_t<Self>, Entry>
+void fields(Archive& archive, Self& entry) {
+  archive(entry.type, entry.size_bytes, entry.mtime_ns, entry.mode, entry.etag);
+}
 
 // A spool of entries in the order of their paths' bytes. A name that was added twice (a list of files names it twice, a
 // directory was changed while it was read) is read once.
 class EntrySpool {
 public:
-  Result<void> add(const Entry& entry) { return spool_.add(entry.path, encode_entry(entry)); }
+  Result<void> add(const Entry& entry) { return spool_.add(entry.path, entry); }
   Result<void> finish() { return spool_.finish(); }
   std::uint64_t count() const { return spool_.count(); }
   // Moves to the next entry; present() is null at the end.
@@ -58,7 +90,7 @@ public:
   const Entry* present() const { return at_end_ ? nullptr : &entry_; }
 
 private:
-  Spool spool_;
+  RecordSpool<Entry> spool_;
   Entry entry_;
   bool at_end_ = true;
 };
