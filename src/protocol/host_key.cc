@@ -61,17 +61,14 @@ Result<HostKey> fetch_host_key(const SshOptions& given) {
     return host_key_failure(options.display(), "its host key can't be written down");
   out.known_hosts_line = fmt::format("{} {} {}", known_hosts_name(session.get()), out.type, base64);
   ssh_string_free_char(base64);
-  // Also fills in the default path of known_hosts.
-  switch (ssh_session_is_known_server(session.get())) {
-  case SSH_KNOWN_HOSTS_OK: out.state = HostKeyState::known; break;
-  case SSH_KNOWN_HOSTS_CHANGED: out.state = HostKeyState::changed; break;
-  default: out.state = HostKeyState::unknown; break;
-  }
-  out.known_hosts_file = known_hosts_file(session.get());
-  if (out.known_hosts_file.empty()) {
-    const char* home = std::getenv("HOME");
-    out.known_hosts_file = std::string(home ? home : "") + "/.ssh/known_hosts";
-  }
+  CV_TRY(const KnownHostVerdict verdict, judge_host_key(session.get(), key.get(), options));
+  if (verdict == KnownHostVerdict::revoked)
+    return host_key_failure(options.display(), fmt::format("its {} key {} is revoked by a @revoked line of known_hosts",
+                                                           out.type, out.fingerprint));
+  out.state = verdict == KnownHostVerdict::known     ? HostKeyState::known
+              : verdict == KnownHostVerdict::changed ? HostKeyState::changed
+                                                     : HostKeyState::unknown;
+  out.known_hosts_file = known_hosts_files(session.get(), options).front();
   return out;
 }
 

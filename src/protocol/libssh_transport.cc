@@ -134,7 +134,11 @@ Result<void> Connection::open_channel() {
   ssh_callbacks_init(&callbacks_);
   ssh_set_channel_callbacks(channel_, &callbacks_);
   if (ssh_channel_open_session(channel_) != SSH_OK) return Failure(lost("no channel"));
-  if (ssh_channel_request_sftp(channel_) != SSH_OK)
+  const int answer = ssh_channel_request_sftp(channel_);
+  if (answer == SSH_AGAIN)
+    return Failure(make_error(ErrorKind::timeout, "connect to", options_.display(),
+                              "no answer to the request for the sftp subsystem"));
+  if (answer != SSH_OK)
     return Failure(make_error(
         ErrorKind::unsupported, "connect to", options_.display(),
         fmt::format("the server refuses the sftp subsystem: {}", escape_bytes(ssh_get_error(session_.get())))));

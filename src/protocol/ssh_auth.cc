@@ -1,6 +1,7 @@
 // Logging in: the methods of RFC 4252 that a server accepts, one after the other.
 #include <fmt/core.h>
 #include <fmt/ranges.h>
+#include <libssh/callbacks.h>
 #include <libssh/libssh.h>
 #include <poll.h>
 
@@ -16,9 +17,20 @@ namespace {
 
 constexpr int max_prompts = 10; // of keyboard-interactive, before it is taken for a loop
 
+// In place of the prompt that OpenSSL shows on the terminal for an encrypted key in PEM or PKCS #8 form.
+int no_passphrase(const char*, char*, std::size_t, int, int, void*) { return -1; }
+
 class Login {
 public:
-  Login(ssh_session session, const SshOptions& options) : session_(session), options_(options) {}
+  Login(ssh_session session, const SshOptions& options) : session_(session), options_(options) {
+    static ssh_callbacks_struct callbacks = [] {
+      ssh_callbacks_struct out{};
+      ssh_callbacks_init(&out);
+      out.auth_function = no_passphrase; // for the keys that libssh finds itself
+      return out;
+    }();
+    ssh_set_callbacks(session_, &callbacks);
+  }
   Result<void> run();
 
 private:
@@ -39,6 +51,7 @@ private:
   }
   std::string tried() const;
   Failure refused() const;
+  Failure timed_out() const;
   Failure disconnected() const;
 
   ssh_session session_;
@@ -50,7 +63,9 @@ private:
 Result<void> Login::run() {
   // The answer to "none" says what the server accepts (RFC 4252, section 5.2); with a key at hand that round trip is
   // saved, as the answer to a refused key says it too.
-  if (!key_given() && ssh_userauth_none(session_, nullptr) == SSH_AUTH_SUCCESS) return {};
+  const int none = key_given() ? SSH_AUTH_DENIED : ssh_userauth_none(session_, nullptr);
+  if (none == SSH_AUTH_SUCCESS) return {};
+  if (none == SSH_AUTH_AGAIN) return timed_out();
   constexpr std::pair<Step, int> steps[] = {
       {&Login::with_private_key, SSH_AUTH_METHOD_PUBLICKEY},
       {&Login::with_identity, SSH_AUTH_METHOD_PUBLICKEY},
@@ -68,6 +83,7 @@ Result<void> Login::run() {
       const std::optional<int> answer = (this->*step)();
       if (!ssh_is_connected(session_)) return disconnected();
       if (answer == SSH_AUTH_SUCCESS) return {};
+      if (answer == SSH_AUTH_AGAIN) return timed_out();
       if (answer == SSH_AUTH_PARTIAL) partial = true;
       if (partial && tried_.size() > 8) return refused();
       if (partial) break;
@@ -91,6 +107,12 @@ Failure Login::disconnected() const {
                             fmt::format("the server ended the login after too many tries; tried: {}", tried()))
                      .with_hint("offer fewer keys: name one with --identity, set the option agent=no, or set "
                                 "IdentitiesOnly in ssh_config"));
+}
+
+Failure Login::timed_out() const {
+  return Failure(make_error(ErrorKind::timeout, "log in to", options_.display(),
+                            fmt::format("no answer to the login within {} s; tried: {}",
+                                        std::chrono::duration<double>(options_.connect_timeout).count(), tried())));
 }
 
 Failure Login::refused() const {
@@ -126,8 +148,8 @@ std::optional<int> Login::with_key(SshKey key, const std::string& name, const st
 std::optional<int> Login::with_private_key() {
   if (options_.private_key.empty()) return std::nullopt;
   ssh_key key = nullptr;
-  if (ssh_pki_import_privkey_base64(options_.private_key.reveal().c_str(), passphrase(), nullptr, nullptr, &key) !=
-      SSH_OK) {
+  if (ssh_pki_import_privkey_base64(options_.private_key.reveal().c_str(), passphrase(), no_passphrase, nullptr,
+                                    &key) != SSH_OK) {
     tried_.push_back("the given private key (can't be read: wrong format or passphrase)");
     return std::nullopt;
   }
@@ -137,7 +159,7 @@ std::optional<int> Login::with_private_key() {
 // Null, with the reason among what was tried, if it can't be read.
 SshKey Login::read_identity(const std::string& path) {
   ssh_key key = nullptr;
-  const int rc = ssh_pki_import_privkey_file(path.c_str(), passphrase(), nullptr, nullptr, &key);
+  const int rc = ssh_pki_import_privkey_file(path.c_str(), passphrase(), no_passphrase, nullptr, &key);
   if (rc == SSH_OK) return SshKey(key);
   tried_.push_back(fmt::format("{} ({})", path,
                                rc == SSH_EOF                 ? "there is no such file, or it can't be opened"
@@ -162,19 +184,22 @@ std::optional<int> Login::with_identity() {
 }
 
 // For attempts with several keys: libssh, left to wait on its own, would offer the next key to a server that has closed
-// the connection, and wait for its answer until the timeout.
+// the connection, and wait for its answer until the timeout. SSH_AUTH_AGAIN: no answer within the connect timeout,
+// whatever else the server may have sent.
 template <class Attempt> int Login::answer_to(Attempt attempt) {
-  const int patience_ms = static_cast<int>(std::min<std::int64_t>(options_.connect_timeout.count(), INT_MAX));
+  const auto deadline = std::chrono::steady_clock::now() + options_.connect_timeout;
   ssh_set_blocking(session_, 0);
   int answer = attempt();
   while (answer == SSH_AUTH_AGAIN && ssh_is_connected(session_)) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    if (left <= 0) break;
     const bool unsent = (ssh_get_status(session_) & SSH_WRITE_PENDING) != 0;
     pollfd wait{ssh_get_fd(session_), static_cast<short>(unsent ? POLLIN | POLLOUT : POLLIN), 0};
-    if (::poll(&wait, 1, patience_ms) == 0) break; // nothing was heard
+    ::poll(&wait, 1, static_cast<int>(std::min<std::int64_t>(left, INT_MAX)));
     answer = attempt();
   }
   ssh_set_blocking(session_, 1);
-  return answer == SSH_AUTH_AGAIN ? SSH_AUTH_ERROR : answer;
+  return answer;
 }
 
 std::optional<int> Login::with_agent() {

@@ -79,6 +79,8 @@ SshConfig parse_ssh_config(std::string_view output) {
       config.host_key_alias = value;
     else if (keyword == "userknownhostsfile")
       config.known_hosts = split_paths(value);
+    else if (keyword == "globalknownhostsfile")
+      config.system_known_hosts = split_paths(value);
     else if (keyword == "certificatefile")
       config.has_certificate = config.has_certificate || value != "none";
     else if (keyword == "identitiesonly")
@@ -106,6 +108,7 @@ Result<SshRoute> find_ssh_route(SshOptions options) {
   const SshConfig config = read_ssh_config(o);
   o.host_key_alias = config.host_key_alias;
   if (o.known_hosts.empty()) o.known_hosts_files = config.known_hosts;
+  if (!config.system_known_hosts.empty()) o.system_known_hosts_files = config.system_known_hosts;
   // What was given with the endpoint comes before ssh_config's keys, and the ssh program takes no secrets.
   const bool own_login = !o.identity.empty() || !o.private_key.empty() || !o.password.empty() || !o.passphrase.empty();
   const bool asks_agent = o.agent && std::getenv("SSH_AUTH_SOCK");

@@ -10,10 +10,11 @@
 namespace checkvalve {
 
 struct SshConfig {
-  std::string host_key_alias;           // HostKeyAlias; empty: none
-  std::vector<std::string> known_hosts; // UserKnownHostsFile, all of them; empty: not known
-  bool has_certificate = false;         // CertificateFile
-  bool identities_only = false;         // IdentitiesOnly yes
+  std::string host_key_alias;                  // HostKeyAlias; empty: none
+  std::vector<std::string> known_hosts;        // UserKnownHostsFile, all of them; empty: not known
+  std::vector<std::string> system_known_hosts; // GlobalKnownHostsFile, likewise
+  bool has_certificate = false;                // CertificateFile
+  bool identities_only = false;                // IdentitiesOnly yes
 };
 
 // Starts a program and waits for it: for a worker. Empty without an ssh program, or where that can't read ssh_config

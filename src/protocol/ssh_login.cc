@@ -139,6 +139,11 @@ Result<int> connect_tcp(const std::string& host, unsigned port, const std::strin
   return failure;
 }
 
+// The signatures that a host key of this type makes (RFC 8332 for RSA).
+std::string algorithms_of(const std::string& key_type) {
+  return key_type == "ssh-rsa" ? "rsa-sha2-512,rsa-sha2-256" : key_type;
+}
+
 Failure host_key_failure(const std::string& peer, std::string message) {
   return Failure(make_error(ErrorKind::host_key, "connect to", peer, std::move(message)));
 }
@@ -202,30 +207,28 @@ Result<SshSession> configure_ssh(const SshOptions& o) {
     if (!o.known_hosts.empty())
       ssh_options_set(session.get(), SSH_OPTIONS_KNOWNHOSTS, expand_home(o.known_hosts).c_str());
   };
+  const auto set_ciphers = [&](const std::string& ciphers) {
+    return ssh_options_set(session.get(), SSH_OPTIONS_CIPHERS_C_S, ciphers.c_str()) == SSH_OK &&
+           ssh_options_set(session.get(), SSH_OPTIONS_CIPHERS_S_C, ciphers.c_str()) == SSH_OK;
+  };
   // Before the config, so that its Match rules see them; and after it, so that they win.
   explicit_options();
+  set_ciphers(default_ciphers()); // the config's, where it has some, win
   if (o.ssh_config != "none") {
     const std::string path = expand_home(o.ssh_config);
     if (ssh_options_parse_config(session.get(), path.empty() ? nullptr : path.c_str()) != SSH_OK)
       return refuse("ssh_config can't be read");
     explicit_options();
   }
-  const std::string ciphers = o.ciphers.empty() ? default_ciphers() : o.ciphers;
-  for (auto direction : {SSH_OPTIONS_CIPHERS_C_S, SSH_OPTIONS_CIPHERS_S_C})
-    if (ssh_options_set(session.get(), direction, ciphers.c_str()) != SSH_OK)
-      return refuse("the option ciphers names none that libssh has");
+  if (!o.ciphers.empty() && !set_ciphers(o.ciphers)) return refuse("the option ciphers names none that libssh has");
   if (!o.host_key.empty()) {
     CV_TRY(SshKey key, parse_public_key(o.host_key, o.display()));
-    const std::string type = ssh_key_type_to_char(ssh_key_type(key.get()));
     ssh_options_set(session.get(), SSH_OPTIONS_HOSTKEYS,
-                    type == "ssh-rsa" ? "rsa-sha2-512,rsa-sha2-256" : type.c_str());
+                    algorithms_of(ssh_key_type_to_char(ssh_key_type(key.get()))).c_str());
   }
   if (!o.agent) ssh_options_set(session.get(), SSH_OPTIONS_IDENTITY_AGENT, "/dev/null");
   const long timeout_s = std::max<long>(1, std::chrono::ceil<std::chrono::seconds>(o.connect_timeout).count());
   const int on = 1;
-  // Only the option host_key_check switches the check off: with ssh_config's "StrictHostKeyChecking no" libssh would
-  // call every host known.
-  ssh_options_set(session.get(), SSH_OPTIONS_STRICTHOSTKEYCHECK, &on);
   ssh_options_set(session.get(), SSH_OPTIONS_TIMEOUT, &timeout_s);
   ssh_options_set(session.get(), SSH_OPTIONS_NODELAY, &on);
   return session;
@@ -240,20 +243,26 @@ Result<bool> ssh_config_has_proxy(const SshOptions& options) {
 
 namespace {
 
-// Before the key exchange, which asks for a key of a type that is known. The name and the port are of no other use any
-// more once the socket is there.
+// Before the key exchange. The name and the port are of no other use any more once the socket is there.
 void prepare_known_hosts(ssh_session session, const SshOptions& options) {
   if (!options.host_key_alias.empty()) {
     ssh_options_set(session, SSH_OPTIONS_HOST, options.host_key_alias.c_str());
     const unsigned port = default_port; // an alias stands alone (ssh_config(5), HostKeyAlias)
     ssh_options_set(session, SSH_OPTIONS_PORT, &port);
   }
-  for (const std::string& file : options.known_hosts_files) {
+  // The server is asked for a key of a type that is recorded: libssh does so for the lines that it understands.
+  const std::vector<std::string> files = known_hosts_files(session, options);
+  for (const std::string& file : files) {
     ssh_options_set(session, SSH_OPTIONS_KNOWNHOSTS, file.c_str());
     if (ssh_session_has_known_hosts_entry(session) == SSH_KNOWN_HOSTS_OK) return;
   }
-  if (!options.known_hosts_files.empty()) // where a new key goes
-    ssh_options_set(session, SSH_OPTIONS_KNOWNHOSTS, options.known_hosts_files.front().c_str());
+  if (!options.host_key.empty()) return;
+  const auto known = KnownHosts::read(files);
+  std::string algorithms;
+  if (known)
+    for (const std::string& type : known->types(option_text(session, SSH_OPTIONS_HOST), port_of(session)))
+      algorithms += (algorithms.empty() ? "" : ",") + algorithms_of(type);
+  if (!algorithms.empty()) ssh_options_set(session, SSH_OPTIONS_HOSTKEYS, algorithms.c_str());
 }
 
 } // namespace
@@ -291,26 +300,37 @@ Result<void> check_host_key(ssh_session_struct* session, const SshOptions& o) {
                                            type, fingerprint, o.host_key_fingerprint)));
   }
   if (!o.check_host_key) return {};
-  switch (ssh_session_is_known_server(session)) {
-  case SSH_KNOWN_HOSTS_OK: return {};
-  case SSH_KNOWN_HOSTS_CHANGED:
+  CV_TRY(const KnownHostVerdict verdict, judge_host_key(session, key.get(), o));
+  const std::string file = known_hosts_files(session, o).front();
+  switch (verdict) {
+  case KnownHostVerdict::known: return {};
+  case KnownHostVerdict::changed:
     return Failure(
         changed_host_key(peer, fmt::format("THE SERVER'S KEY HAS CHANGED: its {} key is {}, and {} has another; "
                                            "someone may be impersonating the server, nothing was sent to it",
-                                           type, fingerprint, known_hosts_file(session)))
+                                           type, fingerprint, file))
             .with_hint(fmt::format("if the server's owner confirms the new key: ssh-keygen -R '{}' -f '{}' && "
                                    "checkvalve trust sftp://{}",
-                                   known_hosts_name(session), known_hosts_file(session), peer)));
-  case SSH_KNOWN_HOSTS_OTHER:
+                                   known_hosts_name(session), file, peer)));
+  case KnownHostVerdict::revoked:
+    return Failure(changed_host_key(
+        peer, fmt::format("the server's {} key {} is revoked by a @revoked line of known_hosts; someone may be "
+                          "impersonating the server, nothing was sent to it",
+                          type, fingerprint)));
+  case KnownHostVerdict::authority:
+    return Failure(
+        unknown_host_key(peer,
+                         fmt::format("the server's {} key {} is unknown: known_hosts trusts a certificate authority "
+                                     "for this server, and libssh does not take host certificates",
+                                     type, fingerprint))
+            .with_hint("set the endpoint option transport=ssh: the ssh program takes them"));
+  case KnownHostVerdict::other_type:
     return Failure(unknown_host_key(
         peer, fmt::format("the server's {} key {} is unknown: known_hosts has a key of another type for it", type,
                           fingerprint)));
-  case SSH_KNOWN_HOSTS_NOT_FOUND:
-  case SSH_KNOWN_HOSTS_UNKNOWN:
-    return Failure(unknown_host_key(peer, fmt::format("the server's {} key {} is unknown", type, fingerprint)));
-  case SSH_KNOWN_HOSTS_ERROR: break;
+  case KnownHostVerdict::unknown: break;
   }
-  return host_key_failure(peer, "known_hosts can't be read: " + last_error(session));
+  return Failure(unknown_host_key(peer, fmt::format("the server's {} key {} is unknown", type, fingerprint)));
 }
 
 std::string fingerprint_of(ssh_key_struct* key) {
@@ -330,7 +350,26 @@ std::string known_hosts_name(ssh_session_struct* session) {
   return port == default_port ? host : fmt::format("[{}]:{}", host, port);
 }
 
-std::string known_hosts_file(ssh_session_struct* session) { return option_text(session, SSH_OPTIONS_KNOWNHOSTS); }
+std::vector<std::string> known_hosts_files(ssh_session_struct* session, const SshOptions& options) {
+  std::vector<std::string> files = options.known_hosts_files;
+  if (!options.known_hosts.empty()) files = {expand_home(options.known_hosts)};
+  if (files.empty()) files = {option_text(session, SSH_OPTIONS_KNOWNHOSTS)};
+  if (files.front().empty()) files.front() = expand_home("~/.ssh/known_hosts");
+  const auto& system = options.system_known_hosts_files;
+  files.insert(files.end(), system.begin(), system.end());
+  return files;
+}
+
+Result<KnownHostVerdict> judge_host_key(ssh_session_struct* session, ssh_key_struct* key, const SshOptions& options) {
+  CV_TRY(const KnownHosts known, KnownHosts::read(known_hosts_files(session, options)));
+  char* base64 = nullptr;
+  if (ssh_pki_export_pubkey_base64(key, &base64) != SSH_OK)
+    return host_key_failure(options.display(), "the server's host key can't be read");
+  const std::string text = base64;
+  ssh_string_free_char(base64);
+  return known.judge(option_text(session, SSH_OPTIONS_HOST), port_of(session), ssh_key_type_to_char(ssh_key_type(key)),
+                     text);
+}
 
 std::vector<std::pair<std::string, std::string>> ssh_facts(ssh_session_struct* session) {
   const auto text = [](const char* value) { return value ? escape_bytes(value) : std::string("none"); };

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "protocol/known_hosts.h"
 #include "protocol/ssh_options.h"
 
 struct ssh_session_struct;
@@ -47,8 +48,10 @@ Result<void> log_in(ssh_session_struct* session, const SshOptions& options);
 std::string fingerprint_of(ssh_key_struct* key);
 // "[host]:port", or "host" for port 22, or the HostKeyAlias: the first word of a known_hosts line. After connect_ssh.
 std::string known_hosts_name(ssh_session_struct* session);
-// The file in which the server is looked up; empty before libssh has filled in its default.
-std::string known_hosts_file(ssh_session_struct* session);
+// The files in which the server is looked up, the user's first: new keys go to the first.
+std::vector<std::string> known_hosts_files(ssh_session_struct* session, const SshOptions& options);
+// What they say of the server's key. After connect_ssh. ErrorKind::host_key if a file can't be read.
+Result<KnownHostVerdict> judge_host_key(ssh_session_struct* session, ssh_key_struct* key, const SshOptions& options);
 // How the session is encrypted and what the server calls itself.
 std::vector<std::pair<std::string, std::string>> ssh_facts(ssh_session_struct* session);
 

@@ -22,7 +22,8 @@ struct SshOptions {
   bool check_host_key = true;       // false: any key is accepted
   // ssh_config's, found by find_ssh_route (ssh_config.h):
   std::string host_key_alias;                 // known_hosts has the host under this name, without a port
-  std::vector<std::string> known_hosts_files; // the first that knows the host counts; empty: as libssh reads ssh_config
+  std::vector<std::string> known_hosts_files; // empty: as libssh reads ssh_config
+  std::vector<std::string> system_known_hosts_files = {"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"};
 
   std::string identity;    // path of a private key; empty: ssh_config's and the usual ones below ~/.ssh
   std::string certificate; // path; empty: identity + "-cert.pub" where that exists
