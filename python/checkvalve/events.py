@@ -48,6 +48,10 @@ class Planned(Event):
     bytes: int = 0
     skipped: int = 0
     failed: int = 0
+    filtered: int = 0
+    """Files that --include, --exclude or the sizes do not select."""
+    too_recent: int = 0
+    """Files that --min-age does not select."""
     batches: int = 0
 
 

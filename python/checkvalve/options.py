@@ -34,6 +34,9 @@ class JobOptions(OptionObject):
     max_size: str | int | None = option("--max-size", "sync plan verify")
     """Skip files larger than SIZE."""
 
+    min_files: int | None = option("--min-files", "sync plan")
+    """Fail with exit code 4 if fewer than N files are selected. Default: 0."""
+
     links: str | None = option("--links", "sync plan verify")
     """What to do with symbolic links. One of skip, follow, copy. Default: skip."""
 

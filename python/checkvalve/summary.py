@@ -19,7 +19,9 @@ class BatchSize:
 
 @dataclass(frozen=True)
 class Summary:
-    """The outcome of ``sync``, ``plan`` or ``run``. ``failures`` has up to 1,000, ``files_failed`` counts all."""
+    """The outcome of ``sync``, ``plan`` or ``run``. ``failures`` has up to 1,000, ``files_failed`` counts all.
+    ``files_filtered`` and ``files_too_recent`` count files that are not selected: by patterns and sizes, and by min_age.
+    """
 
     command: str
     plan: str
@@ -33,6 +35,8 @@ class Summary:
     seconds: float
     peak_rss_bytes: int
     interrupted: bool
+    files_filtered: int = 0
+    files_too_recent: int = 0
     failures: tuple[Failure, ...] = ()
     batch_list: tuple[BatchSize, ...] = ()
     error: Failure | None = None
@@ -54,6 +58,8 @@ class Summary:
             seconds=float(value.get("seconds", 0.0)),
             peak_rss_bytes=int(value.get("peak_rss_bytes", 0)),
             interrupted=bool(value.get("interrupted", False)),
+            files_filtered=int(value.get("files_filtered", 0)),
+            files_too_recent=int(value.get("files_too_recent", 0)),
             failures=tuple(Failure.from_json(item) for item in value.get("failures") or ()),
             batch_list=tuple(
                 BatchSize(int(item["batch"]), int(item["files"]), int(item["bytes"]))

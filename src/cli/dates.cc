@@ -78,6 +78,12 @@ Result<std::string> format_with(std::string_view format, year_month_day date) {
   return out;
 }
 
+// `placeholder` is "date" or "date:FORMAT".
+Result<std::string> fill(std::string_view placeholder, const year_month_day* date) {
+  if (!date) return wrong(fmt::format("missing date for {{{}}}", placeholder), "give --date");
+  return format_with(placeholder == "date" ? "%F" : placeholder.substr(5), *date);
+}
+
 } // namespace
 
 Result<std::vector<year_month_day>> parse_dates(std::string_view text, year_month_day today) {
@@ -150,12 +156,24 @@ Result<std::string> expand_date(std::string_view text, const year_month_day* dat
     if (inside != "date" && !inside.starts_with("date:"))
       return wrong(fmt::format("unknown placeholder {{{}}}: expected {{date}} or {{date:%Y/%m/%d}}", inside),
                    "write {{ and }} for literal braces");
-    if (!date) return wrong(fmt::format("missing date for {{{}}}", inside), "give --date");
-    CV_TRY(const std::string day, format_with(inside == "date" ? "%F" : inside.substr(5), *date));
+    CV_TRY(const std::string day, fill(inside, date));
     out += day;
     text.remove_prefix(end + 1);
   }
   return out;
+}
+
+Result<std::string> replace_dates(std::string_view text, const year_month_day* date) {
+  std::string out;
+  for (;;) {
+    const auto begin = std::min(text.find("{date}"), text.find("{date:"));
+    const auto end = begin == text.npos ? text.npos : text.find('}', begin);
+    if (end == text.npos) return out += text;
+    CV_TRY(const std::string day, fill(text.substr(begin + 1, end - begin - 1), date));
+    out += text.substr(0, begin);
+    out += day;
+    text.remove_prefix(end + 1);
+  }
 }
 
 } // namespace checkvalve

@@ -28,4 +28,8 @@ bool has_date(std::string_view text);
 // config.
 Result<std::string> expand_date(std::string_view text, const std::chrono::year_month_day* date);
 
+// Replaces {date} and {date:FORMAT} alone: for patterns and options of transforms, whose other braces mean other
+// things.
+Result<std::string> replace_dates(std::string_view text, const std::chrono::year_month_day* date);
+
 } // namespace checkvalve

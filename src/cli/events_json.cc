@@ -41,6 +41,8 @@ void put(Json& out, const PlannedEvent& e) {
   out["bytes"] = e.bytes;
   out["skipped"] = e.skipped;
   out["failed"] = e.failed;
+  out["filtered"] = e.filtered;
+  out["too_recent"] = e.too_recent;
   out["batches"] = e.batches;
 }
 

@@ -59,14 +59,26 @@ Result<std::optional<std::vector<std::string>>> read_files(const Settings& setti
   return names;
 }
 
+// {date} in patterns, and, with a date, in options of transforms.
+Result<void> replace_dates_in(Job& job, const std::chrono::year_month_day* date) {
+  for (SelectionRule& rule : job.selection.rules) {
+    const std::string option = rule.include ? "--include" : "--exclude";
+    auto text = replace_dates(rule.glob.text(), date);
+    if (!text) return Failure(config_error(option, std::move(text.error().message), std::move(text.error().hint)));
+    CV_TRY(rule.glob, Glob::parse(*text));
+  }
+  if (!date) return {};
+  for (TransformCall& call : job.transforms)
+    for (auto& [name, value] : call.options) {
+      CV_TRY(value, replace_dates(value, date));
+    }
+  return {};
+}
+
 Result<Job> make_job(const Inputs& inputs, const std::chrono::year_month_day* date) {
   const Settings& settings = inputs.settings;
   Job job = settings.job;
-  if (date) // other braces in options are the transforms' own
-    for (TransformCall& call : job.transforms)
-      for (auto& [name, value] : call.options)
-        for (std::size_t at = 0; (at = value.find("{date}", at)) != value.npos;)
-          value.replace(at, 6, format_date(*date));
+  CV_CHECK(replace_dates_in(job, date));
   const EndpointInputs endpoint_inputs{inputs.config, inputs.secrets, settings};
   for (const Side side : {Side::source, Side::target}) {
     const std::string& text = side == Side::source ? settings.source : settings.target;
@@ -240,8 +252,10 @@ Result<std::vector<DatedJob>> make_jobs(Inputs& inputs, const SyncArguments& arg
     CV_TRY(Job job, make_job(inputs, nullptr));
     jobs.push_back({"", std::move(job)});
   } else {
-    if (!has_date(settings.source) && !has_date(settings.target))
-      return Failure(config_error("--date", "neither SOURCE nor TARGET contains {date}",
+    const auto dated = [](const SelectionRule& rule) { return has_date(rule.glob.text()); };
+    if (!has_date(settings.source) && !has_date(settings.target) &&
+        std::ranges::none_of(settings.job.selection.rules, dated))
+      return Failure(config_error("--date", "no {date} in SOURCE, TARGET, --include or --exclude",
                                   "write it where the date belongs, for example sftp://host/data/{date}"));
     auto dates = parse_dates(settings.date, today_local());
     if (!dates) return Failure(config_error("--date", std::move(dates.error().message), std::move(dates.error().hint)));

@@ -15,11 +15,23 @@
 namespace checkvalve {
 namespace {
 
+// The counts that are zero on most days.
+std::string counts_text(const Summary& s) {
+  std::string out;
+  const auto add = [&](std::uint64_t count, std::string_view what) {
+    if (count > 0) out += fmt::format(", {} {}", format_count(count), what);
+  };
+  add(s.files_failed, "failed");
+  add(s.files_too_recent, "too recent");
+  add(s.files_filtered, "filtered out");
+  return out;
+}
+
 std::string plan_text(const Report& report, std::string_view resume) {
   const Summary& s = report.summary;
   std::string out = fmt::format("{} to copy ({}), {} skipped", counted(s.files_planned, "file"),
                                 format_size(s.bytes_planned), format_count(s.files_skipped));
-  if (s.files_failed > 0) out += fmt::format(", {} failed", format_count(s.files_failed));
+  out += counts_text(s);
   if (report.dry_run || s.plan.empty()) return out + "\n";
   out += fmt::format("\nplan {} in {}\n", s.plan, counted(s.batches, "batch", "batches"));
   for (const BatchRecord& batch : report.batches)
@@ -41,6 +53,8 @@ Json report_json(const Report& report) {
               {"files_copied", s.files_copied},
               {"files_skipped", s.files_skipped},
               {"files_failed", s.files_failed},
+              {"files_filtered", s.files_filtered},
+              {"files_too_recent", s.files_too_recent},
               {"bytes_planned", s.bytes_planned},
               {"bytes_copied", s.bytes_copied},
               {"batches", s.batches},
@@ -70,7 +84,7 @@ std::string report_text(const Report& report, std::string_view resume) {
     out += fmt::format(", {}/s",
                        format_size(static_cast<std::uint64_t>(static_cast<double>(s.bytes_copied) / report.seconds)));
   out += fmt::format(", {} skipped", format_count(s.files_skipped));
-  if (s.files_failed > 0) out += fmt::format(", {} failed", format_count(s.files_failed));
+  out += counts_text(s);
   if (s.interrupted) out += ", interrupted";
   out += "\n";
   if (!s.plan.empty() && (s.files_failed > 0 || s.interrupted)) out += fmt::format("resume with: {}\n", resume);

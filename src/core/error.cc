@@ -59,8 +59,9 @@ constexpr auto codes = std::to_array<ErrorCodeDescription>({
      "run the sync again: it makes a new plan"},
     {"lease_lost", "Another worker has taken the batch over.", "see what it does with: checkvalve status"},
     {"program_missing", "A program that is to be run was not found.", "install it, or give the path of the program"},
+    {"too_few_files", "Fewer files were selected than --min-files asks for.", ""},
 });
-static_assert(codes.size() == kinds + static_cast<std::size_t>(ErrorCode::program_missing));
+static_assert(codes.size() == kinds + static_cast<std::size_t>(ErrorCode::too_few_files));
 
 } // namespace
 

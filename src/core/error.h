@@ -59,6 +59,7 @@ enum class ErrorCode : std::uint8_t {
   target_changed,
   lease_lost,
   program_missing,
+  too_few_files,
 };
 
 // What an error ends. Ordered: the wider scope compares greater.

@@ -12,10 +12,12 @@ namespace checkvalve {
 
 struct PlannedEvent { // a plan is complete
   std::string plan;
-  std::uint64_t files = 0;   // to move
-  std::uint64_t bytes = 0;   // to move
-  std::uint64_t skipped = 0; // up to date at the target already
-  std::uint64_t failed = 0;  // can't be moved: listed with file_failed events
+  std::uint64_t files = 0;      // to move
+  std::uint64_t bytes = 0;      // to move
+  std::uint64_t skipped = 0;    // up to date at the target already
+  std::uint64_t failed = 0;     // can't be moved: listed with file_failed events
+  std::uint64_t filtered = 0;   // not selected by name or size
+  std::uint64_t too_recent = 0; // not selected by --min-age
   std::uint32_t batches = 0;
 };
 struct ListingEvent { // while planning: how far the listing is

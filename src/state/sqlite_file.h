@@ -16,8 +16,8 @@ std::optional<std::string> network_file_system(long magic, std::string_view moun
 // The file system type of the device `major:minor` in the text of /proc/self/mountinfo; empty if it is not there.
 std::string mount_type_of(std::string_view mountinfo, std::string_view device);
 
-// Makes the parents and, if there is none, an empty file with mode 0600. Refuses what is not a regular file and what lies
-// on a network file system. `path` is absolute.
+// Makes the parents and, if there is none, an empty file with mode 0600. Refuses what is not a regular file and what
+// lies on a network file system. `path` is absolute.
 Result<void> prepare_state_file(const std::string& path);
 
 // Identifies a file across renames; device and inode. Empty if there is none.

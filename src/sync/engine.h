@@ -55,6 +55,8 @@ struct Summary {
   std::uint64_t files_copied = 0;
   std::uint64_t files_skipped = 0;
   std::uint64_t files_failed = 0;
+  std::uint64_t files_filtered = 0;   // of the source, not selected by name or size
+  std::uint64_t files_too_recent = 0; // of the source, not selected by age
   std::uint64_t bytes_planned = 0;
   std::uint64_t bytes_copied = 0;
   std::uint32_t batches = 0;

@@ -13,7 +13,9 @@
 namespace checkvalve {
 namespace {
 
-Failure invalid(std::string message) { return Failure(make_error(ErrorKind::config, "", "", std::move(message))); }
+Failure invalid(std::string message, std::string hint = {}) {
+  return Failure(make_error(ErrorKind::config, "", "", std::move(message)).with_hint(std::move(hint)));
+}
 
 // Only the message is kept: the caller knows where the value stands.
 template <class T, class Field> Result<void> store(Result<T> parsed, Field& field) {
@@ -130,15 +132,16 @@ JobOption rule_row(OptionText text, bool include) {
   JobOption option{std::move(text), {}, {}};
   option.read = [include](Job& job, std::string_view glob) -> Result<void> {
     if (glob.empty()) return invalid("empty pattern");
-    if (auto ok = check_glob(glob); !ok) return invalid(std::move(ok.error().message));
-    job.selection.rules.push_back({include, std::string(glob)});
+    auto parsed = Glob::parse(glob);
+    if (!parsed) return invalid(std::move(parsed.error().message), std::move(parsed.error().hint));
+    job.selection.rules.push_back({include, std::move(*parsed)});
     return {};
   };
   // Includes and excludes are one list, in which the order counts: one of the two options writes it all.
   option.write = [include](const Job& job, OptionAssignments& out) {
     if (include) return;
     for (const SelectionRule& rule : job.selection.rules)
-      out.emplace_back(rule.include ? "include" : "exclude", rule.glob);
+      out.emplace_back(rule.include ? "include" : "exclude", rule.glob.text());
   };
   return option;
 }
@@ -213,6 +216,9 @@ std::vector<JobOption> make_table() {
       }));
   add(size_row({"max_size", value, "", selection, "skip files larger than SIZE", selects}, 0,
                CV_FIELD(selection.max_size_bytes)));
+  add(integer_row(
+      {"min_files", value, "", selection, "fail with exit code 4 if fewer than N files are selected", takes::sync}, 0,
+      1'000'000'000, CV_FIELD(selection.min_files)));
   add(choice_row({"links", value, "", selection, "what to do with symbolic links", selects}, link_words,
                  CV_FIELD(links)));
   add(switch_row({"empty_dirs", value, "", selection, "create directories that hold no selected file", selects},

@@ -126,9 +126,10 @@ Task<Result<void>> ListFile::check_ours() {
   const auto there = co_await connections_.target->stat(list_.name, false);
   if (!there && there.error().kind == ErrorKind::not_found) co_return Result<void>();
   if (!there) co_return Failure(there.error());
-  co_return Failure(make_error(ErrorKind::exists, "publish", escape_bytes(list_.name),
-                               "exists at the target, and is not a list that this state knows of: move it away, or give "
-                               "the list another name"));
+  co_return Failure(
+      make_error(ErrorKind::exists, "publish", escape_bytes(list_.name),
+                 "exists at the target, and is not a list that this state knows of: move it away, or give "
+                 "the list another name"));
 }
 
 Task<Result<std::string>> ListFile::send(std::string text, ListLines& lines, Outputs& outputs) {

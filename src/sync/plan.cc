@@ -1,8 +1,6 @@
 // Planning: list both sides, compare, cut into batches, write the plan.
 #include <fmt/format.h>
 
-#include <cstring>
-
 #include "backends/location.h"
 #include "backends/set_aside.h"
 #include "core/path.h"
@@ -33,10 +31,16 @@ std::string order_key(const Entry& entry) {
 // One entry that must be moved.
 struct ToMove {
   Entry entry;             // as the source has it
-  std::string target_path; // the name that it gets
+  std::string target_path; // the name that it gets; empty: the same
   FileAction action = FileAction::copy;
   bool replaces = false; // the target has a file of this name with other content
 };
+
+template <class Archive, class Self>
+  requires std::same_as<std::remove_const_t<Self>, ToMove>
+void fields(Archive& archive, Self& item) {
+  archive(item.action, item.replaces, item.target_path, item.entry);
+}
 
 FileAction action_of(EntryType type) {
   return type == EntryType::directory ? FileAction::directory
@@ -77,18 +81,10 @@ public:
   }
 
   Result<void> move(ToMove item) {
-    // Action, replaces, length of the target's name (4 bytes; 0: the same as the source's), that name, the entry.
-    std::string payload(6, '\0');
-    payload[0] = static_cast<char>(item.action);
-    payload[1] = static_cast<char>(item.replaces);
     if (item.target_path == item.entry.path) item.target_path.clear();
-    const auto length = static_cast<std::uint32_t>(item.target_path.size());
-    std::memcpy(payload.data() + 2, &length, 4);
-    payload += item.target_path;
-    payload += encode_entry(item.entry);
     ++summary_.files_planned;
     summary_.bytes_planned += bytes_of(item.action, item.entry.size_bytes);
-    return spool_.add(order_key(item.entry), payload);
+    return spool_.add(order_key(item.entry), item);
   }
   static std::uint64_t bytes_of(FileAction action, std::uint64_t size) { return action == FileAction::copy ? size : 0; }
   const std::vector<FailureRecord>& failures() const { return failures_; }
@@ -104,23 +100,21 @@ public:
     std::vector<PlannedFile> rows;
     while (rows.size() < rows_at_once) {
       std::string_view key;
-      std::string_view payload;
-      CV_TRY(const bool more, spool_.next(key, payload));
+      ToMove item;
+      CV_TRY(const bool more, spool_.next(key, item));
       if (!more) break;
-      std::uint32_t length = 0;
-      std::memcpy(&length, payload.data() + 2, 4);
-      const Entry entry = decode_entry(key.substr(8), payload.substr(6 + length));
+      Entry& entry = item.entry;
       PlannedFile row;
       row.number = ++rows_;
-      row.action = static_cast<FileAction>(payload[0]);
-      row.replaces = payload[1] != 0;
+      row.action = item.action;
+      row.replaces = item.replaces;
       row.batch = balancer_->place(bytes_of(row.action, entry.size_bytes));
-      row.path = entry.path;
-      row.target_path = payload.substr(6, length);
+      row.path = key.substr(8); // behind the rank
+      row.target_path = std::move(item.target_path);
       row.size_bytes = bytes_of(row.action, entry.size_bytes);
       row.mtime_ns = entry.mtime_ns;
       row.mode = entry.mode;
-      row.etag = entry.etag;
+      row.etag = std::move(entry.etag);
       if (row.action == FileAction::copy)
         row.orphan = resumable_uploads_->claim(row.target_path.empty() ? row.path : row.target_path);
       rows.push_back(std::move(row));
@@ -134,7 +128,7 @@ private:
   const Job& job_;
   Summary& summary_;
   ResumableUploads* resumable_uploads_ = nullptr;
-  Spool spool_;
+  RecordSpool<ToMove> spool_; // by order_key()
   std::vector<FailureRecord> failures_;
   std::optional<Balancer> balancer_;
   std::uint64_t rows_ = 0;
@@ -151,8 +145,8 @@ Result<void> check_places(const Job& job) {
   if (inside->empty() || !job.selection.enters(*inside)) return {};
   return refusal(
       fmt::format("lies inside the source, so that each run would copy what the last one wrote: name another "
-                  "target, or exclude it with --exclude '/{}/**'",
-                  escape_bytes(*inside)));
+                  "target, or exclude it with --exclude '{}/'",
+                  escape_bytes(Glob::literal(*inside))));
 }
 
 Result<void> check_job(const Job& job, const Connections& connections) {
@@ -161,6 +155,16 @@ Result<void> check_job(const Job& job, const Connections& connections) {
     return Failure(make_error(ErrorKind::config, "copy links to", job.target.display(),
                               "this target has no symbolic links: use --links follow or skip"));
   return check_comparable(job);
+}
+
+Result<void> check_count(const Job& job, const Walk& walk) {
+  if (walk.files_selected >= job.selection.min_files) return {};
+  // Transient: files may still come.
+  return Failure(make_error(ErrorKind::not_found, "select files of", job.source.display(),
+                            fmt::format("{} selected, expected at least {} (--min-files)", walk.files_selected,
+                                        job.selection.min_files))
+                     .with_code(ErrorCode::too_few_files)
+                     .with_status(ErrorStatus::transient));
 }
 
 // Published files that interrupted overwrites left under other names get theirs back before the sides are compared.
@@ -223,6 +227,12 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& 
   if (walk.skipped_links != 0)
     engine.events.emit(WarningEvent{
         fmt::format("{} symbolic links are skipped (--links follow or copy takes them)", walk.skipped_links)});
+  summary.files_filtered = walk.files_filtered;
+  summary.files_too_recent = walk.files_too_recent;
+  for (std::size_t i = 0; i < walk.rules_used.size(); ++i)
+    if (const SelectionRule& rule = job.selection.rules[i]; rule.include && !walk.rules_used[i])
+      engine.events.emit(WarningEvent{fmt::format("--include '{}' selected no file", escape_bytes(rule.glob.text()))});
+  CV_CO_CHECK(check_count(job, walk));
   CV_CO_TRY(ResumableUploads unfinished,
             co_await find_resumable_uploads(engine, job, *connections.target,
                                             dry_run ? std::vector<Orphan>() : walk.orphans));
@@ -251,7 +261,8 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& 
   }
   summary.batches = draft.batches();
   engine.events.emit(PlannedEvent{dry_run ? "" : summary.plan, summary.files_planned, summary.bytes_planned,
-                                  summary.files_skipped, summary.files_failed, summary.batches});
+                                  summary.files_skipped, summary.files_failed, summary.files_filtered,
+                                  summary.files_too_recent, summary.batches});
   co_return summary;
 }
 

@@ -38,6 +38,9 @@ struct Found {
   std::vector<Orphan> orphans;
   std::uint64_t skipped_links = 0;
   std::uint64_t special_files = 0;
+  std::uint64_t selected = 0;
+  std::uint64_t filtered = 0;
+  std::uint64_t too_recent = 0;
 };
 
 // Both as real_path() gives them.
@@ -48,7 +51,9 @@ bool is_within(std::string_view path, std::string_view directory) {
 class Walker {
 public:
   Walker(Engine& engine, const Job& job, const Chain& chain, Connections& connections, Walk& walk)
-      : engine_(engine), job_(job), chain_(chain), connections_(connections), walk_(walk), now_ms_(now_ms()) {}
+      : engine_(engine), job_(job), chain_(chain), connections_(connections), walk_(walk), now_ms_(now_ms()) {
+    walk_.rules_used.resize(job_.selection.rules.size());
+  }
 
   Task<Result<void>> directories() {
     PendingDirectory root;
@@ -105,6 +110,9 @@ private:
       if (walk_.orphans.size() < max_orphans) walk_.orphans.push_back(std::move(orphan));
     walk_.skipped_links += found.skipped_links;
     walk_.special_files += found.special_files;
+    walk_.files_selected += found.selected;
+    walk_.files_filtered += found.filtered;
+    walk_.files_too_recent += found.too_recent;
   }
   // After a listing broke off: waits until it may be begun once more. False: it may not. One that can't even be begun
   // has had its retries (decorators/retry.h).
@@ -183,7 +191,7 @@ private:
       if (job_.links == LinkPolicy::skip) {
         ++found.skipped_links;
       } else if (job_.links == LinkPolicy::copy) {
-        if (job_.selection.takes_name(entry.path)) keep(entry);
+        select(entry, found);
       } else {
         co_await follow(directory, std::move(entry), found);
       }
@@ -192,9 +200,19 @@ private:
           .path = entry.path, .real = join_path(directory.real, base_name(entry.path)), .entered = directory.entered};
       enter(std::move(child), entry, found.below);
     } else if (entry.type == EntryType::file) {
-      if (job_.selection.takes(entry, now_ms_)) keep(entry);
+      select(entry, found);
     } else {
       ++found.special_files;
+    }
+  }
+
+  void select(const Entry& entry, Found& found) {
+    const Decision decision = job_.selection.decide(entry, now_ms_);
+    if (decision.rule) walk_.rules_used[static_cast<std::size_t>(decision.rule - job_.selection.rules.data())] = true;
+    switch (decision.outcome) {
+    case Selected::yes: ++found.selected; return keep(entry);
+    case Selected::filtered: ++found.filtered; return;
+    case Selected::too_recent: ++found.too_recent; return;
     }
   }
 
@@ -216,7 +234,7 @@ private:
     }
     entry->path = link.path;
     if (entry->type == EntryType::file) {
-      if (job_.selection.takes(*entry, now_ms_)) keep(*entry);
+      select(*entry, found);
     } else if (entry->type == EntryType::directory) {
       auto there = co_await connections_.source->real_path(link.path);
       if (!there) {
@@ -312,7 +330,9 @@ private:
            make_error(ErrorKind::is_a_directory, "take", escape_bytes(path), "the list names what is not a file"));
     } else {
       entry->path = path;
-      if (job_.selection.takes(*entry, now_ms_)) keep(*entry);
+      Found found;
+      select(*entry, found);
+      count(std::move(found));
       if (there) {
         there->path = name;
         keep_target(*there, walk_.orphans);

@@ -26,7 +26,11 @@ struct Walk {
   std::vector<Orphan> orphans;       // temporaries of ours seen at the target, at most 10,000
   std::set<std::string> set_aside; // paths of files that interrupted overwrites set aside at the target, at most 10,000
   std::uint64_t skipped_links = 0;
-  std::uint64_t special_files = 0; // sockets, devices and the like: never taken
+  std::uint64_t special_files = 0;    // sockets, devices and the like: never taken
+  std::uint64_t files_selected = 0;   // of the source: files, and links to copy
+  std::uint64_t files_filtered = 0;   // by name or size; what is in directories that were not entered is not counted
+  std::uint64_t files_too_recent = 0; // by min_age
+  std::vector<bool> rules_used;       // of the selection: whether the rule decided on a file
 
   Result<void> finish(); // both spools, for reading
 };

@@ -36,12 +36,39 @@ def names(pair: Pair) -> set[str]:
         (["--include", "/*.txt"], {"a.txt"}),
         (["--include", "*.{csv,tsv}"], {"b.csv", "sub/b.csv"}),
         (["--exclude", "tmp/**", "--exclude", "*.csv"], {"a.txt", "sub/a.txt", "sub/deep/a.txt"}),
+        (["--exclude", "tmp/", "--exclude", "*.csv"], {"a.txt", "sub/a.txt", "sub/deep/a.txt"}),
+        (["--include", "/sub/"], {"sub/a.txt", "sub/b.csv", "sub/deep/a.txt"}),
+        (["--exclude", "deep", "--file", "sub/deep/a.txt", "--file", "a.txt"], {"a.txt"}),
+        (["--date", "2024-03-01", "--include", "sub/{date:a.txt}"], {"sub/a.txt"}),
     ],
 )
 def test_globs(plain_pair: Pair, options: list[str], expected: set[str]) -> None:
     fill(plain_pair.source, TREE)
     plain_pair.sync(*options).expect(0)
     assert names(plain_pair) == expected
+
+
+def test_what_is_not_selected_is_counted(pair: Pair) -> None:
+    fill(pair.source, TREE)
+    for name in TREE:
+        os.utime(pair.source / name, (FIXED_MTIME, FIXED_MTIME))
+    os.utime(pair.source / "b.csv")
+    done = pair.sync("--exclude", "a.*", "--include", "*.csv", "--include", "*.pdf", "--min-age", "1h").expect(0)
+    assert (done.json["files_copied"], done.json["files_filtered"], done.json["files_too_recent"]) == (1, 5, 1)
+    planned = next(event for event in done.events if event["type"] == "planned")
+    assert (planned["filtered"], planned["too_recent"]) == (5, 1)
+    warnings = [event["message"] for event in done.events if event["type"] == "warning"]
+    assert warnings == ["--include '*.pdf' selected no file"]
+
+
+@pytest.mark.parametrize(("count", "code"), [(1, 0), (2, 0), (3, 4)])
+def test_min_files(pair: Pair, count: int, code: int) -> None:
+    fill(pair.source, dict.fromkeys(("a.csv", "b.csv", "c.txt"), b"x"))
+    done = pair.sync("--include", "*.csv", "--min-files", str(count)).expect(code)
+    assert names(pair) == ({"a.csv", "b.csv"} if code == 0 else set())
+    if code:
+        assert done.json["error"]["code"] == "too_few_files"
+        assert "2 selected, expected at least 3" in done.json["error"]["message"]
 
 
 def test_file(pair: Pair) -> None:

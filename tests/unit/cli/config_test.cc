@@ -36,7 +36,7 @@ TEST(Config, ReadsJobsEndpointsAndDefaults) {
   EXPECT_TRUE(settings.job.checksum);
   ASSERT_EQ(settings.job.selection.rules.size(), 2u);
   EXPECT_FALSE(settings.job.selection.rules[0].include) << "exclude comes first";
-  EXPECT_EQ(settings.job.selection.rules[0].glob, "tmp/**");
+  EXPECT_EQ(settings.job.selection.rules[0].glob.text(), "tmp/**");
 }
 
 TEST(Config, PassesOverWhatTheAirflowProviderReads) {

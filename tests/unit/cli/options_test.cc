@@ -35,9 +35,9 @@ std::string error_of(std::vector<std::string> words) {
 TEST(Options, KeepTheOrderOfRules) {
   const Job job = job_of({"--include", "a*", "--exclude", "b*", "--include", "c*"});
   ASSERT_EQ(job.selection.rules.size(), 3u);
-  EXPECT_EQ(job.selection.rules[0].glob, "a*");
+  EXPECT_EQ(job.selection.rules[0].glob.text(), "a*");
   EXPECT_FALSE(job.selection.rules[1].include);
-  EXPECT_EQ(job.selection.rules[2].glob, "c*");
+  EXPECT_EQ(job.selection.rules[2].glob.text(), "c*");
 }
 
 TEST(Options, BecomeAJob) {
@@ -103,7 +103,7 @@ TEST(Options, SayWhatDoesNotFitTogether) {
   EXPECT_NE(error_of({"/s", "/t", "--from0", "--file", "a"}).find("--from0: can only be used with --files-from"),
             std::string::npos);
   EXPECT_NE(error_of({"/s", "/t", "--file", "../a"}).find("invalid path '../a'"), std::string::npos);
-  EXPECT_NE(error_of({"/s", "/t", "--date", "today"}).find("neither SOURCE nor TARGET contains {date}"),
+  EXPECT_NE(error_of({"/s", "/t", "--date", "today"}).find("no {date} in SOURCE, TARGET, --include or --exclude"),
             std::string::npos);
   EXPECT_NE(error_of({"/s/{date}", "/t", "--date", "2024-03-01..2024-03-02"}).find("in both SOURCE and TARGET"),
             std::string::npos);
@@ -134,7 +134,7 @@ TEST(Settings, LaterLevelsReplaceLists) {
   ASSERT_TRUE(apply_settings(settings, first).has_value());
   ASSERT_TRUE(apply_settings(settings, second).has_value());
   ASSERT_EQ(settings.job.selection.rules.size(), 1u);
-  EXPECT_EQ(settings.job.selection.rules[0].glob, "c");
+  EXPECT_EQ(settings.job.selection.rules[0].glob.text(), "c");
 }
 
 TEST(Settings, ThePlansJsonKeepsEachOption) {
@@ -179,13 +179,15 @@ TEST(Settings, ThePlansJsonKeepsEachOption) {
                           "1000",
                           "--max-batches",
                           "2",
+                          "--min-files",
+                          "3",
                           "--lease-ttl",
                           "61s"});
   const auto kept = job_from_json(job_to_json(job));
   ASSERT_TRUE(kept.has_value()) << kept.error().text();
   EXPECT_EQ(job_to_json(*kept), job_to_json(job));
   ASSERT_EQ(kept->selection.rules.size(), 3u);
-  EXPECT_EQ(kept->selection.rules[0].glob, "b\xff*");
+  EXPECT_EQ(kept->selection.rules[0].glob.text(), "b\xff*");
   EXPECT_TRUE(kept->selection.rules[1].include);
   EXPECT_EQ(kept->stall_timeout, std::chrono::milliseconds(250));
   EXPECT_EQ(kept->bytes_per_second, 10'000'000u);

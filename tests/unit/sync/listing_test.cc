@@ -99,7 +99,7 @@ TEST_F(Listing, BothSidesMayListInOneStream) {
 TEST_F(Listing, AnExcludedDirectoryIsSkippedHoweverTheSourceLists) {
   for (const char* path : {"in/tmp/a.txt", "in/x/tmp/deep/b.txt", "in/x/c.txt"}) put(*source, path, "x", second);
   source->put_directory("in/tmp/hollow");
-  job.selection.rules = {{false, "tmp"}, {true, "*.txt"}};
+  job.selection.rules = {{false, Glob::parse("tmp").value()}, {true, Glob::parse("*.txt").value()}};
   job.empty_directories = true;
   for (const char* in_one_stream : {"no", "yes"}) {
     job.source.options["recursive_list"] = in_one_stream;

@@ -200,6 +200,8 @@ def report_of(summary: Summary) -> dict[str, Any]:
         "files_copied": summary.files_copied,
         "files_skipped": summary.files_skipped,
         "files_failed": summary.files_failed,
+        "files_filtered": summary.files_filtered,
+        "files_too_recent": summary.files_too_recent,
         "bytes_copied": summary.bytes_copied,
         "seconds": summary.seconds,
         "peak_rss_bytes": summary.peak_rss_bytes,
