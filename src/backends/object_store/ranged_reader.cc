@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/async.h"
 #include "core/path.h"
 
 namespace checkvalve {
@@ -16,14 +17,14 @@ Error RangedReader::changed(std::string why) const {
   return make_error(ErrorKind::changed, "read", escape_bytes(entry_.path), std::move(why));
 }
 
-// The segment that covers the range, or a new one that begins there.
-std::shared_ptr<RangedReader::Segment> RangedReader::segment_for(std::uint64_t offset, std::uint64_t end) {
+// The segment that has the byte, or a new one that begins there.
+std::shared_ptr<RangedReader::Segment> RangedReader::segment_for(std::uint64_t offset) {
   while (!segments_.empty() && segments_.front()->next == segments_.front()->end) segments_.pop_front();
   for (const auto& segment : segments_)
-    if (segment->begin <= offset && end <= segment->end) return segment;
+    if (segment->begin <= offset && offset < segment->end) return segment;
   auto segment = std::make_shared<Segment>();
   segment->begin = segment->next = segment->received = offset;
-  segment->end = std::min(std::max(offset + segment_bytes, end), entry_.size_bytes);
+  segment->end = std::min(offset + segment_bytes, entry_.size_bytes);
   if (checksum_) segment->checksum.emplace(checksum_->kind);
   segments_.push_back(segment);
   return segment;
@@ -96,7 +97,7 @@ Task<Result<void>> RangedReader::begin() {
     checksum_ = co_await source_->whole_checksum(entry_);
     if (!checksum_) source_->warn_of_no_checksum();
   }
-  const std::shared_ptr<Segment> first = segment_for(0, 0);
+  const std::shared_ptr<Segment> first = segment_for(0);
   CV_CO_CHECK(co_await ask(*first));
   if (entry_.size_bytes == 0) co_return co_await finish(*first);
   co_return Result<void>();
@@ -152,7 +153,24 @@ Task<Result<Chunk>> RangedReader::read_alone(std::uint64_t offset, std::uint32_t
 Task<Result<Chunk>> RangedReader::read(std::uint64_t offset, std::uint32_t size) {
   if (offset >= entry_.size_bytes || size == 0) co_return Chunk();
   size = static_cast<std::uint32_t>(std::min<std::uint64_t>(size, entry_.size_bytes - offset));
-  const std::shared_ptr<Segment> segment = segment_for(offset, offset + size);
+  const std::shared_ptr<Segment> segment = segment_for(offset);
+  const auto here = static_cast<std::uint32_t>(std::min<std::uint64_t>(size, segment->end - offset));
+  if (here == size) co_return co_await read_from(segment, offset, size);
+  // Segments follow each other without a gap, whatever the size of the reads: only one that was read to its end gives
+  // its connection back, and has its checksum compared. Both reads take their turns before any later read does.
+  auto first = spawn(read_from(segment, offset, here));
+  auto second = spawn(read(offset + here, size - here));
+  auto begin = co_await first.get();
+  auto rest = co_await second.get();
+  if (!begin || !rest) co_return begin ? std::move(rest) : std::move(begin);
+  Chunk out = Chunk::allocate(size);
+  std::memcpy(out.data(), begin->data(), begin->size());
+  std::memcpy(out.data() + begin->size(), rest->data(), rest->size());
+  co_return out;
+}
+
+Task<Result<Chunk>> RangedReader::read_from(std::shared_ptr<Segment> segment, std::uint64_t offset,
+                                            std::uint32_t size) {
   auto turn = co_await segment->turn.acquire();
   Result<Chunk> chunk = Chunk();
   if (segment->failed) {

@@ -77,7 +77,8 @@ private:
     Semaphore turn{1};                // reads take their bytes in the order in which they were made
   };
 
-  std::shared_ptr<Segment> segment_for(std::uint64_t offset, std::uint64_t end);
+  std::shared_ptr<Segment> segment_for(std::uint64_t offset);
+  Task<Result<Chunk>> read_from(std::shared_ptr<Segment> segment, std::uint64_t offset, std::uint32_t size);
   Task<Result<void>> ask(Segment& segment);
   Task<Result<Chunk>> receive(Segment& segment);
   Result<void> check(Segment& segment, RangeAnswer& answer);
