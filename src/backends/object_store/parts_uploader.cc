@@ -6,6 +6,7 @@
 
 #include "core/hash.h"
 #include "core/path.h"
+#include "core/text.h"
 
 namespace checkvalve {
 namespace {
@@ -258,13 +259,14 @@ Task<Result<Published>> PartsUploader::commit(CommitOptions options) {
   }
   if (filling_) shared_->memory.shrink(std::exchange(filling_, nullptr)->filled);
   if (!published) co_return Failure(published.error());
-  CV_CO_CHECK(co_await check(*published, options.content_digest));
-  co_return Published{in_parts ? "multipart" : "put", published->version};
+  CV_CO_TRY(std::string version, co_await check(*published, options.content_digest));
+  co_return Published{in_parts ? "multipart" : "put", std::move(version)};
 }
 
 // The checksum of the whole object in the store's answer proves the content. Without it the object is looked up for its
-// size, and for a checksum if there is one.
-Task<Result<void>> PartsUploader::check(const StoredObject& said, const std::string& content_digest) {
+// size, and for a checksum if there is one. Gives the version under which the object will be listed; "" if the store
+// names one when it publishes and another one when it is asked (rclone serve s3, for objects made of parts).
+Task<Result<std::string>> PartsUploader::check(const StoredObject& said, const std::string& content_digest) {
   StoredObject there = said;
   if (there.checksum.empty() || !content_digest.empty()) {
     CV_CO_TRY(there, co_await shared_->store->look_at(shared_->store->key_of(path_)));
@@ -276,12 +278,14 @@ Task<Result<void>> PartsUploader::check(const StoredObject& said, const std::str
   if (!there.checksum.empty() && there.checksum != whole_.base64())
     co_return Failure(make_error(ErrorKind::integrity, "publish", escape_bytes(path_),
                                  "the checksum that the service has of the object is not that of what was written"));
-  if (content_digest.empty()) co_return Result<void>();
+  std::string version = there.version == said.version ? said.version : "";
+  if (content_digest.empty()) co_return version;
   const auto crc32c = from_base64(there.checksum);
   if (shared_->store->limits().checksum != ChecksumKind::crc32c || !crc32c || crc32c->size() != 4)
     co_return Failure(make_error(ErrorKind::unsupported, "look at the checksum of", escape_bytes(path_),
                                  "the service keeps no CRC-32C of the whole object"));
-  co_return check_digest(content_digest, digest_text(HashAlgorithm::crc32c, *crc32c), path_);
+  CV_CO_CHECK(check_digest(content_digest, digest_text(HashAlgorithm::crc32c, *crc32c), path_));
+  co_return version;
 }
 
 Task<Result<void>> PartsUploader::abort() {

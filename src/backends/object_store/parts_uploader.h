@@ -45,7 +45,7 @@ private:
   void dispatch();
   Task<Result<StoredObject>> complete(ExpectedVersion expected);
   Task<Result<ExpectedVersion>> expected(Replace replace);
-  Task<Result<void>> check(const StoredObject& said, const std::string& content_digest);
+  Task<Result<std::string>> check(const StoredObject& said, const std::string& content_digest);
   bool goes_in_parts() const;
   std::uint64_t part_size(std::uint64_t begin) const;
   Error error(ErrorKind kind, std::string message) const;
