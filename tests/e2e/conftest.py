@@ -17,6 +17,7 @@ pytest.register_assert_rewrite("e2e.support.pair", "e2e.support.program", "e2e.s
 
 from e2e.support.pair import Pair, Servers  # noqa: E402
 from e2e.support.program import PROGRAM, Program  # noqa: E402
+from e2e.support.s3_line import Line, line_to_versitygw  # noqa: E402
 from scratch import MIB, scratch_directory  # noqa: E402
 from servers.keys import write_known_hosts  # noqa: E402
 from servers.openssh import SshServer  # noqa: E402
@@ -77,6 +78,12 @@ def user_key(normal_server: SshServer) -> Path:
 def gateway(scratch: Path) -> Iterator[Versitygw]:
     with Versitygw(scratch / "versitygw") as server:
         yield server
+
+
+@pytest.fixture
+def line(place: Path, gateway: Versitygw) -> Iterator[Line]:
+    with line_to_versitygw(place, gateway) as line:
+        yield line
 
 
 @pytest.fixture(scope="session")

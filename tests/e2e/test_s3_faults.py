@@ -11,24 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from e2e.support.s3_line import Line, line_to_moto, line_to_versitygw
+from e2e.support.pair import Pair
+from e2e.support.s3_line import Line, line_to_moto
 from e2e.support.trees import contents, large_file, many_small, write_file
 from servers.s3_faults import Answer, Request
 from servers.s3_versitygw import Versitygw
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def gateway(scratch: Path) -> Iterator[Versitygw]:
-    with Versitygw(scratch / "faulty versitygw") as server:
-        yield server
-
-
-@pytest.fixture
-def line(place: Path, gateway: Versitygw) -> Iterator[Line]:
-    with line_to_versitygw(place, gateway) as line:
-        yield line
 
 
 BUSY = [
@@ -113,6 +102,19 @@ def test_content_that_changes_on_its_way_is_not_published(line: Line, pattern: s
     assert fault.hit == 1
     assert [event for event in outcome.of_type("retry") if event["kind"] == "integrity"]
     assert contents(back) == contents(line.folder)
+
+
+@pytest.mark.quick
+def test_reads_that_cross_ranges(line: Line, plain_pair: Pair) -> None:
+    """The chunks of SFTP do not divide the ranges asked for: none keeps a connection, and the whole is checked."""
+    large_file(line.folder / "large", 40 * MIB + 17)
+    line.up().expect(0)
+    fault = line.proxy.fail("^GET .*large", "corrupt", first=3, last=3)
+    line.program.options += plain_pair.program.options[: plain_pair.program.options.index("--state")]
+    outcome = line.sync(line.url, plain_pair.target_url, "--source-option", "connections=2").expect(0)
+    assert fault.hit == 1
+    assert [event for event in outcome.of_type("retry") if event["kind"] == "integrity"]
+    assert contents(plain_pair.target) == contents(line.folder)
 
 
 @pytest.mark.parametrize("pattern", ["^PUT .*small", "^PUT .*large"])

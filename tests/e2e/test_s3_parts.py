@@ -9,26 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from e2e.support.s3_line import Line, line_to_moto, line_to_versitygw
+from e2e.support.s3_line import Line, line_to_moto
 from e2e.support.trees import contents, large_file, many_small, write_file
 from servers.s3_faults import Answer
 from servers.s3_moto import Moto
-from servers.s3_versitygw import Versitygw
 
 MIB = 1 << 20
 BUSY = Answer(503, "ServiceUnavailable")
-
-
-@pytest.fixture(scope="module")
-def gateway(scratch: Path) -> Iterator[Versitygw]:
-    with Versitygw(scratch / "versitygw of parts") as server:
-        yield server
-
-
-@pytest.fixture
-def line(place: Path, gateway: Versitygw) -> Iterator[Line]:
-    with line_to_versitygw(place, gateway) as line:
-        yield line
 
 
 @pytest.fixture
