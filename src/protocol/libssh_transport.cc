@@ -55,6 +55,7 @@ private:
   void prepare_event_loop();
   // Moves packets until the connection ends; why it did.
   Error pump();
+  Error ended();
   bool write_outgoing(); // false: the connection is lost
   void gather();         // refills gathered_ and tail_
   bool all_written() const { return queue_.empty() && gathered_.empty() && tail_.empty(); }
@@ -157,6 +158,14 @@ void Connection::prepare_event_loop() {
   ssh_event_add_fd(event_, shared_->wake_fd(), POLLIN, &Connection::on_wake, this);
 }
 
+// A request that is written into a channel which the server has closed fails, too.
+Error Connection::ended() {
+  const bool channel_over = ssh_channel_is_eof(channel_) || ssh_channel_is_closed(channel_);
+  if (!ssh_is_connected(session_.get()) || !channel_over) return lost(escape_bytes(ssh_get_error(session_.get())));
+  return lost(stderr_tail_.empty() ? "the server ended the SFTP subsystem"
+                                   : "the server ended the SFTP subsystem: " + escape_bytes(stderr_tail_));
+}
+
 Error Connection::pump() {
   bool busy = true;
   auto last_traffic = Clock::now();
@@ -164,7 +173,7 @@ Error Connection::pump() {
     const SshConnectionState::Orders orders = shared_->take_orders(queue_);
     if (orders.stop) return lost("the connection was closed");
     grow_receive_window();
-    if (!write_outgoing()) return lost(escape_bytes(ssh_get_error(session_.get())));
+    if (!write_outgoing()) return ended();
     if (orders.say_goodbye && all_written() && (ssh_get_status(session_.get()) & SSH_WRITE_PENDING) == 0)
       return lost("the connection was closed");
     if (orders.inbox_full) { // leave what comes with the kernel
@@ -181,13 +190,9 @@ Error Connection::pump() {
     const int rc = ssh_event_dopoll(event_, timeout_ms);
     if (timeout_ms != 0) shared_->wake_up();
     busy = rc == SSH_OK;
-    if (rc == SSH_ERROR || !ssh_is_connected(session_.get())) return lost(escape_bytes(ssh_get_error(session_.get())));
+    if (rc == SSH_ERROR || !ssh_is_connected(session_.get())) return ended();
     if (stream_broken_) return not_sftp();
-    if (ssh_channel_is_eof(channel_) || ssh_channel_is_closed(channel_)) {
-      const bool said = !stderr_tail_.empty();
-      return lost(said ? "the server ended the SFTP subsystem: " + escape_bytes(stderr_tail_)
-                       : "the server ended the SFTP subsystem");
-    }
+    if (ssh_channel_is_eof(channel_) || ssh_channel_is_closed(channel_)) return ended();
     if (batch_bytes_ >= hand_over_bytes) hand_over();
     if (busy) {
       last_traffic = Clock::now();
