@@ -13,7 +13,7 @@ from e2e.support.pair import Pair
 from e2e.support.program import PROGRAM
 from e2e.support.trees import write_file
 
-OMITTED_LIBRARIES = r"lib(curl|pugixml|pq|z|deflate|zstd|lzma|bz2|re2)\.so"
+OMITTED_LIBRARIES = r"lib(curl|pugixml|pq|z|deflate|zstd|lzma|bz2)\.so"
 
 
 def test_the_program_needs_only_the_libraries_of_what_it_contains() -> None:
