@@ -10,19 +10,15 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <span>
+
+#include "core/text.h"
 
 namespace checkvalve {
 namespace {
 
 constexpr unsigned default_port = 22;
 constexpr std::string_view blanks = " \t\r";
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 std::string_view take_word(std::string_view& line) {
   line.remove_prefix(std::min(line.find_first_not_of(blanks), line.size()));
@@ -54,28 +50,18 @@ bool matches_pattern(std::string_view pattern, std::string_view name) {
   return pattern.find_first_not_of('*', p) == pattern.npos;
 }
 
-std::string decode_base64(std::string_view text) {
-  std::string out(text.size() / 4 * 3 + 3, '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                   reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-  if (size < 0) return {};
-  const auto padding = std::min<std::size_t>(2, text.size() - std::min(text.find_last_not_of('=') + 1, text.size()));
-  out.resize(static_cast<std::size_t>(size) - padding);
-  return out;
-}
-
 // "|1|SALT|HASH": HMAC-SHA1 of the name with the salt as the key, both in base64.
 bool matches_hashed(std::string_view hashed, std::string_view name) {
   const std::size_t bar = hashed.find('|', 3);
   if (!hashed.starts_with("|1|") || bar == hashed.npos) return false;
-  const std::string salt = decode_base64(hashed.substr(3, bar - 3));
-  const std::string expected = decode_base64(hashed.substr(bar + 1));
-  std::array<unsigned char, EVP_MAX_MD_SIZE> actual{};
+  const auto salt = from_base64(hashed.substr(3, bar - 3));
+  std::array<std::byte, EVP_MAX_MD_SIZE> hash{};
   unsigned size = 0;
-  if (!HMAC(EVP_sha1(), salt.data(), static_cast<int>(salt.size()), reinterpret_cast<const unsigned char*>(name.data()),
-            name.size(), actual.data(), &size))
+  if (!salt || !HMAC(EVP_sha1(), salt->data(), static_cast<int>(salt->size()),
+                     reinterpret_cast<const unsigned char*>(name.data()), name.size(),
+                     reinterpret_cast<unsigned char*>(hash.data()), &size))
     return false;
-  return expected.size() == size && std::memcmp(expected.data(), actual.data(), size) == 0;
+  return hashed.substr(bar + 1) == base64(std::span(hash).first(size));
 }
 
 bool names(std::string_view hosts, std::string_view name) {
@@ -86,7 +72,7 @@ bool names(std::string_view hosts, std::string_view name) {
     hosts.remove_prefix(std::min(pattern.size() + 1, hosts.size()));
     const bool negated = pattern.starts_with('!');
     if (negated) pattern.remove_prefix(1);
-    if (!matches_pattern(lower(pattern), name)) continue;
+    if (!matches_pattern(lower_ascii(pattern), name)) continue;
     if (negated) return false;
     found = true;
   }
@@ -95,7 +81,7 @@ bool names(std::string_view hosts, std::string_view name) {
 
 // "[host]:port", or "host" for the default port.
 std::string recorded_name(std::string_view host, unsigned port) {
-  return port == default_port ? lower(host) : fmt::format("[{}]:{}", lower(host), port);
+  return port == default_port ? lower_ascii(host) : fmt::format("[{}]:{}", lower_ascii(host), port);
 }
 
 } // namespace

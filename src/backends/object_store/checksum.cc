@@ -7,6 +7,8 @@
 #include <array>
 #include <memory>
 
+#include "core/text.h"
+
 namespace checkvalve {
 namespace {
 
@@ -124,27 +126,6 @@ std::string md5_base64(std::span<const Chunk> body) {
   for (const Chunk& chunk : body) EVP_DigestUpdate(context.get(), chunk.data(), chunk.size());
   EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(out.data()), &size);
   return base64(std::span(out).first(size));
-}
-
-std::string base64(std::span<const std::byte> bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  const int size =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(size));
-  return out;
-}
-
-std::optional<std::vector<std::byte>> from_base64(std::string_view text) {
-  if (text.empty() || text.size() % 4 != 0) return std::nullopt;
-  std::vector<std::byte> out(3 * (text.size() / 4));
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                   reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-  if (size < 0) return std::nullopt;
-  std::size_t padding = 0; // decoded as zeros
-  while (padding < 2 && text[text.size() - 1 - padding] == '=') ++padding;
-  out.resize(static_cast<std::size_t>(size) - padding);
-  return out;
 }
 
 } // namespace checkvalve

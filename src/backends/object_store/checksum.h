@@ -35,8 +35,4 @@ private:
 // MD5 of a body (RFC 1864), for services without other checksums; "" where OpenSSL provides none (FIPS).
 std::string md5_base64(std::span<const Chunk> body);
 
-std::string base64(std::span<const std::byte> bytes);
-// Nothing if the text is not valid base64.
-std::optional<std::vector<std::byte>> from_base64(std::string_view text);
-
 } // namespace checkvalve

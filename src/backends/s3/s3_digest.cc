@@ -3,6 +3,7 @@
 #include "backends/object_store/checksum.h"
 #include "backends/temporary.h"
 #include "core/path.h"
+#include "core/text.h"
 
 namespace checkvalve {
 

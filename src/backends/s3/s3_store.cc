@@ -4,6 +4,7 @@
 
 #include "backends/s3/s3_listing.h"
 #include "core/path.h"
+#include "core/text.h"
 
 namespace checkvalve {
 namespace {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "core/text.h"
 #include "protocol/http/http_trace.h"
 
 namespace checkvalve {
@@ -37,13 +38,6 @@ Error curl_error(CURLcode code, const char* text, const HttpRequest& request) {
     return make_error(ErrorKind::protocol, request.method, where, std::move(message));
   default: return make_error(ErrorKind::connection, request.method, where, std::move(message));
   }
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -302,7 +296,7 @@ std::size_t CurlThread::on_header(char* data, std::size_t size, std::size_t coun
   } else if (!line.empty()) {
     const std::size_t colon = line.find(':');
     if (colon != line.npos)
-      curl.head.headers.emplace_back(lower(line.substr(0, colon)), trimmed(line.substr(colon + 1)));
+      curl.head.headers.emplace_back(lower_ascii(line.substr(0, colon)), trimmed(line.substr(colon + 1)));
   } else if (curl.head.status >= 200) { // RFC 9110, 15.2: interim responses come before
     curl.head_done = true;
     std::uint64_t length = 0;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "core/text.h"
+
 namespace checkvalve {
 namespace {
 
@@ -11,14 +13,6 @@ constexpr std::array<std::string_view, 4> secret_parameters = {"x-amz-signature"
 // Any header whose name holds one of these words.
 constexpr std::array<std::string_view, 7> secret_words = {
     "authorization", "cookie", "token", "secret", "password", "api-key", "server-side-encryption-customer-key"};
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) { return lower(c); });
-  return out;
-}
 
 // "GET /a?b=c&X-Amz-Signature=d HTTP/1.1" → "GET /a?b=c&X-Amz-Signature=*** HTTP/1.1"
 std::string redacted_query(std::string_view line) {
@@ -31,7 +25,7 @@ std::string redacted_query(std::string_view line) {
     const std::size_t end = std::min(line.find_first_of("& ", position), line.size());
     const std::string_view pair = line.substr(position, end - position);
     const std::size_t equals = pair.find('=');
-    if (equals != pair.npos && std::ranges::count(secret_parameters, lower(pair.substr(0, equals))) != 0)
+    if (equals != pair.npos && std::ranges::count(secret_parameters, lower_ascii(pair.substr(0, equals))) != 0)
       out.append(pair.substr(0, equals + 1)).append("***");
     else
       out += pair;
@@ -46,7 +40,7 @@ std::string redacted(std::string_view line) {
   const std::size_t colon = line.find(':');
   const std::size_t space = line.find(' ');
   if (colon == line.npos || (space != line.npos && space < colon)) return redacted_query(line);
-  const std::string name = lower(line.substr(0, colon));
+  const std::string name = lower_ascii(line.substr(0, colon));
   for (std::string_view word : secret_words)
     if (name.find(word) != name.npos) return std::string(line.substr(0, colon)) + ": ***";
   return name == "location" ? redacted_query(line) : std::string(line);
