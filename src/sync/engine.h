@@ -60,7 +60,8 @@ struct Summary {
   std::uint64_t bytes_planned = 0;
   std::uint64_t bytes_copied = 0;
   std::uint32_t batches = 0;
-  std::vector<FailureRecord> failures; // at most 1,000; all are in the state
+  static constexpr std::size_t max_failures = 1'000;
+  std::vector<FailureRecord> failures; // at most max_failures; all are in the state
   bool interrupted = false;
   std::optional<Error> ended_by; // what ended the run before all was tried: an endpoint that is gone, the state
 };

@@ -17,7 +17,6 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t max_summary_failures = 1'000;
 constexpr std::size_t rows_at_once = 2'000; // handed to the state store
 constexpr std::chrono::hours plans_kept{90 * 24};
 
@@ -77,7 +76,7 @@ public:
     ++summary_.files_failed;
     engine_.events.emit(FileFailedEvent{path, error});
     failures_.push_back({0, std::move(path), std::move(error)});
-    if (summary_.failures.size() < max_summary_failures) summary_.failures.push_back(failures_.back());
+    if (summary_.failures.size() < Summary::max_failures) summary_.failures.push_back(failures_.back());
   }
 
   Result<void> move(ToMove item) {

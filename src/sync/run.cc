@@ -23,7 +23,6 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t batches_at_once = 4; // so that the last large file of a batch does not leave the connections idle
 constexpr std::size_t files_at_once = 1'000; // rows fetched from the state
-constexpr std::size_t max_summary_failures = 1'000;
 constexpr milliseconds lease_poll{1'000};
 constexpr milliseconds stop_grace{5'000}; // for removing temporaries
 
@@ -195,7 +194,7 @@ private:
     if (!failure) co_return;
     ++summary_.files_failed;
     engine_.events.emit(FileFailedEvent{list.name, failure->error});
-    if (summary_.failures.size() < max_summary_failures) summary_.failures.push_back(std::move(*failure));
+    if (summary_.failures.size() < Summary::max_failures) summary_.failures.push_back(std::move(*failure));
   }
 
   std::optional<HistoryScope> history_scope() const {
@@ -230,7 +229,7 @@ private:
       ++summary_.files_failed;
       failed_.insert(number);
       if (outcome.error->kind == ErrorKind::integrity) keeps_history_ = true; // what is there may look up to date
-      if (summary_.failures.size() < max_summary_failures) summary_.failures.push_back({batch, path, *outcome.error});
+      if (summary_.failures.size() < Summary::max_failures) summary_.failures.push_back({batch, path, *outcome.error});
       engine_.events.emit(FileFailedEvent{path, *outcome.error});
       break;
     }

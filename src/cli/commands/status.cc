@@ -20,7 +20,6 @@ struct Arguments {
   ProcessOptions process;
 };
 
-constexpr std::size_t max_failures = 1'000;
 constexpr std::size_t max_runs = 100;
 
 std::string_view word(PlanState state) {
@@ -95,7 +94,7 @@ Task<Result<PlanStatus>> read_status(StateStore& store, const std::string& id) {
   CV_CO_TRY(status.plan, co_await find_plan(store, id));
   CV_CO_TRY(status.batches, co_await store.plans.batches(status.plan.id));
   CV_CO_TRY(status.runs, co_await store.plans.runs(status.plan.id, max_runs));
-  CV_CO_TRY(status.failures, co_await store.plans.failures(status.plan.id, 0, max_failures));
+  CV_CO_TRY(status.failures, co_await store.plans.failures(status.plan.id, 0, Summary::max_failures));
   co_return status;
 }
 

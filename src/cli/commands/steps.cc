@@ -14,8 +14,6 @@
 namespace checkvalve {
 namespace {
 
-constexpr std::size_t max_failures = 1'000;
-
 double seconds_since(std::int64_t start_ms) { return static_cast<double>(now_ms() - start_ms) / 1000; }
 
 // Adds a run's counts to those of planning.
@@ -26,7 +24,7 @@ void add_run(Summary& all, Summary run) {
   all.bytes_copied += run.bytes_copied;
   all.interrupted = run.interrupted;
   for (FailureRecord& failure : run.failures)
-    if (all.failures.size() < max_failures) all.failures.push_back(std::move(failure));
+    if (all.failures.size() < Summary::max_failures) all.failures.push_back(std::move(failure));
 }
 
 void set_error(Report& report, Error error) {
