@@ -76,7 +76,7 @@ void add_transforms_command(CLI::App& app, Action& chosen) {
   command->callback([=, &chosen] {
     chosen = [=] {
       const auto listed = chosen_transforms(*name);
-      if (listed.empty()) return unknown_transform(*name);
+      if (listed.empty() && !name->empty()) return unknown_transform(*name);
       std::cout << (*json ? to_line(transforms_json(listed)) + "\n" : transforms_text(listed));
       return exit_code::success;
     };
