@@ -9,9 +9,10 @@ TEST(Text, LowersAsciiAlone) { EXPECT_EQ(lower_ascii("AZaz[@\xc3\x84"), "azaz[@\
 
 // RFC 4648, section 10.
 TEST(Text, Base64InBothDirections) {
-  constexpr std::pair<std::string_view, std::string_view> cases[] = {{"f", "Zg=="},         {"fo", "Zm8="},
-                                                                     {"foo", "Zm9v"},       {"foob", "Zm9vYg=="},
-                                                                     {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  constexpr std::pair<std::string_view, std::string_view> cases[] = {
+      {"f", "Zg=="},        {"fo", "Zm8="},        {"foo", "Zm9v"}, // codespell:ignore
+      {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"},
+  };
   for (const auto& [plain, encoded] : cases) {
     const auto bytes = std::as_bytes(std::span(plain));
     EXPECT_EQ(base64(bytes), encoded);
