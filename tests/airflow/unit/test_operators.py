@@ -84,7 +84,7 @@ class TestSync:
     def test_a_missing_source_folder(self, place: Path, execution: Execution, operator: Any) -> None:
         parameters = {**endpoints(place), "source_path": f"{place}/not there"}
         with pytest.raises(
-            AirflowException, match=r"source directory .*/not there does not exist; retries look"
+            AirflowException, match=r"source directory .*/not%20there does not exist; retries look"
         ) as info:
             execution.run(operator(task_id="a", **parameters))
         assert not isinstance(info.value, AirflowFailException)
