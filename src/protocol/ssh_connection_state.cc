@@ -56,6 +56,7 @@ void SshConnectionState::set_socket(int fd) {
   std::lock_guard lock(mutex_);
   if (socket_ >= 0) ::close(socket_);
   socket_ = fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (stop_ && socket_ >= 0) ::shutdown(socket_, SHUT_RDWR); // stop() came before there was one
 }
 
 void SshConnectionState::send(std::vector<OutSegment> segments) {

@@ -2,6 +2,8 @@
 #include "protocol/ssh_connection_state.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -97,6 +99,22 @@ TEST(SshConnectionState, PostsNothingAfterItLeftTheLoop) {
   end(*state);
   state->post([] { FAIL() << "ran without a loop"; });
   EXPECT_TRUE(state->ended());
+}
+
+TEST(SshConnectionState, AStopEndsTheSocketWhicheverComesFirst) {
+  for (const bool stop_first : {false, true}) {
+    Loop loop;
+    const auto state = std::make_shared<SshConnectionState>(loop);
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    if (stop_first) state->stop();
+    state->set_socket(ends[0]);
+    if (!stop_first) state->stop();
+    char byte = 0;
+    EXPECT_EQ(::read(ends[1], &byte, 1), 0) << stop_first; // the end of the stream, not EAGAIN
+    state->set_socket(-1);
+    for (const int fd : ends) ::close(fd);
+  }
 }
 
 } // namespace
