@@ -20,7 +20,7 @@ class BatchSize:
 @dataclass(frozen=True)
 class Summary:
     """The outcome of ``sync``, ``plan`` or ``run``. ``failures`` has up to 1,000, ``files_failed`` counts all.
-    ``files_filtered`` and ``files_too_recent`` count files that are not selected: by patterns and sizes, and by min_age.
+    ``files_filtered`` and ``files_too_recent`` count files not selected: by patterns and sizes, and by min_age.
     """
 
     command: str
