@@ -4,6 +4,10 @@ As sshd's subsystem ("Subsystem sftp PYTHON -m servers.sftp_filter QUIRK…", se
 
     hold=NAME:N:DIR      holds back the N-th request of this name until DIR/release exists; creates DIR/NAME-N first
     end-at=NAME:N:DIR    ends the session instead of passing that request on
+    kill-at=NAME:N:DIR:HOW  kills the process whose id is in DIR/pid at that request; HOW: "done" passes the request on
+                         then, "undone" ends the session instead
+    log=FILE             writes the name of each request to FILE
+    list-as=NAME:OTHER   lists the entry NAME as OTHER, in which "%2F" stands for a slash
     no-posix-rename      does not advertise posix-rename@openssh.com
 
 A quirk is a subclass of Quirk with a method for each request type, and one for replies. Like sftp-server itself, the
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import struct
 import subprocess
 import sys
@@ -50,6 +55,17 @@ REQUESTS = {
     20: "symlink",
     200: "extended",
 }
+EXTENSIONS = (
+    "posix_rename",
+    "hardlink",
+    "fsync",
+    "statvfs",
+    "fstatvfs",
+    "limits",
+    "expand_path",
+    "lsetstat",
+    "check_file",
+)
 VERSION, STATUS, HANDLE, DATA, NAME, ATTRS = 2, 101, 102, 103, 104, 105
 OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, BAD_MESSAGE, OP_UNSUPPORTED = 0, 1, 2, 3, 4, 5, 8
 
@@ -147,6 +163,42 @@ class EndAt(AtNth):
         os._exit(1)
 
 
+class KillAt(AtNth):
+    def __init__(self, argument: str) -> None:
+        argument, _, self.how = argument.rpartition(":")
+        super().__init__(argument)
+
+    def act(self, request: Packet) -> Packet:
+        file = self.directory / "pid"
+        while not file.exists() or not file.read_text():
+            time.sleep(POLL_SECONDS)
+        os.kill(int(file.read_text()), signal.SIGKILL)
+        if self.how == "undone":
+            os._exit(1)
+        return request
+
+
+class Log(Quirk):
+    def __getattr__(self, name: str) -> Callable[[Packet], Packet]:
+        if name not in {*REQUESTS.values(), *EXTENSIONS}:
+            raise AttributeError(name)
+        return self._write
+
+    def _write(self, request: Packet) -> Packet:
+        with open(self.argument, "a") as file:
+            file.write(request.name + "\n")
+        return request
+
+
+class ListAs(Quirk):
+    def reply(self, request: Packet | None, reply: Packet) -> Packet:
+        if reply.type != NAME or request is None or request.name != "readdir":
+            return reply
+        name, _, other = self.argument.partition(":")
+        old, new = string(name.encode()), string(other.replace("%2F", "/").encode())
+        return Packet(reply.type, reply.id, reply.body.replace(old, new))
+
+
 class NoPosixRename(Quirk):
     def reply(self, request: Packet | None, reply: Packet) -> Packet:
         if reply.type != VERSION:
@@ -163,6 +215,9 @@ class NoPosixRename(Quirk):
 QUIRKS: dict[str, type[Quirk]] = {
     "hold": Hold,
     "end-at": EndAt,
+    "kill-at": KillAt,
+    "log": Log,
+    "list-as": ListAs,
     "no-posix-rename": NoPosixRename,
 }
 
