@@ -7,7 +7,7 @@ namespace {
 
 Failure lost(const ListKey& key) {
   return Failure(
-      make_error(ErrorKind::lease, "write list", escape_bytes(key.name), "another worker has taken it over"));
+      transient_error(ErrorKind::lease, "write list", escape_bytes(key.name), "another worker has taken it over"));
 }
 
 Result<ListAnswer> take_list(SqlDatabase& database, const ListKey& key, const std::string& holder,

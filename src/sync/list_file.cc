@@ -83,7 +83,7 @@ Task<Result<bool>> ListFile::write_once() {
 Task<Result<bool>> ListFile::take() {
   // Of no plan: whoever plans at this moment takes temporaries of plans that nobody works on for orphans.
   temporary_ = {random_plan_id(), 1, random_nonce(), 0};
-  const auto asked = std::chrono::steady_clock::now();
+  const auto asked = BootClock::now();
   CV_CO_TRY(ListAnswer answer,
             co_await engine_.store.lists.take(key_, this_holder(), temporary_.text(), gone_, job_.lease_ttl));
   if (!answer.taken && is_gone(answer.holder)) gone_ = std::move(answer.holder); // taken over by the next try
@@ -156,14 +156,14 @@ Task<Result<std::string>> ListFile::send(std::string text, ListLines& lines, Out
 }
 
 Result<void> ListFile::ours() const {
-  if (std::chrono::steady_clock::now() < valid_until_) return {};
+  if (BootClock::now() < valid_until_) return {};
   return Failure(make_error(ErrorKind::lease, "publish", escape_bytes(list_.name),
                             "the right to write the list has run out: another worker may have taken it"));
 }
 
 // Renews the taking in time.
 Task<Result<void>> ListFile::keep() {
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = BootClock::now();
   if (now < valid_until_ - job_.lease_ttl * 2 / 3) co_return Result<void>();
   CV_CO_CHECK(co_await engine_.store.lists.renew(key_, temporary_.text(), job_.lease_ttl));
   valid_until_ = now + job_.lease_ttl;

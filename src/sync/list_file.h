@@ -15,6 +15,7 @@
 
 #include "backends/temporary.h"
 #include "core/hash.h"
+#include "sync/boot_clock.h"
 #include "sync/engine.h"
 #include "sync/list_lines.h"
 
@@ -56,7 +57,7 @@ private:
   TemporaryName temporary_;
   std::string orphan_; // of who had the list before and never gave it back
   std::string gone_;   // a holder that was found to have ended
-  std::chrono::steady_clock::time_point valid_until_;
+  BootClock::time_point valid_until_;
 };
 
 } // namespace checkvalve

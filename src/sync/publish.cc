@@ -59,6 +59,7 @@ Result<void> Fence::check(const Content& content, const Entry& expected) const {
 }
 
 Task<Result<void>> Fence::publish(Copy& copy, const Content& content, const Entry& expected, FileOutcome& outcome) {
+  co_await keeper_.renewed();
   CV_CO_CHECK(check(content, expected));
   CommitOptions options = commit_options(scope_, file_, expected);
   options.size_bytes = content.bytes;

@@ -7,6 +7,7 @@
 #include "core/path.h"
 #include "core/units.h"
 #include "sync/admission.h"
+#include "sync/batch_queue.h"
 #include "sync/cancel_watch.h"
 #include "sync/compare.h"
 #include "sync/engine.h"
@@ -14,6 +15,7 @@
 #include "sync/lease_keeper.h"
 #include "sync/list_file.h"
 #include "sync/outputs.h"
+#include "sync/state_outage.h"
 #include "sync/transfer.h"
 
 namespace checkvalve {
@@ -21,10 +23,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t batches_at_once = 4; // so that the last large file of a batch does not leave the connections idle
+// Files of one batch at a time are begun, so that the others are left to other workers; the next batch is taken when
+// all are begun, so that the last large files of a batch do not leave the connections idle.
+constexpr std::size_t batches_at_once = 4;
 constexpr std::size_t files_at_once = 1'000; // rows fetched from the state
-constexpr milliseconds lease_poll{1'000};
-constexpr milliseconds stop_grace{5'000}; // for removing temporaries
+constexpr milliseconds stop_grace{5'000};    // for removing temporaries
 
 // Each file is one open file at the source, and at the target one with those that a chain makes beside it.
 std::uint64_t files_at_once_between(const Connections& connections, const Chain& chain) {
@@ -40,6 +43,22 @@ std::uint64_t window_memory(const Connections& connections, std::uint64_t budget
   return budget_bytes - std::min(held, budget_bytes / 2);
 }
 
+// A batch that this worker holds.
+struct RunningBatch {
+  RunningBatch(Engine& engine, LeasedBatch leased, milliseconds ttl, LeaseKeeper::HistoryScopeFunction history_scope,
+               Semaphore::Permit its_slot)
+      : open(std::move(leased.batch)),
+        keeper(engine, std::move(leased.lease), leased.asked, ttl, std::move(history_scope)),
+        slot(std::move(its_slot)) {}
+
+  OpenBatch open;
+  LeaseKeeper keeper;
+  Semaphore::Permit slot;
+  TaskGroup files;
+  Result<void> begun;    // all its files
+  bool all_tried = true; // so far
+};
+
 class Run {
 public:
   Run(Engine& engine, const Job& job, Chain chain, std::string plan, Connections& connections, HashAlgorithm hash,
@@ -52,18 +71,12 @@ public:
   }
 
   Task<Result<Summary>> run() {
-    CV_CO_TRY(const std::vector<BatchRecord> batches, co_await open_batches());
+    CV_CO_TRY(std::vector<BatchRecord> batches, co_await open_batches());
     CV_CO_CHECK(co_await claim_histories(engine_, job_, connections_.pair));
     CV_CO_TRY(keeps_history_, co_await keeps_history(engine_, job_, connections_));
     CancelWatch watch(engine_.loop, engine_.cancellation, connections_, stop_grace);
     watch.start();
-    TaskGroup group;
-    for (const BatchRecord& batch : batches) {
-      auto slot = co_await batch_slots_.acquire(1, engine_.cancellation);
-      if (engine_.cancellation.requested()) break;
-      group.spawn(run_batch(batch, std::move(slot)));
-    }
-    co_await group.join();
+    co_await run_batches(std::move(batches));
     if (chain_.checksum_list() && !engine_.cancellation.requested()) co_await keep_list(*chain_.checksum_list());
     co_await watch.finish();
     if (engine_.cancellation.requested()) {
@@ -96,85 +109,80 @@ private:
     co_return batches;
   }
 
-  Task<void> run_batch(BatchRecord batch, Semaphore::Permit slot) {
-    slot.adopt();
-    for (bool first = true;; first = false) {
-      auto lease = co_await take_lease(batch);
-      if (lease && *lease) {
-        if (co_await work_on(batch, std::move(**lease))) continue;
-      } else if (!lease) {
-        end_by(lease.error());
-      } else if (first && !engine_.cancellation.requested()) {
-        summary_.files_skipped += batch.files - batch.files_done; // another worker has done it while we waited
-      }
-      break;
-    }
-  }
-
-  // Nothing if the batch is done already, or the run was stopped.
-  Task<Result<std::optional<Lease>>> take_lease(const BatchRecord& batch) {
-    std::string reported_holder;
-    while (!engine_.cancellation.requested()) {
-      CV_CO_TRY(const LeaseAnswer answer,
-                co_await engine_.store.leases.take(plan_, batch.number, this_holder(), job_.lease_ttl));
-      if (answer.lease) co_return answer.lease;
-      if (answer.already_done) break;
-      if (is_gone(answer.holder)) { // it was killed: no need to wait for its lease to run out
-        CV_CO_CHECK(co_await engine_.store.leases.abandon(plan_, batch.number, answer.holder));
-        continue;
-      }
-      const std::string detail =
-          fmt::format("held by {} until {}", shown_holder(answer.holder), format_time(answer.held_until_ms));
-      if (!options_.wait_for_leases)
-        co_return Failure(
-            transient_error(ErrorKind::lease, "run", fmt::format("batch {} of {}", batch.number, plan_), detail));
-      if (std::exchange(reported_holder, answer.holder) != answer.holder)
-        engine_.events.emit(BatchEvent{batch.number, "waiting", detail, batch.files, batch.bytes});
-      co_await engine_.cancellation.sleep(lease_poll);
-    }
-    co_return std::nullopt;
-  }
-
-  // Whether the batch is to be leased once more: the lease ran out before all was tried (the state could not be
-  // reached, the process was suspended), but nobody else has taken it.
-  Task<bool> work_on(const BatchRecord& batch, Lease lease) {
-    LeaseKeeper keeper(engine_, std::move(lease), job_.lease_ttl, [this] { return history_scope(); });
-    keeper.start();
-    engine_.events.emit(BatchEvent{batch.number, "started", "", batch.files, batch.bytes});
-    bool all_tried = true;
-    auto done = co_await run_files(batch, keeper, all_tried);
-    auto ended = co_await keeper.finish();
-    if (!done) end_by(done.error());
-    if (!ended) end_by(ended.error());
-    const bool complete = done && ended && all_tried;
-    engine_.events.emit(BatchEvent{batch.number, complete ? "finished" : "interrupted", "", batch.files, batch.bytes});
-    co_return done&& ended && !all_tried && !engine_.cancellation.requested();
-  }
-
-  Task<Result<void>> run_files(const BatchRecord& batch, LeaseKeeper& keeper, bool& all_tried) {
-    // A crash between a file's publishing and its reading back must not leave it looking up to date.
-    if (job_.verify == VerifyMode::readback)
-      CV_CO_CHECK(co_await engine_.store.leases.doubt_batch(keeper.lease(), connections_.pair));
+  Task<void> run_batches(std::vector<BatchRecord> batches) {
+    BatchQueue queue(engine_, plan_, std::move(batches), job_.lease_ttl, options_.wait_for_leases);
     TaskGroup group;
-    Result<void> outcome;
-    std::uint64_t after = 0;
-    while (all_tried) {
-      auto page = co_await engine_.store.plans.open_files(plan_, batch.number, after, files_at_once);
-      if (!page) outcome = Failure(page.error());
-      if (!page || page->empty()) break;
-      after = page->back().number;
-      for (PlannedFile& file : *page) {
-        if (failed_.contains(file.number)) continue;
-        auto permit = co_await admission_.enter(window_for(scope_, file.size_bytes), engine_.cancellation);
-        if (!going_on(keeper)) {
-          all_tried = false;
-          break;
-        }
-        group.spawn(run_file(batch.number, keeper, std::move(file), std::move(permit), all_tried));
+    while (!engine_.cancellation.requested() && !state_failed_) {
+      auto slot = co_await batch_slots_.acquire(1, engine_.cancellation);
+      if (engine_.cancellation.requested()) break;
+      auto next = co_await queue.next();
+      if (!next) {
+        end_by(next.error());
+      } else if (*next) {
+        auto batch = std::make_unique<RunningBatch>(
+            engine_, std::move(**next), job_.lease_ttl, [this] { return history_scope(); }, std::move(slot));
+        co_await begin_files(*batch);
+        group.spawn(end_batch(std::move(batch), queue));
+      } else { // of those under way some may come back
+        slot.release();
+        co_await group.join();
+        if (queue.empty()) break;
       }
     }
     co_await group.join();
-    co_return outcome;
+    summary_.files_skipped += queue.files_of_others();
+  }
+
+  Task<void> begin_files(RunningBatch& batch) {
+    const BatchRecord& record = batch.open.record;
+    batch.keeper.start();
+    engine_.events.emit(BatchEvent{record.number, "started", "", record.files, record.bytes});
+    // A crash between a file's publishing and its reading back must not leave it looking up to date.
+    if (job_.verify == VerifyMode::readback)
+      batch.begun = co_await outlast(
+          engine_, [&] { return engine_.store.leases.doubt_batch(batch.keeper.lease(), connections_.pair); });
+    if (!batch.begun) co_return;
+    auto page = co_await open_files(record.number, 0);
+    while (page && !page->empty() && batch.all_tried) {
+      // Fetched while the files of this page are begun.
+      auto ahead = spawn(open_files(record.number, page->back().number));
+      co_await begin_page(batch, std::move(*page));
+      page = co_await ahead.get();
+    }
+    if (!page) batch.begun = Failure(std::move(page.error()));
+  }
+
+  Task<Result<std::vector<PlannedFile>>> open_files(std::uint32_t batch, std::uint64_t after) {
+    co_return co_await outlast(engine_,
+                               [&] { return engine_.store.plans.open_files(plan_, batch, after, files_at_once); });
+  }
+
+  Task<void> begin_page(RunningBatch& batch, std::vector<PlannedFile> page) {
+    for (PlannedFile& file : page) {
+      if (failed_.contains(file.number)) continue;
+      co_await batch.keeper.ready();
+      auto permit = co_await admission_.enter(window_for(scope_, file.size_bytes), engine_.cancellation);
+      if (engine_.cancellation.requested() || batch.keeper.lost()) {
+        batch.all_tried = false;
+        co_return;
+      }
+      batch.files.spawn(run_file(batch, std::move(file), std::move(permit)));
+    }
+  }
+
+  Task<void> end_batch(std::unique_ptr<RunningBatch> batch, BatchQueue& queue) {
+    batch->slot.adopt();
+    co_await batch->files.join();
+    auto ended = co_await batch->keeper.finish();
+    const bool complete = batch->begun && ended && batch->all_tried;
+    const BatchRecord& record = batch->open.record;
+    engine_.events.emit(
+        BatchEvent{record.number, complete ? "finished" : "interrupted", "", record.files, record.bytes});
+    if (complete || engine_.cancellation.requested()) co_return;
+    // A lost lease is no failure: the files are done by whoever has the batch, or by this run later.
+    for (Result<void>* each : {&batch->begun, &ended})
+      if (!*each && each->error().kind != ErrorKind::lease) co_return end_by(each->error());
+    queue.put_back(std::move(batch->open));
   }
 
   // While others work on batches of the plan the list is theirs to bring up to date: they end after this run has
@@ -204,17 +212,14 @@ private:
     return HistoryScope{connections_.pair, chain_.digest(), list ? list->name : "", !records};
   }
 
-  bool going_on(const LeaseKeeper& keeper) const { return !engine_.cancellation.requested() && keeper.holds(); }
-
-  Task<void> run_file(std::uint32_t batch, LeaseKeeper& keeper, PlannedFile file, Admission::Permit permit,
-                      bool& all_tried) {
+  Task<void> run_file(RunningBatch& batch, PlannedFile file, Admission::Permit permit) {
     permit.adopt();
     const std::string path = file.path;
     const std::uint64_t number = file.number;
-    FileOutcome outcome = co_await transfer_file(scope_, keeper, std::move(file), permit.count().bytes);
+    FileOutcome outcome = co_await transfer_file(scope_, batch.keeper, std::move(file), permit.count().bytes);
     switch (outcome.state) {
     case FileState::planned: // stopped, or the lease has run out: stays open
-      all_tried = false;
+      batch.all_tried = false;
       co_return;
     case FileState::committed:
       ++summary_.files_copied;
@@ -229,14 +234,17 @@ private:
       ++summary_.files_failed;
       failed_.insert(number);
       if (outcome.error->kind == ErrorKind::integrity) keeps_history_ = true; // what is there may look up to date
-      if (summary_.failures.size() < Summary::max_failures) summary_.failures.push_back({batch, path, *outcome.error});
+      if (summary_.failures.size() < Summary::max_failures)
+        summary_.failures.push_back({batch.open.record.number, path, *outcome.error});
       engine_.events.emit(FileFailedEvent{path, *outcome.error});
       break;
     }
-    keeper.record(std::move(outcome));
+    ++batch.open.reported;
+    batch.keeper.record(std::move(outcome));
   }
 
   void end_by(const Error& error) {
+    state_failed_ = state_failed_ || error.kind != ErrorKind::lease;
     if (!summary_.ended_by) summary_.ended_by = error;
   }
 
@@ -252,6 +260,7 @@ private:
   Semaphore batch_slots_{batches_at_once, LockRank::batch_slot};
   Summary summary_;
   std::unordered_set<std::uint64_t> failed_; // in this run: not tried again with a further lease
+  bool state_failed_ = false;                // no further batch is begun
   bool keeps_history_ = false;               // what is published is recorded for later comparisons
 };
 

@@ -46,7 +46,8 @@ public:
     DirectoryMaker directories(*both.target);
     const Chain chain;
     TransferScope scope{shared, job, chain, both, directories, HashAlgorithm::xxh128};
-    LeaseKeeper keeper(shared, Lease{"aaaaaaaaaa", 1, 1, "0123abcd"}, lease_left, [] { return std::nullopt; });
+    LeaseKeeper keeper(shared, Lease{"aaaaaaaaaa", 1, 1, "0123abcd"}, BootClock::now(), lease_left,
+                       [] { return std::nullopt; });
     PlannedFile file{.number = 1, .action = action, .path = "small", .size_bytes = 5};
     const std::string target_path = "small";
     Fence fence(scope, keeper, file, target_path);
@@ -62,8 +63,8 @@ public:
     DirectoryMaker directories(*both.target);
     const Chain chain = Chain::make(job.transforms).value();
     TransferScope scope{shared, job, chain, both, directories, HashAlgorithm::xxh128};
-    const LeaseKeeper keeper(shared, Lease{"aaaaaaaaaa", 1, 1, "0123abcd"}, std::chrono::milliseconds(0),
-                             [] { return std::nullopt; });
+    const LeaseKeeper keeper(shared, Lease{"aaaaaaaaaa", 1, 1, "0123abcd"}, BootClock::now(),
+                             std::chrono::milliseconds(0), [] { return std::nullopt; });
     return engine.run(transfer_file(scope, keeper, std::move(file), 1 << 20));
   }
 

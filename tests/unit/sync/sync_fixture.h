@@ -28,14 +28,20 @@ public:
     job.retries = 2;
     source->put_directory("in");
     target->put_directory("out");
-    std::vector<std::string> warnings;
-    store = open_state_store(directory_ + "/state.db", warnings).value();
+    reopen();
   }
   ~SyncFixture() override {
     store.reset();
     MemoryStore::forget("source");
     MemoryStore::forget("target");
     std::filesystem::remove_all(directory_);
+  }
+
+  std::string state_path() const { return directory_ + "/state.db"; }
+  void reopen(const StateOptions& options = {}) {
+    std::vector<std::string> warnings;
+    store.reset();
+    store = open_state_store(state_path(), warnings, options).value();
   }
 
   Engine parts() { return {engine.loop, engine.events, engine.workers, *store, cancellation}; }
