@@ -74,6 +74,9 @@ using RowSink = std::function<void(const SqlRow&)>; // must not use the database
 // Fills the parameters of row `index`; each starts as null. What the views point to lives until the next call.
 using RowSource = std::function<void(std::size_t index, std::span<SqlValue> values)>;
 
+// When a commit reaches stable storage: with `later` a power loss may undo it, a killed process does not.
+enum class Flush { later, at_commit };
+
 class SqlDatabase {
 public:
   virtual ~SqlDatabase() = default;
@@ -81,7 +84,7 @@ public:
   virtual std::string display() const = 0; // for messages; without secrets
 
   // A transaction that means to write. SQLite: no other process writes until it ends.
-  virtual Result<void> begin() = 0;
+  virtual Result<void> begin(Flush flush = Flush::later) = 0;
   virtual Result<void> commit() = 0;
   virtual void rollback() = 0;
 

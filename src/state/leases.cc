@@ -62,8 +62,9 @@ Failure lost(const Lease& lease, const LockedBatch& batch, std::string_view oper
   else
     message = fmt::format("the lease of generation {} was taken over by {} (generation {})", lease.generation,
                           escape_bytes(batch.holder), batch.generation);
-  return Failure(
-      make_error(ErrorKind::lease, std::string(operation), batch_name(lease.plan, lease.batch), std::move(message)));
+  // Another run may take the batch again, or finds it done.
+  return Failure(transient_error(ErrorKind::lease, std::string(operation), batch_name(lease.plan, lease.batch),
+                                 std::move(message)));
 }
 
 // The batch, locked, if this lease still is the one that may change it.
@@ -395,8 +396,9 @@ Task<Result<std::optional<std::vector<std::string>>>> LeaseStore::live_holders(c
 }
 
 Task<Result<void>> LeaseStore::doubt_batch(const Lease& lease, const PairKey& pair) {
-  co_return co_await thread_.transact(StateThread::Repeat::yes,
-                                      [&](SqlDatabase& database) { return doubt_files(database, lease, pair); });
+  co_return co_await thread_.transact(
+      StateThread::Repeat::yes, [&](SqlDatabase& database) { return doubt_files(database, lease, pair); },
+      Flush::at_commit);
 }
 
 Task<Result<void>> LeaseStore::checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,

@@ -32,8 +32,8 @@ public:
   Task<Result<std::optional<std::vector<std::string>>>> live_holders(const std::string& plan);
 
   // Before a batch's first file is published: puts all its open files (not links, not directories) in doubt, with
-  // chain_in_doubt under `pair`, in one transaction. A checkpoint of a committed file ends its doubt. Kind lease as
-  // for checkpoint.
+  // chain_in_doubt under `pair`, in one transaction that survives a power loss: the files may. A checkpoint of a
+  // committed file ends its doubt. Kind lease as for checkpoint.
   Task<Result<void>> doubt_batch(const Lease& lease, const PairKey& pair);
   // Records outcomes in one transaction, in the history too if `scope` is given. Kind lease if the lease has ended:
   // then nothing is recorded.

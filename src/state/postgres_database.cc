@@ -87,10 +87,13 @@ public:
   Result<void> connect();
 
   // Timeouts hold for the transaction alone. The isolation is named because a server's default may differ.
-  Result<void> begin() override {
+  Result<void> begin(Flush flush) override {
+    // The server flushes each commit unless it is told otherwise.
+    constexpr std::string_view flushed = "; SELECT set_config('synchronous_commit', 'on', true) WHERE "
+                                         "current_setting('synchronous_commit') = 'off'";
     CV_CHECK(ensure_connected());
-    CV_CHECK(simple(fmt::format("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {}",
-                                options_.busy_timeout.count())));
+    CV_CHECK(simple(fmt::format("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {}{}",
+                                options_.busy_timeout.count(), flush == Flush::at_commit ? flushed : "")));
     in_transaction_ = true;
     return {};
   }

@@ -112,7 +112,13 @@ public:
   std::string display() const override { return escape_bytes(path_); }
 
   // IMMEDIATE: a transaction that read first and then has to wait for a writer could only start over.
-  Result<void> begin() override { return discard_count(execute("BEGIN IMMEDIATE", {})); }
+  Result<void> begin(Flush flush) override {
+    if (std::exchange(flush_, flush) != flush) {
+      const bool now = flush == Flush::at_commit;
+      CV_CHECK(execute(now ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", {}));
+    }
+    return discard_count(execute("BEGIN IMMEDIATE", {}));
+  }
   Result<void> commit() override { return discard_count(execute("COMMIT", {})); }
   void rollback() override {
     if (sqlite3_get_autocommit(handle_.get()) == 0) (void)execute("ROLLBACK", {});
@@ -193,6 +199,7 @@ private:
 
   Handle handle_;
   std::string path_;
+  Flush flush_ = Flush::later;                            // as PRAGMA synchronous says
   std::unordered_map<std::string, Statement> statements_; // after handle_: finalized first
 };
 

@@ -19,8 +19,10 @@ public:
 
   // Runs `body(SqlDatabase&)`, which returns a Result, in a transaction; again where the connection to the database was
   // lost and that is safe. Any error rolls the transaction back.
-  template <class Body> auto transact(Repeat repeat, Body body) -> Task<decltype(body(std::declval<SqlDatabase&>()))> {
-    co_return co_await thread_.run([&] { return run_transaction(repeat, body); });
+  template <class Body>
+  auto transact(Repeat repeat, Body body, Flush flush = Flush::later)
+      -> Task<decltype(body(std::declval<SqlDatabase&>()))> {
+    co_return co_await thread_.run([&] { return run_transaction(repeat, body, flush); });
   }
   // The same without a transaction, for statements that only read.
   template <class Body> auto read(Body body) -> Task<decltype(body(std::declval<SqlDatabase&>()))> {
@@ -36,7 +38,8 @@ public:
   }
 
 private:
-  template <class Body> auto run_transaction(Repeat repeat, Body& body) -> decltype(body(std::declval<SqlDatabase&>()));
+  template <class Body>
+  auto run_transaction(Repeat repeat, Body& body, Flush flush) -> decltype(body(std::declval<SqlDatabase&>()));
   template <class Body> auto run_reading(Body& body) -> decltype(body(std::declval<SqlDatabase&>())) {
     for (int attempt = 1;; ++attempt) {
       auto result = body(*database_);
@@ -49,9 +52,10 @@ private:
 };
 
 template <class Body>
-auto StateThread::run_transaction(Repeat repeat, Body& body) -> decltype(body(std::declval<SqlDatabase&>())) {
+auto StateThread::run_transaction(Repeat repeat, Body& body, Flush flush)
+    -> decltype(body(std::declval<SqlDatabase&>())) {
   for (int attempt = 1;; ++attempt) {
-    Result<void> ended = database_->begin();
+    Result<void> ended = database_->begin(flush);
     if (ended) {
       auto result = body(*database_);
       if (result) {

@@ -326,6 +326,57 @@ TEST_F(Sqlite, AWriteThatFailsIsRolledBackAndTheStoreStaysUsable) {
   EXPECT_EQ(awaited((*store)->plans.find("p"))->files, 200'000U);
 }
 
+// Counts fsync of the log, in SQLite's default VFS.
+class CountedSyncs {
+public:
+  CountedSyncs() : real_(sqlite3_vfs_find(nullptr)), vfs_(*real_) {
+    syncs = 0;
+    real_open = real_->xOpen;
+    vfs_.zName = "counted";
+    vfs_.xOpen = open;
+    sqlite3_vfs_register(&vfs_, 1);
+  }
+  ~CountedSyncs() {
+    sqlite3_vfs_unregister(&vfs_);
+    sqlite3_vfs_register(real_, 1);
+  }
+  inline static int syncs = 0;
+
+private:
+  static int open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out) {
+    const int code = real_open(vfs, name, file, flags, out);
+    if (code != SQLITE_OK || (flags & SQLITE_OPEN_WAL) == 0) return code;
+    real_sync = file->pMethods->xSync;
+    methods = *file->pMethods;
+    methods.xSync = [](sqlite3_file* of, int how) { return ++syncs, real_sync(of, how); };
+    file->pMethods = &methods;
+    return code;
+  }
+  inline static int (*real_open)(sqlite3_vfs*, const char*, sqlite3_file*, int, int*) = nullptr;
+  inline static int (*real_sync)(sqlite3_file*, int) = nullptr;
+  inline static sqlite3_io_methods methods = {};
+  sqlite3_vfs* real_;
+  sqlite3_vfs vfs_;
+};
+
+TEST_F(Sqlite, OnlyDoubtIsFlushedAtOnce) {
+  const CountedSyncs counted;
+  const auto store = open(path_);
+  ASSERT_TRUE(store);
+  ASSERT_TRUE(awaited((*store)->plans.create(plan_named("p"))));
+  ASSERT_TRUE(
+      awaited((*store)->plans.add_files("p", std::vector<PlannedFile>{{.number = 1, .batch = 1, .path = "a"}})));
+  ASSERT_TRUE(awaited((*store)->plans.finish(plan_named("p"))));
+  const auto lease = awaited((*store)->leases.take("p", 1, "w", std::chrono::hours(1)))->lease;
+  ASSERT_TRUE(lease);
+  const int before = CountedSyncs::syncs; // of a new log's header
+  ASSERT_TRUE(awaited((*store)->leases.doubt_batch(*lease, {"source", "target"})));
+  EXPECT_EQ(CountedSyncs::syncs, before + 1);
+  const std::vector<FileOutcome> outcomes = {{.number = 1}};
+  ASSERT_TRUE(awaited((*store)->leases.checkpoint(*lease, outcomes, HistoryScope{{"source", "target"}, "", "", true})));
+  EXPECT_EQ(CountedSyncs::syncs, before + 1);
+}
+
 // Whatever a killed process left in the log is read or dropped whole.
 TEST_F(Sqlite, AKilledProcessLeavesAWholeState) {
   const pid_t child = ::fork();
