@@ -42,8 +42,9 @@ class Proftpd(StartedServer):
         write_known_hosts(self.known_hosts, [(self.port, self.host_key)])
         return self
 
-    def url(self, path: str | os.PathLike[str]) -> str:
-        return sftp_url(self.port, path)
+    def url(self, path: str | os.PathLike[str], port: int = 0) -> str:
+        """`port` is that of a proxy in front."""
+        return sftp_url(port or self.port, path)
 
     def _write_users(self) -> None:
         """The current user, without a password, and its key in the format of RFC 4716."""

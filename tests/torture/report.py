@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torture.known import KNOWN
+from torture.matrix import ROWS, table
 from torture.oracle import COUNTS, Findings
 
 LINES_SHOWN = 8
@@ -74,3 +75,5 @@ def write(page: Path, results: list[Result], seed: int, seconds: float) -> None:
         late = "; cut short" if result.cut_short else ""
         lines.append(f"| {result.name} | {figures}{late} | {result.seconds:.0f} s |")
     between_markers(page, "torture", "\n".join(lines))
+    if ROWS:
+        between_markers(page, "servers", table(ROWS))

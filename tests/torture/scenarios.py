@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torture import disks, kills, leaks, states, wire, workers
+from torture import disks, kills, leaks, matrix, states, wire, workers
 from torture.session import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -22,4 +22,5 @@ SCENARIOS: dict[str, Scenario] = {
     "postgres": states.postgres_restarts,
     "workers": workers.shared_plans,
     "secrets": leaks.secrets_in,
+    "servers": matrix.server_matrix,
 }
