@@ -86,7 +86,7 @@ class AsyncSsh(OtherServer):
 
 
 class RcloneSftp(OtherServer):
-    """Serves the directory around its own. The cache of directories is off: it would not see other writers."""
+    """Serves the directory around its own. Its cache of directories is short: it does not see other writers."""
 
     name = "rclone serve sftp"
 
@@ -104,7 +104,7 @@ class RcloneSftp(OtherServer):
             "--addr",
             f"127.0.0.1:{port}",
             "--dir-cache-time",
-            "0s",
+            "20ms",
         ]
         return [program, *served, *keys]
 

@@ -179,12 +179,13 @@ def _report(verdicts: list[Verdict], places: int, seed: int) -> str:
     counted = [verdict for verdict in verdicts if verdict.compiles]
     missed = [verdict for verdict in counted if not verdict.caught_by]
     by_unit = sum(verdict.caught_by.endswith(("_test", "_conformance")) for verdict in counted)
+    sample = max(len(verdicts) - len(GUARDS), 0)
+    caught = len(counted) - len(missed)
     lines = [
-        f"`./dev mutants --sample {max(len(verdicts) - len(GUARDS), 0)} --seed {seed}` {made_at()}: "
-        f"of {places} places, the guards of `tools/mutants/guards.py` and a sample were changed, one at a time. {len(counted)} compiled, "
-        f"{len(counted) - len(missed)} were caught: {by_unit} by unit and conformance tests, "
-        f"{len(counted) - len(missed) - by_unit} by end-to-end tests. Only the tests of the changed directory and the "
-        "quick end-to-end tests ran, not all of `./dev test`.",
+        f"`./dev mutants --sample {sample} --seed {seed}` {made_at()}: of {places} places, the guards of "
+        f"`tools/mutants/guards.py` and a sample were changed, one at a time. {len(counted)} compiled, {caught} were "
+        f"caught: {by_unit} by unit and conformance tests, {caught - by_unit} by end-to-end tests. Only the tests of the "
+        "changed directory and the quick end-to-end tests ran, not all of `./dev test`.",
         "",
         "| place | change | caught by |",
         "| --- | --- | --- |",
