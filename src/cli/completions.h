@@ -1,14 +1,14 @@
-// Completions of shells, made from the app.
+// Completions of shells, made from the command line.
 #pragma once
-
-#include <CLI/CLI.hpp>
 
 #include <string>
 
+#include "cli/command_line.h"
+
 namespace checkvalve {
 
-std::string bash_completions(const CLI::App& app);
-std::string zsh_completions(const CLI::App& app);
-std::string fish_completions(const CLI::App& app);
+std::string bash_completions(const CommandLine& line);
+std::string zsh_completions(const CommandLine& line);
+std::string fish_completions(const CommandLine& line);
 
 } // namespace checkvalve

@@ -119,6 +119,11 @@ Failure wrong(std::string message) { return Failure(config_error("--events", std
 
 std::string to_line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
+Json read_object(const std::string& text) {
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return json.is_object() ? std::move(json) : Json(nullptr);
+}
+
 Json error_json(const Error& error) {
   Json out = {{"path", printable(error.path)}};
   put_error(out, error);

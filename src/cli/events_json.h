@@ -21,6 +21,8 @@ using Json = nlohmann::ordered_json;
 
 // One line without a newline; never throws, whatever bytes the strings hold.
 std::string to_line(const Json& json);
+// The object of a text of the state; null if it is none.
+Json read_object(const std::string& text);
 
 Json error_json(const Error& error); // {"code", "kind", "status", "operation", "path", "message", "hint"}
 Json failure_json(const FailureRecord& failure);

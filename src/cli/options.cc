@@ -93,17 +93,17 @@ Result<Job> make_job(const Inputs& inputs, const std::chrono::year_month_day* da
 }
 
 // What the command line says.
-Result<void> apply_given(Inputs& inputs, const CLI::App& app) {
-  const std::vector<Assignment> given = given_settings(app);
+Result<void> apply_given(Inputs& inputs, const Command& command) {
+  const std::vector<Assignment> given = given_settings(command);
   for (const Assignment& each : given)
     if (each.setting->name == "state") inputs.state_option = each.value;
   return apply_settings(inputs.settings, given);
 }
 
-Result<Inputs> read_config_and_secrets(const CLI::App& app, const ProcessOptions& options) {
+Result<Inputs> read_config_and_secrets(const ProcessOptions& options) {
   Inputs inputs;
   CV_TRY(inputs.secrets, read_secrets(options.secrets_fd));
-  CV_TRY(inputs.config, load_config(app.count("--config") > 0 ? std::optional(options.config) : std::nullopt));
+  CV_TRY(inputs.config, load_config(options.config));
   return inputs;
 }
 
@@ -118,88 +118,69 @@ Result<void> check_shared_options(const Inputs& inputs, const Job& job) {
 
 } // namespace
 
-CLI::Validator one_of(std::vector<std::string> words) {
-  return CLI::Validator(
-      [words = std::move(words)](const std::string& word) {
-        return std::ranges::find(words, word) != words.end()
-                   ? std::string()
-                   : fmt::format("invalid value '{}': expected one of {}", word, fmt::join(words, ", "));
-      },
-      "");
-}
-
-CLI::Validator integer_from(std::uint64_t min, std::uint64_t max) {
-  return CLI::Validator(
-      [min, max](const std::string& text) {
-        auto parsed = parse_integer(text, min, max);
-        return parsed ? std::string() : parsed.error().message;
-      },
-      "");
-}
-
-void add_process_options(CLI::App& app, ProcessOptions& options, bool works) {
+void add_process_options(Command& command, ProcessOptions& options, bool works) {
   const std::string group = "Input and output";
-  app.add_option("--config", options.config,
-                 "read the config from FILE [./checkvalve.toml, else $XDG_CONFIG_HOME/checkvalve/config.toml]")
-      ->type_name("FILE")
-      ->group(group);
-  app.add_flag("--json", options.json, "print JSON on standard output instead of text")->group(group);
-  app.add_option("--secrets-fd", options.secrets_fd, "read secrets as JSON from file descriptor N")
-      ->check(integer_from(0, INT_MAX))
-      ->type_name("N")
-      ->group(group);
+  command.option({.names = "--config",
+                  .value_name = "FILE",
+                  .help = "read the config from FILE [./checkvalve.toml, else $XDG_CONFIG_HOME/checkvalve/config.toml]",
+                  .group = group},
+                 options.config);
+  command.flag({.names = "--json", .help = "print JSON on standard output instead of text", .group = group},
+               options.json);
+  command.integer({.names = "--secrets-fd",
+                   .value_name = "N",
+                   .help = "read secrets as JSON from file descriptor N",
+                   .group = group},
+                  0, INT_MAX, [&options](std::uint64_t fd) { options.secrets_fd = static_cast<int>(fd); });
   if (!works) return;
-  app.add_option("--events", options.events, "write progress events as JSON lines to FILE or to file descriptor N")
-      ->type_name("FILE|fd:N")
-      ->group(group);
-  app.add_option("--progress", options.progress,
-                 "when to show progress on standard error; auto: if it is a terminal [auto]")
-      ->check(one_of({"auto", "always", "never"}))
-      ->type_name("auto|always|never")
-      ->group(group);
-  app.add_flag("--die-with-parent", options.die_with_parent, "stop cleanly when the parent process ends")->group(group);
+  command.option({.names = "--events",
+                  .value_name = "FILE|fd:N",
+                  .help = "write progress events as JSON lines to FILE or to file descriptor N",
+                  .group = group},
+                 options.events);
+  command.option({.names = "--progress",
+                  .value_name = "auto|always|never",
+                  .help = "when to show progress on standard error; auto: if it is a terminal [auto]",
+                  .group = group},
+                 options.progress);
+  command.flag({.names = "--die-with-parent", .help = "stop cleanly when the parent process ends", .group = group},
+               options.die_with_parent);
 }
 
-void add_settings(CLI::App& app, unsigned command) {
+void add_settings(Command& command, unsigned takes) {
   for (const Setting& setting : all_settings()) {
-    if (!setting.on_command_line || !(setting.commands & command)) continue;
+    if (!setting.on_command_line || !(setting.commands & takes)) continue;
+    const bool on_off = setting.kind == OptionKind::on_off;
+    const bool is_flag = on_off || setting.kind == OptionKind::flag;
     const std::string name = setting.flag();
-    const std::string help = described(setting);
-    CLI::Option* option = nullptr;
-    switch (setting.kind) {
-    case OptionKind::flag: option = app.add_flag(name, help); break;
-    case OptionKind::on_off: option = app.add_flag(fmt::format("{},!--no-{}", name, name.substr(2)), help); break;
-    case OptionKind::value:
-    case OptionKind::list:
-      option = app.add_option(name, help)->type_name(setting.value_name);
-      option->multi_option_policy(setting.kind == OptionKind::list ? CLI::MultiOptionPolicy::TakeAll
-                                                                   : CLI::MultiOptionPolicy::TakeLast);
-      break;
-    }
-    option->group(std::string(setting.group));
+    command.declare({.names = on_off ? fmt::format("{},!--no-{}", name, name.substr(2)) : name,
+                     .value_name = is_flag ? std::string() : std::string(setting.value_name),
+                     .help = described(setting),
+                     .group = std::string(setting.group),
+                     .repeatable = setting.kind == OptionKind::list},
+                    is_flag);
   }
 }
 
-std::vector<Assignment> given_settings(const CLI::App& app) {
+std::vector<Assignment> given_settings(const Command& command) {
   std::vector<Assignment> given;
-  std::map<const CLI::Option*, std::size_t> seen;
-  for (const CLI::Option* option : app.parse_order()) {
-    std::string key = option->get_single_name();
-    std::replace(key.begin(), key.end(), '-', '_');
-    const std::size_t index = seen[option]++;
+  for (auto& [name, value] : command.given()) {
+    std::string key = name;
+    std::ranges::replace(key, '-', '_');
     const Setting* setting = find_setting(key);
-    if (!setting || !setting->on_command_line || index >= option->results().size()) continue;
-    given.push_back({setting, option->results()[index], setting->flag()});
+    if (setting && setting->on_command_line) given.push_back({setting, std::move(value), setting->flag()});
   }
   return given;
 }
 
-void add_sync_arguments(CLI::App& app, SyncArguments& arguments) {
-  app.add_option("SOURCE", arguments.source, "where to copy from: a URL, a path or NAME:path")->type_name("");
-  app.add_option("TARGET", arguments.target, "where to copy to: a URL, a path or NAME:path")->type_name("");
-  app.add_option("--job", arguments.job, "run [job.NAME] of the config; options given here take precedence")
-      ->type_name("NAME")
-      ->group("Selection");
+void add_sync_arguments(Command& command, SyncArguments& arguments) {
+  command.option({.names = "SOURCE", .help = "where to copy from: a URL, a path or NAME:path"}, arguments.source);
+  command.option({.names = "TARGET", .help = "where to copy to: a URL, a path or NAME:path"}, arguments.target);
+  command.option({.names = "--job",
+                  .value_name = "NAME",
+                  .help = "run [job.NAME] of the config; options given here take precedence",
+                  .group = "Selection"},
+                 arguments.job);
 }
 
 std::vector<Assignment> machine_settings(const Config& config) {
@@ -210,15 +191,15 @@ std::vector<Assignment> machine_settings(const Config& config) {
   return kept;
 }
 
-Result<Inputs> read_machine_inputs(const CLI::App& app, const ProcessOptions& options) {
-  CV_TRY(Inputs inputs, read_config_and_secrets(app, options));
+Result<Inputs> read_machine_inputs(const Command& command, const ProcessOptions& options) {
+  CV_TRY(Inputs inputs, read_config_and_secrets(options));
   CV_CHECK(apply_settings(inputs.settings, machine_settings(inputs.config)));
-  CV_CHECK(apply_given(inputs, app));
+  CV_CHECK(apply_given(inputs, command));
   return inputs;
 }
 
-Result<Inputs> read_inputs(const CLI::App& app, const ProcessOptions& options, const std::string& job_name) {
-  CV_TRY(Inputs inputs, read_config_and_secrets(app, options));
+Result<Inputs> read_inputs(const Command& command, const ProcessOptions& options, const std::string& job_name) {
+  CV_TRY(Inputs inputs, read_config_and_secrets(options));
   CV_CHECK(apply_settings(inputs.settings, inputs.config.defaults));
   if (!job_name.empty()) {
     const auto found = inputs.config.jobs.find(job_name);
@@ -234,7 +215,7 @@ Result<Inputs> read_inputs(const CLI::App& app, const ProcessOptions& options, c
     inputs.settings.job.name = job_name;
     CV_CHECK(apply_settings(inputs.settings, found->second));
   }
-  CV_CHECK(apply_given(inputs, app));
+  CV_CHECK(apply_given(inputs, command));
   return inputs;
 }
 

@@ -1,12 +1,11 @@
-// The options that commands share, on the CLI11 app, and the jobs that they make.
+// The options that commands share, and the jobs that they make.
 #pragma once
-
-#include <CLI/CLI.hpp>
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/command_line.h"
 #include "cli/config.h"
 #include "cli/secrets.h"
 #include "cli/settings.h"
@@ -15,7 +14,7 @@ namespace checkvalve {
 
 // Input and output of a command.
 struct ProcessOptions {
-  std::string config; // empty: the usual places
+  std::optional<std::string> config; // none: the usual places
   bool json = false;
   std::string events; // "FILE" or "fd:N"; empty: none
   std::string progress = "auto";
@@ -23,16 +22,12 @@ struct ProcessOptions {
   bool die_with_parent = false;
 };
 // `works`: the command copies or compares files: it has events and progress.
-void add_process_options(CLI::App& app, ProcessOptions& options, bool works);
-
-// Checks of a command's own options; the message says what is expected.
-CLI::Validator one_of(std::vector<std::string> words);
-CLI::Validator integer_from(std::uint64_t min, std::uint64_t max);
+void add_process_options(Command& command, ProcessOptions& options, bool works);
 
 // Adds the settings that a command takes (a bit of namespace takes), in their groups.
-void add_settings(CLI::App& app, unsigned command);
+void add_settings(Command& command, unsigned takes);
 // The settings given on the command line, in its order, after parsing.
-std::vector<Assignment> given_settings(const CLI::App& app);
+std::vector<Assignment> given_settings(const Command& command);
 
 // What names a sync on the command line.
 struct SyncArguments {
@@ -40,7 +35,7 @@ struct SyncArguments {
   std::string target;
   std::string job; // of the config
 };
-void add_sync_arguments(CLI::App& app, SyncArguments& arguments);
+void add_sync_arguments(Command& command, SyncArguments& arguments);
 
 // Config, secrets and the merged settings of a command.
 struct Inputs {
@@ -49,12 +44,12 @@ struct Inputs {
   Settings settings;
   std::string state_option; // --state as given on the command line
 };
-// Defaults, then the named job (if any), then what `app` was given.
-Result<Inputs> read_inputs(const CLI::App& app, const ProcessOptions& options, const std::string& job_name);
+// Defaults, then the named job (if any), then what the command line was given.
+Result<Inputs> read_inputs(const Command& command, const ProcessOptions& options, const std::string& job_name);
 
-// For commands that take no job: of the defaults, those that say where things are on this machine; then what `app` was
-// given.
-Result<Inputs> read_machine_inputs(const CLI::App& app, const ProcessOptions& options);
+// For commands that take no job: of the defaults, those that say where things are on this machine; then what the
+// command line was given.
+Result<Inputs> read_machine_inputs(const Command& command, const ProcessOptions& options);
 std::vector<Assignment> machine_settings(const Config& config);
 
 struct DatedJob {

@@ -1,16 +1,11 @@
-// The app with all commands: what parsing, --help, completions, the man page and the reference pages are made of.
+// The command line with all commands: what parsing, --help, completions, the man page and the reference pages use.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
-#include <memory>
-
-#include "cli/commands/commands.h"
+#include "cli/command_line.h"
 
 namespace checkvalve {
 
-// `chosen` is set by parsing, to what the command line asks for.
-std::unique_ptr<CLI::App> make_app(Action& chosen);
+std::unique_ptr<CommandLine> make_command_line();
 
 // Parses and runs; prints help and errors of usage. Returns the exit code.
 int run_program(int argc, char** argv);

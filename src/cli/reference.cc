@@ -44,89 +44,25 @@ std::string ascii_roff(std::string_view text) {
   return out;
 }
 
-std::string synopsis(const CLI::App& command) {
-  std::string out = command.get_name() + " [OPTION]…";
-  for (const CLI::Option* option : command.get_options())
-    if (option->get_positional())
-      out += option->get_required() ? " " + option->get_name(true) : " [" + option->get_name(true) + "]";
+std::string synopsis(const Command& command) {
+  std::string out = command.name() + " [OPTION]…";
+  for (const Parameter& each : command.parameters())
+    if (each.is_argument()) out += each.required ? " " + each.names : " [" + each.names + "]";
   return out;
 }
 
-std::vector<std::string> examples_of(const CLI::App& command) {
-  std::vector<std::string> lines;
-  const std::string footer = command.get_footer();
-  std::string_view rest = footer;
-  while (!rest.empty()) {
-    const auto end = std::min(rest.find('\n'), rest.size());
-    if (rest.starts_with("  ")) lines.emplace_back(rest.substr(2, end - 2));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return lines;
-}
-
-std::string man_command(const CLI::App& command) {
-  std::string out = fmt::format(".SS checkvalve {}\n{}.\n", roff(synopsis(command)), roff(command.get_description()));
-  for (const CLI::Option* option : command.get_options())
-    if (option->get_positional())
-      out += fmt::format(".TP\n.I {}\n{}\n", roff(option->get_name(true)), roff(option->get_description()));
-  for (const OptionGroup& group : option_groups(command))
-    for (const CLI::Option* option : group.options) {
-      const std::string type = type_of(*option);
-      out += fmt::format(".TP\n\\fB{}\\fR{}\n{}\n", roff(option_names(*option)),
-                         type.empty() ? "" : " \\fI" + roff(type) + "\\fR", roff(option->get_description()));
-    }
+std::string man_command(const Command& command) {
+  std::string out = fmt::format(".SS checkvalve {}\n{}.\n", roff(synopsis(command)), roff(command.description()));
+  for (const Parameter& each : command.parameters())
+    if (each.is_argument()) out += fmt::format(".TP\n.I {}\n{}\n", roff(each.names), roff(each.help));
+  for (const ParameterGroup& group : option_groups(command))
+    for (const Parameter* each : group.parameters)
+      out += fmt::format(".TP\n\\fB{}\\fR{}\n{}\n", roff(each->shown_names()),
+                         each->value_name.empty() ? "" : " \\fI" + roff(each->value_name) + "\\fR", roff(each->help));
   return out;
 }
 
 } // namespace
-
-std::string option_names(const CLI::Option& option) {
-  std::string out;
-  for (const std::string& name : option.get_snames()) out += "-" + name + ", ";
-  const auto& negative = option.get_fnames();
-  for (const std::string& name : option.get_lnames())
-    if (std::find(negative.begin(), negative.end(), name) == negative.end()) out += "--" + name + ", ";
-  for (const std::string& name : negative) out += "--" + name + ", ";
-  return out.substr(0, out.size() - 2);
-}
-
-std::vector<const CLI::App*> commands_of(const CLI::App& app) {
-  const auto found = app.get_subcommands([](const CLI::App*) { return true; });
-  return {found.begin(), found.end()};
-}
-
-std::string type_of(const CLI::Option& option) {
-  if (option.get_items_expected_max() == 0) return "";
-  const std::string type = option.get_type_name();
-  return type.substr(0, type.find(":{")); // CLI11 adds the choices of a check
-}
-
-std::vector<std::string> choices_of(std::string_view type) {
-  const bool lower =
-      std::all_of(type.begin(), type.end(), [](unsigned char c) { return std::islower(c) || c == '|' || c == '-'; });
-  if (!lower || type.find('|') == type.npos) return {};
-  std::vector<std::string> words;
-  while (!type.empty()) {
-    const auto bar = std::min(type.find('|'), type.size());
-    words.emplace_back(type.substr(0, bar));
-    type.remove_prefix(std::min(bar + 1, type.size()));
-  }
-  return words;
-}
-
-std::vector<std::string> choices_of(const CLI::Option& option) { return choices_of(type_of(option)); }
-
-std::vector<OptionGroup> option_groups(const CLI::App& command) {
-  std::vector<OptionGroup> groups;
-  for (const CLI::Option* option : command.get_options()) {
-    if (option->get_positional() || option->get_group().empty()) continue;
-    auto group = std::find_if(groups.begin(), groups.end(),
-                              [&](const OptionGroup& each) { return each.name == option->get_group(); });
-    if (group == groups.end()) group = groups.insert(groups.end(), {option->get_group(), {}});
-    group->options.push_back(option);
-  }
-  return groups;
-}
 
 std::string_view option_type_word(OptionType type) {
   switch (type) {
@@ -142,7 +78,7 @@ std::string_view option_type_word(OptionType type) {
   return "";
 }
 
-std::string man_page(const CLI::App& app) {
+std::string man_page(const CommandLine& line) {
   std::string out = fmt::format(".TH CHECKVALVE 1 \"\" \"checkvalve {}\" \"User Commands\"\n", CHECKVALVE_VERSION);
   out += fmt::format(".SH NAME\ncheckvalve \\- {}\n", "one-way file sync");
   out += ".SH SYNOPSIS\n.B checkvalve\n.I COMMAND\n[\\fIOPTION\\fR]… [\\fIARGUMENT\\fR]…\n";
@@ -151,14 +87,15 @@ std::string man_page(const CLI::App& app) {
                   "sftp://host/~/relative/to/home, file:///path), a plain path, or NAME:path with an endpoint of the "
                   "config. {{date}} and {{date:%Y/%m/%d}} in it are replaced by the date of \\-\\-date; {{{{ and }}}} "
                   "are literal braces.\n",
-                  roff(app.get_description()));
+                  roff(line.description()));
   out += ".SH COMMANDS\n";
-  for (const CLI::App* command : commands_of(app)) out += man_command(*command);
+  for (const auto& command : line.commands()) out += man_command(*command);
   out += ".SH EXIT STATUS\n"
          ".TP\n0\nall planned files are at the target\n"
          ".TP\n1\nsome files failed, each listed with its reason; all others are at the target\n"
          ".TP\n2\ninvalid usage or configuration\n"
          ".TP\n3\nan endpoint could not be reached, or refused the login or its host key; nothing was copied\n"
+         ".TP\n4\nfewer files were selected than \\-\\-min\\-files; nothing was copied\n"
          ".TP\n5\nthe state failed\n"
          ".TP\n74\nsuccess, but the output could not be written to standard output\n"
          ".TP\n130, 143\ninterrupted by SIGINT, SIGTERM; what was in flight is cleaned up or recorded\n";
@@ -172,30 +109,27 @@ std::string man_page(const CLI::App& app) {
   out += ".SH FILES\n.TP\n./checkvalve.toml, ~/.config/checkvalve/config.toml\nthe config\n"
          ".TP\n~/.local/state/checkvalve/state.db\nthe state\n";
   out += ".SH EXAMPLES\n.nf\n";
-  for (const CLI::App* command : commands_of(app))
-    for (const std::string& example : examples_of(*command)) out += roff(example) + "\n";
+  for (const auto& command : line.commands())
+    for (const std::string& example : command->examples()) out += roff(example) + "\n";
   return ascii_roff(out + ".fi\n");
 }
 
-std::string commands_page(const CLI::App& app) {
+std::string commands_page(const CommandLine& line) {
   std::string out = "# Commands\n\n<!-- Generated by `checkvalve man --page commands` (./dev docs). -->\n\n";
   out += "Exit codes, `--json` and `--events`: [machine.md](machine.md). The config: [config.md](config.md).\n";
-  for (const CLI::App* command : commands_of(app)) {
-    out += fmt::format("\n## {}\n\n    checkvalve {}\n\n{}.\n", command->get_name(), synopsis(*command),
-                       command->get_description());
-    for (const CLI::Option* option : command->get_options())
-      if (option->get_positional())
-        out += fmt::format("\n`{}`: {}.\n", option->get_name(true), option->get_description());
-    for (const OptionGroup& group : option_groups(*command)) {
+  for (const auto& command : line.commands()) {
+    out += fmt::format("\n## {}\n\n    checkvalve {}\n\n{}.\n", command->name(), synopsis(*command),
+                       command->description());
+    for (const Parameter& each : command->parameters())
+      if (each.is_argument()) out += fmt::format("\n`{}`: {}.\n", each.names, each.help);
+    for (const ParameterGroup& group : option_groups(*command)) {
       out += fmt::format("\n| {} | |\n| --- | --- |\n", group.name == "Options" ? "Option" : group.name);
-      for (const CLI::Option* option : group.options) {
-        const std::string type = type_of(*option);
-        out += fmt::format("| `{}{}` | {} |\n", option_names(*option), type.empty() ? "" : " " + table_cell(type),
-                           table_cell(option->get_description()));
-      }
+      for (const Parameter* each : group.parameters)
+        out += fmt::format("| `{}{}` | {} |\n", each->shown_names(),
+                           each->value_name.empty() ? "" : " " + table_cell(each->value_name), table_cell(each->help));
     }
     out += "\n";
-    for (const std::string& example : examples_of(*command)) out += "    " + example + "\n";
+    for (const std::string& example : command->examples()) out += "    " + example + "\n";
   }
   return out;
 }

@@ -44,7 +44,7 @@ void Session::watch_parent(const Inputs& inputs) {
 }
 
 Result<void> Session::open_store(const Inputs& inputs) {
-  if (!options_.config.empty()) place_options_ += " --config " + shell_word(options_.config);
+  if (options_.config) place_options_ += " --config " + shell_word(*options_.config);
   if (!inputs.state_option.empty()) place_options_ += " --state " + shell_word(inputs.state_option);
   CV_TRY(const std::string location, state_location(inputs.settings.state));
   std::vector<std::string> warnings;

@@ -53,16 +53,14 @@ std::string backends_text() {
 
 } // namespace
 
-void add_backends_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("backends", "List URL schemes with the options and secrets of their backends");
+void add_backends_command(CommandLine& line) {
+  Command& command = line.add("backends", "List URL schemes with the options and secrets of their backends");
   auto json = std::make_shared<bool>(false);
-  command->add_flag("--json", *json, "print one JSON object");
-  command->footer("Examples:\n  checkvalve backends\n  checkvalve backends --json\n");
-  command->callback([=, &chosen] {
-    chosen = [=] {
-      std::cout << (*json ? to_line(backends_json()) + "\n" : backends_text());
-      return exit_code::success;
-    };
+  command.flag({.names = "--json", .help = "print one JSON object"}, *json);
+  command.examples({"checkvalve backends", "checkvalve backends --json"});
+  command.action([=] {
+    std::cout << (*json ? to_line(backends_json()) + "\n" : backends_text());
+    return exit_code::success;
   });
 }
 

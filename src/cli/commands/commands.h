@@ -1,27 +1,23 @@
-// The commands: each adds itself to the app and, when it is chosen, sets what is to be done.
+// The commands: each adds itself to the command line, with its options and what it does.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
-#include <functional>
+#include "cli/command_line.h"
 
 namespace checkvalve {
 
-using Action = std::function<int()>; // runs the chosen command and returns its exit code
-
-void add_sync_command(CLI::App& app, Action& chosen);
-void add_plan_command(CLI::App& app, Action& chosen);
-void add_run_command(CLI::App& app, Action& chosen);
-void add_status_command(CLI::App& app, Action& chosen);
-void add_verify_command(CLI::App& app, Action& chosen);
-void add_sweep_command(CLI::App& app, Action& chosen);
-void add_ls_command(CLI::App& app, Action& chosen);
-void add_doctor_command(CLI::App& app, Action& chosen);
-void add_trust_command(CLI::App& app, Action& chosen);
-void add_backends_command(CLI::App& app, Action& chosen);
-void add_transforms_command(CLI::App& app, Action& chosen);
-void add_events_schema_command(CLI::App& app, Action& chosen);
-void add_completions_command(CLI::App& app, Action& chosen);
-void add_man_command(CLI::App& app, Action& chosen);
+void add_sync_command(CommandLine& line);
+void add_plan_command(CommandLine& line);
+void add_run_command(CommandLine& line);
+void add_status_command(CommandLine& line);
+void add_verify_command(CommandLine& line);
+void add_sweep_command(CommandLine& line);
+void add_ls_command(CommandLine& line);
+void add_doctor_command(CommandLine& line);
+void add_trust_command(CommandLine& line);
+void add_backends_command(CommandLine& line);
+void add_transforms_command(CommandLine& line);
+void add_events_schema_command(CommandLine& line);
+void add_completions_command(CommandLine& line);
+void add_man_command(CommandLine& line);
 
 } // namespace checkvalve

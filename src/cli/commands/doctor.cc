@@ -234,9 +234,9 @@ Task<int> examine(Session& session, Job job, bool read_only) {
   co_return error ? exit_code::of(*error) : ok ? exit_code::success : exit_code::incomplete;
 }
 
-int doctor_command(const CLI::App& app, const Arguments& arguments) {
+int doctor_command(const Command& command, const Arguments& arguments) {
   Session session("doctor", arguments.end.process);
-  auto job = one_end_job(app, arguments.end);
+  auto job = one_end_job(command, arguments.end);
   if (!job) {
     session.report(doctor_json(arguments.end.url, {}, false, job.error()), "", job.error());
     return exit_code::of(job.error());
@@ -246,15 +246,13 @@ int doctor_command(const CLI::App& app, const Arguments& arguments) {
 
 } // namespace
 
-void add_doctor_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("doctor", "Connect to an endpoint and report its capabilities");
+void add_doctor_command(CommandLine& line) {
+  Command& command = line.add("doctor", "Connect to an endpoint and report its capabilities");
   auto arguments = std::make_shared<Arguments>();
-  command->add_flag("--read-only", arguments->read_only, "do not write temporary files below the root");
-  add_one_end(*command, arguments->end);
-  command->footer("Examples:\n"
-                  "  checkvalve doctor sftp://me@source.example/data\n"
-                  "  checkvalve doctor --read-only --json prod:\n");
-  command->callback([=, &chosen] { chosen = [=] { return doctor_command(*command, *arguments); }; });
+  command.flag({.names = "--read-only", .help = "do not write temporary files below the root"}, arguments->read_only);
+  add_one_end(command, arguments->end);
+  command.examples({"checkvalve doctor sftp://me@source.example/data", "checkvalve doctor --read-only --json prod:"});
+  command.action([&command, arguments] { return doctor_command(command, *arguments); });
 }
 
 } // namespace checkvalve

@@ -105,24 +105,22 @@ Task<int> list_and_report(Session& session, Job job, bool recursive) {
   co_return session.fail(session.cancellation().requested() ? session.cancellation().reason() : listed.error());
 }
 
-int ls_command(const CLI::App& app, const Arguments& arguments) {
+int ls_command(const Command& command, const Arguments& arguments) {
   Session session("ls", arguments.end.process);
-  auto job = one_end_job(app, arguments.end);
+  auto job = one_end_job(command, arguments.end);
   if (!job) return session.fail(job.error());
   return session.run(list_and_report(session, std::move(*job), arguments.recursive));
 }
 
 } // namespace
 
-void add_ls_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("ls", "List an endpoint");
+void add_ls_command(CommandLine& line) {
+  Command& command = line.add("ls", "List an endpoint");
   auto arguments = std::make_shared<Arguments>();
-  command->add_flag("-R,--recursive", arguments->recursive, "list subdirectories recursively");
-  add_one_end(*command, arguments->end);
-  command->footer("Examples:\n"
-                  "  checkvalve ls sftp://me@source.example/data\n"
-                  "  checkvalve ls -R --json prod:2024-03-01\n");
-  command->callback([=, &chosen] { chosen = [=] { return ls_command(*command, *arguments); }; });
+  command.flag({.names = "-R,--recursive", .help = "list subdirectories recursively"}, arguments->recursive);
+  add_one_end(command, arguments->end);
+  command.examples({"checkvalve ls sftp://me@source.example/data", "checkvalve ls -R --json prod:2024-03-01"});
+  command.action([&command, arguments] { return ls_command(command, *arguments); });
 }
 
 } // namespace checkvalve

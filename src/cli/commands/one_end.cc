@@ -4,14 +4,14 @@
 
 namespace checkvalve {
 
-void add_one_end(CLI::App& app, OneEndArguments& arguments, unsigned command) {
-  app.add_option("URL", arguments.url, "the endpoint: a URL, a path or NAME:path")->type_name("")->required();
-  add_settings(app, command);
-  add_process_options(app, arguments.process, false);
+void add_one_end(Command& command, OneEndArguments& arguments, unsigned takes) {
+  command.option({.names = "URL", .help = "the endpoint: a URL, a path or NAME:path", .required = true}, arguments.url);
+  add_settings(command, takes);
+  add_process_options(command, arguments.process, false);
 }
 
-Result<Job> one_end_job(const CLI::App& app, const OneEndArguments& arguments) {
-  CV_TRY(const Inputs inputs, read_inputs(app, arguments.process, ""));
+Result<Job> one_end_job(const Command& command, const OneEndArguments& arguments) {
+  CV_TRY(const Inputs inputs, read_inputs(command, arguments.process, ""));
   Job job = inputs.settings.job;
   CV_TRY(job.source, resolve_endpoint(arguments.url, Side::source, {inputs.config, inputs.secrets, inputs.settings}));
   job.target = job.source;

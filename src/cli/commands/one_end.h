@@ -12,8 +12,8 @@ struct OneEndArguments {
   std::string url;
   ProcessOptions process;
 };
-void add_one_end(CLI::App& app, OneEndArguments& arguments, unsigned command = takes::endpoint);
+void add_one_end(Command& command, OneEndArguments& arguments, unsigned takes = takes::endpoint);
 // A job whose source and target are both this endpoint, with the source's secrets.
-Result<Job> one_end_job(const CLI::App& app, const OneEndArguments& arguments);
+Result<Job> one_end_job(const Command& command, const OneEndArguments& arguments);
 
 } // namespace checkvalve

@@ -18,11 +18,11 @@ struct Arguments {
 };
 
 // The plan's job with this machine's secrets and keys, and the options of this command.
-Result<Job> local_job(const CLI::App& app, const PlanRecord& plan, const Inputs& inputs) {
+Result<Job> local_job(const Command& command, const PlanRecord& plan, const Inputs& inputs) {
   Settings settings;
   CV_TRY(settings.job, job_from_json(plan.job_json));
   CV_CHECK(apply_settings(settings, machine_settings(inputs.config)));
-  CV_CHECK(apply_settings(settings, given_settings(app)));
+  CV_CHECK(apply_settings(settings, given_settings(command)));
   const EndpointInputs endpoint_inputs{inputs.config, inputs.secrets, settings};
   CV_CHECK(complete_endpoint(settings.job.source, Side::source, endpoint_inputs));
   CV_CHECK(complete_endpoint(settings.job.target, Side::target, endpoint_inputs));
@@ -45,18 +45,18 @@ struct Prepared {
   PlanRecord plan;
   Job job;
 };
-Task<Result<Prepared>> prepare(Session& session, const CLI::App& app, const Arguments& arguments,
+Task<Result<Prepared>> prepare(Session& session, const Command& command, const Arguments& arguments,
                                const Inputs& inputs) {
   Prepared prepared;
   CV_CO_TRY(prepared.plan, co_await find_plan(session.store(), arguments.plan));
-  CV_CO_TRY(prepared.job, local_job(app, prepared.plan, inputs));
+  CV_CO_TRY(prepared.job, local_job(command, prepared.plan, inputs));
   CV_CO_TRY(const std::vector<BatchRecord> batches, co_await session.store().plans.batches(prepared.plan.id));
   expect_open(session, batches, arguments.batches);
   co_return prepared;
 }
 
-Task<int> run_plan_command(Session& session, const CLI::App& app, const Arguments& arguments, const Inputs& inputs) {
-  auto prepared = co_await prepare(session, app, arguments, inputs);
+Task<int> run_plan_command(Session& session, const Command& command, const Arguments& arguments, const Inputs& inputs) {
+  auto prepared = co_await prepare(session, command, arguments, inputs);
   Report report{.command = "run"};
   if (!prepared) {
     report.error = prepared.error();
@@ -68,42 +68,42 @@ Task<int> run_plan_command(Session& session, const CLI::App& app, const Argument
   co_return exit_code_of(report);
 }
 
-int run_command(const CLI::App& app, const Arguments& arguments) {
+int run_command(const Command& command, const Arguments& arguments) {
   Session session("run", arguments.process);
   auto fail = [&](const Error& error) {
     print_report(session, {.command = "run", .error = error});
     return exit_code::of(error);
   };
   if (auto opened = session.open_events(); !opened) return fail(opened.error());
-  auto inputs = read_machine_inputs(app, arguments.process);
+  auto inputs = read_machine_inputs(command, arguments.process);
   if (!inputs) return fail(inputs.error());
   session.watch_parent(*inputs);
   if (auto opened = session.open_store(*inputs); !opened) return fail(opened.error());
-  return session.run(run_plan_command(session, app, arguments, *inputs));
+  return session.run(run_plan_command(session, command, arguments, *inputs));
 }
 
 } // namespace
 
-void add_run_command(CLI::App& app, Action& chosen) {
-  CLI::App* command =
-      app.add_subcommand("run", "Run all or some batches of a plan, from any machine that shares the state");
+void add_run_command(CommandLine& line) {
+  Command& command = line.add("run", "Run all or some batches of a plan, from any machine that shares the state");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("PLAN", arguments->plan, "id of a plan or a unique prefix")->type_name("")->required();
-  command->add_option("--batch", arguments->batches, "run batch N only; may be repeated")
-      ->type_name("N")
-      ->check(integer_from(1, UINT32_MAX))
-      ->allow_extra_args(false)
-      ->group("Batches");
-  command
-      ->add_flag("--no-wait", arguments->no_wait,
-                 "exit with 1 if another worker holds a batch, instead of waiting for it")
-      ->group("Batches");
-  add_settings(*command, takes::run);
-  add_process_options(*command, arguments->process, true);
-  command->footer("Examples:\n"
-                  "  checkvalve run 7k3m9q2x5t\n"
-                  "  checkvalve run 7k3m --batch 3 --batch 4 --no-wait --events fd:3\n");
-  command->callback([=, &chosen] { chosen = [=] { return run_command(*command, *arguments); }; });
+  command.option({.names = "PLAN", .help = "id of a plan or a unique prefix", .required = true}, arguments->plan);
+  command.integer({.names = "--batch",
+                   .value_name = "N",
+                   .help = "run batch N only; may be repeated",
+                   .group = "Batches",
+                   .repeatable = true},
+                  1, UINT32_MAX, [arguments](std::uint64_t batch) {
+                    arguments->batches.push_back(static_cast<std::uint32_t>(batch));
+                  });
+  command.flag({.names = "--no-wait",
+                .help = "exit with 1 if another worker holds a batch, instead of waiting for it",
+                .group = "Batches"},
+               arguments->no_wait);
+  add_settings(command, takes::run);
+  add_process_options(command, arguments->process, true);
+  command.examples({"checkvalve run 7k3m9q2x5t", "checkvalve run 7k3m --batch 3 --batch 4 --no-wait --events fd:3"});
+  command.action([&command, arguments] { return run_command(command, *arguments); });
 }
 
 } // namespace checkvalve

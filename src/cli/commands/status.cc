@@ -73,13 +73,12 @@ Json batch_json(const BatchRecord& batch) {
 }
 
 Json run_json(const RunRecord& run) {
-  const Json summary = Json::parse(run.summary_json, nullptr, false);
   return {{"id", run.id},
           {"host", printable(run.host)},
           {"process", run.process},
           {"started", time_json(run.started_ms)},
           {"ended", time_json(run.ended_ms)},
-          {"summary", summary.is_object() ? summary : Json(nullptr)}};
+          {"summary", read_object(run.summary_json)}};
 }
 
 struct PlanStatus {
@@ -121,7 +120,7 @@ std::string batch_line(const BatchRecord& batch) {
 }
 
 std::string run_line(const RunRecord& run) {
-  const Json summary = Json::parse(run.summary_json, nullptr, false);
+  const Json summary = read_object(run.summary_json);
   std::string outcome = "running, or killed";
   if (run.ended_ms != 0 && summary.is_object())
     outcome = fmt::format("{} copied, {} failed{}", format_count(summary.value("files_copied", std::uint64_t{0})),
@@ -170,9 +169,9 @@ std::string plans_text(const std::vector<PlanRecord>& plans) {
   return out;
 }
 
-int show_status(const CLI::App& app, const Arguments& arguments) {
+int show_status(const Command& command, const Arguments& arguments) {
   Session session("status", arguments.process);
-  auto inputs = read_machine_inputs(app, arguments.process);
+  auto inputs = read_machine_inputs(command, arguments.process);
   if (!inputs) return session.fail(inputs.error());
   if (auto opened = session.open_store(*inputs); !opened) return session.fail(opened.error());
   if (!arguments.plan.empty()) {
@@ -192,21 +191,16 @@ int show_status(const CLI::App& app, const Arguments& arguments) {
 
 } // namespace
 
-void add_status_command(CLI::App& app, Action& chosen) {
-  CLI::App* command =
-      app.add_subcommand("status", "Show plans and runs: what is done, what is left, what failed and why");
+void add_status_command(CommandLine& line) {
+  Command& command = line.add("status", "Show plans and runs: what is done, what is left, what failed and why");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("PLAN", arguments->plan, "id of a plan or a unique prefix; without it, list plans")
-      ->type_name("");
-  command->add_option("--limit", arguments->limit, "list at most N plans, newest first [20]")
-      ->type_name("N")
-      ->check(integer_from(1, 1'000'000));
-  add_settings(*command, takes::status);
-  add_process_options(*command, arguments->process, false);
-  command->footer("Examples:\n"
-                  "  checkvalve status\n"
-                  "  checkvalve status 7k3m9q2x5t --json\n");
-  command->callback([=, &chosen] { chosen = [=] { return show_status(*command, *arguments); }; });
+  command.option({.names = "PLAN", .help = "id of a plan or a unique prefix; without it, list plans"}, arguments->plan);
+  command.integer({.names = "--limit", .value_name = "N", .help = "list at most N plans, newest first [20]"}, 1,
+                  1'000'000, [arguments](std::uint64_t limit) { arguments->limit = limit; });
+  add_settings(command, takes::status);
+  add_process_options(command, arguments->process, false);
+  command.examples({"checkvalve status", "checkvalve status 7k3m9q2x5t --json"});
+  command.action([&command, arguments] { return show_status(command, *arguments); });
 }
 
 } // namespace checkvalve

@@ -72,7 +72,7 @@ Task<int> sweep_and_report(Session& session, const Job& job, std::chrono::millis
   co_return report->failures.empty() ? exit_code::success : exit_code::incomplete;
 }
 
-int sweep_command(const CLI::App& app, const Arguments& arguments) {
+int sweep_command(const Command& command, const Arguments& arguments) {
   Session session("sweep", arguments.process);
   auto fail = [&](const Error& error) {
     session.report(sweep_json({}, error), "", error);
@@ -80,7 +80,7 @@ int sweep_command(const CLI::App& app, const Arguments& arguments) {
   };
   auto older_than = parse_duration(arguments.older_than);
   if (!older_than) return fail(config_error("--older-than", older_than.error().message));
-  auto inputs = read_inputs(app, arguments.process, "");
+  auto inputs = read_inputs(command, arguments.process, "");
   if (!inputs) return fail(inputs.error());
   Job job = inputs->settings.job;
   auto target = resolve_endpoint(arguments.target, Side::target, {inputs->config, inputs->secrets, inputs->settings});
@@ -92,21 +92,20 @@ int sweep_command(const CLI::App& app, const Arguments& arguments) {
 
 } // namespace
 
-void add_sweep_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("sweep", "Remove orphans at a target: partial uploads whose run has ended");
+void add_sweep_command(CommandLine& line) {
+  Command& command = line.add("sweep", "Remove orphans at a target: partial uploads whose run has ended");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("TARGET", arguments->target, "endpoint to clean: a URL, a path or NAME:path")
-      ->type_name("")
-      ->required();
-  command->add_option("--older-than", arguments->older_than, "keep orphans modified less than DURATION ago [24h]")
-      ->type_name("DURATION");
-  command->add_flag("--dry-run", arguments->dry_run, "list orphans without removing them");
-  add_settings(*command, takes::sweep);
-  add_process_options(*command, arguments->process, false);
-  command->footer("Examples:\n"
-                  "  checkvalve sweep --dry-run sftp://me@target.example/backup\n"
-                  "  checkvalve sweep --older-than 2d archive:\n");
-  command->callback([=, &chosen] { chosen = [=] { return sweep_command(*command, *arguments); }; });
+  command.option({.names = "TARGET", .help = "endpoint to clean: a URL, a path or NAME:path", .required = true},
+                 arguments->target);
+  command.option(
+      {.names = "--older-than", .value_name = "DURATION", .help = "keep orphans modified less than DURATION ago [24h]"},
+      arguments->older_than);
+  command.flag({.names = "--dry-run", .help = "list orphans without removing them"}, arguments->dry_run);
+  add_settings(command, takes::sweep);
+  add_process_options(command, arguments->process, false);
+  command.examples(
+      {"checkvalve sweep --dry-run sftp://me@target.example/backup", "checkvalve sweep --older-than 2d archive:"});
+  command.action([&command, arguments] { return sweep_command(command, *arguments); });
 }
 
 } // namespace checkvalve

@@ -66,20 +66,18 @@ int unknown_transform(const std::string& name) {
 
 } // namespace
 
-void add_transforms_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("transforms", "List the transforms of --transform with their options");
+void add_transforms_command(CommandLine& line) {
+  Command& command = line.add("transforms", "List the transforms of --transform with their options");
   auto json = std::make_shared<bool>(false);
   auto name = std::make_shared<std::string>();
-  command->add_option("NAME", *name, "describe only this transform");
-  command->add_flag("--json", *json, "print one JSON object");
-  command->footer("Examples:\n  checkvalve transforms\n  checkvalve transforms gzip --json\n");
-  command->callback([=, &chosen] {
-    chosen = [=] {
-      const auto listed = chosen_transforms(*name);
-      if (listed.empty() && !name->empty()) return unknown_transform(*name);
-      std::cout << (*json ? to_line(transforms_json(listed)) + "\n" : transforms_text(listed));
-      return exit_code::success;
-    };
+  command.option({.names = "NAME", .help = "describe only this transform"}, *name);
+  command.flag({.names = "--json", .help = "print one JSON object"}, *json);
+  command.examples({"checkvalve transforms", "checkvalve transforms gzip --json"});
+  command.action([=] {
+    const auto listed = chosen_transforms(*name);
+    if (listed.empty() && !name->empty()) return unknown_transform(*name);
+    std::cout << (*json ? to_line(transforms_json(listed)) + "\n" : transforms_text(listed));
+    return exit_code::success;
   });
 }
 

@@ -25,9 +25,9 @@ bool confirm(const std::string& question) {
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
-int trust_command(const CLI::App& app, const Arguments& arguments) {
+int trust_command(const Command& command, const Arguments& arguments) {
   Session session("trust", arguments.end.process);
-  auto job = one_end_job(app, arguments.end);
+  auto job = one_end_job(command, arguments.end);
   if (!job) return session.fail(job.error());
   const BackendDescriptor* backend = find_backend(job->source.scheme);
   if (!backend || !backend->trust)
@@ -42,18 +42,18 @@ int trust_command(const CLI::App& app, const Arguments& arguments) {
 
 } // namespace
 
-void add_trust_command(CLI::App& app, Action& chosen) {
-  CLI::App* command =
-      app.add_subcommand("trust", "Show a server's host key and add it to known_hosts after confirmation");
+void add_trust_command(CommandLine& line) {
+  Command& command = line.add("trust", "Show a server's host key and add it to known_hosts after confirmation");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("--fingerprint", arguments->fingerprint, "add the key without asking if it has this fingerprint")
-      ->type_name("SHA256:…");
-  add_one_end(*command, arguments->end, takes::trust);
-  command->footer(
-      "Examples:\n"
-      "  checkvalve trust sftp://source.example\n"
-      "  checkvalve trust --fingerprint SHA256:Wo7… --known-hosts ./known_hosts sftp://source.example:2222\n");
-  command->callback([=, &chosen] { chosen = [=] { return trust_command(*command, *arguments); }; });
+  command.option({.names = "--fingerprint",
+                  .value_name = "SHA256:…",
+                  .help = "add the key without asking if it has this fingerprint"},
+                 arguments->fingerprint);
+  add_one_end(command, arguments->end, takes::trust);
+  command.examples(
+      {"checkvalve trust sftp://source.example",
+       "checkvalve trust --fingerprint SHA256:Wo7… --known-hosts ./known_hosts sftp://source.example:2222"});
+  command.action([&command, arguments] { return trust_command(command, *arguments); });
 }
 
 } // namespace checkvalve

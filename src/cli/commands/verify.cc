@@ -79,14 +79,14 @@ Task<int> verify_dates(Session& session, const std::vector<DatedJob>& jobs) {
   co_return code_of_range(session, codes, jobs.size());
 }
 
-int verify_command(const CLI::App& app, const Arguments& arguments) {
+int verify_command(const Command& command, const Arguments& arguments) {
   Session session("verify", arguments.process);
   auto fail = [&](const Error& error) {
     session.report(verify_json("", {}, error), "", error);
     return exit_code::of(error);
   };
   if (auto opened = session.open_events(); !opened) return fail(opened.error());
-  auto inputs = read_inputs(app, arguments.process, arguments.sync.job);
+  auto inputs = read_inputs(command, arguments.process, arguments.sync.job);
   if (!inputs) return fail(inputs.error());
   session.watch_parent(*inputs);
   auto jobs = make_jobs(*inputs, arguments.sync);
@@ -97,17 +97,16 @@ int verify_command(const CLI::App& app, const Arguments& arguments) {
 
 } // namespace
 
-void add_verify_command(CLI::App& app, Action& chosen) {
-  CLI::App* command =
-      app.add_subcommand("verify", "Compare source and target without changing anything; exit with 1 if they differ");
+void add_verify_command(CommandLine& line) {
+  Command& command =
+      line.add("verify", "Compare source and target without changing anything; exit with 1 if they differ");
   auto arguments = std::make_shared<Arguments>();
-  add_sync_arguments(*command, arguments->sync);
-  add_settings(*command, takes::verify);
-  add_process_options(*command, arguments->process, true);
-  command->footer("Examples:\n"
-                  "  checkvalve verify sftp://me@source.example/data sftp://me@target.example/backup\n"
-                  "  checkvalve verify --checksum --job daily --date yesterday\n");
-  command->callback([=, &chosen] { chosen = [=] { return verify_command(*command, *arguments); }; });
+  add_sync_arguments(command, arguments->sync);
+  add_settings(command, takes::verify);
+  add_process_options(command, arguments->process, true);
+  command.examples({"checkvalve verify sftp://me@source.example/data sftp://me@target.example/backup",
+                    "checkvalve verify --checksum --job daily --date yesterday"});
+  command.action([&command, arguments] { return verify_command(command, *arguments); });
 }
 
 } // namespace checkvalve

@@ -7,16 +7,18 @@ namespace {
 
 // Parses as `checkvalve sync` does, without a config or secrets.
 Result<std::vector<DatedJob>> jobs_of(std::vector<std::string> words) {
-  CLI::App app;
+  CommandLine line("checkvalve", "", "", "");
+  Command& command = line.add("sync", "");
   SyncArguments arguments;
   ProcessOptions process;
-  add_sync_arguments(app, arguments);
-  add_settings(app, takes::sync);
-  add_process_options(app, process, true);
-  std::reverse(words.begin(), words.end());
-  app.parse(words);
+  add_sync_arguments(command, arguments);
+  add_settings(command, takes::sync);
+  add_process_options(command, process, true);
+  std::vector<const char*> argv = {"checkvalve", "sync"};
+  for (const std::string& word : words) argv.push_back(word.c_str());
+  CV_TRY([[maybe_unused]] const Command* chosen, line.parse(static_cast<int>(argv.size()), argv.data()));
   Inputs inputs;
-  CV_CHECK(apply_settings(inputs.settings, given_settings(app)));
+  CV_CHECK(apply_settings(inputs.settings, given_settings(command)));
   return make_jobs(inputs, arguments);
 }
 

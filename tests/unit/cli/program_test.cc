@@ -23,44 +23,61 @@ std::string read_page(const char* name) {
 
 class Program : public testing::Test {
 protected:
-  Action chosen;
-  std::unique_ptr<CLI::App> app = make_app(chosen);
+  std::unique_ptr<CommandLine> line = make_command_line();
 };
 
 TEST_F(Program, CommittedPagesAreWhatTheProgramPrints) {
-  EXPECT_EQ(read_page("commands.md"), commands_page(*app)) << "regenerate it: ./dev docs";
+  EXPECT_EQ(read_page("commands.md"), commands_page(*line)) << "regenerate it: ./dev docs";
   EXPECT_EQ(read_page("config.md"), config_page()) << "regenerate it: ./dev docs";
 }
 
 TEST_F(Program, EveryCommandIsEverywhere) {
-  const auto commands = commands_of(*app);
-  EXPECT_EQ(commands.size(), 14u);
-  for (const CLI::App* command : commands) {
-    const std::string name = command->get_name();
-    EXPECT_NE(command->get_footer().find("  checkvalve " + name), std::string::npos) << name << " has no example";
-    EXPECT_FALSE(command->get_description().empty()) << name;
-    for (const std::string& script : {bash_completions(*app), zsh_completions(*app), fish_completions(*app)})
+  EXPECT_EQ(line->commands().size(), 14u);
+  for (const auto& command : line->commands()) {
+    const std::string name = command->name();
+    ASSERT_FALSE(command->examples().empty()) << name;
+    EXPECT_NE(command->examples().front().find("checkvalve " + name), std::string::npos) << name;
+    EXPECT_FALSE(command->description().empty()) << name;
+    for (const std::string& script : {bash_completions(*line), zsh_completions(*line), fish_completions(*line)})
       EXPECT_NE(script.find(name), std::string::npos) << name;
-    EXPECT_NE(man_page(*app).find(".SS checkvalve "), std::string::npos) << name;
-    for (const OptionGroup& group : option_groups(*command))
-      for (const CLI::Option* option : group.options) {
-        EXPECT_FALSE(option->get_description().empty()) << name << " " << option->get_name();
-        EXPECT_NE(bash_completions(*app).find("--" + option->get_lnames().front()), std::string::npos)
-            << option->get_name();
+    EXPECT_NE(man_page(*line).find(".SS checkvalve "), std::string::npos) << name;
+    for (const ParameterGroup& group : option_groups(*command))
+      for (const Parameter* option : group.parameters) {
+        EXPECT_FALSE(option->help.empty()) << name << " " << option->names;
+        EXPECT_NE(bash_completions(*line).find(option->all_names().back()), std::string::npos) << option->names;
       }
   }
 }
 
+TEST_F(Program, HelpDescribesEachParameter) {
+  for (const auto& command : line->commands()) {
+    const std::string name = command->name();
+    const char* const argv[] = {"checkvalve", name.c_str(), "--help"};
+    testing::internal::CaptureStdout();
+    const auto chosen = make_command_line()->parse(3, argv);
+    const std::string help = testing::internal::GetCapturedStdout();
+    ASSERT_TRUE(chosen.has_value() && *chosen == nullptr) << name;
+    for (const Parameter& each : command->parameters())
+      EXPECT_NE(help.find(each.help.substr(0, 20)), std::string::npos) << name << " " << each.names;
+  }
+}
+
 TEST_F(Program, ManPageIsAscii) {
-  for (const unsigned char c : man_page(*app)) ASSERT_TRUE(c == '\n' || (c >= 0x20 && c < 0x7F)) << static_cast<int>(c);
+  for (const unsigned char c : man_page(*line))
+    ASSERT_TRUE(c == '\n' || (c >= 0x20 && c < 0x7F)) << static_cast<int>(c);
 }
 
 TEST_F(Program, ReadsTheChoicesOfAnOption) {
-  const CLI::App* sync = app->get_subcommand("sync");
-  EXPECT_EQ(choices_of(*sync->get_option("--verify")), (std::vector<std::string>{"size", "hash", "readback"}));
-  EXPECT_TRUE(choices_of(*sync->get_option("--files-from")).empty());
-  EXPECT_EQ(type_of(*sync->get_option("--progress")), "auto|always|never");
-  EXPECT_EQ(option_names(*sync->get_option("--checksum")), "--checksum, --no-checksum");
+  const auto option = [&](std::string_view name) {
+    for (const Parameter& each : line->find("sync")->parameters())
+      if (each.all_names().front() == name) return each;
+    ADD_FAILURE() << name;
+    return Parameter{};
+  };
+  EXPECT_EQ(option("--verify").choices(), (std::vector<std::string>{"size", "hash", "readback"}));
+  EXPECT_TRUE(option("--files-from").choices().empty());
+  EXPECT_EQ(option("--progress").value_name, "auto|always|never");
+  EXPECT_EQ(option("--checksum").shown_names(), "--checksum, --no-checksum");
 }
 
 } // namespace
