@@ -26,7 +26,7 @@ class WireFault:
 
     cut: both sides see an end; reset: both see a reset; stall: the connection stays open and passes nothing more;
     corrupt: one bit of the byte is flipped; drip: the next 64 bytes come one by one in 1.3 s; half-close: the receiver
-    sees an end, the other direction goes on; duplicate: what is passed on with that byte comes twice; delay: nothing
+    sees an end, the other direction continues; duplicate: what is passed on with that byte comes twice; delay: nothing
     passes for 1.5 s.
     """
 

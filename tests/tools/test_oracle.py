@@ -68,7 +68,7 @@ DAMAGE: list[tuple[str, Callable[[Ledger], object], Ended, dict[str, int]]] = [
     ("of no source", lambda it: copy(it, b"ghost", b"?"), summary(0), {"torn": 1}),
     ("temporary", lambda it: copy(it, TEMPORARY.encode(), b"par"), summary(0), {"orphan": 1}),
     ("looks like a temporary", lambda it: copy(it, b".cv-notes.part", b"x"), summary(0), {"torn": 1}),
-    ("source rewritten", lambda it: (it.source / "a.txt").write_bytes(b"secund"), summary(0), {"source write": 1}),
+    ("source rewritten", lambda it: (it.source / "a.txt").write_bytes(b"altered"), summary(0), {"source write": 1}),
     ("source grown", lambda it: (it.source / "new").write_bytes(b""), summary(0), {"source write": 1}),
     ("foreign changed", lambda it: (it.target / "kept").write_bytes(b""), summary(0), {"not ours": 1}),
     ("foreign removed", lambda it: (it.target / "kept").unlink(), summary(0), {"not ours": 1}),

@@ -16,7 +16,7 @@ SIDES = (
 
 
 def wire_faults(session: Session) -> Figures:
-    """The run ends by itself, with success or an honest failure; a run after it brings the rest."""
+    """The run ends in its time, with success or an honest failure; a run after it brings the rest."""
     cases = [(action, kind, side, offset) for action in ACTIONS for kind, side in SIDES for offset in OFFSETS]
     random = session.random("wire faults")
     hit = runs = recovered = 0

@@ -184,7 +184,7 @@ def _report(verdicts: list[Verdict], places: int, seed: int) -> str:
     lines = [
         f"`./dev mutants --sample {sample} --seed {seed}` {made_at()}: of {places} places, the guards of "
         f"`tools/mutants/guards.py` and a sample were changed, one at a time. {len(counted)} compiled, {caught} were "
-        f"caught: {by_unit} by unit and conformance tests, {caught - by_unit} by end-to-end tests. Only the tests of the "
+        f"caught: {by_unit} by unit and conformance tests, {caught - by_unit} by end-to-end tests. Only tests of the "
         "changed directory and the quick end-to-end tests ran, not all of `./dev test`.",
         "",
         "| place | change | caught by |",
