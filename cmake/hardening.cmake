@@ -20,8 +20,10 @@ if(CHECKVALVE_TSAN)
 endif()
 
 if(CHECKVALVE_COVERAGE)
-  target_compile_options(checkvalve_options INTERFACE -fprofile-instr-generate -fcoverage-mapping)
-  target_link_options(checkvalve_options INTERFACE -fprofile-instr-generate)
+  # Named here, since tests start the program with an environment of their own. %m merges the runs of each program.
+  set(profiles -fprofile-instr-generate=${CMAKE_BINARY_DIR}/profiles/%4m.profraw)
+  target_compile_options(checkvalve_options INTERFACE ${profiles} -fcoverage-mapping)
+  target_link_options(checkvalve_options INTERFACE ${profiles})
   return()
 endif()
 
