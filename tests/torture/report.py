@@ -63,6 +63,12 @@ def made_at() -> str:
     return f"at commit {done.stdout.strip() or 'unknown'} on {time.strftime('%Y-%m-%d')}"
 
 
+def _known(results: list[Result]) -> Counter[str]:
+    """How often each reason was met."""
+    lines = [line for result in results for line in result.known.lines]
+    return Counter(next(KNOWN[pattern] for pattern in KNOWN if re.search(pattern, line)) for line in lines)
+
+
 def write(page: Path, results: list[Result], seed: int, seconds: float) -> None:
     counts = sum((result.new.counts for result in results), Counter[str]())
     known = sum((result.known.counts for result in results), Counter[str]())
@@ -74,6 +80,10 @@ def write(page: Path, results: list[Result], seed: int, seconds: float) -> None:
         figures = ", ".join(f"{name}: {value}" for name, value in result.figures.items())
         late = "; cut short" if result.cut_short else ""
         lines.append(f"| {result.name} | {figures}{late} | {result.seconds:.0f} s |")
+    reasons = _known(results)
+    if reasons:
+        lines += ["", "Known failures, which are counted apart:", ""]
+        lines += [f"- {reason} ({count} findings)" for reason, count in sorted(reasons.items())]
     between_markers(page, "torture", "\n".join(lines))
     if ROWS:
         between_markers(page, "servers", table(ROWS))
