@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 PIECE = 64 * 1024
+SLOW_PIECE = 8 * 1024
 DRIP_BYTES = 64
 DRIP_SECONDS = 0.02
 DELAY_SECONDS = 1.5
@@ -39,8 +40,10 @@ class WireFault:
 class WireProxy:
     """Between clients, which connect to `port`, and 127.0.0.1:`server_port`."""
 
-    def __init__(self, server_port: int, fault: WireFault | None = None) -> None:
+    def __init__(self, server_port: int, fault: WireFault | None = None, *, bytes_per_s: int = 0) -> None:
+        """`bytes_per_s`: of each direction of a connection; 0: as many as come."""
         self.server_port = server_port
+        self.bytes_per_s = bytes_per_s
         self.passed = {True: 0, False: 0}  # bytes, by `upwards`
         self.fault = fault
         self.lock = threading.Lock()
@@ -77,6 +80,8 @@ class WireProxy:
                 client.close()
                 continue
             for side in (client, server):
+                if self.bytes_per_s:
+                    side.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)
                 side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.sockets |= {client, server}
@@ -86,7 +91,7 @@ class WireProxy:
 
     def _pass(self, source: socket.socket, sink: socket.socket, upwards: bool, stalled: threading.Event) -> None:
         try:
-            while piece := source.recv(PIECE):
+            while piece := source.recv(SLOW_PIECE if self.bytes_per_s else PIECE):
                 if (at := self._reached(upwards, len(piece))) is not None:
                     assert self.fault
                     self.fault.hit.set()
@@ -97,6 +102,8 @@ class WireProxy:
                     return
                 else:
                     sink.sendall(piece)
+                if self.bytes_per_s:
+                    time.sleep(len(piece) / self.bytes_per_s)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             for side in (source, sink):

@@ -11,6 +11,7 @@ SCENARIOS: dict[str, Scenario] = {
     "s3-steps": kills.s3_steps,
     "random-kills": kills.random_moments,
     "wire": wire.wire_faults,
+    "slow-line": wire.slow_line,
     "full-disk": disks.full_disk,
     "quota": disks.quota,
     "read-only": disks.read_only_disk,

@@ -7,6 +7,7 @@ from torture.arena import Arena, Kind, fill, plant
 from torture.session import Figures, Session
 
 OFFSETS = (0.0, 0.02, 0.3, 0.7, 0.98)  # of the bytes of a run without a fault, in the fault's direction
+SLOW_BYTES_PER_S = 400_000  # 6 MiB in 15 s; the stall timeout is 3 s
 SIDES = (
     (Kind("sftp", "local"), "source"),
     (Kind("local", "sftp"), "target"),
@@ -42,6 +43,24 @@ def wire_faults(session: Session) -> Figures:
         "succeeded all the same": recovered,
         "failed with a reason": runs - recovered,
     }
+
+
+def slow_line(session: Session) -> Figures:
+    """A line on which what is in flight takes several times the stall timeout: slow, but never silent."""
+    runs = done = 0
+    session.servers.target  # noqa: B018
+    for kind, side in session.sample(list(SIDES), session.random("slow line")):
+        where = f"slow line, {side} of {kind}"
+        with (
+            WireProxy(_port(session, kind), bytes_per_s=SLOW_BYTES_PER_S) as proxy,
+            _arena(session, kind, side, proxy.port, where) as arena,
+        ):
+            ended = arena.judged_sync(session.findings, where)
+            runs += 1
+            done += ended.code == 0
+            if ended.code != 0:
+                session.findings.add("lost", f"{where}: exit code {ended.code}: {ended.text()[-300:]}")
+    return {"runs": runs, "succeeded": done}
 
 
 def _port(session: Session, kind: Kind) -> int:
