@@ -12,8 +12,9 @@ constexpr std::uint32_t max_tries = 3; // of a directory whose listing breaks of
 
 class Search {
 public:
-  Search(Target& target, std::size_t limit, CancellationToken token)
-      : target_(target), recursive_(target.capabilities().recursive_list), limit_(limit), token_(token) {}
+  Search(Target& target, std::size_t limit, CancellationToken token, std::function<bool(const Orphan&)> wanted)
+      : target_(target), recursive_(target.capabilities().recursive_list), limit_(limit), token_(token),
+        wanted_(std::move(wanted)) {}
 
   Task<Result<OrphanSearch>> run(std::string directory) {
     root_ = directory;
@@ -29,6 +30,7 @@ public:
     }
     co_await listings_.join();
     if (fatal_) co_return Failure(*fatal_);
+    out_.limited = out_.found.size() >= limit_;
     co_return std::move(out_);
   }
 
@@ -81,7 +83,8 @@ private:
     }
     const auto name = parse_temporary(base_name(entry.path));
     if (!name || entry.type == EntryType::other || into.found.size() >= limit_) return;
-    into.found.push_back({std::move(entry.path), *name, entry.size_bytes, entry.mtime_ns});
+    Orphan orphan{std::move(entry.path), *name, entry.size_bytes, entry.mtime_ns};
+    if (!wanted_ || wanted_(orphan)) into.found.push_back(std::move(orphan));
   }
 
   Target& target_;
@@ -89,6 +92,7 @@ private:
   std::string root_; // of the search
   const std::size_t limit_;
   const CancellationToken token_;
+  const std::function<bool(const Orphan&)> wanted_;
   std::vector<std::string> ahead_; // the newest first: keeps the list short in deep trees
   OrphanSearch out_;
   std::optional<Error> fatal_;
@@ -99,8 +103,8 @@ private:
 } // namespace
 
 Task<Result<OrphanSearch>> find_orphans(Target& target, std::string directory, std::size_t limit,
-                                        CancellationToken token) {
-  Search search(target, limit, token);
+                                        CancellationToken token, std::function<bool(const Orphan&)> wanted) {
+  Search search(target, limit, token, std::move(wanted));
   co_return co_await search.run(std::move(directory));
 }
 

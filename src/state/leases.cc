@@ -408,4 +408,12 @@ Task<Result<void>> LeaseStore::checkpoint(const Lease& lease, std::span<const Fi
   });
 }
 
+Task<Result<std::int64_t>> LeaseStore::now_ms() {
+  co_return co_await thread_.read([](SqlDatabase& database) -> Result<std::int64_t> {
+    std::int64_t now = 0;
+    CV_CHECK(database.select([&](const SqlRow& row) { now = row.integer(0); }, "SELECT {now_ms}"));
+    return now;
+  });
+}
+
 } // namespace checkvalve

@@ -40,6 +40,9 @@ public:
   Task<Result<void>> checkpoint(const Lease& lease, std::span<const FileOutcome> outcomes,
                                 const std::optional<HistoryScope>& scope);
 
+  // The store's clock, milliseconds since 1970 UTC.
+  Task<Result<std::int64_t>> now_ms();
+
 private:
   StateThread& thread_;
 };

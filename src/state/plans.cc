@@ -9,11 +9,14 @@ namespace checkvalve {
 namespace {
 
 constexpr std::string_view plan_columns =
-    "id, state, created_ms, source, target, job_json, files, bytes, skipped, batches";
+    "id, state, created_ms, source, target, job_json, files, bytes, skipped, batches, "
+    "(SELECT newer.id FROM cv_plans newer WHERE newer.source = cv_plans.source AND newer.target = cv_plans.target AND "
+    "newer.job_json = cv_plans.job_json AND newer.created_ms > cv_plans.created_ms AND newer.state <> 0 ORDER BY "
+    "newer.created_ms DESC LIMIT 1)";
 
 void read_plan(const SqlRow& row, PlanRecord& plan) {
   read_row(row, plan.id, plan.state, plan.created_ms, plan.source, plan.target, plan.job_json, plan.files, plan.bytes,
-           plan.skipped, plan.batches);
+           plan.skipped, plan.batches, plan.superseded_by);
 }
 
 ErrorStatus status_from(std::string_view word) {
@@ -21,6 +24,21 @@ ErrorStatus status_from(std::string_view word) {
   for (const ErrorStatus status : {ErrorStatus::transient, ErrorStatus::exhausted})
     if (to_string(status) == word) return status;
   return ErrorStatus::permanent;
+}
+
+constexpr std::string_view failure_columns =
+    "batch, path, kind, status, operation, error_path, message, code, hint, endpoint";
+
+void read_failure(const SqlRow& row, FailureRecord& failure) {
+  Error& error = failure.error;
+  std::string kind;
+  std::string status;
+  std::string code;
+  read_row(row, failure.batch, failure.path, kind, status, error.operation, error.path, error.message, code, error.hint,
+           error.endpoint);
+  error.kind = error_kind_from(kind);
+  error.status = status_from(status);
+  error.code = error_code_from(code);
 }
 
 Failure refusal(std::string_view operation, std::string_view what, std::string message) {
@@ -232,23 +250,27 @@ Task<Result<std::vector<PlannedFile>>> PlanStore::open_files(const std::string& 
 
 Task<Result<std::vector<FailureRecord>>> PlanStore::failures(const std::string& plan, std::size_t offset,
                                                              std::size_t limit) {
-  const auto read = [](const SqlRow& row, FailureRecord& failure) {
-    Error& error = failure.error;
-    std::string kind;
-    std::string status;
-    std::string code;
-    read_row(row, failure.batch, failure.path, kind, status, error.operation, error.path, error.message, code,
-             error.hint, error.endpoint);
-    error.kind = error_kind_from(kind);
-    error.status = status_from(status);
-    error.code = error_code_from(code);
-  };
   co_return co_await thread_.read([&](SqlDatabase& database) {
     return select_records<FailureRecord>(
-        database, read,
-        "SELECT batch, path, kind, status, operation, error_path, message, code, hint, endpoint FROM cv_failures WHERE "
-        "plan = $1 ORDER BY path, id LIMIT $2 OFFSET $3",
+        database, read_failure,
+        fmt::format("SELECT {} FROM cv_failures WHERE plan = $1 ORDER BY path, id LIMIT $2 OFFSET $3", failure_columns),
         SqlText{plan}, sql_value(std::uint64_t{limit}), sql_value(std::uint64_t{offset}));
+  });
+}
+
+Task<Result<PlanStore::Unplanned>> PlanStore::unplanned(const std::string& plan, std::size_t limit) {
+  co_return co_await thread_.read([&](SqlDatabase& database) -> Result<Unplanned> {
+    Unplanned found;
+    CV_CHECK(database.select([&](const SqlRow& row) { found.count = row.count(0); },
+                             "SELECT count(*) FROM cv_failures WHERE plan = $1 AND file = $2", SqlText{plan},
+                             failed_planning));
+    CV_TRY(found.first,
+           select_records<FailureRecord>(
+               database, read_failure,
+               fmt::format("SELECT {} FROM cv_failures WHERE plan = $1 AND file = $2 ORDER BY path, id LIMIT $3",
+                           failure_columns),
+               SqlText{plan}, failed_planning, sql_value(std::uint64_t{limit})));
+    return found;
   });
 }
 

@@ -34,6 +34,12 @@ public:
   // Failures by path: of planning, of files whose last attempt failed, and of the list of checksums. offset: the number
   // of rows to pass over.
   Task<Result<std::vector<FailureRecord>>> failures(const std::string& plan, std::size_t offset, std::size_t limit);
+  // Of planning alone, the first `limit` by path, with the number of all.
+  struct Unplanned {
+    std::uint64_t count = 0;
+    std::vector<FailureRecord> first;
+  };
+  Task<Result<Unplanned>> unplanned(const std::string& plan, std::size_t limit);
   // Why the target's list of checksums could not be written at the end of the plan's last run; nothing: it could.
   Task<Result<void>> set_list_failure(const std::string& plan, const std::optional<FailureRecord>& failure);
 

@@ -36,6 +36,7 @@ struct PlanRecord {
   std::uint64_t bytes = 0;   // to move
   std::uint64_t skipped = 0; // up to date when planned
   std::uint32_t batches = 0;
+  std::string superseded_by; // the newest later plan of the same job and endpoints; empty: none
 };
 
 struct PlannedFile {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <system_error>
 #include <thread>
 #include <unordered_map>
 
@@ -67,23 +69,28 @@ int bind(sqlite3_stmt* statement, int index, const SqlValue& value) {
 
 bool is_damage(int code) { return (code & 0xFF) == SQLITE_CORRUPT || (code & 0xFF) == SQLITE_NOTADB; }
 
-Error sqlite_error(int code, std::string_view message, const std::string& path) {
+// `system_errno`: of the call that failed, for SQLITE_IOERR.
+Error sqlite_error(int code, int system_errno, std::string_view message, const std::string& path) {
   Error error = make_error(ErrorKind::state, "use state", escape_bytes(path), std::string(message));
+  const bool no_room = (code & 0xFF) == SQLITE_IOERR && (system_errno == ENOSPC || system_errno == EDQUOT);
+  if (no_room) code = SQLITE_FULL;
   switch (code & 0xFF) {
   case SQLITE_BUSY:
   case SQLITE_LOCKED:
     error.status = ErrorStatus::transient;
-    error.message = "another process kept the state locked for too long; try again";
+    error.message = "another process kept the state locked for too long";
     break;
   case SQLITE_FULL:
     error.status = ErrorStatus::transient;
-    error.message = "the disk of the state file is full: make room and try again";
+    error.message = "the disk of the state file is full";
+    error.hint = "free space there and run the command again, or name another place with --state";
     break;
   case SQLITE_IOERR:
     if (code == SQLITE_IOERR_LOCK || code == SQLITE_IOERR_RDLOCK || code == SQLITE_IOERR_SHMLOCK ||
         code == SQLITE_IOERR_NOMEM)
       error.status = ErrorStatus::transient;
-    error.message = fmt::format("{} ({})", message, sqlite3_errstr(code));
+    error.message = system_errno == 0 ? std::string(message)
+                                      : fmt::format("{} ({})", message, std::generic_category().message(system_errno));
     break;
   case SQLITE_READONLY:
     error.message = "the state file or its directory can't be written to: change the permissions, or name another "
@@ -194,7 +201,8 @@ private:
   Error failure(int code) {
     const int extended = sqlite3_extended_errcode(handle_.get());
     if (is_damage(code)) mark_damaged(path_);
-    return sqlite_error((extended & 0xFF) == (code & 0xFF) ? extended : code, sqlite3_errmsg(handle_.get()), path_);
+    return sqlite_error((extended & 0xFF) == (code & 0xFF) ? extended : code, sqlite3_system_errno(handle_.get()),
+                        sqlite3_errmsg(handle_.get()), path_);
   }
 
   Handle handle_;
@@ -206,6 +214,7 @@ private:
 struct Attempt {
   int code = SQLITE_OK; // of SQLite, where it failed
   std::string message;
+  int system_errno = 0;
   bool foreign = false; // a database without our tables
 };
 
@@ -257,7 +266,10 @@ Handle set_up(const std::string& path, std::chrono::milliseconds busy_timeout, A
     }
     if (attempt.code == SQLITE_OK) clear_damaged(path);
   }
-  if (attempt.code != SQLITE_OK) attempt.message = raw ? sqlite3_errmsg(raw) : "out of memory";
+  if (attempt.code != SQLITE_OK) {
+    attempt.message = raw ? sqlite3_errmsg(raw) : "out of memory";
+    attempt.system_errno = raw ? sqlite3_system_errno(raw) : 0;
+  }
   return handle;
 }
 
@@ -283,7 +295,8 @@ Result<std::unique_ptr<SqlDatabase>> open_sqlite(const std::string& path, std::c
       CV_CHECK(migrate(*database));
       return database;
     }
-    if (!is_damage(attempt.code) || turn == 3) return Failure(sqlite_error(attempt.code, attempt.message, path));
+    if (!is_damage(attempt.code) || turn == 3)
+      return Failure(sqlite_error(attempt.code, attempt.system_errno, attempt.message, path));
     handle.reset();
     if (file_identity(path) == identity && !looks_like_state(path)) return not_a_state(path, "the file is not a state");
     CV_TRY(const std::string renamed, set_aside(path, identity));

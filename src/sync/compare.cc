@@ -19,7 +19,7 @@ public:
         rules_(compare_rules(job, connections.source->capabilities(), connections.target->capabilities())) {}
 
   Task<Result<void>> run() {
-    for (PathFailure& failure : walk_.failures) sink_.failed(std::move(failure.path), std::move(failure.error));
+    CV_CO_CHECK(report_failures());
     const Result<void> merged = co_await merge();
     co_await contents_.join();
     if (fatal_) co_return Failure(*fatal_);
@@ -27,6 +27,16 @@ public:
   }
 
 private:
+  Result<void> report_failures() {
+    std::string_view path;
+    FailureRecord failure;
+    while (true) {
+      CV_TRY(const bool more, walk_.failures.next(path, failure));
+      if (!more) return {};
+      sink_.failed(std::string(path), std::move(failure.error));
+    }
+  }
+
   Task<Result<void>> merge() {
     CV_CO_CHECK(co_await source_.begin());
     CV_CO_CHECK(walk_.target.advance());

@@ -96,12 +96,15 @@ struct VerifyReport {
 Task<Result<VerifyReport>> verify_connections(Engine& engine, const Job& job, Connections& connections);
 
 struct SweepReport {
+  static constexpr std::size_t max_found = 100'000;
   std::vector<Orphan> found; // that are old enough and of no live lease
+  bool limited = false;      // the search ended at max_found old ones: there may be more
   std::uint64_t removed = 0;
   std::vector<Error> failures; // orphans that stay, and directories that could not be searched
 };
-// Finds checkvalve's own temporaries below the target's root that are older than `older_than` and removes them, unless
-// dry_run. Temporaries of a plan with a live lease are left. Continues past what can't be read or removed.
+// Finds checkvalve's own temporaries below the target's root that are older than `older_than` by the state's clock, at
+// most SweepReport::max_found, and removes them, unless dry_run. Temporaries of a plan with a live lease are left.
+// Continues past what can't be read or removed.
 Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than,
                                        bool dry_run);
 

@@ -2,6 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <span>
+
+#include "core/hash.h"
 #include "core/path.h"
 #include "sync/job.h"
 #include "sync/job_options.h"
@@ -54,10 +57,17 @@ std::string job_to_json(const Job& job) {
   for (const JobOption& option : job_options()) option.write(job, assignments);
   Json options = Json::array(); // in order: it counts for include and exclude
   for (const auto& [name, value] : assignments) options.push_back({name, escape_bytes(value)});
-  const Json json = {{"name", job.name},
-                     {"source", endpoint_to(job.source)},
-                     {"target", endpoint_to(job.target)},
-                     {"options", std::move(options)}};
+  Json json = {{"name", job.name},
+               {"source", endpoint_to(job.source)},
+               {"target", endpoint_to(job.target)},
+               {"options", std::move(options)}};
+  // Jobs with different lists of files are different jobs.
+  if (job.selection.files) {
+    Hasher files;
+    for (const std::string& file : *job.selection.files)
+      files.update(std::as_bytes(std::span(file.c_str(), file.size() + 1))); // with the NUL, which no name has
+    json["files"] = files.digest();
+  }
   return json.dump();
 }
 

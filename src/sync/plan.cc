@@ -75,8 +75,9 @@ public:
   void failed(std::string path, Error error) override {
     ++summary_.files_failed;
     engine_.events.emit(FileFailedEvent{path, error});
-    failures_.push_back({0, std::move(path), std::move(error)});
-    if (summary_.failures.size() < Summary::max_failures) summary_.failures.push_back(failures_.back());
+    FailureRecord failure{0, std::move(path), std::move(error)};
+    if (auto kept = failures_.add(failure.path, failure); !kept && !failures_lost_) failures_lost_ = kept.error();
+    if (summary_.failures.size() < Summary::max_failures) summary_.failures.push_back(std::move(failure));
   }
 
   Result<void> move(ToMove item) {
@@ -86,14 +87,28 @@ public:
     return spool_.add(order_key(item.entry), item);
   }
   static std::uint64_t bytes_of(FileAction action, std::uint64_t size) { return action == FileAction::copy ? size : 0; }
-  const std::vector<FailureRecord>& failures() const { return failures_; }
 
   void continue_with(ResumableUploads* unfinished) { resumable_uploads_ = unfinished; }
 
   // The planned files in order, numbered, with their batches.
   Result<void> begin_reading(const Batching& batching) {
     balancer_.emplace(batching, summary_.files_planned, summary_.bytes_planned);
+    if (failures_lost_) return Failure(*failures_lost_);
+    CV_CHECK(failures_.finish());
     return spool_.finish();
+  }
+  // By path.
+  Result<std::vector<FailureRecord>> next_failures() {
+    std::vector<FailureRecord> rows;
+    while (rows.size() < rows_at_once) {
+      std::string_view path;
+      FailureRecord failure;
+      CV_TRY(const bool more, failures_.next(path, failure));
+      if (!more) break;
+      failure.path = path;
+      rows.push_back(std::move(failure));
+    }
+    return rows;
   }
   Result<std::vector<PlannedFile>> next_rows() {
     std::vector<PlannedFile> rows;
@@ -128,7 +143,8 @@ private:
   Summary& summary_;
   ResumableUploads* resumable_uploads_ = nullptr;
   RecordSpool<ToMove> spool_; // by order_key()
-  std::vector<FailureRecord> failures_;
+  RecordSpool<FailureRecord> failures_;
+  std::optional<Error> failures_lost_; // why the spool did not take one
   std::optional<Balancer> balancer_;
   std::uint64_t rows_ = 0;
 };
@@ -202,7 +218,11 @@ Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draf
     if (engine.cancellation.requested()) co_return Failure(engine.cancellation.reason());
   }
   record.batches = draft.batches();
-  CV_CO_CHECK(co_await engine.store.plans.add_failures(record.id, draft.failures()));
+  while (true) {
+    CV_CO_TRY(const std::vector<FailureRecord> failures, draft.next_failures());
+    if (failures.empty()) break;
+    CV_CO_CHECK(co_await engine.store.plans.add_failures(record.id, failures));
+  }
   CV_CO_CHECK(co_await engine.store.plans.finish(record));
   // The plan is complete, whatever becomes of old ones; the next planning tries again.
   if (const auto pruned = co_await engine.store.plans.prune(plans_kept); !pruned)

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 namespace checkvalve {
 
@@ -30,6 +31,10 @@ private:
   template <class T> void add(const std::optional<T>& value) {
     size_ += sizeof(bool);
     if (value) add(*value);
+  }
+  template <class T> void add(const std::vector<T>& list) {
+    size_ += sizeof(std::uint32_t);
+    for (const T& each : list) add(each);
   }
   template <class T> void add(const T& record) { fields(*this, record); }
 
@@ -55,6 +60,10 @@ private:
   template <class T> void put(const std::optional<T>& value) {
     put(value.has_value());
     if (value) put(*value);
+  }
+  template <class T> void put(const std::vector<T>& list) {
+    put(static_cast<std::uint32_t>(list.size()));
+    for (const T& each : list) put(each);
   }
   template <class T> void put(const T& record) { fields(*this, record); }
 
@@ -83,9 +92,29 @@ private:
     value.reset();
     if (there) get(value.emplace());
   }
+  template <class T> void get(std::vector<T>& list) {
+    std::uint32_t size = 0;
+    get(size);
+    list.resize(size);
+    for (T& each : list) get(each);
+  }
   template <class T> void get(T& record) { fields(*this, record); }
 
   std::string_view bytes_;
 };
+
+// `bytes` is overwritten, and reused.
+template <class Record> void pack_record(const Record& record, std::string& bytes) {
+  RecordSizer measure;
+  measure(record);
+  bytes.resize(measure.size());
+  RecordPacker pack(bytes.data());
+  pack(record);
+}
+
+template <class Record> void unpack_record(std::string_view bytes, Record& record) {
+  RecordUnpacker unpack(bytes);
+  unpack(record);
+}
 
 } // namespace checkvalve

@@ -31,22 +31,28 @@ std::string_view payload_at(const std::string& arena, std::size_t offset) {
   return std::string_view(arena).substr(offset + header_bytes + key_bytes, read_u32(arena.data() + offset + 4));
 }
 
-Failure spool_failure(const char* operation) {
-  Error error = errno_error(errno, operation, "temporary file");
-  error.message += " (planning keeps its lists there; TMPDIR chooses another directory)";
+const char* temporary_directory() {
+  const char* directory = std::getenv("TMPDIR");
+  return directory && *directory ? directory : "/tmp";
+}
+
+Failure spool_failure(const char* verb) {
+  Error error = errno_error(errno, std::string(verb) + " a temporary file in", temporary_directory());
+  error.kind = ErrorKind::state; // of this machine, not of an endpoint
+  error.hint = "planning keeps sorted lists there: make room, or name another directory with TMPDIR";
   return Failure(std::move(error));
 }
 
-std::FILE* make_temporary_file() {
-  const char* directory = std::getenv("TMPDIR");
-  if (!directory || !*directory) directory = "/tmp";
+// Has no name. -1: see errno.
+int make_temporary_file() {
+  const char* directory = temporary_directory();
   int descriptor = ::open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (descriptor < 0) {
     std::string pattern = std::string(directory) + "/checkvalve-XXXXXX";
     descriptor = ::mkostemp(pattern.data(), O_CLOEXEC);
     if (descriptor >= 0) ::unlink(pattern.c_str());
   }
-  return descriptor < 0 ? nullptr : ::fdopen(descriptor, "w+");
+  return descriptor;
 }
 
 } // namespace
@@ -109,7 +115,9 @@ void Spool::sort() {
 }
 
 Result<void> Spool::spill() {
-  std::FILE* file = make_temporary_file();
+  const int descriptor = make_temporary_file();
+  if (descriptor < 0) return spool_failure("create");
+  std::FILE* file = ::fdopen(descriptor, "w+");
   if (!file) return spool_failure("create");
   auto run = std::make_unique<Run>(file);
   sort();
@@ -152,6 +160,61 @@ Result<bool> Spool::next(std::string_view& key, std::string_view& payload) {
   key = last_->key();
   payload = last_->payload();
   return true;
+}
+
+SpilledStack::~SpilledStack() {
+  if (file_ >= 0) ::close(file_);
+}
+
+Result<void> SpilledStack::push(std::string_view bytes) {
+  if (!upper_.empty() && upper_.size() + bytes.size() > half_bytes_) {
+    if (!lower_.empty()) CV_CHECK(spill());
+    lower_ = std::exchange(upper_, {});
+  }
+  const auto size = static_cast<std::uint32_t>(bytes.size());
+  upper_.append(bytes).append(reinterpret_cast<const char*>(&size), sizeof size);
+  ++count_;
+  return {};
+}
+
+Result<void> SpilledStack::pop(std::string& bytes) {
+  if (upper_.empty()) {
+    if (lower_.empty()) CV_CHECK(load());
+    upper_ = std::exchange(lower_, {});
+  }
+  const std::size_t size = read_u32(upper_.data() + upper_.size() - 4);
+  const std::size_t begin = upper_.size() - 4 - size;
+  bytes.assign(upper_, begin, size);
+  upper_.resize(begin);
+  --count_;
+  return {};
+}
+
+Result<void> SpilledStack::spill() {
+  if (file_ < 0) file_ = make_temporary_file();
+  if (file_ < 0) return spool_failure("create");
+  for (std::size_t done = 0; done < lower_.size();) {
+    const ssize_t wrote = ::pwrite(file_, lower_.data() + done, lower_.size() - done, static_cast<off_t>(end_ + done));
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return spool_failure("write");
+    done += static_cast<std::size_t>(wrote);
+  }
+  end_ += lower_.size();
+  blocks_.push_back(lower_.size());
+  return {};
+}
+
+Result<void> SpilledStack::load() {
+  lower_.resize(blocks_.back());
+  end_ -= blocks_.back();
+  blocks_.pop_back();
+  for (std::size_t done = 0; done < lower_.size();) {
+    const ssize_t got = ::pread(file_, lower_.data() + done, lower_.size() - done, static_cast<off_t>(end_ + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return spool_failure("read");
+    done += static_cast<std::size_t>(got);
+  }
+  return {};
 }
 
 Result<void> EntrySpool::advance() {

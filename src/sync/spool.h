@@ -10,6 +10,7 @@
 
 #include "backends/entry.h"
 #include "core/result.h"
+#include "state/records.h"
 #include "sync/record.h"
 
 namespace checkvalve {
@@ -43,15 +44,41 @@ private:
   Run* last_ = nullptr; // gave the present record; advanced by the next call
 };
 
+// What was pushed last is popped first. Beyond the memory the lower part lies in a temporary file, as of a Spool. Not
+// thread-safe; blocks for file I/O of the memory's half at a time.
+class SpilledStack {
+public:
+  explicit SpilledStack(std::size_t memory_bytes = 4 << 20) : half_bytes_(memory_bytes / 2) {}
+  ~SpilledStack();
+  SpilledStack(const SpilledStack&) = delete;
+  SpilledStack& operator=(const SpilledStack&) = delete;
+
+  Result<void> push(std::string_view bytes);
+  bool empty() const { return count_ == 0; }
+  Result<void> pop(std::string& bytes); // of one that is not empty
+
+private:
+  Result<void> spill();
+  Result<void> load();
+
+  const std::size_t half_bytes_;
+  std::uint64_t count_ = 0;
+  // Records, each behind it its length (4 bytes). `lower_` makes room at once, and is at hand when `upper_` is used up.
+  std::string upper_;
+  std::string lower_;
+  int file_ = -1;
+  std::vector<std::size_t> blocks_; // sizes of what was spilled, each behind the other
+  std::uint64_t end_ = 0;           // of the last one
+};
+
 // A spool of records of one type (sync/record.h), under a key each.
 template <class Record> class RecordSpool {
 public:
+  RecordSpool() = default;
+  explicit RecordSpool(std::size_t memory_bytes) : spool_(memory_bytes) {}
+
   Result<void> add(std::string_view key, const Record& record) {
-    RecordSizer measure;
-    measure(record);
-    bytes_.resize(measure.size());
-    RecordPacker pack(bytes_.data());
-    pack(record);
+    pack_record(record, bytes_);
     return spool_.add(key, bytes_);
   }
   std::uint64_t count() const { return spool_.count(); }
@@ -61,8 +88,7 @@ public:
     std::string_view bytes;
     CV_TRY(const bool more, spool_.next(key, bytes));
     if (!more) return false;
-    RecordUnpacker unpack(bytes);
-    unpack(record);
+    unpack_record(bytes, record);
     return true;
   }
 
@@ -71,11 +97,42 @@ private:
   std::string bytes_;
 };
 
+template <class Record> class RecordStack {
+public:
+  Result<void> push(const Record& record) {
+    pack_record(record, bytes_);
+    return stack_.push(bytes_);
+  }
+  bool empty() const { return stack_.empty(); }
+  Result<void> pop(Record& record) {
+    CV_CHECK(stack_.pop(bytes_));
+    unpack_record(bytes_, record);
+    return {};
+  }
+
+private:
+  SpilledStack stack_;
+  std::string bytes_;
+};
+
 // Without the path, which is, or ends, its record's key.
 template <class Archive, class Self>
   requires std::same_as<std::remove_const_t<Self>, Entry>
 void fields(Archive& archive, Self& entry) {
   archive(entry.type, entry.size_bytes, entry.mtime_ns, entry.mode, entry.etag);
+}
+
+template <class Archive, class Self>
+  requires std::same_as<std::remove_const_t<Self>, Error>
+void fields(Archive& archive, Self& error) {
+  archive(error.kind, error.status, error.operation, error.path, error.message, error.code, error.hint, error.endpoint);
+}
+
+// Without the path, which is its record's key.
+template <class Archive, class Self>
+  requires std::same_as<std::remove_const_t<Self>, FailureRecord>
+void fields(Archive& archive, Self& failure) {
+  archive(failure.batch, failure.error);
 }
 
 // A spool of entries in the order of their paths' bytes. A name that was added twice (a list of files names it twice, a

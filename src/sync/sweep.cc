@@ -2,14 +2,11 @@
 #include <map>
 
 #include "backends/orphans.h"
-#include "core/units.h"
 #include "sync/engine.h"
 #include "sync/holder.h"
 
 namespace checkvalve {
 namespace {
-
-constexpr std::size_t max_found = 100'000;
 
 // Plans that this state does not know count as having no live lease: their age decides.
 Task<Result<bool>> has_live_lease(Engine& engine, const std::string& plan) {
@@ -22,15 +19,21 @@ Task<Result<bool>> has_live_lease(Engine& engine, const std::string& plan) {
 Task<Result<SweepReport>> sweep_target(Engine& engine, Target& target, std::chrono::milliseconds older_than,
                                        bool dry_run) {
   CV_CO_TRY([[maybe_unused]] const Entry root, co_await target.stat("", true)); // a mistyped one is empty, too
-  CV_CO_TRY(OrphanSearch all, co_await find_orphans(target, "", max_found, engine.cancellation.token()));
+  // Of the state's clock, which all workers share: this machine's may be wrong.
+  CV_CO_TRY(const std::int64_t now_ms, co_await engine.store.leases.now_ms());
+  const std::int64_t newest_ms = now_ms - older_than.count();
+  // One without a time is taken for new unless every age is asked for.
+  const auto is_old = [&](const Orphan& orphan) {
+    return orphan.mtime_ns ? *orphan.mtime_ns / 1'000'000 <= newest_ms : older_than.count() == 0;
+  };
+  CV_CO_TRY(OrphanSearch all,
+            co_await find_orphans(target, "", SweepReport::max_found, engine.cancellation.token(), is_old));
   SweepReport report;
   report.failures = std::move(all.unreadable);
+  report.limited = all.limited;
   std::map<std::string, bool> live;
-  const std::int64_t newest_ms = now_ms() - older_than.count();
   for (const Orphan& orphan : all.found) {
     if (engine.cancellation.requested()) co_return Failure(engine.cancellation.reason());
-    // One without a time is taken for new unless every age is asked for.
-    if (orphan.mtime_ns ? *orphan.mtime_ns / 1'000'000 > newest_ms : older_than.count() > 0) continue;
     if (!live.contains(orphan.name.plan)) {
       CV_CO_TRY(const bool is_live, co_await has_live_lease(engine, orphan.name.plan));
       live.emplace(orphan.name.plan, is_live);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t listings_in_flight = 32;
 constexpr std::size_t stats_in_flight = 256;
-constexpr std::size_t max_failures = 100'000;
+constexpr std::size_t listing_memory_bytes = 256 << 10; // of each spool of a listing in flight
 constexpr std::size_t max_orphans = 10'000;
 constexpr std::int64_t event_interval_ms = 250;
 constexpr std::size_t deepest_links =
@@ -30,11 +30,18 @@ struct PendingDirectory {
   std::vector<std::string> entered; // the real paths of directories from which links led here
 };
 
+// Without the path, which is its record's key in a spool.
+template <class Archive, class Self>
+  requires std::same_as<std::remove_const_t<Self>, PendingDirectory>
+void fields(Archive& archive, Self& directory) {
+  archive(directory.path, directory.at_target, directory.at_source, directory.real, directory.entered);
+}
+
 // What one listing of a directory has given; of a listing that breaks off nothing counts. (Entries are kept as they
 // come: the spools pass over those that come again.)
 struct Found {
-  std::vector<PendingDirectory> below;
-  std::vector<PathFailure> failures;
+  RecordSpool<PendingDirectory> below{listing_memory_bytes};
+  RecordSpool<FailureRecord> failures{listing_memory_bytes};
   std::vector<Orphan> orphans;
   std::uint64_t skipped_links = 0;
   std::uint64_t special_files = 0;
@@ -60,7 +67,7 @@ public:
     if (job_.links == LinkPolicy::follow && connections_.source->capabilities().symlinks) {
       CV_CO_TRY(root.real, co_await connections_.source->real_path(""));
     }
-    pending_.push_back(std::move(root));
+    later(root);
     TaskGroup group;
     while (true) {
       if (failed() || (pending_.empty() && group.running() == 0)) break;
@@ -68,8 +75,9 @@ public:
         co_await changed_.wait();
         continue;
       }
-      PendingDirectory next = std::move(pending_.back()); // the newest first: keeps the list short in deep trees
-      pending_.pop_back();
+      PendingDirectory next;
+      if (auto popped = pending_.pop(next); !popped) fail(std::move(popped.error()));
+      if (failed()) break;
       group.spawn(one_directory(std::move(next)));
     }
     co_await group.join();
@@ -100,12 +108,32 @@ private:
   void fail(Error error) {
     if (!fatal_) fatal_ = std::move(error);
   }
-  void note(std::string path, Error error) {
-    if (walk_.failures.size() < max_failures) walk_.failures.push_back({std::move(path), std::move(error)});
+  // Ends the walk if what it spools can't be kept.
+  bool kept(Result<void> spooled) {
+    if (!spooled) fail(std::move(spooled.error()));
+    return spooled.has_value();
+  }
+  void note(const std::string& path, Error error) {
+    kept(walk_.failures.add(path, {.path = {}, .error = std::move(error)}));
+  }
+  void note_in(Found& found, const std::string& path, Error error) {
+    kept(found.failures.add(path, {.path = {}, .error = std::move(error)}));
+  }
+  void later(const PendingDirectory& directory) { kept(pending_.push(directory)); }
+
+  template <class Record, class Sink> Result<void> drain(RecordSpool<Record>& spool, Sink sink) {
+    CV_CHECK(spool.finish());
+    std::string_view key;
+    Record record;
+    while (true) {
+      CV_TRY(const bool more, spool.next(key, record));
+      if (!more) return {};
+      sink(std::string(key), record);
+    }
   }
 
-  void count(Found found) {
-    for (PathFailure& failure : found.failures) note(std::move(failure.path), std::move(failure.error));
+  void count(Found& found) {
+    kept(drain(found.failures, [this](const std::string& path, FailureRecord& failure) { note(path, failure.error); }));
     for (Orphan& orphan : found.orphans)
       if (walk_.orphans.size() < max_orphans) walk_.orphans.push_back(std::move(orphan));
     walk_.skipped_links += found.skipped_links;
@@ -134,21 +162,22 @@ private:
     const bool list_there = directory.at_target && !connections_.target->capabilities().recursive_list;
     std::optional<JoinHandle<bool>> target;
     if (list_there && !(whole && directory.at_source)) target.emplace(spawn(list_target(directory.path, false)));
-    std::vector<PendingDirectory> below;
-    if (directory.at_source) below = co_await list_source(directory, whole);
+    auto found = std::make_unique<Found>();
+    if (directory.at_source) co_await list_source(directory, whole, found);
     bool target_has_it = directory.at_target;
     if (target) target_has_it = co_await target->get();
-    for (PendingDirectory& child : below) {
+    kept(drain(found->below, [&](const std::string&, PendingDirectory& child) {
       child.at_target = target_has_it;
-      pending_.push_back(std::move(child));
-    }
+      later(child);
+    }));
     changed_.notify();
   }
 
-  Task<std::vector<PendingDirectory>> list_source(const PendingDirectory& directory, bool recursive) {
+  // `found`: of the last attempt.
+  Task<void> list_source(const PendingDirectory& directory, bool recursive, std::unique_ptr<Found>& found) {
     for (std::uint32_t attempt = 1;; ++attempt) {
-      Found found;
-      auto listed = co_await list_source_once(directory, recursive, found);
+      found = std::make_unique<Found>();
+      auto listed = co_await list_source_once(directory, recursive, *found);
       if (!listed && co_await may_begin_again(directory.path, listed.error(), attempt)) continue;
       if (!listed) {
         // The root, and a lost endpoint, end the walk; a directory that vanished or can't be read fails alone.
@@ -158,9 +187,7 @@ private:
         else
           fail(std::move(error));
       }
-      std::vector<PendingDirectory> below = std::move(found.below);
-      count(std::move(found));
-      co_return below;
+      co_return count(*found);
     }
   }
 
@@ -170,7 +197,7 @@ private:
       auto page = co_await listing->next();
       for (Error& error : listing->take_refused()) {
         std::string name = unescape_bytes(error.path).value_or(error.path);
-        found.failures.push_back({std::move(name), std::move(error)});
+        note_in(found, name, std::move(error));
       }
       if (!page) co_return Failure(std::move(page.error()));
       if (page->empty()) break;
@@ -196,9 +223,9 @@ private:
         co_await follow(directory, std::move(entry), found);
       }
     } else if (entry.type == EntryType::directory) {
-      PendingDirectory child{
-          .path = entry.path, .real = join_path(directory.real, base_name(entry.path)), .entered = directory.entered};
-      enter(std::move(child), entry, found.below);
+      PendingDirectory child{.path = entry.path, .entered = directory.entered};
+      if (job_.links == LinkPolicy::follow) child.real = join_path(directory.real, base_name(entry.path));
+      enter(child, entry, found);
     } else if (entry.type == EntryType::file) {
       select(entry, found);
     } else {
@@ -216,10 +243,10 @@ private:
     }
   }
 
-  void enter(PendingDirectory directory, const Entry& entry, std::vector<PendingDirectory>& below) {
+  void enter(const PendingDirectory& directory, const Entry& entry, Found& found) {
     if (!job_.selection.enters(entry.path)) return;
     if (job_.empty_directories && entry.type == EntryType::directory) keep(entry);
-    if (!connections_.source->capabilities().recursive_list) below.push_back(std::move(directory));
+    if (!connections_.source->capabilities().recursive_list) kept(found.below.add(directory.path, directory));
   }
 
   // Takes what the link points to, under the link's name.
@@ -228,7 +255,7 @@ private:
     if (!entry) {
       if (job_.selection.takes_name(link.path)) {
         entry.error().message += " (a symbolic link that leads nowhere)";
-        found.failures.push_back({link.path, entry.error()});
+        note_in(found, link.path, entry.error());
       }
       co_return;
     }
@@ -238,20 +265,20 @@ private:
     } else if (entry->type == EntryType::directory) {
       auto there = co_await connections_.source->real_path(link.path);
       if (!there) {
-        found.failures.push_back({link.path, there.error()});
+        note_in(found, link.path, there.error());
         co_return;
       }
       const auto leads_back = [&](const std::string& from) { return is_within(from, *there); };
       if (directory.entered.size() >= deepest_links || leads_back(directory.real) ||
           std::ranges::any_of(directory.entered, leads_back)) {
-        found.failures.push_back(
-            {link.path, make_error(ErrorKind::invalid_name, "follow", escape_bytes(link.path),
-                                   "a loop of symbolic links: exclude it, or choose --links copy or skip")});
+        note_in(found, link.path,
+                make_error(ErrorKind::invalid_name, "follow", escape_bytes(link.path),
+                           "a loop of symbolic links: exclude it, or choose --links copy or skip"));
         co_return;
       }
       PendingDirectory child{.path = link.path, .real = std::move(*there), .entered = directory.entered};
       child.entered.push_back(directory.real);
-      enter(std::move(child), *entry, found.below);
+      enter(child, *entry, found);
     } else {
       ++found.special_files;
     }
@@ -263,7 +290,7 @@ private:
     if (connections_.target->capabilities().recursive_list) return;
     std::string parent(parent_path(path));
     if (!listed_at_target_.insert(parent).second) return;
-    pending_.push_back({.path = std::move(parent), .at_source = false});
+    later({.path = std::move(parent), .at_source = false});
     changed_.notify();
   }
 
@@ -288,12 +315,17 @@ private:
       Found found;
       auto listed = co_await list_target_once(path, recursive, found);
       if (!listed && co_await may_begin_again(path, listed.error(), attempt)) continue;
-      count(std::move(found));
+      count(found);
       if (listed) co_return true;
       // A missing directory will be made; a file in its place, or an unreadable one, fails the files below when they
       // are published. Nothing is assumed to be up to date there.
       Error error = given_up(std::move(listed.error()));
-      if (scope_of(error, ErrorScope::directory) >= ErrorScope::endpoint) fail(std::move(error));
+      if (scope_of(error, ErrorScope::directory) >= ErrorScope::endpoint) {
+        fail(std::move(error));
+      } else if (error.kind != ErrorKind::not_found && error.kind != ErrorKind::not_a_directory) {
+        ++walk_.unlisted;
+        if (!walk_.unlisted_error) walk_.unlisted_error = std::move(error);
+      }
       co_return false;
     }
   }
@@ -332,7 +364,7 @@ private:
       entry->path = path;
       Found found;
       select(*entry, found);
-      count(std::move(found));
+      count(found);
       if (there) {
         there->path = name;
         keep_target(*there, walk_.orphans);
@@ -356,7 +388,7 @@ private:
   Connections& connections_;
   Walk& walk_;
   const std::int64_t now_ms_;
-  std::vector<PendingDirectory> pending_;
+  RecordStack<PendingDirectory> pending_;            // the newest first: keeps it short in deep trees
   std::unordered_set<std::string> listed_at_target_; // only where the source lists in one stream
   AutoResetEvent changed_;
   std::optional<Error> fatal_;
@@ -378,11 +410,17 @@ Task<Result<void>> walk_both(Engine& engine, const Job& job, const Chain& chain,
     outcome = co_await walker.directories();
     co_await target.join();
   }
+  if (walk.unlisted > 0)
+    engine.events.emit(WarningEvent{fmt::format(
+        "{}; {} of the target could not be listed, so files there count as missing and are copied each time",
+        walk.unlisted_error->text(),
+        walk.unlisted == 1 ? "this directory" : fmt::format("{} directories", walk.unlisted))});
   co_return outcome;
 }
 
 Result<void> Walk::finish() {
   CV_CHECK(source.finish());
+  CV_CHECK(failures.finish());
   return target.finish();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,25 +15,22 @@
 
 namespace checkvalve {
 
-struct PathFailure {
-  std::string path;
-  Error error;
-};
-
 struct Walk {
   EntrySpool source; // what the selection takes: files, links to copy, directories if empty ones are wanted
   EntrySpool target; // all that was seen in the same directories
-  std::vector<PathFailure> failures; // what could not be listed or used, at most 100,000
-  std::vector<Orphan> orphans;       // temporaries of ours seen at the target, at most 10,000
+  RecordSpool<FailureRecord> failures; // what could not be listed or used, by path
+  std::vector<Orphan> orphans;         // temporaries of ours seen at the target, at most 10,000
   std::set<std::string> set_aside; // paths of files that interrupted overwrites set aside at the target, at most 10,000
   std::uint64_t skipped_links = 0;
-  std::uint64_t special_files = 0;    // sockets, devices and the like: never taken
-  std::uint64_t files_selected = 0;   // of the source: files, and links to copy
-  std::uint64_t files_filtered = 0;   // by name or size; what is in directories that were not entered is not counted
-  std::uint64_t files_too_recent = 0; // by min_age
-  std::vector<bool> rules_used;       // of the selection: whether the rule decided on a file
+  std::uint64_t special_files = 0;     // sockets, devices and the like: never taken
+  std::uint64_t files_selected = 0;    // of the source: files, and links to copy
+  std::uint64_t files_filtered = 0;    // by name or size; what is in directories that were not entered is not counted
+  std::uint64_t files_too_recent = 0;  // by min_age
+  std::uint64_t unlisted = 0;          // directories of the target that exist but can't be listed
+  std::optional<Error> unlisted_error; // of the first of them
+  std::vector<bool> rules_used;        // of the selection: whether the rule decided on a file
 
-  Result<void> finish(); // both spools, for reading
+  Result<void> finish(); // all spools, for reading
 };
 
 // Fills `walk`, whose spools the caller finishes. Fails if the source's root can't be listed, the run is stopped, or an

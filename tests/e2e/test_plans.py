@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 
@@ -73,7 +75,7 @@ def test_two_processes_run_the_same_plan(pair: Pair) -> None:
 
 
 def test_workers_share_a_plan(plain_pair: Pair) -> None:
-    """Each takes what is free: with equal limits 16 batches take four workers little more than a quarter of the time."""
+    """Each takes what is free: with equal limits four workers take about a quarter of the time of one."""
     for number in range(16):
         large_file(plain_pair.source / f"large_{number}", 2 << 20, seed=number)
     plan = plain_pair.plan("--batch-files", "1").expect(0).json["plan"]
@@ -117,6 +119,40 @@ def test_status_lists_failures(pair: Pair) -> None:
     pair.run_plan(plan).expect(1)
     failures = pair.status(plan).expect(0).json["failures"]
     assert [(failure["path"], failure["kind"]) for failure in failures] == [("a", "not_found")]
+
+
+def test_run_reports_what_planning_could_not_take_in(unprivileged_pair: Pair) -> None:
+    pair = unprivileged_pair
+    fill(pair.source, {"a": b"a", "locked/b": b"b"})
+    for path in (pair.source, pair.target):
+        path.chmod(0o777)
+    if os.geteuid() == 0:
+        shutil.chown(pair.source / "locked", "root")
+    (pair.source / "locked").chmod(0o700 if os.geteuid() == 0 else 0)
+    plan = pair.plan().expect(1).json["plan"]
+    of_a_batch = pair.run_plan(plan, "--batch", "1").expect(0).json
+    assert (of_a_batch["files_copied"], of_a_batch["failures"]) == (1, [])
+    outcome = pair.run_plan(plan).expect(1)
+    summary = outcome.json
+    assert (summary["files_copied"], summary["files_failed"]) == (0, 1)
+    assert [(failure["batch"], failure["path"]) for failure in summary["failures"]] == [(0, "locked")]
+    assert [event["path"] for event in outcome.of_type("file_failed")] == ["locked"]
+    assert "locked: permission denied" in outcome.text
+
+
+def test_superseded_plans_are_reported(plain_pair: Pair) -> None:
+    pair = plain_pair
+    fill(pair.source, {"a": b"a", "b": b"b"})
+    listed = pair.plan("--file", "a").expect(0).json["plan"]
+    pair.plan("--file", "b").expect(0)
+    old = pair.plan().expect(0).json["plan"]
+    new = pair.plan().expect(0).json["plan"]
+    plans = {plan["id"]: plan["superseded_by"] for plan in pair.status().expect(0).json["plans"]}
+    assert (plans[listed], plans[old], plans[new]) == (None, new, None)
+    assert f"superseded by {new}" in pair.program.run("status", old, "--state", str(pair.state)).expect(0).text
+    [warning] = pair.run_plan(old).expect(0).of_type("warning")
+    assert new in warning["message"]
+    assert not pair.run_plan(new).expect(0).of_type("warning")
 
 
 def test_leased_batch_makes_a_second_worker_wait(plain_pair: Pair) -> None:

@@ -56,8 +56,12 @@ Json plan_json(const PlanRecord& plan) {
           {"files", plan.files},
           {"bytes", plan.bytes},
           {"skipped", plan.skipped},
-          {"batches", plan.batches}};
+          {"batches", plan.batches},
+          {"superseded_by", plan.superseded_by.empty() ? Json(nullptr) : Json(plan.superseded_by)}};
 }
+
+// With open files that a later plan of the same job has found anew.
+bool is_superseded(const PlanRecord& plan) { return !plan.superseded_by.empty() && plan.state != PlanState::done; }
 
 Json batch_json(const BatchRecord& batch) {
   return {{"batch", batch.number},
@@ -138,6 +142,9 @@ std::string next_step(const PlanStatus& status, std::string_view resume) {
   }
   if (status.plan.state == PlanState::planning)
     return "Planning is in progress, or was interrupted; in that case plan again.\n";
+  if (open > 0 && !held && is_superseded(status.plan))
+    return fmt::format("{} left; superseded by {}, a later plan of the same job.\n", counted(open, "file"),
+                       status.plan.superseded_by);
   if (open == 0 && status.failures.empty()) return "All planned files are at the target.\n";
   if (open == 0) return "To retry files that could not be planned, plan or sync again.\n";
   return fmt::format("{} left{}; resume with: {}\n", counted(open, "file"), held ? ", a worker is running" : "",
@@ -163,9 +170,10 @@ std::string plans_text(const std::vector<PlanRecord>& plans) {
   if (plans.empty()) return "The state has no plans.\n";
   std::string out;
   for (const PlanRecord& plan : plans)
-    out += fmt::format("{}  {:<8}  {}  {:>15}  {:>10}  {} → {}\n", plan.id, word(plan.state),
+    out += fmt::format("{}  {:<8}  {}  {:>15}  {:>10}  {} → {}{}\n", plan.id, word(plan.state),
                        format_time(plan.created_ms), counted(plan.files, "file"), format_size(plan.bytes),
-                       printable(plan.source), printable(plan.target));
+                       printable(plan.source), printable(plan.target),
+                       is_superseded(plan) ? "  superseded by " + plan.superseded_by : "");
   return out;
 }
 

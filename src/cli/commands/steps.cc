@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "backends/temporary.h"
 #include "cli/exit_code.h"
@@ -54,6 +55,18 @@ Task<Result<Summary>> recorded_run(Session& session, const Job& job, const std::
   auto ended = co_await session.store().plans.end_run(record.id, json);
   if (!ended) session.emit(WarningEvent{"cannot record the end of the run: " + ended.error().text()});
   co_return summary;
+}
+
+// What planning could not take in is in no batch, and not at the target either.
+Task<Result<void>> add_unplanned(Session& session, Summary& summary) {
+  CV_CO_TRY(PlanStore::Unplanned unplanned,
+            co_await session.store().plans.unplanned(summary.plan, Summary::max_failures));
+  summary.files_failed += unplanned.count;
+  for (const FailureRecord& failure : unplanned.first) session.emit(FileFailedEvent{failure.path, failure.error});
+  std::ranges::move(summary.failures, std::back_inserter(unplanned.first));
+  summary.failures = std::move(unplanned.first);
+  if (summary.failures.size() > Summary::max_failures) summary.failures.resize(Summary::max_failures);
+  co_return Result<void>();
 }
 
 // Then a run with nothing to copy still has to check the list.
@@ -112,11 +125,18 @@ Task<Report> run_batches(Session& session, const Job& job, const PlanRecord& pla
   if (!connections) {
     set_error(report, connections.error());
   } else {
+    if (!plan.superseded_by.empty() && plan.state != PlanState::done)
+      session.emit(
+          WarningEvent{fmt::format("the plan is superseded: {} is a later one of the same job", plan.superseded_by)});
+    const bool all_batches = options.batches.empty();
     auto done = co_await recorded_run(session, job, plan.id, *connections, std::move(options));
-    if (done)
+    if (done) {
       report.summary = std::move(*done);
-    else
+      if (const auto added = all_batches ? co_await add_unplanned(session, report.summary) : Result<void>(); !added)
+        set_error(report, added.error());
+    } else {
       set_error(report, done.error());
+    }
     if (report.summary.ended_by) set_error(report, *report.summary.ended_by);
     co_await close_connections(*connections);
   }

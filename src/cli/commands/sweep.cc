@@ -31,6 +31,7 @@ Json sweep_json(const SweepReport& report, const std::optional<Error>& error) {
          {"plan", each.name.plan},
          {"size_bytes", each.size_bytes},
          {"modified", each.mtime_ns ? Json(format_time(*each.mtime_ns / 1'000'000)) : Json(nullptr)}});
+  out["limited"] = report.limited;
   out["removed"] = report.removed;
   out["failures"] = Json::array();
   for (const Error& each : report.failures) out["failures"].push_back(error_json(each));
@@ -45,7 +46,9 @@ std::string sweep_text(const SweepReport& report, bool dry_run) {
                        each.mtime_ns ? format_time(*each.mtime_ns / 1'000'000) : "unknown time        ",
                        format_size(each.size_bytes), escape_bytes(each.path));
   out += counted(report.found.size(), "orphan") + " found";
-  return out + (dry_run ? "\n" : fmt::format(", {} removed\n", format_count(report.removed)));
+  out += dry_run ? "\n" : fmt::format(", {} removed\n", format_count(report.removed));
+  if (report.limited) out += fmt::format("the search ended at {}: sweep again\n", format_count(SweepReport::max_found));
+  return out;
 }
 
 Task<Result<SweepReport>> sweep(Session& session, const Job& job, std::chrono::milliseconds older_than, bool dry_run) {

@@ -1,8 +1,10 @@
 // What is SQLite's own: the file, where it may lie, damage, locks. The store's rules: tests/conformance/state.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -324,6 +326,30 @@ TEST_F(Sqlite, AWriteThatFailsIsRolledBackAndTheStoreStaysUsable) {
   ASSERT_TRUE(store);
   ASSERT_TRUE(awaited((*store)->plans.finish(plan_named("p"))));
   EXPECT_EQ(awaited((*store)->plans.find("p"))->files, 200'000U);
+}
+
+TEST_F(Sqlite, AFullDiskSaysSo) {
+  enum Outcome { as_expected, no_error, other_error, no_mount };
+  if (::geteuid() != 0) GTEST_SKIP() << "mounting a small disk takes root";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) != 0 ||
+        ::mount("tmpfs", directory_.c_str(), "tmpfs", 0, "size=1m") != 0)
+      ::_exit(no_mount);
+    const auto store = open(path_);
+    if (!store || !awaited((*store)->plans.create(plan_named("p")))) ::_exit(other_error);
+    std::vector<PlannedFile> files(100'000);
+    for (std::size_t i = 0; i < files.size(); ++i) files[i].number = i + 1;
+    const auto refused = awaited((*store)->plans.add_files("p", files));
+    if (refused) ::_exit(no_error);
+    ::_exit(refused.error().message == "the disk of the state file is full" && refused.error().transient()
+                ? as_expected
+                : other_error);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WEXITSTATUS(status) == no_mount) GTEST_SKIP() << "mounting is not allowed here";
+  EXPECT_EQ(WEXITSTATUS(status), as_expected);
 }
 
 // Counts fsync of the log, in SQLite's default VFS.

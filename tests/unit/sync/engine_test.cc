@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "backends/orphans.h"
 #include "core/units.h"
 #include "unit/sync/ended_holder.h"
 #include "unit/sync/sync_fixture.h"
@@ -410,6 +411,24 @@ TEST_F(Sync, VerifyComparesWhatLinksSay) {
   ASSERT_OK(report);
   ASSERT_EQ(report->difference_count, 1U);
   EXPECT_EQ(report->differences.at(0).reason, "content");
+}
+
+TEST_F(Sync, TheLimitOfASweepIsForThoseThatAreOldEnough) {
+  for (std::uint64_t number = 1; number <= 5; ++number)
+    put(*target, "out/" + TemporaryName{"aaaaaaaaaa", 1, "0123abcd", number}.text(), "left", second);
+  for (std::uint64_t number = 6; number <= 9; ++number)
+    put(*target, "out/" + TemporaryName{"aaaaaaaaaa", 1, "0123abcd", number}.text(), "young", 2 * second);
+  auto both = connections();
+  ASSERT_OK(both);
+  const auto old = [](const Orphan& orphan) { return orphan.mtime_ns == second; };
+  auto found = engine.run(find_orphans(*both->target, "", 6, {}, old));
+  ASSERT_OK(found);
+  EXPECT_EQ(found->found.size(), 5U);
+  EXPECT_FALSE(found->limited);
+  found = engine.run(find_orphans(*both->target, "", 3, {}, old));
+  ASSERT_OK(found);
+  EXPECT_EQ(found->found.size(), 3U);
+  EXPECT_TRUE(found->limited);
 }
 
 TEST_F(Sync, SweepTakesOldTemporariesOfOursOnly) {

@@ -22,6 +22,24 @@ TEST_F(Listing, ListsOfFiles) {
   EXPECT_EQ(sync()->files_copied, 0U);
 }
 
+TEST_F(Listing, ATargetThatCanNotBeListedIsAWarningOnce) {
+  for (const char* directory : {"deep", "er"}) {
+    put(*source, fmt::format("in/{}/a", directory), "a", second);
+    target->put_directory(fmt::format("out/{}", directory));
+  }
+  const auto faults = std::make_shared<FaultPlan>();
+  faults->fail(Operation::list, 2, make_error(ErrorKind::permission, "list", "deep", "permission denied"), 2);
+  Engine shared = parts();
+  auto both = connections();
+  ASSERT_OK(both);
+  both->target = with_faults(std::shared_ptr<Target>(std::move(both->target)), faults);
+  ASSERT_OK(engine.run(make_plan(shared, job, *both, true)));
+  const auto warnings = engine.events.of<WarningEvent>();
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].message.find("permission denied"), std::string::npos) << warnings[0].message;
+  EXPECT_NE(warnings[0].message.find("2 directories of the target"), std::string::npos) << warnings[0].message;
+}
+
 TEST_F(Listing, ANameThatIsListedTwiceIsOneFile) {
   fill();
   job.selection.files = std::vector<std::string>{"a.txt", "empty", "a.txt"};

@@ -2,8 +2,13 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <random>
 
 namespace checkvalve {
@@ -39,6 +44,52 @@ TEST(Spool, SortsInMemoryAndThroughFilesAlike) {
 }
 
 TEST(Spool, EmptyIsEmpty) { EXPECT_TRUE(sorted_keys(100, {}).empty()); }
+
+TEST(SpilledStack, GivesTheNewestFirstWhereverItLies) {
+  std::mt19937_64 random(3);
+  for (const std::size_t memory_bytes : {1, 300, 1 << 20}) {
+    SpilledStack stack(memory_bytes);
+    std::vector<std::string> wanted;
+    std::string popped;
+    for (int i = 0; i < 20'000; ++i) {
+      const bool grows = i / 4'000 % 2 == 0; // up and down several times
+      if (wanted.empty() || random() % 4 != 0 == grows) {
+        wanted.push_back(std::string(random() % 50, 'x') + std::to_string(i));
+        ASSERT_TRUE(stack.push(wanted.back()));
+      } else {
+        ASSERT_TRUE(stack.pop(popped));
+        ASSERT_EQ(popped, wanted.back());
+        wanted.pop_back();
+      }
+      ASSERT_EQ(stack.empty(), wanted.empty());
+    }
+  }
+}
+
+TEST(Spool, AFullDiskIsNotTheEndpoints) {
+  enum Outcome { as_expected, no_error, other_error, no_mount };
+  if (::geteuid() != 0) GTEST_SKIP() << "mounting a small disk takes root";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) != 0 ||
+        ::mount("tmpfs", "/mnt", "tmpfs", 0, "size=64k") != 0)
+      ::_exit(no_mount);
+    ::setenv("TMPDIR", "/mnt", 1);
+    Spool spool(10'000);
+    for (int i = 0; i < 10'000; ++i) {
+      const auto added = spool.add(std::to_string(i), "payload");
+      if (added) continue;
+      const bool clear =
+          added.error().kind == ErrorKind::state && added.error().text().find("/mnt") != std::string::npos;
+      ::_exit(clear && added.error().hint.find("TMPDIR") != std::string::npos ? as_expected : other_error);
+    }
+    ::_exit(no_error);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WEXITSTATUS(status) == no_mount) GTEST_SKIP() << "mounting is not allowed here";
+  EXPECT_EQ(WEXITSTATUS(status), as_expected);
+}
 
 TEST(EntrySpool, KeepsEntriesWhole) {
   EntrySpool spool;
