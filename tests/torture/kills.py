@@ -31,7 +31,6 @@ SYSTEM_CALLS = (
     "utimensat",
     "ftruncate",
     "copy_file_range",
-    "ioctl",
 )
 S3_STEPS = (
     ("list", r"^GET .*list-type=2"),
@@ -119,7 +118,6 @@ def local_steps(session: Session) -> Figures:
         counts.update(re.findall(r"^\d+ +(\w+)\(", log.read_text(errors="replace"), re.MULTILINE))
     if not counts:
         raise Unavailable("strace may not trace here")
-    counts.pop("ioctl", None)
     cases = [
         (name, number)
         for name, count in sorted(counts.items())
