@@ -232,7 +232,7 @@ def child_processes(session: Session, arena: Arena, canary: Canary) -> Setup:
 def ssh_program(session: Session, arena: Arena, canary: Canary) -> Setup:
     arena.options += ["--known-hosts", str(session.servers.source.known_hosts)]
     arena.options += ["--identity", str(session.servers.source.user_key), "--source-option", "transport=ssh"]
-    environment = {"CHECKVALVE_SOURCE_PASSPHRASE": canary.text, "CHECKVALVE_TARGET_PASSWORD": canary.text}
+    environment = {"CHECKVALVE_TARGET_PASSPHRASE": canary.text, "CHECKVALVE_STATE_PASSWORD": canary.text}
     return Setup(["sync", session.servers.source.url(arena.ledger.source), arena.urls[1]], environment)
 
 

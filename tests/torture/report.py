@@ -83,7 +83,7 @@ def write(page: Path, results: list[Result], seed: int, seconds: float) -> None:
     reasons = _known(results)
     if reasons:
         lines += ["", "Known failures, which are counted apart:", ""]
-        lines += [f"- {reason} ({count} findings)" for reason, count in sorted(reasons.items())]
+        lines += [f"- {reason} (findings: {count})" for reason, count in sorted(reasons.items())]
     between_markers(page, "torture", "\n".join(lines))
     if ROWS:
         between_markers(page, "servers", table(ROWS))
