@@ -15,10 +15,10 @@ from torture.session import Session, Unavailable
 SEED = 17
 # Of the full run's rounds. What is not here takes too long for what few rounds can find.
 SHARES = {
-    "sftp-steps": 0.05,
+    "sftp-steps": 0.04,
     "local-steps": 0.05,
-    "s3-steps": 0.2,
-    "random-kills": 0.05,
+    "s3-steps": 0.1,
+    "random-kills": 0.03,
     "wire": 0.03,
     "full-disk": 0.34,
     "changing-source": 0.08,
