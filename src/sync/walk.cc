@@ -20,7 +20,7 @@ constexpr std::size_t listing_memory_bytes = 256 << 10; // of each spool of a li
 constexpr std::size_t max_orphans = 10'000;
 constexpr std::int64_t event_interval_ms = 250;
 constexpr std::size_t deepest_links =
-    8; // directory links followed on one way down, where real_path does not tell loops
+    8; // directory links followed on one way down, where real_path does not detect loops
 
 struct PendingDirectory {
   std::string path;
@@ -207,7 +207,7 @@ private:
         if (recursive) list_target_of(entry.path);
         co_await take(directory, std::move(entry), found);
       }
-      tell();
+      report_progress();
     }
     co_return Result<void>();
   }
@@ -336,7 +336,7 @@ private:
       CV_CO_TRY(std::vector<Entry> page, co_await listing->next());
       if (page.empty()) break;
       for (Entry& entry : page) keep_target(entry, found.orphans);
-      tell();
+      report_progress();
     }
     co_return Result<void>();
   }
@@ -372,10 +372,10 @@ private:
         fail(there.error());
       }
     }
-    tell();
+    report_progress();
   }
 
-  void tell() {
+  void report_progress() {
     const std::int64_t now = now_ms();
     if (now - reported_ms_ < event_interval_ms) return;
     reported_ms_ = now;

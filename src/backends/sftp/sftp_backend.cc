@@ -82,6 +82,19 @@ Result<void> read_sftp_url(Endpoint& endpoint, std::string_view raw_path) {
   return {};
 }
 
+// The words with blanks between them; those within a word are escaped, so that no two commands are the same text.
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) {
+    if (!out.empty()) out += ' ';
+    for (const char c : word) {
+      if (c == ' ' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out;
+}
+
 // A login may have a root of its own, so it is part of the identity, but not of the service: /a and /a/b of two logins
 // may lie inside each other. Each login has a home of its own. What stands behind a command is known by the command, or
 // by the name that the user gives it.
@@ -93,7 +106,7 @@ Result<Location> locate_sftp(const Endpoint& endpoint) {
   std::string behind;
   if (const auto command = reader.list("command"); !command.empty()) {
     behind = reader.text("service");
-    if (behind.empty()) behind = fmt::format("{}", fmt::join(command, " "));
+    if (behind.empty()) behind = joined(command);
     behind = "#" + behind;
   }
   if (named.root == "~" || named.root.starts_with("~/")) out.service += "#" + endpoint.user;

@@ -54,6 +54,7 @@ TEST(Location, GivesEachEndpointItsIdentity) {
       {"sftp://host", {}, "sftp://host~"},
       {"sftp://[FE80::1]/a", {}, "sftp://[fe80::1]/a"},
       {"sftp://x/a", {{"command", R"(["kubectl","exec","pod"])"}}, "sftp://x/a#kubectl exec pod"},
+      {"sftp://x/a", {{"command", R"(["ssh","a b"])"}}, R"(sftp://x/a#ssh a\ b)"},
       {"sftp://x/a", {{"command", "c"}, {"service", "volume"}}, "sftp://x/a#volume"},
       {"/nowhere/a//b/", {}, "file:///nowhere/a/b"},
       {"file:///nowhere/x/../a", {}, "file:///nowhere/a"},
