@@ -29,6 +29,10 @@ Task<Result<void>> BasicTarget::make_link(std::string, std::string, TemporaryNam
   co_return Failure(no_symbolic_links());
 }
 
+Task<Result<void>> BasicUpload::reopen(std::uint64_t, TemporaryName) {
+  co_return Failure(make_error(ErrorKind::unsupported, "this target cannot resume an upload"));
+}
+
 Task<Result<std::unique_ptr<DirectCopy>>> BasicTarget::begin_direct_copy(std::shared_ptr<const Origin>, Entry,
                                                                          std::string, UploadHints) {
   co_return Failure(no_direct_copy());

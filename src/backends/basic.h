@@ -30,6 +30,7 @@ public:
 class BasicUpload : public Upload {
 public:
   std::uint64_t resumed_bytes() const override { return 0; }
+  Task<Result<void>> reopen(std::uint64_t acknowledged_bytes, TemporaryName temporary) override; // unsupported
   // write(), if there is something to write, then commit().
   Task<Result<Published>> write_and_commit(Chunk content, CommitOptions options) override;
 };

@@ -62,7 +62,7 @@ class Upload {
 public:
   // Dropping an upload that was neither committed nor aborted leaves its temporary behind, as a crash does.
   virtual ~Upload() = default;
-  // Where writes begin: the bytes before it are there from an earlier attempt (UploadHints::continues).
+  // Where writes begin: the bytes before it are there from an earlier attempt (UploadHints::continues, reopen()).
   virtual std::uint64_t resumed_bytes() const = 0;
   // Writes at an offset. Calls are made with ascending offsets without gaps; many may be under way at once. Done when
   // the target has acknowledged the bytes.
@@ -73,6 +73,11 @@ public:
   // A whole file of one chunk (which may be empty), instead of write() and commit(): one round trip less where the
   // target takes all of it in one request. Errors as those of the two.
   virtual Task<Result<Published>> write_and_commit(Chunk content, CommitOptions options) = 0;
+  // After a failure, with no call under way: makes the upload usable again. Writes continue at `acknowledged_bytes`: up
+  // to there, without a gap, they succeeded. The temporary gets the name of the new attempt, so that requests which a
+  // lost connection left with the server do not meet it. Any error: nothing of it can be used, and it has to be
+  // aborted; unsupported: this target can't.
+  virtual Task<Result<void>> reopen(std::uint64_t acknowledged_bytes, TemporaryName temporary) = 0;
   // Removes the temporary. Waits for writes under way. Succeeds if there is nothing to remove.
   virtual Task<Result<void>> abort() = 0;
 };

@@ -80,6 +80,9 @@ public:
     return in_context(context_, Operation::commit, inner_->write_and_commit(std::move(content), std::move(options)),
                       inner_);
   }
+  Task<Result<void>> reopen(std::uint64_t acknowledged_bytes, TemporaryName temporary) override {
+    return in_context(context_, Operation::reopen, inner_->reopen(acknowledged_bytes, std::move(temporary)), inner_);
+  }
   Task<Result<void>> abort() override { return in_context(context_, Operation::abort, inner_->abort(), inner_); }
 
 private:

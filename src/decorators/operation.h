@@ -23,6 +23,7 @@ enum class Operation : std::uint8_t {
   advance, // DirectCopy::advance
   write,
   commit,
+  reopen,
   abort,
   discard,
   remove_orphan,
@@ -50,6 +51,7 @@ constexpr std::string_view to_string(Operation operation) {
   case Operation::advance: return "copy";
   case Operation::write: return "write";
   case Operation::commit: return "publish";
+  case Operation::reopen: return "resume";
   case Operation::abort:
   case Operation::discard: return "remove the partial upload of";
   case Operation::remove_orphan: return "remove";

@@ -142,6 +142,9 @@ public:
     return watched(dog_, inner_->write_and_commit(std::move(content), options), inner_,
                    silent_work_limit(options.size_bytes));
   }
+  Task<Result<void>> reopen(std::uint64_t acknowledged_bytes, TemporaryName temporary) override {
+    return watched(dog_, inner_->reopen(acknowledged_bytes, std::move(temporary)), inner_);
+  }
   Task<Result<void>> abort() override { return watched(dog_, inner_->abort(), inner_); }
 
 private:

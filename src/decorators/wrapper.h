@@ -40,6 +40,9 @@ public:
   }
   Task<Result<Published>> commit(CommitOptions options) override { return inner_->commit(options); }
   // write_and_commit() combines both: each decorator decides how to forward it.
+  Task<Result<void>> reopen(std::uint64_t acknowledged_bytes, TemporaryName temporary) override {
+    return inner_->reopen(acknowledged_bytes, std::move(temporary));
+  }
   Task<Result<void>> abort() override { return inner_->abort(); }
   std::uint64_t resumed_bytes() const override { return inner_->resumed_bytes(); }
 

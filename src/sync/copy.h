@@ -31,10 +31,18 @@ struct Content {
   std::optional<Result<Entry>> source_after;
 };
 
+// An upload that failed, with what the target has acknowledged of it.
+struct PartialUpload {
+  std::unique_ptr<Upload> upload;
+  std::uint64_t acknowledged_bytes = 0; // from the file's beginning, without a gap
+};
+
 // Engine thread only. move(), then publish() or abort(), once each and in this order.
 class Copy {
 public:
   virtual ~Copy() = default;
+  // After move() or publish() failed, instead of abort(): what another copy may resume. Nothing if there is none.
+  virtual std::optional<PartialUpload> take_partial() { return std::nullopt; }
   virtual Task<Result<Content>> move() = 0;
   virtual Task<Result<Published>> publish(CommitOptions options) = 0;
   // Removes what is at the target under temporary names.

@@ -21,11 +21,15 @@ public:
     co_return content;
   }
   Task<Result<Published>> publish(CommitOptions options) override { return upload_->commit(std::move(options)); }
+  std::optional<PartialUpload> take_partial() override {
+    if (pump_.acknowledged_bytes() == 0) return std::nullopt;
+    return PartialUpload{std::move(upload_), pump_.acknowledged_bytes()};
+  }
   Task<Result<void>> abort() override { return upload_->abort(); }
 
 private:
   const std::unique_ptr<Reader> reader_;
-  const std::unique_ptr<Upload> upload_;
+  std::unique_ptr<Upload> upload_;
   const PumpLimits limits_;
   Pump pump_;
 };

@@ -35,6 +35,7 @@ public:
   Task<Result<void>> run();
   // The source as it was after the last byte had been read.
   Result<Entry>& source_after() { return *source_after_; }
+  std::uint64_t acknowledged_bytes() const { return acknowledged_bytes_; } // from the file's beginning
   // Of the bytes that were moved.
   std::string digest() const { return hasher_.digest(); }
 

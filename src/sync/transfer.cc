@@ -19,6 +19,8 @@ using std::chrono::milliseconds;
 
 constexpr std::uint64_t progress_from_bytes = 64 << 20; // smaller files report only their start and end
 constexpr std::int64_t progress_interval_ms = 1'000;
+// An attempt that a lost connection ended after this many further bytes does not count against --retries.
+constexpr std::uint64_t progress_worth_a_retry = 1 << 20;
 // Temporaries of a lost lease that are removed by name: each costs a request a file. Those of later attempts, which are
 // rare, are found by the next plan's listing.
 constexpr std::uint32_t attempts_discarded = 16;
@@ -64,26 +66,36 @@ public:
   Task<FileOutcome> run() {
     scope_.engine.events.emit(FileStartedEvent{file_.path, file_.size_bytes});
     if (keeper_.lease().previous_generation != 0 && co_await finished_before()) co_return outcome_;
+    std::uint32_t failures = 0; // since the last one that had got further than those before
     for (outcome_.attempts = 1;; ++outcome_.attempts) {
+      const std::uint64_t bytes_before = partial_bytes_;
       Result<void> done = co_await attempt();
       if (done) co_return outcome_;
       Error error = std::move(done.error());
       if (scope_.engine.cancellation.requested() || !keeper_.holds()) {
+        co_await drop_partial();
         outcome_.state = FileState::planned;
         co_return outcome_;
       }
+      failures = partial_ && partial_bytes_ >= bytes_before + progress_worth_a_retry ? 1 : failures + 1;
       const bool retryable =
           error.transient() || error.kind == ErrorKind::changed || error.kind == ErrorKind::integrity;
-      if (!retryable || outcome_.attempts > scope_.job.retries) {
+      if (!retryable || failures > scope_.job.retries) {
+        co_await drop_partial();
         give_up(std::move(error));
         co_return outcome_;
       }
-      const milliseconds delay = Backoff().delay(outcome_.attempts);
+      const milliseconds delay = Backoff().delay(failures);
       scope_.engine.events.emit(RetryEvent{file_.path, error, outcome_.attempts + 1, delay.count()});
       co_await scope_.engine.cancellation.sleep(delay);
-      if (file_.action != FileAction::directory) left_.push_back(temporary());
+      if (file_.action != FileAction::directory && !partial_) left_.push_back(temporary());
+      const Entry before = expected_;
       const auto renewed = co_await expect_present_version();
-      if (renewed && co_await published_in_doubt()) co_return outcome_;
+      if (!renewed || !check_unchanged(expected_, before)) co_await drop_partial();
+      if (renewed && co_await published_in_doubt()) {
+        co_await drop_partial();
+        co_return outcome_;
+      }
       if (!renewed || !may_resume()) co_await discard_left();
       if (!renewed) {
         give_up(renewed.error());
@@ -185,7 +197,10 @@ private:
     auto upload = co_await begin();
     auto reader = co_await opening.get();
     if (!reader || !upload) {
-      if (upload) (void)co_await (*upload)->abort();
+      if (upload && !reader && reader.error().transient() && may_keep_partial() && (*upload)->resumed_bytes() > 0)
+        partial_ = PartialUpload{std::move(*upload), partial_bytes_};
+      else if (upload)
+        (void)co_await (*upload)->abort();
       co_return Failure(!reader ? reader.error() : upload.error());
     }
     co_return co_await publish(copy_of(std::move(*reader), std::move(*upload)));
@@ -199,6 +214,13 @@ private:
 
   // Once more where the directory, which was made or met before, is gone.
   Task<Result<std::unique_ptr<Upload>>> begin() {
+    if (partial_) {
+      const auto reopened = co_await partial_->upload->reopen(partial_->acknowledged_bytes, temporary());
+      if (reopened) co_return std::move(std::exchange(partial_, std::nullopt)->upload);
+      if (reopened.error().transient()) co_return Failure(reopened.error()); // for the next attempt
+      co_await drop_partial();
+    }
+    partial_bytes_ = 0;
     auto upload = co_await target().begin(name_, upload_hints());
     if (!upload && upload.error().kind == ErrorKind::not_found) {
       scope_.directories.forget();
@@ -247,7 +269,11 @@ private:
       if (scope_.chain.splits()) co_await warn_of_stale_part(content->parts);
       co_return done;
     }
-    if (!resumes_after(done.error())) (void)co_await copy->abort(); // what stays is removed by the next plan or a sweep
+    if (done.error().transient() && may_keep_partial()) partial_ = copy->take_partial();
+    if (partial_)
+      partial_bytes_ = partial_->acknowledged_bytes;
+    else if (!resumes_after(done.error()))
+      (void)co_await copy->abort(); // what stays is removed by the next plan or a sweep
     if (content && done.error().kind == ErrorKind::exists) co_return co_await existing_name(*content);
     if (done.error().kind == ErrorKind::transform) {
       // What a transform could not understand may be half of two versions of the file.
@@ -255,6 +281,16 @@ private:
       if (now) CV_CO_CHECK(check_unchanged(now, expected_));
     }
     co_return done;
+  }
+
+  // Whether the next attempt may continue this one's upload: no digest is needed of what only this one has read.
+  bool may_keep_partial() const {
+    return file_.action == FileAction::copy && !may_resume() && scope_.chain.empty() &&
+           scope_.job.verify == VerifyMode::size && !scope_.job.checksum;
+  }
+
+  Task<void> drop_partial() {
+    if (auto partial = std::exchange(partial_, std::nullopt)) (void)co_await partial->upload->abort();
   }
 
   // Whether the next attempt resumes what this one has left.
@@ -350,6 +386,8 @@ private:
   const std::string name_;
   Entry expected_; // the version of the source that this attempt copies
   FileOutcome outcome_;
+  std::optional<PartialUpload> partial_; // of the attempt that failed, to be resumed by the next one
+  std::uint64_t partial_bytes_ = 0;      // acknowledged when it failed
   std::vector<TemporaryName> left_; // what attempts that have ended may have left: of this lease, the lost one, a plan
   Fence fence_;
   std::int64_t reported_ms_ = 0;

@@ -112,6 +112,10 @@ public:
     if (!content.empty()) CV_CO_CHECK(co_await write(0, std::move(content)));
     co_return co_await commit(std::move(options));
   }
+  Task<Result<void>> reopen(std::uint64_t acknowledged_bytes, TemporaryName temporary) override {
+    connection_ = plan_->connection();
+    return tampered(plan_, Operation::reopen, connection_, inner_->reopen(acknowledged_bytes, std::move(temporary)));
+  }
   Task<Result<void>> abort() override { return tampered(plan_, Operation::abort, connection_, inner_->abort()); }
 
 private:

@@ -44,6 +44,15 @@ public:
     co_return co_await workers_.run([file = file_, options] { return file->commit(options); });
   }
 
+  std::uint64_t resumed_bytes() const override { return resumed_bytes_; }
+  // The file is still open, and nothing is late: it keeps its name.
+  Task<Result<void>> reopen(std::uint64_t acknowledged_bytes, TemporaryName) override {
+    CV_CO_CHECK(
+        co_await workers_.run([file = file_, acknowledged_bytes] { return file->truncate(acknowledged_bytes); }));
+    resumed_bytes_ = written_bytes_ = acknowledged_bytes;
+    co_return Result<void>();
+  }
+
   Task<Result<void>> abort() override {
     while (under_way_ != 0) {
       if (!idle_ || idle_->is_set()) idle_ = std::make_shared<OneShotEvent>();
@@ -61,6 +70,7 @@ private:
   };
   ThreadPool& workers_;
   std::shared_ptr<NewFile> file_;
+  std::uint64_t resumed_bytes_ = 0;
   std::uint64_t written_bytes_ = 0;             // acknowledged
   std::vector<std::shared_ptr<Piece>> waiting_; // for the turn to be written
   Semaphore turn_{1, LockRank::file_turn};

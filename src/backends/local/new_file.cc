@@ -65,6 +65,13 @@ Result<void> NewFile::write(std::uint64_t offset, std::span<const std::byte> byt
   return {};
 }
 
+Result<void> NewFile::truncate(std::uint64_t size_bytes) const {
+  struct stat status{};
+  if (::fstat(fd_.get(), &status) != 0) return failure("stat");
+  if (static_cast<std::uint64_t>(status.st_size) <= size_bytes) return {}; // the rest of it is a hole
+  return ::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)) == 0 ? Result<void>() : failure("truncate");
+}
+
 // A hole at the end is not written: the size is set instead.
 Result<void> NewFile::check_size(std::uint64_t size_bytes) const {
   struct stat status{};

@@ -20,6 +20,8 @@ public:
 
   // Runs of zeros take no space, with `sparse`: what is not written of a new file reads as zeros.
   Result<void> write(std::uint64_t offset, std::span<const std::byte> bytes) const;
+  // Drops what lies behind, so that it reads as zeros again.
+  Result<void> truncate(std::uint64_t size_bytes) const;
   // Size check, metadata, durability, publish.
   Result<Published> commit(const CommitOptions& options);
   // Removes the temporary's name.

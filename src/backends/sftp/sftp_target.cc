@@ -95,7 +95,7 @@ Task<Result<std::unique_ptr<Upload>>> SftpTarget::begin(std::string path, Upload
     auto error = co_await session->diagnose(std::move(streams.error()), std::string(parent_path(final_path)));
     co_return Failure(std::move(error));
   }
-  co_return make_sftp_upload(context_, side_.pool(), shared_, std::move(*streams), temporary, final_path);
+  co_return make_sftp_upload(context_, side_.pool(), shared_, std::move(*streams), temporary, final_path, size_bytes);
 }
 
 Task<Result<void>> SftpTarget::make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) {

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <vector>
 
@@ -30,16 +31,19 @@ std::uint32_t seconds_of(std::int64_t time_ns) {
 class SftpUpload : public BasicUpload {
 public:
   SftpUpload(BackendContext& context, std::shared_ptr<ConnectionPool> pool, std::shared_ptr<SftpTarget::Shared> shared,
-             std::unique_ptr<FileStreams> streams, std::string temporary, std::string path)
+             std::unique_ptr<FileStreams> streams, std::string temporary, std::string path, std::uint64_t size_bytes)
       : context_(context), pool_(std::move(pool)), shared_(std::move(shared)), streams_(std::move(streams)),
-        temporary_(std::move(temporary)), path_(std::move(path)) {}
+        temporary_(std::move(temporary)), path_(std::move(path)), size_bytes_(size_bytes) {}
 
   Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override;
   Task<Result<Published>> commit(CommitOptions options) override;
   Task<Result<Published>> write_and_commit(Chunk content, CommitOptions options) override;
+  std::uint64_t resumed_bytes() const override { return resumed_bytes_; }
+  Task<Result<void>> reopen(std::uint64_t acknowledged_bytes, TemporaryName temporary) override;
   Task<Result<void>> abort() override;
 
 private:
+  Task<Result<void>> take_name(SftpSession& session, std::string name);
   Task<Result<void>> write_part(std::uint64_t offset, Chunk part);
   Task<Result<void>> write_parts(std::uint64_t offset, Chunk chunk, std::size_t part_bytes);
   Task<void> writes_done();
@@ -56,6 +60,9 @@ private:
   std::unique_ptr<FileStreams> streams_; // null once the content is finished
   std::string temporary_;
   std::string path_;
+  const std::uint64_t size_bytes_; // 0: not known
+  std::string renamed_to_;         // by a rename of the temporary whose answer was lost
+  std::uint64_t resumed_bytes_ = 0;
   std::string set_aside_;     // where the old file may be, after a connection that was lost while it published
   std::uint32_t writing_ = 0; // calls of write() under way
   std::shared_ptr<OneShotEvent> idle_;
@@ -210,6 +217,34 @@ Task<Result<Published>> SftpUpload::finish_and_publish(std::optional<JoinHandle<
   co_return Published{std::move(*method), {}};
 }
 
+// Gives the temporary a name that no request of a lost connection knows.
+Task<Result<void>> SftpUpload::take_name(SftpSession& session, std::string name) {
+  const std::array<std::string, 2> names = {temporary_, std::exchange(renamed_to_, {})};
+  for (const std::string& from : names) {
+    if (from.empty()) continue;
+    auto renamed = co_await session.rename(from, name);
+    if (!renamed && renamed.error().transient()) renamed_to_ = name;
+    if (!renamed && renamed.error().kind == ErrorKind::not_found) continue;
+    if (renamed) temporary_ = name;
+    co_return renamed;
+  }
+  co_return Failure(make_error(ErrorKind::not_found, "the partial upload is gone"));
+}
+
+// What the server has acknowledged is taken for written, as long as the file has the length for it.
+Task<Result<void>> SftpUpload::reopen(std::uint64_t acknowledged_bytes, TemporaryName temporary) {
+  co_await writes_done();
+  streams_.reset();
+  CV_CO_TRY(auto session, co_await pool_->get());
+  CV_CO_CHECK(co_await take_name(*session, temporary.beside(path_)));
+  CV_CO_TRY(streams_, co_await FileStreams::open(pool_, temporary_, open_flag::write, open_flag::write, size_bytes_));
+  CV_CO_TRY(const FileAttributes found, co_await session->stat(temporary_));
+  if (found.size_bytes.value_or(0) < acknowledged_bytes)
+    co_return Failure(make_error(ErrorKind::integrity, "the partial upload is shorter than what was acknowledged"));
+  resumed_bytes_ = acknowledged_bytes;
+  co_return Result<void>();
+}
+
 Task<Result<void>> SftpUpload::abort() {
   co_await writes_done();
   streams_.reset();
@@ -225,10 +260,10 @@ Task<Result<void>> SftpUpload::abort() {
 
 std::unique_ptr<Upload> make_sftp_upload(BackendContext& context, std::shared_ptr<ConnectionPool> pool,
                                          std::shared_ptr<SftpTarget::Shared> shared,
-                                         std::unique_ptr<FileStreams> streams, std::string temporary,
-                                         std::string path) {
+                                         std::unique_ptr<FileStreams> streams, std::string temporary, std::string path,
+                                         std::uint64_t size_bytes) {
   return std::make_unique<SftpUpload>(context, std::move(pool), std::move(shared), std::move(streams),
-                                      std::move(temporary), std::move(path));
+                                      std::move(temporary), std::move(path), size_bytes);
 }
 
 } // namespace checkvalve

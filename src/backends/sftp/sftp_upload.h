@@ -12,6 +12,7 @@ namespace checkvalve {
 // `temporary` and `path` are the server's, absolute; the temporary is open for writing.
 std::unique_ptr<Upload> make_sftp_upload(BackendContext& context, std::shared_ptr<ConnectionPool> pool,
                                          std::shared_ptr<SftpTarget::Shared> shared,
-                                         std::unique_ptr<FileStreams> streams, std::string temporary, std::string path);
+                                         std::unique_ptr<FileStreams> streams, std::string temporary, std::string path,
+                                         std::uint64_t size_bytes);
 
 } // namespace checkvalve

@@ -54,6 +54,37 @@ BACKEND_TEST(ResumesAPartialUpload) {
   EXPECT_EQ(names, (std::vector<std::string>{"file"}));
 }
 
+// After a lost connection: what was acknowledged stays, what was under way is written again, under another temporary.
+BACKEND_TEST(ReopensAnUploadWhereItWasAcknowledged) {
+  const std::string content = pattern(5 * megabyte + 1, 29);
+  const std::size_t acknowledged = 2 * megabyte;
+  CO_ASSERT_VALUE(auto upload, co_await t.target().begin("file", hints_for(t.temporary(1), content.size(), "")));
+  CO_ASSERT_OK(co_await write_all(*upload, content.substr(0, 3 * megabyte), t.capabilities().chunk_bytes, 4));
+  const auto reopened = co_await upload->reopen(acknowledged, t.temporary(1, 2));
+  if (!reopened && reopened.error().kind == ErrorKind::unsupported) {
+    CO_ASSERT_OK(co_await upload->abort());
+    CO_SKIP("does not reopen uploads");
+  }
+  CO_ASSERT_OK(reopened);
+  EXPECT_EQ(upload->resumed_bytes(), acknowledged);
+  CO_ASSERT_OK(co_await t.target().discard("file", t.temporary(1))); // as a late request of the lost connection
+  CO_ASSERT_OK(co_await finish(t, *upload, content));
+  CO_ASSERT_VALUE(const std::string arrived, co_await t.fixture().read_back("file"));
+  EXPECT_TRUE(arrived == content);
+  CO_ASSERT_VALUE(const auto names, co_await t.fixture().raw_names(""));
+  EXPECT_EQ(names, (std::vector<std::string>{"file"}));
+}
+
+BACKEND_TEST(AbortsAReopenedUpload) {
+  const std::string content = pattern(megabyte, 31);
+  CO_ASSERT_VALUE(auto upload, co_await t.target().begin("file", hints_for(t.temporary(1), content.size(), "")));
+  CO_ASSERT_OK(co_await write_all(*upload, content, t.capabilities().chunk_bytes, 4));
+  (void)co_await upload->reopen(content.size(), t.temporary(1, 2));
+  CO_ASSERT_OK(co_await upload->abort());
+  CO_ASSERT_VALUE(const auto names, co_await t.fixture().raw_names(""));
+  EXPECT_TRUE(names.empty());
+}
+
 // A size and a time may be those of other content: what is resumed is what the source has.
 BACKEND_TEST(ResumesWithTheBytesOfTheSource) {
   if (!t.capabilities().resumes_uploads) CO_SKIP("does not resume");

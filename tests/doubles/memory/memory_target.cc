@@ -105,6 +105,19 @@ public:
     co_return Published{tree_.capabilities().directories ? "rename" : "put", tree_.tree->stat(path_, false)->etag};
   }
 
+  std::uint64_t resumed_bytes() const override { return resumed_; }
+  Task<Result<void>> reopen(std::uint64_t acknowledged_bytes, TemporaryName temporary) override {
+    co_await next_turn();
+    if (acknowledged_bytes > content_->size())
+      co_return tree_.tree->failure(ErrorKind::io, "reopen", path_, "too short");
+    const std::string fresh = tree_.tree->full(temporary.beside(path_));
+    tree_.store().rename(temporary_, fresh);
+    temporary_ = fresh;
+    content_->resize(acknowledged_bytes);
+    resumed_ = announced_ = acknowledged_ = acknowledged_bytes;
+    co_return Result<void>();
+  }
+
   Task<Result<void>> abort() override {
     while (under_way_ != 0) {
       if (!idle_ || idle_->is_set()) idle_ = std::make_shared<OneShotEvent>();
@@ -121,6 +134,7 @@ private:
   std::string temporary_; // in the store
   OpenFile open_;
   std::shared_ptr<std::string> content_ = std::make_shared<std::string>(); // the temporary's, too
+  std::uint64_t resumed_ = 0;
   std::uint64_t announced_ = 0;
   std::uint64_t acknowledged_ = 0;
   std::size_t under_way_ = 0;
