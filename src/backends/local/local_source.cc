@@ -8,8 +8,7 @@ namespace checkvalve {
 namespace {
 
 // Fewer bytes than asked for only at the end of the file.
-Result<Chunk> read_at(const RootHolder& holder, const std::string& path, int fd, std::uint64_t offset,
-                      std::uint32_t size) {
+Result<Chunk> read_at(int fd, std::uint64_t offset, std::uint32_t size) {
   Chunk chunk = Chunk::allocate(size);
   std::size_t done = 0;
   while (done < size) {
@@ -32,7 +31,7 @@ public:
 
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override {
     co_return co_await workers_.run([holder = holder_, path = path_, fd = fd_, offset, size] {
-      return read_at(*holder, path, fd->get(), offset, size);
+      return read_at(fd->get(), offset, size);
     });
   }
   Task<Result<Entry>> stat() override { return stat_local(workers_, holder_, path_, true); }

@@ -82,13 +82,14 @@ int run(int argc, char** argv) {
                "too: --gtest_filter='*Publishes*', --gtest_brief=1.",
                "checkvalve-conformance");
   OneEndArguments arguments;
-  add_one_end(app, arguments);
+  Command command(app);
+  add_one_end(command, arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& stop) {
     return app.exit(stop) == 0 ? 0 : 2;
   }
-  auto job = one_end_job(app, arguments);
+  auto job = one_end_job(command, arguments);
   if (!job) {
     fmt::print(stderr, "checkvalve-conformance: {}\n", job.error().text());
     return 2;
