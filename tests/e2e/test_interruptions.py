@@ -341,13 +341,17 @@ def test_a_file_that_is_cut_again_and_again_resumes(
 
 
 def test_a_file_that_changes_between_cuts_is_not_a_mixture(
-    proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy]
+    proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy], place: Path
 ) -> None:
     file = proxied_pair.source / "large.bin"
     large_file(file, 2 * CUT_EVERY)
+    large_file(place / "later.bin", 2 * CUT_EVERY, seed=8)
+    os.utime(place / "later.bin", (time.time() - 30, time.time() - 30))
     proxies[1].cut_after(CUT_EVERY)
-    run = proxied_pair.start_sync()
+    run = proxied_pair.start_sync("--retries", "20")
     assert wait_until(proxies[1].was_cut, 60)
-    file.write_bytes(bytes(reversed(file.read_bytes())))
-    run.finish().expect(0)
+    proxies[1].refuse()  # until the source has another version
+    (place / "later.bin").replace(file)
+    proxies[1].accept()
+    assert run.finish().expect(0).of_type("retry")
     assert_same(proxied_pair.source, proxied_pair.target)
