@@ -12,7 +12,7 @@ constexpr std::string_view plan_columns =
     "id, state, created_ms, source, target, job_json, files, bytes, skipped, batches, "
     "(SELECT newer.id FROM cv_plans newer WHERE newer.source = cv_plans.source AND newer.target = cv_plans.target AND "
     "newer.job_json = cv_plans.job_json AND newer.created_ms > cv_plans.created_ms AND newer.state <> 0 ORDER BY "
-    "newer.created_ms DESC LIMIT 1)";
+    "newer.created_ms DESC LIMIT 1) AS superseded_by";
 
 void read_plan(const SqlRow& row, PlanRecord& plan) {
   read_row(row, plan.id, plan.state, plan.created_ms, plan.source, plan.target, plan.job_json, plan.files, plan.bytes,
