@@ -94,6 +94,12 @@ class JobOptions(OptionObject):
     lease_ttl: str | None = option("--lease-ttl", "sync plan run")
     """How long the lease of a batch is valid unless renewed. Default: 1m."""
 
+    keep_plans: str | None = option("--keep-plans", "sync plan")
+    """Remove plans, and runs, from the state after DURATION. Default: 90d."""
+
+    keep_history: str | None = option("--keep-history", "sync plan")
+    """Remove records of published files from the state that no run needed for DURATION. Default: 400d."""
+
     source_connections: int | None = option("--source-connections", "sync plan run verify")
     """Maximum number of connections to the source."""
 

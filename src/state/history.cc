@@ -93,21 +93,77 @@ Result<std::vector<UnclaimedHistory>> unclaimed_to(SqlDatabase& database, const 
   return found;
 }
 
+// A record's key; the next page of records begins behind it.
+struct Position {
+  std::int64_t pair = 0;
+  std::string path;
+};
+
+Result<std::optional<Position>> position_after(SqlDatabase& database, const Position& after, std::size_t records) {
+  std::optional<Position> end;
+  CV_CHECK(database.select([&](const SqlRow& row) { read_row(row, end.emplace().pair, end->path); },
+                           "SELECT pair, path FROM cv_published WHERE (pair, path) > ($1, $2) ORDER BY pair, path "
+                           "LIMIT 1 OFFSET $3",
+                           after.pair, SqlBytes{after.path}, sql_value(std::uint64_t{records - 1})));
+  return end;
+}
+
+Result<void> prune_page(SqlDatabase& database, std::int64_t unused_for_ms, std::size_t max_records) {
+  CV_CHECK(database.run("INSERT INTO cv_retention (id, pair, path) VALUES (1, 0, $1) ON CONFLICT (id) DO NOTHING",
+                        SqlBytes{}));
+  Position begin;
+  std::int64_t now_ms = 0;
+  CV_CHECK(database.select([&](const SqlRow& row) { read_row(row, begin.pair, begin.path, now_ms); },
+                           "SELECT pair, path, {now_ms} FROM cv_retention {for_update}"));
+  CV_TRY(const std::optional<Position> next, position_after(database, begin, max_records));
+  const Position end = next.value_or(Position{INT64_MAX, ""}); // the last page goes to the end
+  constexpr std::string_view in_page = "(pair, path) > ($1, $2) AND (pair, path) <= ($3, $4)";
+  // Of schema 4 and older: their time begins when they are first seen.
+  CV_CHECK(database.run(fmt::format("UPDATE cv_published SET used_ms = $5 WHERE {} AND used_ms IS NULL", in_page),
+                        begin.pair, SqlBytes{begin.path}, end.pair, SqlBytes{end.path}, now_ms));
+  CV_CHECK(database.run(
+      fmt::format("DELETE FROM cv_published WHERE {} AND used_ms < $5 AND list IS NULL AND chain <> $6", in_page),
+      begin.pair, SqlBytes{begin.path}, end.pair, SqlBytes{end.path}, now_ms - unused_for_ms, SqlText{chain_in_doubt}));
+  const Position from = next.value_or(Position());
+  CV_CHECK(database.run("UPDATE cv_retention SET pair = $1, path = $2", from.pair, SqlBytes{from.path}));
+  return {};
+}
+
 } // namespace
 
 Task<Result<std::vector<HistoryRecord>>> HistoryStore::page(const PairKey& pair, const std::string& from,
                                                             std::size_t limit) {
   const auto read = [](const SqlRow& row, HistoryRecord& record) {
     read_row(row, record.path, record.size_bytes, record.mtime_ns, record.etag, record.chain, record.target_bytes,
-             record.target_etag, record.list, record.list_digest, record.target_path, record.published_ms);
+             record.target_etag, record.list, record.list_digest, record.target_path, record.published_ms,
+             record.unused_ms);
   };
   co_return co_await thread_.read([&](SqlDatabase& database) {
     return select_records<HistoryRecord>(
         database, read,
         "SELECT path, size_bytes, mtime_ns, etag, chain, target_bytes, target_etag, list, list_digest, target_path, "
-        "published_ms FROM cv_published WHERE pair = (SELECT id FROM cv_pairs WHERE source = $1 AND target = $2) AND "
+        "published_ms, {now_ms} - coalesce(used_ms, {now_ms}) FROM cv_published WHERE pair = (SELECT id FROM cv_pairs "
+        "WHERE source = $1 AND target = $2) AND "
         "path >= $3 ORDER BY path LIMIT $4",
         SqlBytes{pair.source}, SqlBytes{pair.target}, SqlBytes{from}, sql_value(std::uint64_t{limit}));
+  });
+}
+
+Task<Result<void>> HistoryStore::touch(const PairKey& pair, const std::vector<std::string>& paths) {
+  if (paths.empty()) co_return Result<void>();
+  co_return co_await thread_.transact(StateThread::Repeat::yes, [&](SqlDatabase& database) -> Result<void> {
+    CV_TRY(const std::int64_t number, pair_number(database, pair));
+    return database.execute_many("UPDATE cv_published SET used_ms = {now_ms} WHERE pair = $1 AND path = $2", 2,
+                                 paths.size(), [&](std::size_t index, std::span<SqlValue> values) {
+                                   values[0] = number;
+                                   values[1] = SqlBytes{paths[index]};
+                                 });
+  });
+}
+
+Task<Result<void>> HistoryStore::prune(std::chrono::milliseconds unused_for, std::size_t max_records) {
+  co_return co_await thread_.transact(StateThread::Repeat::yes, [&](SqlDatabase& database) {
+    return prune_page(database, unused_for.count(), max_records);
   });
 }
 

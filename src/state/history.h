@@ -3,6 +3,8 @@
 // Awaited on the engine thread. Arguments by reference live until the call returns. Errors have kind state.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,12 @@ public:
 
   // Records of a pair in the order of their paths' bytes, beginning with the first that is not less than `from`.
   Task<Result<std::vector<HistoryRecord>>> page(const PairKey& pair, const std::string& from, std::size_t limit);
+  // For records that are still needed, so that prune() keeps them.
+  Task<Result<void>> touch(const PairKey& pair, const std::vector<std::string>& paths);
+  // Removes records that no run has asked for or written for so long, by the store's clock. Each call looks at the next
+  // `max_records` of all, so that it takes the same time whatever the history holds. Records in doubt and those that a
+  // list of checksums is made from stay.
+  Task<Result<void>> prune(std::chrono::milliseconds unused_for, std::size_t max_records = 20'000);
   // The pairs of a target.
   Task<Result<std::vector<PairKey>>> pairs_to(const std::string& target);
 

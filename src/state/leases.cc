@@ -190,7 +190,8 @@ constexpr std::string_view instead_of_the_last =
     "ON CONFLICT (pair, path) DO UPDATE SET size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, etag = "
     "excluded.etag, chain = excluded.chain, target_bytes = excluded.target_bytes, target_etag = excluded.target_etag, "
     "list = excluded.list, list_digest = "
-    "excluded.list_digest, target_path = excluded.target_path, published_ms = excluded.published_ms";
+    "excluded.list_digest, target_path = excluded.target_path, published_ms = excluded.published_ms, used_ms = "
+    "excluded.used_ms";
 
 Result<void> write_published(SqlDatabase& database, std::int64_t pair, const HistoryScope& scope, std::int64_t now_ms,
                              const KnownFiles& known, std::span<const FileOutcome> outcomes) {
@@ -202,10 +203,10 @@ Result<void> write_published(SqlDatabase& database, std::int64_t pair, const His
   auto next = published.begin();
   return database.execute_many(
       fmt::format("INSERT INTO cv_published (pair, path, size_bytes, mtime_ns, etag, chain, target_bytes, list, "
-                  "list_digest, target_path, published_ms, target_etag) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, "
-                  "$10, $11, $12) {}",
+                  "list_digest, target_path, published_ms, target_etag, used_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, "
+                  "$8, $9, $10, $11, $12, $13) {}",
                   instead_of_the_last),
-      12, published.size(), [&](std::size_t, std::span<SqlValue> values) {
+      13, published.size(), [&](std::size_t, std::span<SqlValue> values) {
         const auto& [path, outcome] = *next++;
         values[0] = pair;
         values[1] = SqlBytes{path};
@@ -214,6 +215,7 @@ Result<void> write_published(SqlDatabase& database, std::int64_t pair, const His
         values[4] = SqlBytes{outcome->etag};
         values[5] = SqlText{in_doubt(*outcome) ? chain_in_doubt : std::string_view(scope.chain)};
         values[6] = sql_value(outcome->bytes);
+        values[12] = now_ms;
         if (!outcome->target_etag.empty()) values[11] = SqlBytes{outcome->target_etag};
         if (scope.list.empty() || outcome->list_digest.empty() || in_doubt(*outcome)) return;
         values[7] = SqlBytes{scope.list};
@@ -312,8 +314,9 @@ Result<void> doubt_files(SqlDatabase& database, const Lease& lease, const PairKe
   CV_CHECK(lock_leased(database, lease, "doubt batch"));
   CV_TRY(const std::int64_t key, pair_number(database, pair));
   CV_CHECK(database.run(
-      fmt::format("INSERT INTO cv_published (pair, path, size_bytes, mtime_ns, etag, chain, target_bytes) SELECT "
-                  "CAST($3 AS BIGINT), path, size_bytes, mtime_ns, etag, CAST($4 AS TEXT), 0 FROM cv_files WHERE "
+      fmt::format("INSERT INTO cv_published (pair, path, size_bytes, mtime_ns, etag, chain, target_bytes, used_ms) "
+                  "SELECT CAST($3 AS BIGINT), path, size_bytes, mtime_ns, etag, CAST($4 AS TEXT), 0, {{now_ms}} FROM "
+                  "cv_files WHERE "
                   "plan = $1 AND batch = $2 AND state IN ($5, $6) AND action = $7 ORDER BY path {}",
                   instead_of_the_last),
       SqlText{lease.plan}, std::int64_t{lease.batch}, key, SqlText{chain_in_doubt}, sql_value(FileState::planned),

@@ -133,6 +133,7 @@ struct HistoryRecord {
   std::string list;              // the name of the target's list of checksums that holds the file; empty: none does
   std::string list_digest;       // what it says of the file
   std::int64_t published_ms = 0; // when that was recorded, by the store's clock, since 1970 UTC
+  std::int64_t unused_ms = 0;    // for how long no run has asked for it; in steps, see HistoryStore::touch()
 };
 
 // With which a checkpoint also updates the history.

@@ -8,7 +8,7 @@ namespace checkvalve {
 namespace {
 
 // A migration: statements, each ended by ";\n".
-constexpr std::array<std::string_view, 4> migrations = {
+constexpr std::array<std::string_view, 5> migrations = {
     // 1: plans, batches, files, failures, published, runs
     R"(CREATE TABLE cv_plans (
   id TEXT NOT NULL PRIMARY KEY,
@@ -137,6 +137,14 @@ ALTER TABLE cv_published ADD COLUMN target_etag {bytes};
 ALTER TABLE cv_failures ADD COLUMN code TEXT;
 ALTER TABLE cv_failures ADD COLUMN hint {bytes};
 ALTER TABLE cv_failures ADD COLUMN endpoint {bytes};
+)",
+    // 5: retention of the history
+    R"(ALTER TABLE cv_published ADD COLUMN used_ms BIGINT;
+CREATE TABLE cv_retention (
+  id BIGINT NOT NULL PRIMARY KEY,
+  pair BIGINT NOT NULL,
+  path {bytes} NOT NULL
+) {clustered};
 )",
 };
 

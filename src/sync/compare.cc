@@ -15,7 +15,7 @@ public:
   Comparison(Engine& engine, const Job& job, const Chain& chain, Connections& connections, Walk& walk,
              CompareSink& sink)
       : engine_(engine), connections_(connections), walk_(walk), sink_(sink),
-        source_(engine, connections.pair, chain, walk),
+        source_(engine, connections.pair, job.keep_history, chain, walk),
         rules_(compare_rules(job, connections.source->capabilities(), connections.target->capabilities())) {}
 
   Task<Result<void>> run() {

@@ -64,6 +64,7 @@ Task<Result<const HistoryRecord*>> HistoryCursor::find(std::string path) {
     if (position_ < page_.size()) {
       if (page_[position_].path != path) co_return nullptr;
       ++found_;
+      if (page_[position_].unused_ms > keep_.count() / 2) to_touch_.push_back(path);
       co_return &page_[position_];
     }
     if (at_end_) co_return nullptr;
@@ -71,7 +72,12 @@ Task<Result<const HistoryRecord*>> HistoryCursor::find(std::string path) {
   }
 }
 
+Task<Result<void>> HistoryCursor::finish() {
+  co_return co_await engine_.store.history.touch(pair_, std::exchange(to_touch_, {}));
+}
+
 Task<Result<void>> HistoryCursor::fetch(const std::string& from) {
+  CV_CO_CHECK(co_await finish());
   if (!page_.empty()) {
     const bool dense = found_ * 8 >= page_.size();
     limit_ = dense ? std::min(limit_ * 4, max_page_records) : std::max(limit_ / 4, min_page_records);

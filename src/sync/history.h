@@ -2,6 +2,7 @@
 // show whether a file is up to date, and for files that transforms have changed.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -21,16 +22,22 @@ Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Connectio
 // follows what is asked, not what the history holds. Engine thread only.
 class HistoryCursor {
 public:
-  HistoryCursor(Engine& engine, PairKey pair) : engine_(engine), pair_(std::move(pair)) {}
+  // Records that are found are kept for `keep` from then on; they are touched only after half of it.
+  HistoryCursor(Engine& engine, PairKey pair, std::chrono::milliseconds keep)
+      : engine_(engine), pair_(std::move(pair)), keep_(keep) {}
 
   // The record of exactly this path, or null. Paths must be asked for in ascending order.
   Task<Result<const HistoryRecord*>> find(std::string path);
+  // After the last one.
+  Task<Result<void>> finish();
 
 private:
   Task<Result<void>> fetch(const std::string& from);
 
   Engine& engine_;
   const PairKey pair_;
+  const std::chrono::milliseconds keep_;
+  std::vector<std::string> to_touch_; // of the present page
   std::vector<HistoryRecord> page_;
   std::size_t position_ = 0;
   std::size_t found_ = 0;   // records of the page that were asked for

@@ -48,6 +48,8 @@ struct Job {
   std::chrono::milliseconds stall_timeout{60'000};
   std::chrono::milliseconds connect_timeout{20'000};
   std::chrono::milliseconds lease_ttl{60'000};
+  std::chrono::milliseconds keep_plans = std::chrono::hours(90 * 24);
+  std::chrono::milliseconds keep_history = std::chrono::hours(400 * 24); // records that no run asks for
 
   bool overwrites() const {
     return on_conflict == OnConflict::overwrite || on_conflict == OnConflict::overwrite_non_atomic;

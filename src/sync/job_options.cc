@@ -34,6 +34,8 @@ std::string size_text(std::uint64_t bytes) {
 
 std::string duration_text(std::chrono::milliseconds duration) {
   const auto ms = duration.count();
+  constexpr std::int64_t day_ms = 86'400'000;
+  if (ms != 0 && ms % day_ms == 0) return fmt::format("{}d", ms / day_ms);
   if (ms % 60'000 == 0) return fmt::format("{}m", ms / 60'000);
   return ms % 1'000 == 0 ? fmt::format("{}s", ms / 1'000) : fmt::format("{}ms", ms);
 }
@@ -189,6 +191,7 @@ std::string preserve_text(const Job& job) {
 #define CV_FIELD(field) [](auto& job) -> auto& { return job.field; }
 
 std::vector<JobOption> make_table() {
+  using std::chrono::hours;
   using std::chrono::milliseconds;
   using std::chrono::seconds;
   constexpr auto value = OptionKind::value;
@@ -278,6 +281,14 @@ std::vector<JobOption> make_table() {
                   1, 1'000'000, CV_FIELD(batching.max_batches)));
   add(duration_row({"lease_ttl", value, "", batches, "how long the lease of a batch is valid unless renewed", copies},
                    seconds(1), CV_FIELD(lease_ttl)));
+
+  constexpr std::string_view state = "State";
+  add(duration_row(
+      {"keep_plans", value, "", state, "remove plans, and runs, from the state after DURATION", takes::sync}, hours(1),
+      CV_FIELD(keep_plans)));
+  add(duration_row({"keep_history", value, "", state,
+                    "remove records of published files from the state that no run needed for DURATION", takes::sync},
+                   hours(1), CV_FIELD(keep_history)));
   return table;
 }
 

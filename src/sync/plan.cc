@@ -18,7 +18,6 @@ namespace checkvalve {
 namespace {
 
 constexpr std::size_t rows_at_once = 2'000; // handed to the state store
-constexpr std::chrono::hours plans_kept{90 * 24};
 
 // Largest first, then by path: the order in which batches are filled and files are run.
 std::string order_key(const Entry& entry) {
@@ -209,7 +208,15 @@ Task<Result<void>> settle_set_aside(Engine& engine, Target& target, Walk& walk, 
   co_return Result<void>();
 }
 
-Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draft) {
+// The plan is complete, whatever becomes of old records; the next planning tries again.
+Task<void> prune(Engine& engine, const Job& job) {
+  auto pruned = co_await engine.store.plans.prune(job.keep_plans);
+  if (pruned) pruned = co_await engine.store.history.prune(job.keep_history);
+  if (!pruned)
+    engine.events.emit(WarningEvent{"old records could not be removed from the state: " + pruned.error().text()});
+}
+
+Task<Result<void>> write_plan(Engine& engine, const Job& job, PlanRecord record, PlanDraft& draft) {
   CV_CO_CHECK(co_await engine.store.plans.create(record));
   while (true) {
     CV_CO_TRY(const std::vector<PlannedFile> rows, draft.next_rows());
@@ -224,9 +231,7 @@ Task<Result<void>> write_plan(Engine& engine, PlanRecord record, PlanDraft& draf
     CV_CO_CHECK(co_await engine.store.plans.add_failures(record.id, failures));
   }
   CV_CO_CHECK(co_await engine.store.plans.finish(record));
-  // The plan is complete, whatever becomes of old ones; the next planning tries again.
-  if (const auto pruned = co_await engine.store.plans.prune(plans_kept); !pruned)
-    engine.events.emit(WarningEvent{"old plans could not be removed from the state: " + pruned.error().text()});
+  co_await prune(engine, job);
   co_return Result<void>();
 }
 
@@ -275,7 +280,7 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& 
     record.files = summary.files_planned;
     record.bytes = summary.bytes_planned;
     record.skipped = summary.files_skipped;
-    CV_CO_CHECK(co_await write_plan(engine, std::move(record), draft));
+    CV_CO_CHECK(co_await write_plan(engine, job, std::move(record), draft));
     co_await unfinished.remove_rest(engine, *connections.target);
   }
   summary.batches = draft.batches();

@@ -44,8 +44,9 @@ void fields(Archive& archive, Self& name) {
   archive(name.owner, name.side_file, name.entry, name.history.record, name.history.bytes, name.history.etag);
 }
 
-SourceCursor::SourceCursor(Engine& engine, const PairKey& pair, const Chain& chain, Walk& walk)
-    : chain_(chain), walk_(walk), memory_(engine, pair) {}
+SourceCursor::SourceCursor(Engine& engine, const PairKey& pair, std::chrono::milliseconds keep_history,
+                           const Chain& chain, Walk& walk)
+    : chain_(chain), walk_(walk), memory_(engine, pair, keep_history) {}
 
 Task<Result<void>> SourceCursor::begin() {
   if (!chain_.empty()) CV_CO_CHECK(co_await spool_by_target_name());
@@ -64,7 +65,10 @@ Task<Result<void>> SourceCursor::advance() {
 Task<Result<std::optional<Candidate>>> SourceCursor::next_by_source_name() {
   CV_CO_CHECK(walk_.source.advance());
   const Entry* entry = walk_.source.present();
-  if (!entry) co_return std::nullopt;
+  if (!entry) {
+    CV_CO_CHECK(co_await memory_.finish());
+    co_return std::nullopt;
+  }
   Candidate wanted;
   wanted.entry = *entry;
   wanted.target_path = entry->path;

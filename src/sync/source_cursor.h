@@ -32,7 +32,9 @@ struct NameTaken {
 // Engine thread only. Takes walk.source to its end.
 class SourceCursor {
 public:
-  SourceCursor(Engine& engine, const PairKey& pair, const Chain& chain, Walk& walk);
+  // `keep_history`: of HistoryCursor.
+  SourceCursor(Engine& engine, const PairKey& pair, std::chrono::milliseconds keep_history, const Chain& chain,
+               Walk& walk);
 
   Task<Result<void>> begin(); // then present() is the first
   Task<Result<void>> advance();

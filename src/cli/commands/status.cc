@@ -60,7 +60,7 @@ Json plan_json(const PlanRecord& plan) {
           {"superseded_by", plan.superseded_by.empty() ? Json(nullptr) : Json(plan.superseded_by)}};
 }
 
-// With open files that a later plan of the same job has found anew.
+// With open files that a later plan of the same job contains, too.
 bool is_superseded(const PlanRecord& plan) { return !plan.superseded_by.empty() && plan.state != PlanState::done; }
 
 Json batch_json(const BatchRecord& batch) {

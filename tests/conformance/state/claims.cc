@@ -37,9 +37,11 @@ void downgrade(StateFixture& state) {
   state.sql("UPDATE cv_pairs SET pair = " + state.literal(displayed.source + "\n" + displayed.target));
   for (const char* column :
        {"cv_pairs DROP COLUMN source", "cv_pairs DROP COLUMN target", "cv_published DROP COLUMN target_etag",
-        "cv_failures DROP COLUMN code", "cv_failures DROP COLUMN hint", "cv_failures DROP COLUMN endpoint"})
+        "cv_published DROP COLUMN used_ms", "cv_failures DROP COLUMN code", "cv_failures DROP COLUMN hint",
+        "cv_failures DROP COLUMN endpoint"})
     state.sql(std::string("ALTER TABLE ") + column);
   state.sql("DROP TABLE cv_lists_by_name");
+  state.sql("DROP TABLE cv_retention");
   state.sql("UPDATE cv_lists SET target = " + state.literal(displayed.target));
   state.sql("UPDATE cv_schema SET version = 3");
 }

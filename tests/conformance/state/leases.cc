@@ -337,6 +337,42 @@ TEST_P(StateStoreSuite, RemembersWhatWasPublishedByPairInTheOrderOfBytes) {
   EXPECT_EQ(awaited(store_->history.page(pair, "a/b", 1))->at(0).chain, "other");
 }
 
+TEST_P(StateStoreSuite, PrunesTheHistoryThatNobodyNeeds) {
+  make_plan("p", 1, 7);
+  const auto lease = awaited(store_->leases.take("p", 1, "w", long_ttl))->lease;
+  ASSERT_TRUE(lease);
+  std::vector<FileOutcome> outcomes;
+  for (std::uint64_t number = 1; number <= 7; ++number) outcomes.push_back(outcome(number, FileState::committed));
+  outcomes[0].list_digest = "sha256:1";
+  outcomes[1].state = FileState::failed;
+  outcomes[1].error = make_error(ErrorKind::integrity, "verify", "b1/f2", "reads back with other content");
+  ASSERT_TRUE(ok(awaited(store_->leases.checkpoint(*lease, outcomes, HistoryScope{pair, "", "SUMS"}))));
+  const auto paths = [&] {
+    std::vector<std::string> found;
+    for (const HistoryRecord& record : *awaited(store_->history.page(pair, "", 100))) found.push_back(record.path);
+    return found;
+  };
+  const auto prune_all = [&](std::chrono::milliseconds unused_for) {
+    for (int page = 0; page < 4; ++page) ASSERT_TRUE(ok(awaited(store_->history.prune(unused_for, 2))));
+  };
+  prune_all(std::chrono::hours(1));
+  EXPECT_EQ(paths().size(), 7U);
+
+  fixture_->sql("UPDATE cv_published SET used_ms = 1000 WHERE path <> " + fixture_->literal("b1/f7"));
+  fixture_->sql("UPDATE cv_published SET used_ms = NULL WHERE path = " + fixture_->literal("b1/f6")); // of schema 4
+  ASSERT_TRUE(ok(awaited(store_->history.touch(pair, {"b1/f5", "none"}))));
+  EXPECT_GT(awaited(store_->history.page(pair, "b1/f4", 1))->at(0).unused_ms, 1'000'000'000);
+  EXPECT_LT(awaited(store_->history.page(pair, "b1/f5", 1))->at(0).unused_ms, 1'000'000);
+  EXPECT_EQ(awaited(store_->history.page(pair, "b1/f6", 1))->at(0).unused_ms, 0);
+  prune_all(std::chrono::hours(1));
+  const std::vector<std::string> kept = {"b1/f1", "b1/f2", "b1/f5", "b1/f6", "b1/f7"};
+  EXPECT_EQ(paths(), kept); // listed, in doubt, touched, first seen, recent
+  fixture_->sql("UPDATE cv_published SET used_ms = 1000 WHERE path = " + fixture_->literal("b1/f6") +
+                " AND used_ms > 1000");
+  prune_all(std::chrono::hours(1));
+  EXPECT_EQ(paths().size(), 4U);
+}
+
 // Two workers do at random what workers do. A model says what must be true: only the newest lease of a batch records.
 TEST_P(StateStoreSuite, RandomInterleavingsNeverLetAnOlderGenerationRecord) {
   constexpr std::uint64_t files = 6;

@@ -262,12 +262,13 @@ TEST_F(Sqlite, ANewerSchemaAsksForAnUpgrade) {
 
 TEST_F(Sqlite, AStateWithoutListsOfChecksumsGetsThem) {
   ASSERT_TRUE(open(path_));
-  for (const char* column : {"target_etag", "target_path", "list", "list_digest", "published_ms"})
+  for (const char* column : {"target_etag", "target_path", "list", "list_digest", "published_ms", "used_ms"})
     sql(std::string("ALTER TABLE cv_published DROP COLUMN ") + column);
   for (const char* column : {"code", "hint", "endpoint"})
     sql(std::string("ALTER TABLE cv_failures DROP COLUMN ") + column);
   sql("DROP INDEX cv_pairs_by_identity; ALTER TABLE cv_pairs DROP COLUMN source; ALTER TABLE cv_pairs DROP COLUMN "
-      "target; DROP TABLE cv_lists; DROP TABLE cv_lists_by_name; UPDATE cv_schema SET version = 2; INSERT INTO "
+      "target; DROP TABLE cv_lists; DROP TABLE cv_lists_by_name; DROP TABLE cv_retention; UPDATE cv_schema SET version "
+      "= 2; INSERT INTO "
       "cv_pairs (id, pair) VALUES (1, X'700A74'); "
       "INSERT INTO cv_published VALUES (1, X'61', 5, 6, X'', 'chain', 7)");
   const auto store = open(path_);

@@ -2,6 +2,9 @@
 #include "sync/history.h"
 
 #include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <algorithm>
 
 #include "support/awaited.h"
 #include "unit/sync/sync_fixture.h"
@@ -43,7 +46,7 @@ public:
 TEST_F(History, EveryRecordIsFoundHoweverFewAreAskedFor) {
   for (const std::uint64_t step : {1U, 2U, 7U, 100U, 999U, 3'000U, 20'000U}) {
     Engine shared = parts();
-    HistoryCursor cursor(shared, pair);
+    HistoryCursor cursor(shared, pair, std::chrono::hours(1));
     for (std::uint64_t number = step % 5; number < 2 * records + 2 * step; number += step) {
       const auto found = engine.run(cursor.find(name(number)));
       ASSERT_OK(found);
@@ -56,9 +59,35 @@ TEST_F(History, EveryRecordIsFoundHoweverFewAreAskedFor) {
 
 TEST_F(History, PathsBetweenTheRecordsHaveNone) {
   Engine shared = parts();
-  HistoryCursor cursor(shared, pair);
+  HistoryCursor cursor(shared, pair, std::chrono::hours(1));
   for (const std::string path : {"a", "f00000 ", "f00001", "f09998a", "g"})
     EXPECT_EQ(engine.run(cursor.find(path)).value(), nullptr) << path;
+}
+
+// Only what is asked for, and only after half of the time that it is kept for.
+TEST_F(History, WhatIsAskedForStays) {
+  sqlite3* handle = nullptr;
+  ASSERT_EQ(sqlite3_open(state_path().c_str(), &handle), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(handle, "UPDATE cv_published SET used_ms = used_ms - 2000000", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(handle);
+  const auto ask = [&](std::chrono::milliseconds keep) {
+    Engine shared = parts();
+    HistoryCursor cursor(shared, pair, keep);
+    for (std::uint64_t number = 0; number < 1'000; number += 2)
+      EXPECT_NE(engine.run(cursor.find(name(number))).value(), nullptr);
+    EXPECT_OK(engine.run(cursor.finish()));
+  };
+  const auto touched = [&] {
+    const auto page = awaited(store->history.page(pair, "", records)).value();
+    return std::ranges::count_if(page, [](const HistoryRecord& record) { return record.unused_ms < 1'000'000; });
+  };
+  ask(std::chrono::milliseconds(4'100'000));
+  EXPECT_EQ(touched(), 0);
+  ask(std::chrono::milliseconds(3'900'000));
+  EXPECT_EQ(touched(), 500);
+  ASSERT_OK(awaited(store->history.prune(std::chrono::milliseconds(1'000'000))));
+  EXPECT_EQ(awaited(store->history.page(pair, "", records))->size(), 500U);
 }
 
 } // namespace
