@@ -198,6 +198,8 @@ Result<void> PostgresDatabase::connect() {
                           nullptr};
   connection_.reset(PQconnectdbParams(keywords, values, 1));
   if (!connection_) throw std::bad_alloc();
+  // Notices (a table that ANALYZE skips) go to standard error unless somebody takes them.
+  PQsetNoticeProcessor(connection_.get(), [](void*, const char*) {}, nullptr);
   if (PQstatus(connection_.get()) == CONNECTION_OK && PQsetnonblocking(connection_.get(), 1) == 0) return {};
 
   const std::string message = trimmed(PQerrorMessage(connection_.get()));

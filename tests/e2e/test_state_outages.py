@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,16 +64,19 @@ def shared_pair(plain_pair: Pair, database: PostgresServer) -> Pair:
 
 
 @pytest.fixture
-def clock_ahead(place: Path) -> dict[str, str]:
-    """The environment of a machine whose clock is wrong."""
+def clock_ahead(tmp_path: Path) -> dict[str, str]:
+    """The environment of a machine whose clock is wrong. LD_PRELOAD takes no path with a space, as `place` has."""
     compiler = shutil.which("cc") or shutil.which("clang-19")
     if not compiler:
         pytest.skip("no C compiler")
-    library = place / "shifted_clock.so"
+    library = tmp_path / "shifted_clock.so"
     subprocess.run(
         [compiler, "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=SHIFTED_CLOCK.encode(), check=True
     )
-    return {"LD_PRELOAD": str(library), "CLOCK_AHEAD_SECONDS": str(FAR_AHEAD_SECONDS)}
+    shifted = {"LD_PRELOAD": str(library), "CLOCK_AHEAD_SECONDS": str(FAR_AHEAD_SECONDS)}
+    shown = subprocess.run(["date", "+%s"], env={**os.environ, **shifted}, capture_output=True, check=True)
+    assert int(shown.stdout) - time.time() > FAR_AHEAD_SECONDS - 60
+    return shifted
 
 
 def is_state_retry(event: Event) -> bool:

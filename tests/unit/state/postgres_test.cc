@@ -275,6 +275,27 @@ TEST_F(Postgres, ALockThatIsKeptTooLongIsATemporaryError) {
   EXPECT_TRUE(awaited((*store)->leases.release(*taken->lease)));
 }
 
+// A VACUUM, or an index that is built concurrently, holds this lock for as long as it takes.
+TEST_F(Postgres, MaintenanceOfTheTablesDelaysNoWorker) {
+  auto store = open();
+  ASSERT_TRUE(store);
+  const std::string keywords = PostgresServer::with_database(server_.url(), database_);
+  const char* names[] = {"dbname", "password", nullptr};
+  const char* values[] = {keywords.c_str(), server_.password().c_str(), nullptr};
+  const std::unique_ptr<PGconn, void (*)(PGconn*)> other(PQconnectdbParams(names, values, 1), PQfinish);
+  PQclear(PQexec(other.get(), "BEGIN; LOCK TABLE cv_files, cv_published IN SHARE UPDATE EXCLUSIVE MODE"));
+  make_plan(**store, "p", 1);
+  const auto taken = awaited((*store)->leases.take("p", 1, "w", long_ttl));
+  ASSERT_TRUE(taken && taken->lease);
+  const std::vector<FileOutcome> outcomes = {{.number = 1}};
+  EXPECT_TRUE(awaited((*store)->leases.checkpoint(*taken->lease, outcomes, HistoryScope{{"in", "out"}, ""})));
+  EXPECT_TRUE(awaited((*store)->leases.release(*taken->lease)));
+  EXPECT_TRUE(awaited((*store)->plans.prune(std::chrono::hours(1))));
+  EXPECT_TRUE(awaited((*store)->history.prune(std::chrono::hours(1))));
+  EXPECT_EQ(awaited((*store)->plans.find("p"))->state, PlanState::done);
+  PQclear(PQexec(other.get(), "COMMIT"));
+}
+
 TEST_F(Postgres, AConnectionThatWasLostBetweenCallsIsMadeAgain) {
   auto store = open();
   ASSERT_TRUE(store);
