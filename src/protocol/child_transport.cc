@@ -352,8 +352,9 @@ Result<std::unique_ptr<SftpTransport>> make_ssh_command_transport(Loop& loop, co
   const auto refuse = [&](std::string_view what) {
     return Failure(
         make_error(ErrorKind::config, "connect to", o.display(),
-                   fmt::format("{} can't be used when the connection is made by the ssh program (transport=ssh, or a "
-                               "ProxyJump or ProxyCommand in ssh_config); use the agent or an identity",
+                   fmt::format("{} can't be used when the connection is made by the ssh program (transport=ssh, a "
+                               "ProxyJump or ProxyCommand in ssh_config, or '_' in the host name); use the agent or "
+                               "an identity",
                                what)));
   };
   if (!o.password.empty()) return refuse("a password");

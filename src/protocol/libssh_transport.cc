@@ -49,6 +49,7 @@ public:
 
 private:
   Result<void> connect();
+  Result<SshSession> reach(const std::string& host_key_types); // up to the key exchange
   Result<void> open_channel();
   void receive(const void* data, std::size_t size);
   Error not_sftp() const;
@@ -116,13 +117,25 @@ void Connection::run() {
 }
 
 Result<void> Connection::connect() {
-  CV_TRY(session_, configure_ssh(options_));
-  CV_CHECK(connect_ssh(session_.get(), options_,
-                       SshCancel{shared_->wake_fd(), [shared = shared_](int fd) { shared->set_socket(fd); }}));
+  CV_TRY(session_, reach(""));
+  for (const std::string& types : other_host_key_types(session_.get(), options_)) {
+    auto other = reach(types);
+    if (!other) continue; // the server has no key of the type
+    session_ = std::move(*other);
+    if (other_host_key_types(session_.get(), options_).empty()) break;
+  }
   if (shared_->stopping()) return Failure(lost("the connection was closed"));
   CV_CHECK(check_host_key(session_.get(), options_));
   if (shared_->stopping()) return Failure(lost("the connection was closed"));
   return log_in(session_.get(), options_);
+}
+
+Result<SshSession> Connection::reach(const std::string& host_key_types) {
+  if (shared_->stopping()) return Failure(lost("the connection was closed"));
+  CV_TRY(SshSession session, configure_ssh(options_, host_key_types));
+  CV_CHECK(connect_ssh(session.get(), options_,
+                       SshCancel{shared_->wake_fd(), [shared = shared_](int fd) { shared->set_socket(fd); }}));
+  return session;
 }
 
 // The callbacks come before the channel is opened: what a server sends before it is asked, even in one packet with its

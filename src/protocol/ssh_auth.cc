@@ -8,8 +8,11 @@
 #include <algorithm>
 #include <climits>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <optional>
 
+#include "protocol/private_key.h"
 #include "protocol/ssh_login.h"
 
 namespace checkvalve {
@@ -42,6 +45,7 @@ private:
   std::optional<int> with_password();
   std::optional<int> with_keyboard_interactive();
   std::optional<int> with_key(SshKey key, const std::string& name, const std::string& certificate);
+  SshKey read_key(const std::string& text);
   SshKey read_identity(const std::string& path);
   template <class Attempt> int answer_to(Attempt attempt);
   bool key_given() const { return !options_.private_key.empty() || !options_.identity.empty(); }
@@ -147,22 +151,32 @@ std::optional<int> Login::with_key(SshKey key, const std::string& name, const st
 
 std::optional<int> Login::with_private_key() {
   if (options_.private_key.empty()) return std::nullopt;
-  ssh_key key = nullptr;
-  if (ssh_pki_import_privkey_base64(options_.private_key.reveal().c_str(), passphrase(), no_passphrase, nullptr,
-                                    &key) != SSH_OK) {
+  SshKey key = read_key(options_.private_key.reveal());
+  if (!key) {
     tried_.push_back("the given private key (can't be read: wrong format or passphrase)");
     return std::nullopt;
   }
-  return with_key(SshKey(key), "the given private key", expand_home(options_.certificate));
+  return with_key(std::move(key), "the given private key", expand_home(options_.certificate));
+}
+
+// Null if it can't be read.
+SshKey Login::read_key(const std::string& text) {
+  ssh_key key = nullptr;
+  const auto other = openssh_form(text, passphrase());
+  const std::string& taken = other ? other->reveal() : text;
+  return ssh_pki_import_privkey_base64(taken.c_str(), other ? nullptr : passphrase(), no_passphrase, nullptr, &key) ==
+                 SSH_OK
+             ? SshKey(key)
+             : SshKey();
 }
 
 // Null, with the reason among what was tried, if it can't be read.
 SshKey Login::read_identity(const std::string& path) {
-  ssh_key key = nullptr;
-  const int rc = ssh_pki_import_privkey_file(path.c_str(), passphrase(), no_passphrase, nullptr, &key);
-  if (rc == SSH_OK) return SshKey(key);
+  std::ifstream file(path, std::ios::binary);
+  const Secret text(std::string(std::istreambuf_iterator<char>(file), {}));
+  if (SshKey key = read_key(text.reveal())) return key;
   tried_.push_back(fmt::format("{} ({})", path,
-                               rc == SSH_EOF                 ? "there is no such file, or it can't be opened"
+                               !file.is_open()               ? "there is no such file, or it can't be opened"
                                : options_.passphrase.empty() ? "can't be read: does it need a passphrase?"
                                                              : "can't be read: wrong passphrase or format"));
   return {};

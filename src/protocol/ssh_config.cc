@@ -1,12 +1,17 @@
 #include "protocol/ssh_config.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
+#include <chrono>
+#include <climits>
 #include <cstdlib>
 
 #include "protocol/ssh_login.h"
@@ -16,8 +21,9 @@ extern char** environ;
 namespace checkvalve {
 namespace {
 
-// What the program prints; empty if it can't be started or fails.
-std::string output_of(std::vector<std::string> argv) {
+// What the program prints; empty if it can't be started, fails, or takes longer: a "Match exec" of ssh_config may run
+// anything.
+std::string output_of(std::vector<std::string> argv, std::chrono::milliseconds timeout) {
   int pipe_ends[2];
   if (::pipe2(pipe_ends, O_CLOEXEC) != 0) return {};
   posix_spawn_file_actions_t actions;
@@ -40,7 +46,18 @@ std::string output_of(std::vector<std::string> argv) {
   ::close(pipe_ends[1]);
   std::string out;
   std::array<char, 4096> buffer{};
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  bool late = false;
   while (failed == 0) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    pollfd wait{pipe_ends[0], POLLIN, 0};
+    const int ready = left > 0 ? ::poll(&wait, 1, static_cast<int>(std::min<std::int64_t>(left, INT_MAX))) : 0;
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) {
+      late = true;
+      ::kill(-pid, SIGKILL); // it leads a group of its own
+      break;
+    }
     const ssize_t got = ::read(pipe_ends[0], buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;
@@ -51,7 +68,7 @@ std::string output_of(std::vector<std::string> argv) {
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
-  return status == 0 ? out : std::string();
+  return status == 0 && !late ? out : std::string();
 }
 
 // The files stand side by side, without quotes, each with its absolute path.
@@ -96,12 +113,17 @@ SshConfig read_ssh_config(const SshOptions& options) {
   if (options.port != 0) argv.insert(argv.end(), {"-p", std::to_string(options.port)});
   if (!options.user.empty()) argv.insert(argv.end(), {"-l", options.user});
   argv.insert(argv.end(), {"--", options.host});
-  return parse_ssh_config(output_of(std::move(argv)));
+  return parse_ssh_config(output_of(std::move(argv), options.connect_timeout));
 }
 
 Result<SshRoute> find_ssh_route(SshOptions options) {
   SshRoute route{std::move(options), false};
   SshOptions& o = route.options;
+  // OpenSSH takes an underscore in a host name, libssh takes only what RFC 952 allows.
+  if (o.host.find('_') != o.host.npos) {
+    route.by_program = true;
+    return route;
+  }
   if (o.ssh_config == "none") return route;
   CV_TRY(route.by_program, ssh_config_has_proxy(o));
   if (route.by_program) return route;

@@ -189,7 +189,7 @@ void SshSessionDeleter::operator()(ssh_session_struct* session) const { ssh_free
 
 void SshKeyDeleter::operator()(ssh_key_struct* key) const { ssh_key_free(key); }
 
-Result<SshSession> configure_ssh(const SshOptions& o) {
+Result<SshSession> configure_ssh(const SshOptions& o, const std::string& host_key_types) {
   SshSession session(ssh_new());
   if (!session) return connect_failure(o.display(), "out of memory");
   const auto refuse = [&](std::string_view what) {
@@ -226,6 +226,7 @@ Result<SshSession> configure_ssh(const SshOptions& o) {
     ssh_options_set(session.get(), SSH_OPTIONS_HOSTKEYS,
                     algorithms_of(ssh_key_type_to_char(ssh_key_type(key.get()))).c_str());
   }
+  if (!host_key_types.empty()) ssh_options_set(session.get(), SSH_OPTIONS_HOSTKEYS, host_key_types.c_str());
   if (!o.agent) ssh_options_set(session.get(), SSH_OPTIONS_IDENTITY_AGENT, "/dev/null");
   const long timeout_s = std::max<long>(1, std::chrono::ceil<std::chrono::seconds>(o.connect_timeout).count());
   const int on = 1;
@@ -256,7 +257,7 @@ void prepare_known_hosts(ssh_session session, const SshOptions& options) {
     ssh_options_set(session, SSH_OPTIONS_KNOWNHOSTS, file.c_str());
     if (ssh_session_has_known_hosts_entry(session) == SSH_KNOWN_HOSTS_OK) return;
   }
-  if (!options.host_key.empty()) return;
+  if (!options.host_key.empty() || !options.host_key_fingerprint.empty()) return;
   const auto known = KnownHosts::read(files);
   std::string algorithms;
   if (known)
@@ -277,6 +278,18 @@ Result<void> connect_ssh(ssh_session_struct* session, const SshOptions& options,
   const std::string why = last_error(session);
   if (why.starts_with("Timeout")) return no_answer(options.display(), why);
   return connect_failure(options.display(), why);
+}
+
+std::vector<std::string> other_host_key_types(ssh_session_struct* session, const SshOptions& o) {
+  if (o.host_key_fingerprint.empty()) return {};
+  const auto key = server_key(session, o.display());
+  if (!key || fingerprint_of(key->get()) == o.host_key_fingerprint) return {};
+  const std::string shown = algorithms_of(ssh_key_type_to_char(ssh_key_type(key->get())));
+  std::vector<std::string> others;
+  for (const char* type :
+       {"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"})
+    if (std::string algorithms = algorithms_of(type); algorithms != shown) others.push_back(std::move(algorithms));
+  return others;
 }
 
 Result<void> check_host_key(ssh_session_struct* session, const SshOptions& o) {

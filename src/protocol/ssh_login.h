@@ -32,12 +32,16 @@ struct SshCancel {
   std::function<void(int)> on_socket; // called with the connected socket; shutting that down ends all that follows
 };
 
-// A session with the options and ssh_config applied; opens nothing.
-Result<SshSession> configure_ssh(const SshOptions& options);
+// A session with the options and ssh_config applied; opens nothing. `host_key_types`: of the only keys to ask the
+// server for, as in ssh_config's HostKeyAlgorithms; empty: any.
+Result<SshSession> configure_ssh(const SshOptions& options, const std::string& host_key_types = {});
 // Whether ssh_config sends this host through a ProxyJump or ProxyCommand, which is for the ssh program.
 Result<bool> ssh_config_has_proxy(const SshOptions& options);
 // TCP connect and key exchange. The session owns its socket from then on.
 Result<void> connect_ssh(ssh_session_struct* session, const SshOptions& options, const SshCancel& cancel);
+// What else to ask a server for whose first key, of this session, is not the pinned one (host_key_fingerprint): it may
+// have keys of other types. Best first; nothing without such a pin.
+std::vector<std::string> other_host_key_types(ssh_session_struct* session, const SshOptions& options);
 // Error host_key unless the server's key is the pinned one or the one of known_hosts. Nothing secret was sent before.
 Result<void> check_host_key(ssh_session_struct* session, const SshOptions& options);
 // Tries, as far as the server accepts them: private_key, identity (with its certificate), agent and the usual

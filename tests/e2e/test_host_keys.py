@@ -1,7 +1,8 @@
-"""known_hosts as OpenSSH reads it, ssh_config's ciphers, and logins that must neither ask nor hang."""
+"""known_hosts as OpenSSH reads it, pins, ssh_config, forms of keys, and logins that must neither ask nor hang."""
 
 from __future__ import annotations
 
+import base64
 import os
 import pty
 import subprocess
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from e2e.conftest import make_pair
 from e2e.support.pair import Pair, Servers
 from e2e.support.program import PROGRAM
-from e2e.support.trees import contents, fill
+from e2e.support.trees import assert_same, contents, fill
 from e2e.test_logins import SshConfig, refused, without_identity
-from servers.keys import make_key, public_key, run_tool, write_known_hosts
+from servers.keys import fingerprint, make_key, public_key, run_tool, write_known_hosts
 from servers.openssh import SshServer
 
 TREE = {"a.txt": b"alpha"}
@@ -126,3 +128,78 @@ def test_a_login_without_an_answer_is_no_refusal(place: Path, plain_pair: Pair, 
         error = plain_pair.sync("--connect-timeout", "1s", "--retries", "0").expect(3).json["error"]
     assert error["kind"] == "timeout"
     assert error["status"] != "permanent"
+
+
+@pytest.mark.parametrize("passphrase", ["", "open sesame"])
+@pytest.mark.parametrize("way", ["file", "secret"])
+def test_ed25519_key_in_pkcs8_form(place: Path, passphrase: str, way: str) -> None:
+    """As openssl writes it; OpenSSH reads no Ed25519 key in this form either."""
+    key = place / "key"
+    encrypt = ["-aes-256-cbc", "-pass", f"pass:{passphrase}"] if passphrase else []
+    run_tool("openssl", "genpkey", "-algorithm", "ed25519", "-out", key, *encrypt)
+    der = run_tool("openssl", "pkey", "-in", key, "-pubout", "-outform", "DER", "-passin", f"pass:{passphrase}")
+    blob = b"".join(len(part).to_bytes(4, "big") + part for part in (b"ssh-ed25519", der[-32:]))
+    (place / "key.pub").write_text(f"ssh-ed25519 {base64.b64encode(blob).decode()}\n")
+    with SshServer(place / "server", authorized=[key]) as server:
+        pair = make_pair(place, Servers(server, server), key)
+        fill(pair.source, TREE)
+        sides = ("SOURCE", "TARGET")
+        if passphrase:
+            pair.program.env = {f"CHECKVALVE_{side}_PASSPHRASE": "wrong" for side in sides}
+            refused(pair.sync(), "auth")
+            pair.program.env = {f"CHECKVALVE_{side}_PASSPHRASE": passphrase for side in sides}
+        if way == "secret":
+            pair.program.env |= {f"CHECKVALVE_{side}_PRIVATE_KEY": key.read_text() for side in sides}
+            pair.program.options = without_identity(pair)
+        pair.synced()
+
+
+def test_host_name_with_an_underscore(place: Path, servers: Servers, user_key: Path) -> None:
+    """libssh takes none; the ssh program does."""
+    lines = [f'IdentityFile "{user_key}"', f'UserKnownHostsFile "{place / "hosts"}"']
+    config = SshConfig(place, servers, user_key, *lines)
+    write_known_hosts(place / "hosts", [(server.port, server.host_key) for server in config.servers.values()])
+    text = config.file.read_text()
+    for name in list(config.servers):
+        text = text.replace(f"Host {name}\n", f"Host {name.replace('.', '_')}\n")
+    config.file.write_text(text)
+    ends = [config.url(name).replace(name, name.replace(".", "_")) for name in config.servers]
+    config.pair.program.work("sync", *ends).expect(0)
+    assert_same(config.pair.source, config.pair.target)
+
+
+def test_ssh_config_that_never_ends(place: Path, servers: Servers, user_key: Path) -> None:
+    """What a "Match exec" runs for `ssh -G` ends with the connect timeout. (libssh runs it, too, without one.)"""
+    marker = place / "once"
+    lines = [f'IdentityFile "{user_key}"', f'UserKnownHostsFile "{place / "hosts"}"']
+    config = SshConfig(place, servers, user_key, *lines)
+    write_known_hosts(place / "hosts", [(server.port, server.host_key) for server in config.servers.values()])
+    script = place / "exec"
+    script.write_text(
+        "#!/bin/sh\n"
+        "parents=$PPID,$(cut -d' ' -f4 /proc/$PPID/stat)\n"  # a shell may stand between
+        f"ps -o comm= -p $parents | grep -qx ssh || exit 0\ntouch '{marker}'\nexec sleep 600\n"
+    )
+    script.chmod(0o755)
+    config.file.write_text(
+        f'Match exec "{str(script).replace(" ", "?")}"\n  Compression no\n' + config.file.read_text()
+    )
+    outcome = config.sync("--connect-timeout", "1s")
+    assert marker.exists()
+    outcome.expect(0)
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa", "ed25519"])
+def test_pinned_fingerprint_of_any_key_of_the_server(place: Path, user_key: Path, kind: str) -> None:
+    """The server has keys of several types, and the pinned one need not be that which it is asked for first."""
+    keys = {name: make_key(place / name, kind=name) for name in ("rsa", "ecdsa")}
+    with SshServer(
+        place / "server", authorized=[user_key], lines=[f'HostKey "{key}"' for key in keys.values()]
+    ) as server:
+        keys["ed25519"] = server.host_key
+        pair = make_pair(place, Servers(server, server), user_key)
+        (place / "known_hosts").write_text("")
+        fill(pair.source, TREE)
+        pins = [f"--{side}-option=host_key_fingerprint={fingerprint(keys[kind])}" for side in ("source", "target")]
+        pair.synced(*pins)
+        refused(pair.sync(*(pin[:-8] + "AAAAAAAA" for pin in pins)), "host_key")
