@@ -27,6 +27,7 @@ struct UploadHints {
   // What CommitOptions will say, as far as it is known: some stores take it with the first byte.
   std::optional<std::int64_t> mtime_ns;
   std::optional<std::uint32_t> mode;
+  bool replaces = false; // CommitOptions::replace will be other than if_absent
   // With Capabilities::resumes_uploads. `version`: the source's version, as text that differs for every other one.
   // `continues`: temporaries that earlier attempts may have left of this file. The upload resumes the first one that
   // holds bytes of this version, and all others are removed.

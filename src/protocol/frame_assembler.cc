@@ -9,7 +9,7 @@ namespace checkvalve {
 namespace {
 
 // A packet of up to this size gets its buffer at once; a longer one gets more as its bytes come, so that announcing
-// 16 MiB costs the peer 16 MiB.
+// a long one costs the peer its bytes.
 constexpr std::size_t trusted_frame_bytes = 512 * 1024;
 
 } // namespace

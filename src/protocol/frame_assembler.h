@@ -13,8 +13,9 @@
 
 namespace checkvalve {
 
-// READDIR replies of megabytes exist; more than this is a peer that wants our memory.
-inline constexpr std::uint32_t max_frame_bytes = 16 * 1024 * 1024;
+// What the largest read that is asked for makes, with its header. No server needs as much for the names of one READDIR
+// reply; more is a peer that wants our memory.
+inline constexpr std::uint32_t max_frame_bytes = 1024 * 1024 + 64;
 
 // Not thread-safe.
 class FrameAssembler {

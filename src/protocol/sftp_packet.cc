@@ -16,6 +16,23 @@ constexpr std::size_t max_handle_bytes = 256;   // section 6.3
 constexpr std::size_t smallest_name_bytes = 12; // two empty strings and empty ATTRS
 constexpr std::size_t max_extensions = 256;
 
+// Section 7: longname is for people, and its format a recommendation. A file's name may stand there as well, which may
+// begin with a 'd', too.
+char type_letter_of(std::string_view longname) {
+  constexpr std::size_t permissions = 10;
+  if (longname.size() < permissions) return 0;
+  const bool listed = longname.substr(1, permissions - 1).find_first_not_of("-rwxsStT") == longname.npos;
+  return listed && std::string_view("-dlbcps").find(longname[0]) != std::string_view::npos ? longname[0] : '\0';
+}
+
+NameEntry read_name(PacketReader& reader) {
+  NameEntry entry;
+  entry.name = reader.string();
+  entry.type_letter = type_letter_of(reader.string());
+  entry.attributes = reader.attributes();
+  return entry;
+}
+
 void put_u32(char* to, std::uint32_t value) {
   for (int i = 0; i < 4; ++i) to[i] = static_cast<char>(value >> (24 - 8 * i));
 }
@@ -151,14 +168,33 @@ std::optional<std::vector<NameEntry>> parse_names(std::span<const std::byte> bod
   std::vector<NameEntry> names;
   names.reserve(std::min<std::size_t>(count, reader.remaining() / smallest_name_bytes));
   for (std::uint32_t i = 0; i < count; ++i) {
-    NameEntry entry;
-    entry.name = reader.string();
-    reader.string(); // longname: for people, not for programs (section 7)
-    entry.attributes = reader.attributes();
+    NameEntry entry = read_name(reader);
     if (reader.failed()) return std::nullopt;
     names.push_back(std::move(entry));
   }
   if (reader.failed()) return std::nullopt;
+  return names;
+}
+
+std::optional<NamePage> NamePage::from(Chunk body) {
+  PacketReader reader(body.bytes());
+  NamePage page;
+  page.names_left_ = reader.u32();
+  if (reader.failed()) return std::nullopt;
+  page.offset_ = body.size() - reader.remaining();
+  page.body_ = std::move(body);
+  return page;
+}
+
+std::optional<std::vector<NameEntry>> NamePage::next(std::size_t count) {
+  PacketReader reader(body_.bytes().subspan(offset_));
+  std::vector<NameEntry> names;
+  names.reserve(std::min<std::size_t>({count, names_left_, reader.remaining() / smallest_name_bytes}));
+  for (; names_left_ != 0 && names.size() < count; --names_left_) {
+    names.push_back(read_name(reader));
+    if (reader.failed()) return std::nullopt;
+  }
+  offset_ = body_.size() - reader.remaining();
   return names;
 }
 

@@ -69,6 +69,7 @@ namespace open_flag {
 inline constexpr std::uint32_t read = 0x01;
 inline constexpr std::uint32_t write = 0x02;
 inline constexpr std::uint32_t create = 0x08;
+inline constexpr std::uint32_t truncate = 0x10;
 inline constexpr std::uint32_t exclusive = 0x20;
 } // namespace open_flag
 
@@ -89,6 +90,8 @@ struct StatusReply {
 struct NameEntry {
   std::string name; // as sent: not checked
   FileAttributes attributes;
+  // The first letter of `ls -l`'s permissions ("drwxr-xr-x"), where the longname begins with them; else 0.
+  char type_letter = 0;
 };
 
 struct VersionReply {
@@ -160,11 +163,30 @@ private:
 std::optional<VersionReply> parse_version(std::span<const std::byte> body);
 std::optional<StatusReply> parse_status(std::span<const std::byte> body);
 std::optional<std::string> parse_handle(std::span<const std::byte> body);
+// All names of a NAME reply; for those of READDIR see NamePage.
 std::optional<std::vector<NameEntry>> parse_names(std::span<const std::byte> body);
 std::optional<FileAttributes> parse_attributes(std::span<const std::byte> body);
 std::optional<FileSystemReply> parse_file_system(std::span<const std::byte> body);
 std::optional<LimitsReply> parse_limits(std::span<const std::byte> body);
 std::optional<CheckFileReply> parse_check_file(std::span<const std::byte> body);
+
+// The names of one READDIR reply, parsed as they are taken: in memory they are several times as large as on the wire.
+class NamePage {
+public:
+  NamePage() = default; // without names
+  // Nothing if the body does not begin with a count.
+  static std::optional<NamePage> from(Chunk body);
+  bool at_end() const { return names_left_ == 0; }
+  // The next names, at most `count`. Nothing if they are malformed.
+  std::optional<std::vector<NameEntry>> next(std::size_t count);
+  std::size_t size_bytes() const { return body_.size(); }
+
+private:
+  Chunk body_;
+  std::size_t offset_ = 0;
+  std::uint32_t names_left_ = 0;
+};
+
 // Narrows the body of a DATA reply to its payload, in place.
 bool narrow_to_data(Chunk& body);
 

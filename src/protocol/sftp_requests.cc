@@ -9,13 +9,13 @@ namespace checkvalve {
 Task<Result<std::string>> SftpSession::open_file(std::string path, std::uint32_t flags, FileAttributes attributes) {
   PacketBuilder packet(PacketType::open);
   packet.string(path).u32(flags).attributes(attributes);
-  return call_handle(std::move(packet), {"open"});
+  return call_handle(std::move(packet), {.operation = "open", .has_name = true});
 }
 
-Task<Result<void>> SftpSession::close_handle(std::string handle) {
+Task<Result<void>> SftpSession::close_handle(std::string handle, std::chrono::seconds silent_work) {
   PacketBuilder packet(PacketType::close);
   packet.string(handle);
-  return call_status(std::move(packet), {"close", /*patient=*/true});
+  return call_status(std::move(packet), {.operation = "close", .patient = true, .silent_work = silent_work});
 }
 
 namespace {
@@ -40,7 +40,7 @@ Task<Result<Chunk>> SftpSession::read(std::string_view handle, std::uint64_t off
 Task<Result<Chunk>> SftpSession::call_read(PacketBuilder packet, std::uint32_t size) {
   const auto self = shared_from_this();
   const Request request{"read"};
-  auto reply = co_await call(std::move(packet));
+  auto reply = co_await call(std::move(packet), request);
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::data) {
     if (narrow_to_data(reply->body) && reply->body.size() <= size) co_return std::move(reply->body);
@@ -65,25 +65,25 @@ Task<Result<std::string>> SftpSession::open_directory(std::string path) {
   return call_handle(std::move(packet), {"list"});
 }
 
-Task<Result<std::vector<NameEntry>>> SftpSession::read_directory(std::string_view handle) {
+Task<Result<NamePage>> SftpSession::read_directory(std::string_view handle) {
   PacketBuilder packet(PacketType::readdir);
   packet.string(handle);
   return call_names(std::move(packet));
 }
 
-Task<Result<std::vector<NameEntry>>> SftpSession::call_names(PacketBuilder packet) {
+Task<Result<NamePage>> SftpSession::call_names(PacketBuilder packet) {
   const auto self = shared_from_this();
   const Request request{"list"};
-  auto reply = co_await call(std::move(packet));
+  auto reply = co_await call(std::move(packet), request);
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::name) {
-    auto names = parse_names(reply->body.bytes());
-    if (names && !names->empty()) co_return std::move(*names);
-    break_protocol(names ? "a READDIR reply without a name" : "a malformed NAME packet");
+    // Without a name it is the end, as OpenSSH's client takes it.
+    if (auto page = NamePage::from(std::move(reply->body))) co_return std::move(*page);
+    break_protocol("a malformed NAME packet");
     co_return Failure(*closed_);
   }
   if (reply->type != PacketType::status) co_return unexpected_reply(*reply, request);
-  if (says(*reply, StatusCode::eof)) co_return std::vector<NameEntry>();
+  if (says(*reply, StatusCode::eof)) co_return NamePage();
   if (says(*reply, StatusCode::ok)) co_return unexpected_reply(*reply, request);
   co_return Failure(status_error(reply->body.bytes(), request));
 }
@@ -91,19 +91,25 @@ Task<Result<std::vector<NameEntry>>> SftpSession::call_names(PacketBuilder packe
 Task<Result<FileAttributes>> SftpSession::stat(std::string path) {
   PacketBuilder packet(PacketType::stat);
   packet.string(path);
-  return call_attributes(std::move(packet), {"stat"});
+  return call_attributes(std::move(packet), {.operation = "stat", .has_name = true});
 }
 
 Task<Result<FileAttributes>> SftpSession::lstat(std::string path) {
   PacketBuilder packet(PacketType::lstat);
   packet.string(path);
-  return call_attributes(std::move(packet), {"stat"});
+  return call_attributes(std::move(packet), {.operation = "stat", .has_name = true});
 }
 
 Task<Result<FileAttributes>> SftpSession::fstat(std::string_view handle) {
   PacketBuilder packet(PacketType::fstat);
   packet.string(handle);
-  return call_attributes(std::move(packet), {"stat"});
+  return call_attributes(std::move(packet), {.operation = "stat", .has_name = true});
+}
+
+Task<Result<void>> SftpSession::setstat(std::string path, FileAttributes attributes) {
+  PacketBuilder packet(PacketType::setstat);
+  packet.string(path).attributes(attributes);
+  return call_status(std::move(packet), {"set times and mode of"});
 }
 
 Task<Result<void>> SftpSession::fsetstat(std::string_view handle, FileAttributes attributes) {
@@ -115,19 +121,20 @@ Task<Result<void>> SftpSession::fsetstat(std::string_view handle, FileAttributes
 Task<Result<void>> SftpSession::make_directory(std::string path, FileAttributes attributes) {
   PacketBuilder packet(PacketType::mkdir);
   packet.string(path).attributes(attributes);
-  return call_status(std::move(packet), {"make directory"});
+  return call_status(std::move(packet), {.operation = "make directory", .has_name = true});
 }
 
 Task<Result<void>> SftpSession::remove(std::string path) {
   PacketBuilder packet(PacketType::remove);
   packet.string(path);
-  return call_status(std::move(packet), {"remove"});
+  return call_status(std::move(packet), {.operation = "remove", .has_name = true});
 }
 
-Task<Result<void>> SftpSession::rename(std::string from, std::string to) {
+Task<Result<void>> SftpSession::rename(std::string from, std::string to, std::chrono::seconds silent_work) {
   PacketBuilder packet(PacketType::rename);
   packet.string(from).string(to);
-  return call_status(std::move(packet), {"rename", /*patient=*/true});
+  return call_status(std::move(packet),
+                     {.operation = "rename", .patient = true, .silent_work = silent_work, .has_name = true});
 }
 
 Task<Result<std::string>> SftpSession::real_path(std::string path) {
@@ -145,25 +152,26 @@ Task<Result<std::string>> SftpSession::read_link(std::string path) {
 Task<Result<void>> SftpSession::symlink(std::string target_text, std::string link_path) {
   PacketBuilder packet(PacketType::symlink);
   packet.string(target_text).string(link_path);
-  return call_status(std::move(packet), {"make link"});
+  return call_status(std::move(packet), {.operation = "make link", .has_name = true});
 }
 
-Task<Result<void>> SftpSession::posix_rename(std::string from, std::string to) {
+Task<Result<void>> SftpSession::posix_rename(std::string from, std::string to, std::chrono::seconds silent_work) {
   PacketBuilder packet(PacketType::extended);
   packet.string("posix-rename@openssh.com").string(from).string(to);
-  return call_status(std::move(packet), {"rename", /*patient=*/true});
+  return call_status(std::move(packet),
+                     {.operation = "rename", .patient = true, .silent_work = silent_work, .has_name = true});
 }
 
 Task<Result<void>> SftpSession::hard_link(std::string existing, std::string path) {
   PacketBuilder packet(PacketType::extended);
   packet.string("hardlink@openssh.com").string(existing).string(path);
-  return call_status(std::move(packet), {"link", /*patient=*/true});
+  return call_status(std::move(packet), {.operation = "link", .patient = true, .has_name = true});
 }
 
-Task<Result<void>> SftpSession::fsync(std::string_view handle) {
+Task<Result<void>> SftpSession::fsync(std::string_view handle, std::chrono::seconds silent_work) {
   PacketBuilder packet(PacketType::extended);
   packet.string("fsync@openssh.com").string(handle);
-  return call_status(std::move(packet), {"fsync", /*patient=*/true});
+  return call_status(std::move(packet), {.operation = "fsync", .patient = true, .silent_work = silent_work});
 }
 
 Task<Result<FileSystemReply>> SftpSession::file_system(std::string path) {
@@ -171,7 +179,7 @@ Task<Result<FileSystemReply>> SftpSession::file_system(std::string path) {
   PacketBuilder packet(PacketType::extended);
   packet.string("statvfs@openssh.com").string(path);
   const Request request{"examine the file system of"};
-  auto reply = co_await call(std::move(packet));
+  auto reply = co_await call(std::move(packet), request);
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
   auto parsed = parse_file_system(reply->body.bytes());
@@ -179,13 +187,14 @@ Task<Result<FileSystemReply>> SftpSession::file_system(std::string path) {
   co_return *parsed;
 }
 
-Task<Result<std::vector<std::byte>>> SftpSession::check_file(std::string path, std::string_view algorithm) {
+Task<Result<std::vector<std::byte>>> SftpSession::check_file(std::string path, std::string_view algorithm,
+                                                             std::chrono::seconds silent_work) {
   PacketBuilder packet(PacketType::extended);
   const auto self = shared_from_this();
   // From offset 0, to the end (length 0), as one block (size 0).
   packet.string("check-file-name").string(path).string(algorithm).u64(0).u64(0).u32(0);
-  const Request request{"take the checksum of", /*patient=*/true};
-  auto reply = co_await call(std::move(packet), {}, request.patient);
+  const Request request{.operation = "take the checksum of", .patient = true, .silent_work = silent_work};
+  auto reply = co_await call(std::move(packet), request);
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
   auto parsed = parse_check_file(reply->body.bytes());

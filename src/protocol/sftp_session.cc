@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <asio/steady_timer.hpp>
 #include <bit>
+#include <cctype>
 
 #include "core/path.h"
 
@@ -87,9 +88,10 @@ Task<Result<void>> SftpSession::greet() {
   co_await version_came_;
   if (closed_) co_return Failure(*closed_);
   auto limits = spawn(ask_limits(shared_from_this())); // one round trip for both
-  auto found = co_await find_login_directory();
+  co_await find_login_directory();
   co_await limits.get();
-  co_return found;
+  if (closed_) co_return Failure(*closed_);
+  co_return Result<void>();
 }
 
 void SftpSession::note_extensions(const VersionReply& reply) {
@@ -104,6 +106,14 @@ bool SftpSession::has(std::string_view extension) const {
   return known != std::end(spoken) && advertised != extensions_.end() && advertised->second == known->second;
 }
 
+// The program's banner is not known over a command. Only OpenSSH's server has "expand-path".
+bool SftpSession::is_openssh() const {
+  if (!keeps_order()) return false;
+  for (const auto& [name, value] : facts())
+    if (name == "server") return value.find("OpenSSH") != value.npos;
+  return extensions_.contains("expand-path@openssh.com");
+}
+
 void SftpSession::disable(std::string_view extension) { refused_[std::string(extension)] = true; }
 
 Task<bool> SftpSession::ask_limits(std::shared_ptr<SftpSession> self) {
@@ -111,7 +121,7 @@ Task<bool> SftpSession::ask_limits(std::shared_ptr<SftpSession> self) {
   if (self->has("limits@openssh.com")) {
     PacketBuilder packet(PacketType::extended);
     packet.string("limits@openssh.com");
-    auto reply = co_await self->call(std::move(packet));
+    auto reply = co_await self->call(std::move(packet), {"ask for limits"});
     const auto limits =
         reply && reply->type == PacketType::extended_reply ? parse_limits(reply->body.bytes()) : std::nullopt;
     known = limits.has_value();
@@ -136,10 +146,7 @@ void SftpSession::take_limits(const LimitsReply& reply) {
     limits_.open_handles = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(reply.open_handles, 1, 65'536));
 }
 
-Task<Result<void>> SftpSession::find_login_directory() {
-  CV_CO_TRY(login_directory_, co_await real_path("."));
-  co_return Result<void>();
-}
+Task<void> SftpSession::find_login_directory() { login_directory_ = co_await real_path("."); }
 
 void SftpSession::send(Call& call) {
   while (next_id_ == 0 || place_of(next_id_).due) ++next_id_;
@@ -148,7 +155,14 @@ void SftpSession::send(Call& call) {
   queue(call.packet_.finish(call.id_, payload_bytes), std::move(call.payload_));
   const bool alone = due_count_++ == 0;
   if (alone) last_heard_ = turn_began_;
-  place_of(call.id_) = {call.id_, true, call.patient_, alone, turn_began_, &call};
+  place_of(call.id_) = {.id = call.id_,
+                        .number = ++sent_,
+                        .due = true,
+                        .patient = call.request_.patient,
+                        .silent_work = call.request_.silent_work,
+                        .alone = alone,
+                        .sent = turn_began_,
+                        .call = &call};
   watch_for_stall();
 }
 
@@ -164,7 +178,7 @@ bool SftpSession::says(const Reply& reply, StatusCode code) {
 
 Task<Result<void>> SftpSession::call_status(PacketBuilder packet, Request request, Chunk payload) {
   const auto self = shared_from_this();
-  auto reply = co_await call(std::move(packet), std::move(payload), request.patient);
+  auto reply = co_await call(std::move(packet), request, std::move(payload));
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type != PacketType::status) co_return unexpected_reply(*reply, request);
   if (says(*reply, StatusCode::ok)) co_return Result<void>();
@@ -173,7 +187,7 @@ Task<Result<void>> SftpSession::call_status(PacketBuilder packet, Request reques
 
 Task<Result<std::string>> SftpSession::call_handle(PacketBuilder packet, Request request) {
   const auto self = shared_from_this();
-  auto reply = co_await call(std::move(packet));
+  auto reply = co_await call(std::move(packet), request);
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
   auto handle = parse_handle(reply->body.bytes());
@@ -183,7 +197,7 @@ Task<Result<std::string>> SftpSession::call_handle(PacketBuilder packet, Request
 
 Task<Result<FileAttributes>> SftpSession::call_attributes(PacketBuilder packet, Request request) {
   const auto self = shared_from_this();
-  auto reply = co_await call(std::move(packet));
+  auto reply = co_await call(std::move(packet), request);
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
   auto attributes = parse_attributes(reply->body.bytes());
@@ -193,7 +207,7 @@ Task<Result<FileAttributes>> SftpSession::call_attributes(PacketBuilder packet, 
 
 Task<Result<std::string>> SftpSession::call_name(PacketBuilder packet, Request request) {
   const auto self = shared_from_this();
-  auto reply = co_await call(std::move(packet));
+  auto reply = co_await call(std::move(packet), request);
   if (!reply) co_return Failure(std::move(reply.error()));
   if (reply->type == PacketType::status) co_return Failure(status_error(reply->body.bytes(), request));
   auto names = parse_names(reply->body.bytes());
@@ -249,6 +263,8 @@ void SftpSession::on_frame(Chunk frame) {
   if (!place.due || place.id != id) return break_protocol("a reply to a request that was never made");
   place.due = false;
   --due_count_;
+  if (place.silent_work.count() != 0) work_ended_ = last_heard_;
+  note_passed(place.number);
   if (place.alone)
     round_trip_ =
         std::min(round_trip_, std::chrono::duration_cast<std::chrono::microseconds>(last_heard_ - place.sent));
@@ -288,6 +304,18 @@ Failure SftpSession::unexpected_reply(const Reply& reply, const Request& request
   return Failure(*closed_);
 }
 
+namespace {
+
+// What a server adds that its status code does not say.
+std::string in_own_words(const StatusReply& status) {
+  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  constexpr std::string_view usual = "permission denied";
+  if (status.message.empty() || std::ranges::equal(status.message, usual, same)) return {};
+  return fmt::format(" (the server says: {})", escape_bytes(status.message));
+}
+
+} // namespace
+
 Error SftpSession::status_error(std::span<const std::byte> body, const Request& request) const {
   const auto status = parse_status(body);
   const auto make = [&](ErrorKind kind, std::string message) {
@@ -298,7 +326,7 @@ Error SftpSession::status_error(std::span<const std::byte> body, const Request& 
   switch (static_cast<StatusCode>(status->code)) {
   case StatusCode::no_such_file:
   case StatusCode::no_such_path: return make(ErrorKind::not_found, "no such file or directory");
-  case StatusCode::permission_denied: return make(ErrorKind::permission, "permission denied");
+  case StatusCode::permission_denied: return make(ErrorKind::permission, "permission denied" + in_own_words(*status));
   case StatusCode::write_protect: return from_errno(EROFS);
   case StatusCode::op_unsupported: return make(ErrorKind::unsupported, "the server does not support this");
   case StatusCode::file_already_exists: return make(ErrorKind::exists, "the name exists");
@@ -308,8 +336,10 @@ Error SftpSession::status_error(std::span<const std::byte> body, const Request& 
   case StatusCode::file_is_a_directory: return make(ErrorKind::is_a_directory, "is a directory");
   case StatusCode::no_connection:
   case StatusCode::connection_lost: return make(ErrorKind::connection, "the server lost its connection to the storage");
-  // OpenSSH answers so for EINVAL and ENAMETOOLONG.
-  case StatusCode::bad_message: return make(ErrorKind::invalid_name, "the server can't hold this name");
+  case StatusCode::bad_message:
+    // OpenSSH answers so for EINVAL and ENAMETOOLONG.
+    if (request.has_name) return make(ErrorKind::invalid_name, "the server can't hold this name");
+    break;
   default: break;
   }
   std::string said = escape_bytes(status->message);
@@ -321,29 +351,48 @@ Error SftpSession::status_error(std::span<const std::byte> body, const Request& 
 void SftpSession::watch_for_stall() {
   if (stall_timer_->armed || closed_) return;
   stall_timer_->armed = true;
-  auto since = last_heard_;
-  for (const Due& place : due_)
-    if (place.due && !place.patient) since = std::min(since, place.sent);
-  stall_timer_->timer.expires_at(since + stall_limit());
+  // What is passed over meanwhile is seen in time.
+  stall_timer_->timer.expires_at(std::min(next_stall().at, Clock::now() + stall_limit()));
   stall_timer_->timer.async_wait([weak = weak_from_this()](const std::error_code&) {
     auto self = weak.lock();
     if (!self) return;
     self->stall_timer_->armed = false;
     if (self->closed_ || (self->version_ != 0 && self->due_count_ == 0)) return;
-    if (auto missing = self->stall(Clock::now()))
-      return self->fail(make_error(ErrorKind::timeout, "talk to", self->peer_, std::move(*missing)));
-    self->watch_for_stall();
+    const Stall stall = self->next_stall();
+    if (Clock::now() < stall.at) return self->watch_for_stall();
+    self->fail(
+        make_error(ErrorKind::timeout, "talk to", self->peer_,
+                   fmt::format(fmt::runtime(stall.why), std::chrono::duration<double>(self->stall_limit()).count())));
   });
 }
 
-std::optional<std::string> SftpSession::stall(Clock::time_point now) const {
-  const auto limit = stall_limit();
-  const double seconds = limit.count() / 1000.0;
-  if (now - last_heard_ >= limit) return fmt::format("the server did not answer for {} s", seconds);
-  for (const Due& place : due_)
-    if (place.due && !place.patient && now - place.sent >= limit)
-      return fmt::format("the server left a request unanswered for {} s while it answered others", seconds);
-  return std::nullopt;
+// A server that takes one request after the other answers none while it goes through a file, and those behind that
+// request wait for it, too.
+SftpSession::Stall SftpSession::next_stall() const {
+  std::chrono::seconds silent_work{0};
+  std::uint64_t oldest = sent_ + 1; // of the requests that no work of their own delays
+  for (const Due& place : due_) {
+    if (!place.due) continue;
+    silent_work = std::max(silent_work, place.silent_work);
+    if (!place.patient) oldest = std::min(oldest, place.number);
+  }
+  const auto limit = stall_limit() + silent_work;
+  const Stall silence{last_heard_ + limit, "the server did not answer for {} s"};
+  const auto passed = std::ranges::find_if(passed_, [&](const auto& sample) { return sample.first > oldest; });
+  if (passed == passed_.end()) return silence;
+  const Stall forgotten{std::max(passed->second, work_ended_) + limit,
+                        "the server left a request unanswered for {} s while it answered later ones"};
+  return silence.at <= forgotten.at ? silence : forgotten;
+}
+
+// A slow line delays all replies alike: only what is passed over may be forgotten.
+void SftpSession::note_passed(std::uint64_t number) {
+  constexpr int samples = 8; // within the limit
+  if (!passed_.empty() &&
+      (number <= passed_.back().first || last_heard_ - passed_.back().second < stall_limit() / samples))
+    return;
+  passed_.emplace_back(number, last_heard_);
+  if (passed_.size() > 2 * samples) passed_.pop_front();
 }
 
 std::chrono::milliseconds SftpSession::stall_limit() const {

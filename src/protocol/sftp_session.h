@@ -4,9 +4,10 @@
 //
 // Engine thread only. Paths are the server's: absolute, bytes. Errors carry the path, escaped. When the connection is
 // lost, when nothing was heard for the stall timeout while a reply was due, or one reply is missing for that long
-// though others come, every call fails with a transient error, and so does each later one: make a new session. Requests
-// at which a server may go through a whole file (CLOSE, renames, fsync, hashes) may take longer while others are
-// answered.
+// though those to later requests come, every call fails with a transient error, and so does each later one: make a new
+// session. Requests at which a server may go through a whole file (CLOSE, renames, fsync, hashes) may take longer while
+// others are answered, and `silent_work` longer though nothing is: a server that takes one request after the other is
+// silent meanwhile (backends/silent_work.h).
 #pragma once
 
 #include <chrono>
@@ -55,7 +56,8 @@ public:
   // Why the session ended; only when it is not alive.
   const Error& end_error() const { return *closed_; }
   const SftpLimits& limits() const { return limits_; }
-  const std::string& login_directory() const { return login_directory_; }
+  // Error: the server does not say.
+  const Result<std::string>& login_directory() const { return login_directory_; }
   // The shortest that a request took that was alone on the way.
   std::chrono::microseconds round_trip() const { return round_trip_; }
   std::uint32_t version() const { return version_; }
@@ -65,6 +67,13 @@ public:
   bool has(std::string_view extension) const;
   // Leaves an extension alone that the server refused.
   void disable(std::string_view extension);
+  // Whether requests for one file are known to be taken in the order in which they are sent, as section 6.1 of the
+  // draft asks for: servers without fsync@openssh.com are not OpenSSH's, and some (Go's pkg/sftp) answer a STAT while a
+  // READ or WRITE is under way.
+  bool keeps_order() const { return has("fsync@openssh.com"); }
+  // Whether it is OpenSSH's own server, whose handles write to the file itself at any offset. Gateways to object stores
+  // may take each handle for an upload of its own.
+  bool is_openssh() const;
   TransportFacts facts() const { return transport_->facts(); }
   // How many handles may be open: take a permit before open() and opendir(), keep it until the handle is closed.
   Semaphore& handles() { return handles_; }
@@ -72,38 +81,40 @@ public:
 
   Task<Result<std::string>> open_file(std::string path, std::uint32_t flags, FileAttributes attributes);
   // On success the server has no more say in it; on an error the bytes written may be lost.
-  Task<Result<void>> close_handle(std::string handle);
+  Task<Result<void>> close_handle(std::string handle, std::chrono::seconds silent_work = {});
   // Closes and then gives the permit back, while the caller continues.
   void close_later(std::string handle, Semaphore::Permit permit);
   // Up to `size` bytes, fewer where the server likes; empty at the end of the file.
   Task<Result<Chunk>> read(std::string_view handle, std::uint64_t offset, std::uint32_t size);
   Task<Result<void>> write(std::string_view handle, std::uint64_t offset, Chunk chunk);
   Task<Result<std::string>> open_directory(std::string path);
-  // The next names, "." and ".." among them; empty at the end.
-  Task<Result<std::vector<NameEntry>>> read_directory(std::string_view handle);
+  // The next names, "." and ".." among them; without names at the end.
+  Task<Result<NamePage>> read_directory(std::string_view handle);
 
   Task<Result<FileAttributes>> stat(std::string path);
   Task<Result<FileAttributes>> lstat(std::string path);
   Task<Result<FileAttributes>> fstat(std::string_view handle);
+  Task<Result<void>> setstat(std::string path, FileAttributes attributes);
   Task<Result<void>> fsetstat(std::string_view handle, FileAttributes attributes);
   Task<Result<void>> make_directory(std::string path, FileAttributes attributes);
   Task<Result<void>> remove(std::string path);
   // Whether an existing `to` is replaced depends on the server: OpenSSH refuses.
-  Task<Result<void>> rename(std::string from, std::string to);
+  Task<Result<void>> rename(std::string from, std::string to, std::chrono::seconds silent_work = {});
   Task<Result<std::string>> real_path(std::string path);
   Task<Result<std::string>> read_link(std::string path);
   // OpenSSH takes the arguments of SYMLINK in the order (target, link), not (link, target) as in the draft; so do most.
   Task<Result<void>> symlink(std::string target_text, std::string link_path);
 
   // Extensions; unsupported without them.
-  Task<Result<void>> posix_rename(std::string from, std::string to);    // posix-rename@openssh.com: replaces atomically
+  // posix-rename@openssh.com: replaces atomically.
+  Task<Result<void>> posix_rename(std::string from, std::string to, std::chrono::seconds silent_work = {});
   Task<Result<void>> hard_link(std::string existing, std::string path); // hardlink@openssh.com: never replaces
-  Task<Result<void>> fsync(std::string_view handle);                    // fsync@openssh.com
-  Task<Result<FileSystemReply>> file_system(std::string path);          // statvfs@openssh.com
+  Task<Result<void>> fsync(std::string_view handle, std::chrono::seconds silent_work = {}); // fsync@openssh.com
+  Task<Result<FileSystemReply>> file_system(std::string path);                              // statvfs@openssh.com
   // The digest of a whole file that is not empty ("check-file-name", draft-ietf-secsh-filexfer-extensions-00, section
-  // 3). The server reads the file meanwhile, and may answer nothing else: a file that takes it longer than the stall
-  // timeout costs the connection.
-  Task<Result<std::vector<std::byte>>> check_file(std::string path, std::string_view algorithm);
+  // 3). The server reads the file meanwhile, and may answer nothing else.
+  Task<Result<std::vector<std::byte>>> check_file(std::string path, std::string_view algorithm,
+                                                  std::chrono::seconds silent_work = {});
   // Whether the server has that, asked with a path at which there is nothing: servers of version 3 do not advertise it.
   Task<Result<bool>> has_check_file(std::string missing_path);
 
@@ -122,12 +133,14 @@ private:
   struct Request {
     std::string_view operation; // as after "cannot"; on what is added by callers, who know it by its name at the user's
     bool patient = false;       // the server may go through a whole file before it answers
+    std::chrono::seconds silent_work{0}; // how much longer than the stall timeout it may be silent for that
+    bool has_name = false;               // a name at the server, which may be what the server can't take
   };
   // A request, sent when it is awaited, or when fewer than requests_in_flight are under way; gives its reply.
   class Call {
   public:
-    Call(SftpSession& session, PacketBuilder packet, Chunk payload, bool patient)
-        : session_(session), packet_(std::move(packet)), payload_(std::move(payload)), patient_(patient) {}
+    Call(SftpSession& session, PacketBuilder packet, Request request, Chunk payload)
+        : session_(session), packet_(std::move(packet)), payload_(std::move(payload)), request_(request) {}
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
     ~Call();
@@ -143,7 +156,7 @@ private:
     SftpSession& session_;
     PacketBuilder packet_;
     Chunk payload_;
-    const bool patient_;
+    const Request request_;
     detail::Suspended awaiting_;
     bool resumed_ = false;
     std::uint32_t id_ = 0;
@@ -154,11 +167,11 @@ private:
   Task<Result<void>> greet();
   static Task<bool> ask_limits(std::shared_ptr<SftpSession> self); // whether the server named some
   void take_limits(const LimitsReply& reply);
-  Task<Result<void>> find_login_directory();
+  Task<void> find_login_directory();
   void note_extensions(const VersionReply& reply);
 
-  Call call(PacketBuilder packet, Chunk payload = {}, bool patient = false) {
-    return Call(*this, std::move(packet), std::move(payload), patient);
+  Call call(PacketBuilder packet, Request request, Chunk payload = {}) {
+    return Call(*this, std::move(packet), request, std::move(payload));
   }
   void send(Call& call);
   void answer(Call& call, Result<Reply> reply);
@@ -168,7 +181,7 @@ private:
   Task<Result<FileAttributes>> call_attributes(PacketBuilder packet, Request request);
   Task<Result<std::string>> call_name(PacketBuilder packet, Request request);
   Task<Result<Chunk>> call_read(PacketBuilder packet, std::uint32_t size);
-  Task<Result<std::vector<NameEntry>>> call_names(PacketBuilder packet);
+  Task<Result<NamePage>> call_names(PacketBuilder packet);
 
   void queue(std::string_view packet, Chunk payload);
   void flush();
@@ -180,7 +193,13 @@ private:
   Failure unexpected_reply(const Reply& reply, const Request& request);
   Error status_error(std::span<const std::byte> body, const Request& request) const;
   void watch_for_stall();
-  std::optional<std::string> stall(Clock::time_point now) const; // what the server left undone for too long
+  // When the session is given up, as of now, and why.
+  struct Stall {
+    Clock::time_point at;
+    std::string_view why;
+  };
+  Stall next_stall() const;
+  void note_passed(std::uint64_t number);
   std::chrono::milliseconds stall_limit() const;
 
   Loop& loop_;
@@ -188,7 +207,7 @@ private:
   std::string peer_;
   SftpSessionOptions options_;
   SftpLimits limits_;
-  std::string login_directory_;
+  Result<std::string> login_directory_;
   std::uint32_t version_ = 0;
   std::map<std::string, std::string, std::less<>> extensions_;
   std::map<std::string, bool, std::less<>> refused_;
@@ -198,8 +217,10 @@ private:
   // A request whose reply is due. Its place in the table is its id modulo the table's size, a power of two.
   struct Due {
     std::uint32_t id = 0;
+    std::uint64_t number = 0; // counts the requests as they are sent
     bool due = false;
     bool patient = false;
+    std::chrono::seconds silent_work{0};
     bool alone = false; // on the way: it measures the round trip
     Clock::time_point sent;
     Call* call = nullptr; // null: nobody waits any more
@@ -216,7 +237,11 @@ private:
   OneShotEvent version_came_;
   struct StallTimer;
   std::unique_ptr<StallTimer> stall_timer_;
-  Clock::time_point last_heard_; // or when a request was sent while none was under way
+  Clock::time_point last_heard_;   // or when a request was sent while none was under way
+  Clock::time_point work_ended_{}; // when a request with silent work was answered last
+  std::uint64_t sent_ = 0;         // requests
+  // Samples of the newest request that was answered, and when: those before it that are due were passed over then.
+  std::deque<std::pair<std::uint64_t, Clock::time_point>> passed_;
 };
 
 } // namespace checkvalve

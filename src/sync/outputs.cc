@@ -57,6 +57,7 @@ Task<Result<Outputs::Output*>> Outputs::find(ChainPiece& piece) {
   output->slot = free_slot();
   UploadHints hints{in_slot(temporary_, output->slot), std::nullopt};
   hints.mtime_ns = options_.mtime_ns;
+  hints.replaces = options_.replace != Replace::if_absent;
   CV_CO_TRY(output->upload, co_await target_.begin(output->path, std::move(hints)));
   co_return others_.emplace_back(std::move(output)).get();
 }

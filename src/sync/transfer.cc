@@ -301,7 +301,10 @@ private:
 
   UploadHints upload_hints() const {
     const CommitOptions later = commit_options(scope_, file_, expected_);
-    UploadHints hints{.temporary = temporary(), .mtime_ns = later.mtime_ns, .mode = later.mode};
+    UploadHints hints{.temporary = temporary(),
+                      .mtime_ns = later.mtime_ns,
+                      .mode = later.mode,
+                      .replaces = later.replace != Replace::if_absent};
     if (scope_.chain.keeps_size()) hints.size_bytes = expected_.size_bytes;
     if (!may_resume()) return hints;
     hints.version = fmt::format("{} {} {}", expected_.size_bytes, expected_.mtime_ns.value_or(0), expected_.etag);

@@ -19,6 +19,7 @@ constexpr std::size_t stats_in_flight = 256;
 constexpr std::size_t listing_memory_bytes = 256 << 10; // of each spool of a listing in flight
 constexpr std::size_t max_orphans = 10'000;
 constexpr std::int64_t event_interval_ms = 250;
+constexpr std::size_t max_path_bytes = 4096; // of a directory, as Linux' PATH_MAX; a tree may be without end
 constexpr std::size_t deepest_links =
     8; // directory links followed on one way down, where real_path does not detect loops
 
@@ -245,6 +246,10 @@ private:
 
   void enter(const PendingDirectory& directory, const Entry& entry, Found& found) {
     if (!job_.selection.enters(entry.path)) return;
+    if (entry.path.size() > max_path_bytes)
+      return note(entry.path,
+                  make_error(ErrorKind::invalid_name, "enter", escape_bytes(entry.path.substr(0, 100)) + "…",
+                             "its path is longer than 4096 bytes: the tree may be endless"));
     if (job_.empty_directories && entry.type == EntryType::directory) keep(entry);
     if (!connections_.source->capabilities().recursive_list) kept(found.below.add(directory.path, directory));
   }

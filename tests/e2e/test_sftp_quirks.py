@@ -141,7 +141,7 @@ def test_session_that_ends_between_the_renames(
     place: Path, gate: Path, normal_server: SshServer, user_key: Path
 ) -> None:
     """The old file is put back over the next session."""
-    with quirky_pair(place, normal_server, user_key, "no-posix-rename", f"end-at=rename:3:{gate}") as pair:
+    with quirky_pair(place, normal_server, user_key, "without=posix-rename", f"end-at=rename:3:{gate}") as pair:
         two_versions(pair)
         pair.sync(*NON_ATOMIC, "--retries", "0").expect(1)
         assert (gate / "rename-3").exists()
@@ -165,7 +165,7 @@ def test_killed_between_the_renames(
     place: Path, gate: Path, normal_server: SshServer, user_key: Path, rotated: bool
 ) -> None:
     """The next run puts the old file back, also when the source does not have the file any more; sweep leaves it."""
-    with quirky_pair(place, normal_server, user_key, "no-posix-rename", f"hold=rename:3:{gate}") as pair:
+    with quirky_pair(place, normal_server, user_key, "without=posix-rename", f"hold=rename:3:{gate}") as pair:
         killed_between_the_renames(pair, gate)
         if rotated:
             (pair.source / "a.txt").unlink()
@@ -180,7 +180,7 @@ def test_killed_between_the_renames(
 def test_file_set_aside_stays_beside_an_unknown_one(
     place: Path, gate: Path, normal_server: SshServer, user_key: Path
 ) -> None:
-    with quirky_pair(place, normal_server, user_key, "no-posix-rename", f"hold=rename:3:{gate}") as pair:
+    with quirky_pair(place, normal_server, user_key, "without=posix-rename", f"hold=rename:3:{gate}") as pair:
         killed_between_the_renames(pair, gate)
         (pair.source / "a.txt").unlink()
         write_file(pair.target / "a.txt", b"another producer's version")
@@ -191,7 +191,7 @@ def test_file_set_aside_stays_beside_an_unknown_one(
 def test_file_set_aside_goes_once_its_replacement_is_there(
     place: Path, gate: Path, normal_server: SshServer, user_key: Path
 ) -> None:
-    with quirky_pair(place, normal_server, user_key, "no-posix-rename", f"hold=remove:1:{gate}") as pair:
+    with quirky_pair(place, normal_server, user_key, "without=posix-rename", f"hold=remove:1:{gate}") as pair:
         fill(pair.source, {"a.txt": b"old"})
         write_file(pair.target / "a.txt", b"older still", mtime=1_700_000_000)
         run = pair.start_sync(*NON_ATOMIC)

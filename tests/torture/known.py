@@ -4,7 +4,5 @@ from __future__ import annotations
 
 KNOWN = {
     r"^orphan: killed at S3 begin of an upload \(done\)": "no record names an upload whose begin was not answered",
-    r"(?s)^lost: .* sftp.*left a request unanswered for": "on a slow line, SFTP requests that wait count as unanswered",
     r"Apache MINA SSHD.*odd/1[12]/": "Apache MINA SSHD changes names that are not UTF-8, and says OK",
-    r"^(escaped|torn): planted links, local to sftp": "the SFTP target follows links that lead outside",
 }

@@ -35,8 +35,14 @@ CONFORMANCE = {"state": "state_conformance", "backends": "backend_conformance", 
 E2E_FILES = {
     "sync": ["test_interruptions.py", "test_plans.py", "test_sweep.py", "test_failures.py", "test_torture.py"],
     "state": ["test_plans.py", "test_identities.py", "test_torture.py"],
-    "backends": ["test_sftp_quirks.py", "test_failures.py", "test_torture.py"],
-    "protocol": ["test_logins.py", "test_host_keys.py", "test_sftp_quirks.py", "test_torture.py"],
+    "backends": ["test_odd_servers.py", "test_sftp_quirks.py", "test_failures.py", "test_torture.py"],
+    "protocol": [
+        "test_logins.py",
+        "test_host_keys.py",
+        "test_odd_servers.py",
+        "test_sftp_quirks.py",
+        "test_torture.py",
+    ],
     "decorators": ["test_failures.py"],
 }
 

@@ -12,22 +12,21 @@ namespace {
 // Further connections pay off where the way is long (one channel's window is a few megabytes) and the file is large.
 constexpr std::uint64_t spread_from_bytes = 16 * 1024 * 1024;
 constexpr std::chrono::milliseconds spread_from_round_trip{5};
+constexpr int tries_for_room = 4; // where too many files are open
+constexpr std::chrono::milliseconds first_wait_for_room{100};
 // OpenSSH's channel window is 2 MiB, and some wait here for it to open.
 constexpr std::uint64_t stream_bytes = 3 * 1024 * 1024;
-// Even small limits on open files leave room for fewer handles than this.
-constexpr std::uint64_t many_handles = 8;
-
-// A server that names no limit answers FAILURE when its process has too many files open. A later try may find it with
-// fewer.
-Error explain_open(const SftpSession& session, Error error) {
-  if (error.kind != ErrorKind::io || session.has("limits@openssh.com") || session.open_handles() < many_handles)
-    return error;
-  Error cause = errno_error(EMFILE, std::move(error.operation), std::move(error.path));
-  cause.message = fmt::format("{}; {} files are open", error.message, session.open_handles());
-  return cause;
-}
 
 } // namespace
+
+// A server that names no limit answers FAILURE when its process has too many files open. A later try may find it with
+// fewer. (The caller's own permit counts among the handles.)
+Error explain_open(const SftpSession& session, Error error) {
+  if (error.kind != ErrorKind::io || session.has("limits@openssh.com") || session.open_handles() <= 1) return error;
+  Error cause = errno_error(EMFILE, std::move(error.operation), std::move(error.path));
+  cause.message = fmt::format("{}; up to {} files are open", error.message, session.open_handles());
+  return cause;
+}
 
 FileStreams::FileStreams(std::shared_ptr<ConnectionPool> pool, std::string path, std::uint32_t extra_flags, bool spread)
     : pool_(std::move(pool)), path_(std::move(path)), extra_flags_(extra_flags), spread_(spread),
@@ -41,16 +40,23 @@ FileStreams::~FileStreams() {
   for (auto& stream : streams_) stream->dropped = true;
 }
 
-Task<Result<std::unique_ptr<FileStreams>>> FileStreams::open(std::shared_ptr<ConnectionPool> pool, std::string path,
-                                                             std::uint32_t flags, std::uint32_t extra_flags,
-                                                             std::uint64_t size_bytes) {
+Task<Result<std::unique_ptr<FileStreams>>> FileStreams::open(std::shared_ptr<ConnectionPool> pool, Open open) {
   CV_CO_TRY(auto session, co_await pool->get());
   auto permit = co_await session->handles().acquire();
-  auto handle = co_await session->open_file(path, flags, {});
-  if (!handle) co_return Failure(explain_open(*session, std::move(handle.error())));
-  const bool spread = size_bytes >= spread_from_bytes && session->round_trip() >= spread_from_round_trip &&
-                      pool->settings().connections > 1;
-  std::unique_ptr<FileStreams> streams(new FileStreams(std::move(pool), std::move(path), extra_flags, spread));
+  auto handle = co_await session->open_file(open.path, open.flags, {});
+  // Another file's end makes room; but it may be the end of one that waits for this one's.
+  for (int tries = 1; !handle && tries <= tries_for_room; ++tries) {
+    handle.error() = explain_open(*session, std::move(handle.error()));
+    if (handle.error().code != ErrorCode::too_many_open_files) break;
+    co_await pool->context().loop.sleep(tries * first_wait_for_room);
+    auto again = co_await session->open_file(open.path, open.flags, {});
+    if (again) handle = std::move(again);
+  }
+  if (!handle) co_return Failure(std::move(handle.error()));
+  const bool spread = open.parallel && open.size_bytes >= spread_from_bytes &&
+                      session->round_trip() >= spread_from_round_trip && pool->settings().connections > 1;
+  std::unique_ptr<FileStreams> streams(
+      new FileStreams(std::move(pool), std::move(open.path), open.extra_flags, spread));
   const auto& first = streams->streams_.emplace_back(std::make_shared<FileStream>(std::move(session)));
   first->permit = std::move(permit);
   first->handle = std::move(*handle);
@@ -85,7 +91,9 @@ Task<void> FileStreams::open_stream(FileStreams* streams, std::shared_ptr<FileSt
   if (!handle) co_return;
   stream->permit = std::move(permit);
   stream->handle = std::move(*handle);
-  if (!stream->dropped) streams->room_.add(stream_bytes); // a dropped one closes it
+  if (stream->dropped) co_return; // which closes it
+  streams->several_ = true;
+  streams->room_.add(stream_bytes);
 }
 
 std::vector<std::shared_ptr<FileStream>> FileStreams::take_extra() {

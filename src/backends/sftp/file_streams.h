@@ -25,13 +25,20 @@ struct FileStream {
   bool dropped = false;        // nobody wants it any more
 };
 
+// For an OPEN or OPENDIR that a server refused: too_many_open_files, a transient error, where that may be the reason.
+Error explain_open(const SftpSession& session, Error error);
+
 class FileStreams {
 public:
-  // Opens `path` on the pool's first session. `size_bytes` decides whether further sessions take part, as they come up;
-  // there the file is opened with `extra_flags`.
-  static Task<Result<std::unique_ptr<FileStreams>>> open(std::shared_ptr<ConnectionPool> pool, std::string path,
-                                                         std::uint32_t flags, std::uint32_t extra_flags,
-                                                         std::uint64_t size_bytes);
+  struct Open {
+    std::string path;
+    std::uint32_t flags = 0;
+    std::uint64_t size_bytes = 0; // decides, with `parallel`, whether further sessions take part, as they come up
+    bool parallel = true;
+    std::uint32_t extra_flags = flags; // to open the file there
+  };
+  // Opens the file on the pool's first session.
+  static Task<Result<std::unique_ptr<FileStreams>>> open(std::shared_ptr<ConnectionPool> pool, Open open);
   ~FileStreams();
 
   // A permit for the bytes of one request, taken before pick() and kept until the answer is there. On several streams
@@ -41,6 +48,8 @@ public:
   // The stream with the least to do.
   std::shared_ptr<FileStream> pick();
   const std::shared_ptr<FileStream>& first() const { return streams_.front(); }
+  // Whether further streams have taken part.
+  bool several() const { return several_; }
   // Takes all further streams out, to be closed.
   std::vector<std::shared_ptr<FileStream>> take_extra();
   // Leaves a stream that failed alone. The first can't be left.
@@ -56,6 +65,7 @@ private:
   std::string path_;
   std::uint32_t extra_flags_;
   bool spread_;
+  bool several_ = false;
   Semaphore room_;                                   // bytes
   std::vector<std::shared_ptr<FileStream>> streams_; // the first is open; others may not be yet
 };

@@ -49,6 +49,15 @@ constexpr std::array options = {
     OptionSpec{"requests", OptionType::integer, "2048", "most requests in flight on one connection"},
     OptionSpec{"handles", OptionType::integer, "0",
                "most open files on one connection; 0: the server's limit, or 256 if it names none"},
+    OptionSpec{
+        "inplace", OptionType::boolean, "no",
+        "write files under their final names, for servers that forbid renames or take each file as it is closed; "
+        "readers can see incomplete files"},
+    OptionSpec{"parallel_writes", OptionType::text, "auto",
+               "whether several connections may write one large file at once: auto (if the server is OpenSSH), yes or "
+               "no"},
+    OptionSpec{"follow_outside", OptionType::boolean, "no",
+               "let symbolic links to directories of a target lead out of its root"},
     OptionSpec{"password", OptionType::secret, "", "password, also the answer to keyboard-interactive prompts"},
     OptionSpec{"passphrase", OptionType::secret, "", "passphrase of the identity or of private_key"},
     OptionSpec{"private_key", OptionType::secret, "", "text of a private key file, instead of identity"},
@@ -142,6 +151,14 @@ Result<SftpSettings> read_sftp_settings(const Endpoint& endpoint, std::chrono::m
   s.root = endpoint.root.empty() ? "~" : endpoint.root;
   if (!s.root.starts_with('/') && s.root != "~" && !s.root.starts_with("~/"))
     return bad(endpoint, "the path must be absolute, or begin with ~/ for the login directory");
+
+  s.inplace = reader.boolean("inplace");
+  s.follow_outside = reader.boolean("follow_outside");
+  const std::string parallel = reader.text("parallel_writes");
+  if (parallel == "yes" || parallel == "no")
+    s.parallel_writes = parallel == "yes";
+  else if (parallel != "auto")
+    return bad(endpoint, "invalid value '" + parallel + "' of parallel_writes: expected auto, yes or no");
 
   s.ssh.host = endpoint.host;
   s.ssh.port = endpoint.port;

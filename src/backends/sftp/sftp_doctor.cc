@@ -99,7 +99,10 @@ void Doctor::describe_session() {
   const SftpLimits& limits = session_->limits();
   note("limits", fmt::format("reads of {}, writes of {}, {} open files", format_size(limits.read_bytes),
                              format_size(limits.write_bytes), limits.open_handles));
-  note("login directory", escape_bytes(session_->login_directory()));
+  if (const auto& home = session_->login_directory())
+    note("login directory", escape_bytes(*home));
+  else
+    note("login directory", "not shown: " + home.error().message);
 }
 
 Task<void> Doctor::measure_round_trip() {
@@ -116,7 +119,7 @@ Task<bool> Doctor::check_root() {
     note("root", fmt::format("{}: {}", escape_bytes(side_.root()), root.error().message), false);
     co_return false;
   }
-  const bool directory = entry_from(*root, {}).type == EntryType::directory;
+  const bool directory = type_of(*root) == EntryType::directory || co_await opens_as_directory(session_, side_.root());
   note("root", fmt::format("{} is {}", escape_bytes(side_.root()), directory ? "a directory" : "not a directory"),
        directory);
   if (!directory) co_return false;

@@ -9,6 +9,7 @@ namespace checkvalve {
 namespace {
 
 using SessionPtr = std::shared_ptr<SftpSession>;
+using std::chrono::seconds;
 
 constexpr std::string_view posix_rename = "posix-rename@openssh.com";
 constexpr std::string_view hard_link = "hardlink@openssh.com";
@@ -33,8 +34,8 @@ Task<Error> explain(SessionPtr session, std::string path, Error error) {
   co_return co_await session->diagnose(std::move(error), std::string(parent_path(path)));
 }
 
-Task<Result<std::string>> rename_new(SessionPtr session, std::string temporary, std::string path) {
-  auto renamed = co_await session->rename(std::move(temporary), path);
+Task<Result<std::string>> rename_new(SessionPtr session, std::string temporary, std::string path, seconds work) {
+  auto renamed = co_await session->rename(std::move(temporary), path, work);
   if (renamed) co_return std::string("rename");
   if (renamed.error().kind != ErrorKind::io) co_return Failure(std::move(renamed.error()));
   CV_CO_TRY(const bool there, co_await exists(session, path));
@@ -42,7 +43,7 @@ Task<Result<std::string>> rename_new(SessionPtr session, std::string temporary, 
   co_return Failure(co_await session->diagnose(std::move(renamed.error()), std::string(parent_path(path))));
 }
 
-Task<Result<std::string>> publish_if_absent(SessionPtr session, std::string temporary, std::string path) {
+Task<Result<std::string>> publish_if_absent(SessionPtr session, std::string temporary, std::string path, seconds work) {
   if (session->has(hard_link)) {
     auto linked = co_await session->hard_link(temporary, path);
     if (linked) {
@@ -59,7 +60,7 @@ Task<Result<std::string>> publish_if_absent(SessionPtr session, std::string temp
   // Refused: the name exists, or the file system has no hard links.
   CV_CO_TRY(const bool there, co_await exists(session, path));
   if (there) co_return name_exists();
-  co_return co_await rename_new(std::move(session), std::move(temporary), std::move(path));
+  co_return co_await rename_new(std::move(session), std::move(temporary), std::move(path), work);
 }
 
 // The replacement is proved by its size and mtime, which it had once all its bytes were acknowledged, and which a
@@ -72,9 +73,9 @@ Task<Result<void>> move_aside(SessionPtr session, std::string temporary, std::st
   co_return moved;
 }
 
-Task<Result<std::string>> publish_with_gap(SessionPtr session, std::string temporary, std::string path,
+Task<Result<std::string>> publish_with_gap(SessionPtr session, std::string temporary, std::string path, seconds work,
                                            std::string& set_aside) {
-  auto renamed = co_await session->rename(temporary, path);
+  auto renamed = co_await session->rename(temporary, path, work);
   if (renamed) co_return std::string("rename");
   if (renamed.error().kind != ErrorKind::io && renamed.error().kind != ErrorKind::exists)
     co_return Failure(std::move(renamed.error()));
@@ -82,7 +83,7 @@ Task<Result<std::string>> publish_with_gap(SessionPtr session, std::string tempo
   if (!found || is_directory(*found)) co_return Failure(co_await explain(session, path, std::move(renamed.error())));
   // The old file is moved aside, not removed: it goes back if the new one can't take its name.
   CV_CO_CHECK(co_await move_aside(session, temporary, path, set_aside));
-  auto published = co_await session->rename(temporary, path);
+  auto published = co_await session->rename(temporary, path, work);
   if (published) {
     // If it stays, the next plan settles it.
     (void)co_await session->remove(std::exchange(set_aside, {}));
@@ -112,30 +113,30 @@ Task<Result<SetAsideOutcome>> settle_set_aside(SessionPtr session, std::string s
     co_return SetAsideOutcome::replaced;
   }
   if (there.error().kind != ErrorKind::not_found) co_return Failure(there.error());
-  CV_CO_CHECK(co_await rename_new(session, std::move(set_aside), std::move(path)));
+  CV_CO_CHECK(co_await rename_new(session, std::move(set_aside), std::move(path), seconds(0)));
   co_return SetAsideOutcome::put_back;
 }
 
 Task<Result<std::string>> publish(SessionPtr session, std::string temporary, std::string path, Replace replace,
-                                  std::string& set_aside) {
+                                  seconds work, std::string& set_aside) {
   set_aside.clear();
   if (replace == Replace::if_absent)
-    co_return co_await publish_if_absent(std::move(session), std::move(temporary), std::move(path));
+    co_return co_await publish_if_absent(std::move(session), std::move(temporary), std::move(path), work);
   if (session->has(posix_rename)) {
-    auto renamed = co_await session->posix_rename(temporary, path);
+    auto renamed = co_await session->posix_rename(temporary, path, work);
     if (renamed) co_return std::string("posix-rename");
     if (renamed.error().kind != ErrorKind::unsupported)
       co_return Failure(co_await explain(session, path, std::move(renamed.error())));
     session->disable(posix_rename);
   }
   if (replace == Replace::allow_gap)
-    co_return co_await publish_with_gap(std::move(session), std::move(temporary), std::move(path), set_aside);
+    co_return co_await publish_with_gap(std::move(session), std::move(temporary), std::move(path), work, set_aside);
   CV_CO_TRY(const bool there, co_await exists(session, path));
   if (there)
     co_return Failure(make_error(ErrorKind::unsupported,
                                  "the server can't replace an existing file in one step (no posix-rename@openssh.com); "
                                  "overwrite = \"non-atomic\" allows a moment without the file"));
-  co_return co_await rename_new(std::move(session), std::move(temporary), std::move(path));
+  co_return co_await rename_new(std::move(session), std::move(temporary), std::move(path), work);
 }
 
 } // namespace checkvalve

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,12 @@ struct SftpSettings {
   std::uint32_t connections = 4;
   std::uint32_t chunk_bytes = 0; // 0: the server's limit
   std::uint32_t requests_in_flight = 0;
-  std::uint32_t open_handles = 0; // 0: the server's limit
-  std::string root;               // absolute, or "~" or "~/x"
-  std::string display;            // the endpoint as a user would write it
+  std::uint32_t open_handles = 0;      // 0: the server's limit
+  bool inplace = false;                // write under the final names
+  bool follow_outside = false;         // links of a target may lead out of its root
+  std::optional<bool> parallel_writes; // several connections may write one file; nothing: if it is OpenSSH's server
+  std::string root;                    // absolute, or "~" or "~/x"
+  std::string display;                 // the endpoint as a user would write it
 };
 
 // Error kind config for values that make no sense together.

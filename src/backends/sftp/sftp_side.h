@@ -11,7 +11,12 @@
 
 namespace checkvalve {
 
-Entry entry_from(const FileAttributes& attributes, std::string path);
+// The type that the attributes show; nothing where the server left it out (every field may be missing, section 5 of the
+// draft, and some servers send permissions without S_IFMT).
+std::optional<EntryType> type_of(const FileAttributes& attributes);
+Entry entry_from(const FileAttributes& attributes, EntryType type, std::string path);
+// Whether the server opens the path as a directory: the last way to find out what it does not show.
+Task<bool> opens_as_directory(std::shared_ptr<SftpSession> session, std::string path);
 
 // Fails for a path that would leave the root; "" is the root itself. Error kind invalid_name.
 Result<void> check_below_root(std::string_view path);
@@ -21,8 +26,9 @@ public:
   SftpSide(BackendContext& context, SftpSettings settings)
       : pool_(std::make_shared<ConnectionPool>(context, std::move(settings))) {}
 
-  // Connects and finds the root. It need not exist if `may_be_missing`; it must not be a file.
-  Task<Result<void>> connect(bool may_be_missing);
+  // Connects and finds the root. A source's must exist and be listable; a target's may be missing, or hidden from this
+  // user. It must not be a file.
+  Task<Result<void>> connect(bool is_target);
   Task<void> disconnect() { co_await pool_->close(); }
   const std::shared_ptr<ConnectionPool>& pool() const { return pool_; }
   Task<Result<std::shared_ptr<SftpSession>>> session();
@@ -39,9 +45,11 @@ public:
   Task<Result<std::string>> real_path(std::string path);
 
 private:
-  void find_root(const SftpSession& session);
+  Result<void> find_root(const SftpSession& session);
   std::shared_ptr<ConnectionPool> pool_;
   std::string root_; // absolute
+  // Bytes of READDIR replies that listings have asked for ahead and not taken yet. Shared with replies under way.
+  std::shared_ptr<std::uint64_t> ahead_bytes_ = std::make_shared<std::uint64_t>(0);
 };
 
 } // namespace checkvalve

@@ -31,16 +31,14 @@ public:
     CV_CO_TRY(auto session, co_await pool_->get());
     auto attributes = co_await session->stat(path_);
     if (!attributes) co_return Failure(std::move(attributes.error()));
-    co_return entry_from(*attributes, entry_.path);
+    co_return seen(*attributes);
   }
 
-  // READ and STAT leave together where requests for one file are taken in order, as section 6.1 of the draft has it:
-  // servers without fsync@openssh.com are not OpenSSH's, and some (Go's pkg/sftp) answer a STAT while a READ is under
-  // way.
+  // READ and STAT leave together where the server takes them in order.
   Task<Result<Whole>> read_whole(std::uint32_t size) override {
     auto stream = streams_->first();
     auto session = stream->session;
-    if (size == 0 || !session->has("fsync@openssh.com")) co_return co_await BasicReader::read_whole(size);
+    if (size == 0 || !session->keeps_order()) co_return co_await BasicReader::read_whole(size);
     auto reading = spawn(session->read(stream->handle, 0, size));
     auto looking = spawn(session->stat(path_));
     auto content = co_await reading.get();
@@ -51,10 +49,15 @@ public:
     auto attributes = co_await looking.get();
     if (!content) co_return Failure(std::move(content.error()));
     if (!attributes) co_return Whole{std::move(*content), Failure(std::move(attributes.error()))};
-    co_return Whole{std::move(*content), entry_from(*attributes, entry_.path)};
+    co_return Whole{std::move(*content), seen(*attributes)};
   }
 
 private:
+  // What has been read is a file, also where the server shows no types.
+  Entry seen(const FileAttributes& attributes) const {
+    return entry_from(attributes, type_of(attributes).value_or(EntryType::file), entry_.path);
+  }
+
   // A server may answer with less than was asked for (section 6.4 of the draft): asks for the rest, until the end.
   Task<Result<Chunk>> read_on(std::shared_ptr<FileStream> stream, std::uint64_t offset, std::uint32_t size) {
     ++stream->under_way;
@@ -91,7 +94,7 @@ private:
 } // namespace
 
 Task<Result<void>> SftpSource::connect() {
-  CV_CO_CHECK(co_await side_.connect(/*may_be_missing=*/false));
+  CV_CO_CHECK(co_await side_.connect(/*is_target=*/false));
   CV_CO_TRY(auto session, co_await side_.session());
   capabilities_ = side_.capabilities(*session, session->limits().read_bytes);
   co_return Result<void>();
@@ -108,7 +111,8 @@ Task<Result<std::unique_ptr<Reader>>> SftpSource::open(Entry entry) {
   if (entry.type == EntryType::directory) co_return Failure(make_error(ErrorKind::is_a_directory, "is a directory"));
   CV_CO_TRY(auto session, co_await side_.session());
   std::string path = side_.absolute(entry.path);
-  auto streams = co_await FileStreams::open(side_.pool(), path, open_flag::read, open_flag::read, entry.size_bytes);
+  auto streams = co_await FileStreams::open(side_.pool(),
+                                            {.path = path, .flags = open_flag::read, .size_bytes = entry.size_bytes});
   if (!streams) co_return Failure(std::move(streams.error()));
   co_return std::make_unique<SftpReader>(side_.pool(), std::move(*streams), std::move(entry), std::move(path));
 }

@@ -10,6 +10,8 @@ namespace checkvalve {
 namespace {
 
 constexpr std::uint32_t create_new = open_flag::write | open_flag::create | open_flag::exclusive;
+constexpr std::uint32_t create_or_empty = open_flag::write | open_flag::create | open_flag::truncate;
+constexpr std::size_t max_inside = 20'000; // directories that are remembered; about 2 MiB of names
 
 // OpenSSH's errors for an existing name are plain FAILURE.
 bool may_exist(const Error& error) { return error.kind == ErrorKind::exists || error.kind == ErrorKind::io; }
@@ -22,9 +24,12 @@ struct SftpTarget::Making {
 };
 
 Task<Result<void>> SftpTarget::connect() {
-  CV_CO_CHECK(co_await side_.connect(/*may_be_missing=*/true));
+  CV_CO_CHECK(co_await side_.connect(/*is_target=*/true));
   CV_CO_TRY(auto session, co_await side_.session());
+  const auto& settings = side_.pool()->settings();
   shared_->capabilities = side_.capabilities(*session, session->limits().write_bytes);
+  if (settings.inplace) shared_->capabilities.atomic_replace = false;
+  shared_->parallel_writes = settings.parallel_writes.value_or(session->is_openssh());
   co_return Result<void>();
 }
 
@@ -38,7 +43,52 @@ Result<void> SftpTarget::accepts(std::string_view path) const { return check_tre
 Task<Result<void>> SftpTarget::make_directory(std::string path, std::optional<std::uint32_t> mode) {
   CV_CO_CHECK(check_below_root(path));
   CV_CO_TRY(auto session, co_await side_.session());
-  co_return co_await make_absolute(side_.absolute(path), mode);
+  CV_CO_CHECK(co_await check_links(std::string(parent_path(path))));
+  // MKDIR and LSTAT leave together.
+  auto making = spawn(make_absolute(side_.absolute(path), mode));
+  auto inside = co_await check_links(path);
+  auto made = co_await making.get();
+  co_return made ? std::move(inside) : std::move(made);
+}
+
+// One LSTAT for each directory on the way that was not seen before, all at once. A link that is planted there later is
+// not noticed.
+Task<Result<void>> SftpTarget::check_links(std::string directory) {
+  if (directory.empty() || side_.pool()->settings().follow_outside) co_return Result<void>();
+  CV_CO_TRY(auto session, co_await side_.session());
+  if (inside_.contains(side_.absolute(directory))) co_return Result<void>();
+  std::vector<std::string> paths;
+  for (std::size_t end = 0; end != directory.npos;) {
+    end = directory.find('/', end + 1);
+    if (std::string path = side_.absolute(directory.substr(0, end)); !inside_.contains(path))
+      paths.push_back(std::move(path));
+  }
+  std::vector<JoinHandle<Result<FileAttributes>>> looks;
+  for (const std::string& path : paths) looks.push_back(spawn(session->lstat(path)));
+  if (inside_.size() + paths.size() > max_inside) inside_.clear();
+  Result<void> all;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    auto found = co_await looks[i].get();
+    if (!all || (!found && found.error().kind == ErrorKind::not_found)) continue;
+    if (!session->alive()) co_return Failure(session->end_error());
+    // A server that refuses LSTAT, or shows no types, gives no way to know.
+    if (found && type_of(*found) == EntryType::symlink) all = co_await check_link(session, paths[i]);
+    if (all) inside_.insert(paths[i]);
+  }
+  co_return all;
+}
+
+Task<Result<void>> SftpTarget::check_link(std::shared_ptr<SftpSession> session, std::string path) {
+  if (real_root_.empty()) {
+    CV_CO_TRY(real_root_, co_await session->real_path(side_.root()));
+  }
+  auto leads_to = co_await session->real_path(path);
+  if (!leads_to) co_return Failure(std::move(leads_to.error()));
+  if (*leads_to == real_root_ || real_root_ == "/" || leads_to->starts_with(real_root_ + "/")) co_return Result<void>();
+  co_return Failure(make_error(ErrorKind::permission, "the symbolic link " + escape_bytes(path) +
+                                                          " leads out of the root, to " + escape_bytes(*leads_to))
+                        .with_hint("remove the link, make the directory that it leads to the target, or set the "
+                                   "endpoint option follow_outside=yes"));
 }
 
 // Calls for one directory wait for the first of them.
@@ -69,8 +119,15 @@ Task<Result<void>> SftpTarget::make_with_parents(std::string path, std::optional
   if (made || !session->alive()) co_return made;
   // It exists, as whatever it is; or the server refuses to make what is there (permission on "/", a read-only parent).
   auto found = co_await session->stat(path);
-  if (found && entry_from(*found, {}).type == EntryType::directory) co_return Result<void>();
+  const bool refused = !found && found.error().kind != ErrorKind::not_found;
+  auto type = found ? type_of(*found) : std::nullopt;
+  if (!type && (found || refused) && co_await opens_as_directory(session, path)) type = EntryType::directory;
+  if (type == EntryType::directory) co_return Result<void>();
+  // A user who may look at nothing may still have a directory to write to: opening a file in it will show.
+  if (refused && session->alive() && made.error().kind != ErrorKind::unsupported) co_return Result<void>();
   if (found) co_return Failure(make_error(ErrorKind::not_a_directory, "the name exists and is not a directory"));
+  if (auto link = co_await session->lstat(path); link && type_of(*link) == EntryType::symlink)
+    co_return Failure(make_error(ErrorKind::not_a_directory, "the name is a symbolic link that leads nowhere"));
   if (made.error().kind == ErrorKind::not_found)
     co_return Failure(make_error(ErrorKind::not_a_directory, "a component of the path is not a directory"));
   co_return Failure(co_await session->diagnose(std::move(made.error()), std::string(parent_path(path))));
@@ -79,28 +136,76 @@ Task<Result<void>> SftpTarget::make_with_parents(std::string path, std::optional
 Task<Result<std::unique_ptr<Upload>>> SftpTarget::begin(std::string path, UploadHints hints) {
   CV_CO_CHECK(check_tree_path(path));
   CV_CO_TRY(auto session, co_await side_.session());
-  const std::string temporary = side_.absolute(hints.temporary.beside(path));
+  CV_CO_CHECK(co_await check_links(std::string(parent_path(path))));
+  const bool in_place = side_.pool()->settings().inplace;
   const std::string final_path = side_.absolute(path);
+  const std::string written = in_place ? final_path : side_.absolute(hints.temporary.beside(path));
   const std::uint64_t size_bytes = hints.size_bytes.value_or(0);
-  auto streams = co_await FileStreams::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
+  const auto open = [&] {
+    return in_place ? open_in_place(written, hints.replaces, size_bytes) : open_new(written, size_bytes);
+  };
+  auto streams = co_await open();
   if (!streams && streams.error().kind == ErrorKind::not_found && parent_path(path).empty()) {
     CV_CO_CHECK(co_await make_absolute(side_.root(), std::nullopt));
-    streams = co_await FileStreams::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
-  } else if (!streams && may_exist(streams.error())) {
-    // An earlier attempt of ours may have left this very name.
-    if (auto removed = co_await session->remove(temporary))
-      streams = co_await FileStreams::open(side_.pool(), temporary, create_new, open_flag::write, size_bytes);
+    streams = co_await open();
   }
-  if (!streams) {
-    auto error = co_await session->diagnose(std::move(streams.error()), std::string(parent_path(final_path)));
-    co_return Failure(std::move(error));
+  if (!streams)
+    co_return Failure(co_await session->diagnose(std::move(streams.error()), std::string(parent_path(final_path))));
+  co_return make_sftp_upload(context_, side_.pool(), shared_, std::move(*streams), written, final_path, size_bytes);
+}
+
+FileStreams::Open SftpTarget::to_write(std::string path, std::uint32_t flags, std::uint64_t size_bytes) const {
+  return {.path = std::move(path),
+          .flags = flags,
+          .size_bytes = size_bytes,
+          .parallel = shared_->parallel_writes,
+          .extra_flags = open_flag::write};
+}
+
+// A name of our own, which nobody else has.
+Task<Result<std::unique_ptr<FileStreams>>> SftpTarget::open_new(std::string path, std::uint64_t size_bytes) {
+  if (!shared_->takes_exclusive)
+    co_return co_await FileStreams::open(side_.pool(), to_write(path, create_or_empty, size_bytes));
+  auto opened = co_await FileStreams::open(side_.pool(), to_write(path, create_new, size_bytes));
+  if (opened || (!may_exist(opened.error()) && opened.error().kind != ErrorKind::unsupported)) co_return opened;
+  CV_CO_TRY(auto session, co_await side_.session());
+  // An earlier attempt of ours may have left this very name.
+  auto removed = co_await session->remove(path);
+  if (removed) co_return co_await FileStreams::open(side_.pool(), to_write(path, create_new, size_bytes));
+  if (removed.error().kind != ErrorKind::not_found) co_return opened;
+  // Or the server does not take the flag.
+  auto plain = co_await FileStreams::open(side_.pool(), to_write(path, create_or_empty, size_bytes));
+  if (!plain) co_return opened;
+  shared_->takes_exclusive = false;
+  co_return plain;
+}
+
+Task<Result<std::unique_ptr<FileStreams>>> SftpTarget::open_in_place(std::string path, bool replaces,
+                                                                     std::uint64_t size_bytes) {
+  if (replaces || shared_->unfinished.contains(path)) {
+    CV_CO_TRY(auto session, co_await side_.session());
+    auto there = co_await session->lstat(path);
+    if (there && type_of(*there) == EntryType::symlink) // which OPEN would write through
+      co_return Failure(make_error(ErrorKind::exists, "a symbolic link has this name at the target"));
+    co_return co_await FileStreams::open(side_.pool(), to_write(path, create_or_empty, size_bytes));
   }
-  co_return make_sftp_upload(context_, side_.pool(), shared_, std::move(*streams), temporary, final_path, size_bytes);
+  auto opened = co_await FileStreams::open(side_.pool(), to_write(path, create_new, size_bytes));
+  if (!opened && (may_exist(opened.error()) || opened.error().kind == ErrorKind::unsupported)) {
+    CV_CO_TRY(auto session, co_await side_.session());
+    auto there = co_await session->lstat(path);
+    if (there) co_return Failure(make_error(ErrorKind::exists, "the name exists at the target"));
+    if (there.error().kind != ErrorKind::not_found) co_return opened;
+    if (auto plain = co_await FileStreams::open(side_.pool(), to_write(path, create_or_empty, size_bytes)))
+      opened = std::move(plain);
+  }
+  if (opened) shared_->unfinished.insert(path);
+  co_return opened;
 }
 
 Task<Result<void>> SftpTarget::make_link(std::string path, std::string text, TemporaryName temporary, Replace replace) {
   CV_CO_CHECK(check_tree_path(path));
   CV_CO_TRY(auto session, co_await side_.session());
+  CV_CO_CHECK(co_await check_links(std::string(parent_path(path))));
   const std::string link = side_.absolute(path);
   const std::string waiting = side_.absolute(temporary.beside(path));
   auto made = co_await session->symlink(text, waiting);
@@ -111,10 +216,10 @@ Task<Result<void>> SftpTarget::make_link(std::string path, std::string text, Tem
   // A symbolic link gives way to another whatever `replace` says.
   if (replace == Replace::if_absent) {
     auto found = co_await session->lstat(link);
-    if (found && entry_from(*found, {}).type == EntryType::symlink) replace = Replace::atomic;
+    if (found && type_of(*found) == EntryType::symlink) replace = Replace::atomic;
   }
   std::string set_aside;
-  auto published = co_await publish(session, waiting, link, replace, set_aside);
+  auto published = co_await publish(session, waiting, link, replace, std::chrono::seconds(0), set_aside);
   if (published) co_return Result<void>();
   if (auto another = co_await side_.session()) { // the one before may be lost
     (void)co_await (*another)->remove(waiting);
@@ -125,12 +230,14 @@ Task<Result<void>> SftpTarget::make_link(std::string path, std::string text, Tem
 
 Task<Result<void>> SftpTarget::discard(std::string path, TemporaryName temporary) {
   CV_CO_CHECK(check_tree_path(path));
+  CV_CO_CHECK(co_await check_links(std::string(parent_path(path))));
   CV_CO_TRY(auto session, co_await side_.session());
   co_return co_await remove_temporary(side_.absolute(temporary.beside(path)));
 }
 
 Task<Result<void>> SftpTarget::remove_orphan(Orphan orphan) {
   CV_CO_CHECK(check_orphan(orphan));
+  CV_CO_CHECK(co_await check_links(std::string(parent_path(orphan.path))));
   CV_CO_TRY(auto session, co_await side_.session());
   co_return co_await remove_temporary(side_.absolute(orphan.path));
 }
@@ -144,6 +251,7 @@ Task<Result<void>> SftpTarget::remove_temporary(std::string path) {
 
 Task<Result<SetAsideOutcome>> SftpTarget::settle_set_aside(std::string path) {
   CV_CO_CHECK(check_tree_path(path));
+  CV_CO_CHECK(co_await check_links(std::string(parent_path(path))));
   CV_CO_TRY(auto session, co_await side_.session());
   co_return co_await checkvalve::settle_set_aside(std::move(session), side_.absolute(path),
                                                   side_.absolute(path_before_set_aside(path)));

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <map>
+#include <set>
+#include <unordered_set>
 
 #include "backends/basic.h"
+#include "backends/sftp/file_streams.h"
 #include "backends/sftp/sftp_side.h"
 #include "backends/target.h"
 
@@ -31,11 +34,22 @@ public:
   // What uploads share with their target.
   struct Shared {
     Capabilities capabilities;
+    bool parallel_writes = false;     // several connections may write one file
+    bool takes_exclusive = true;      // OPEN with the flag "exclusive"
+    bool warned_unchecked = false;    // sizes can't be checked
+    std::set<std::string> unfinished; // with inplace: files under their final names that this process made
   };
 
 private:
   struct Making; // of one directory, under way
   Task<Result<void>> make_absolute(std::string path, std::optional<std::uint32_t> mode);
+  // Fails if a symbolic link among the directory and its parents leads out of the root. What does not exist leads
+  // nowhere.
+  Task<Result<void>> check_links(std::string directory);
+  Task<Result<void>> check_link(std::shared_ptr<SftpSession> session, std::string path);
+  Task<Result<std::unique_ptr<FileStreams>>> open_new(std::string path, std::uint64_t size_bytes);
+  Task<Result<std::unique_ptr<FileStreams>>> open_in_place(std::string path, bool replaces, std::uint64_t size_bytes);
+  FileStreams::Open to_write(std::string path, std::uint32_t flags, std::uint64_t size_bytes) const;
   Task<Result<void>> make_with_parents(std::string path, std::optional<std::uint32_t> mode);
   Task<Result<void>> remove_temporary(std::string path);
 
@@ -43,6 +57,8 @@ private:
   SftpSide side_;
   std::shared_ptr<Shared> shared_;
   std::map<std::string, std::shared_ptr<Making>> making_;
+  std::unordered_set<std::string> inside_; // directories at the server that were seen to lie below the root
+  std::string real_root_;                  // its REALPATH, once a link made it needed
 };
 
 } // namespace checkvalve

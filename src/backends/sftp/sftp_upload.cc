@@ -9,14 +9,15 @@
 
 #include "backends/basic.h"
 #include "backends/sftp/sftp_publish.h"
+#include "backends/silent_work.h"
 #include "core/path.h"
 
 namespace checkvalve {
 namespace {
 
 // Keeps the stream's session and permit until the handle is closed. What `handle` was taken from no longer closes it.
-Task<Result<void>> close_on(std::shared_ptr<FileStream> stream, std::string handle) {
-  auto closed = co_await stream->session->close_handle(std::move(handle));
+Task<Result<void>> close_on(std::shared_ptr<FileStream> stream, std::string handle, std::chrono::seconds work) {
+  auto closed = co_await stream->session->close_handle(std::move(handle), work);
   stream->permit.release();
   co_return closed;
 }
@@ -49,16 +50,20 @@ private:
   Task<void> writes_done();
   Task<Result<Published>> finish_and_publish(std::optional<JoinHandle<Result<void>>> writing, CommitOptions options);
   Task<Result<void>> finish_content(CommitOptions options);
-  Task<Result<void>> check_content(std::shared_ptr<SftpSession> session, CommitOptions options);
+  Task<Result<void>> check_digest_of_server(std::shared_ptr<SftpSession> session, CommitOptions options);
   FileAttributes attributes_to_set(const CommitOptions& options) const;
+  Task<void> set_by_name(std::shared_ptr<SftpSession> session, FileAttributes attributes);
   void cannot_set(const FileAttributes& attributes, const Error& error);
+  Result<void> check_what_is_there(const Result<FileAttributes>& found, const CommitOptions& options);
+  void without_parallel_writes(Error& error);
+  bool in_place() const { return temporary_ == path_; }
   Task<Error> explain(Error error);
 
   BackendContext& context_;
   std::shared_ptr<ConnectionPool> pool_;
   std::shared_ptr<SftpTarget::Shared> shared_;
   std::unique_ptr<FileStreams> streams_; // null once the content is finished
-  std::string temporary_;
+  std::string temporary_;                // under which the file is written: with inplace its final name
   std::string path_;
   const std::uint64_t size_bytes_; // 0: not known
   std::string renamed_to_;         // by a rename of the temporary whose answer was lost
@@ -76,7 +81,10 @@ Task<Result<void>> SftpUpload::write(std::uint64_t offset, Chunk chunk) {
     written = co_await write_part(offset, std::move(chunk));
   else
     written = co_await write_parts(offset, std::move(chunk), limit);
-  if (!written) written = Failure(co_await explain(std::move(written.error())));
+  if (!written) {
+    written = Failure(co_await explain(std::move(written.error())));
+    without_parallel_writes(written.error());
+  }
   if (--writing_ == 0 && idle_) idle_->set();
   co_return written;
 }
@@ -119,6 +127,15 @@ Task<Error> SftpUpload::explain(Error error) {
   co_return co_await (*session)->diagnose(std::move(error), std::string(parent_path(path_)));
 }
 
+// A server may take each handle for an upload of its own, or only bytes in ascending order. The file begins again with
+// one stream, and so do all others.
+void SftpUpload::without_parallel_writes(Error& error) {
+  if (!streams_ || !streams_->several() || error.kind == ErrorKind::no_space || error.transient()) return;
+  shared_->parallel_writes = false;
+  error.status = ErrorStatus::transient;
+  error.message += " (several connections wrote the file; the next attempt uses one)";
+}
+
 FileAttributes SftpUpload::attributes_to_set(const CommitOptions& options) const {
   FileAttributes attributes;
   if (options.mtime_ns && shared_->capabilities.keeps_mtime) attributes.mtime_s = seconds_of(*options.mtime_ns);
@@ -138,25 +155,42 @@ void SftpUpload::cannot_set(const FileAttributes& attributes, const Error& error
                                  pool_->settings().display, attributes.mtime_s ? "times" : "modes", error.message)});
 }
 
-// The size is looked at, metadata set, data made durable and the handle closed: all asked for at once, all checked.
-// What was written before on the same handle comes first: a server takes requests for one file in order (section 6.1 of
-// the draft).
+// After a refused FSETSTAT, perhaps for one of the attributes, perhaps as such: one after the other, by the file's
+// name.
+Task<void> SftpUpload::set_by_name(std::shared_ptr<SftpSession> session, FileAttributes attributes) {
+  FileAttributes times;
+  FileAttributes modes;
+  times.mtime_s = attributes.mtime_s;
+  modes.permissions = attributes.permissions;
+  for (const FileAttributes& one : {times, modes}) {
+    if (!one.mtime_s && !one.permissions) continue;
+    if (auto set = co_await session->setstat(temporary_, one); !set && session->alive()) cannot_set(one, set.error());
+  }
+}
+
+bool shows(const Result<FileAttributes>& found, std::uint64_t size_bytes, const FileAttributes& attributes) {
+  return found && found->size_bytes == size_bytes && (!attributes.mtime_s || found->mtime_s == attributes.mtime_s);
+}
+
+// Metadata is set, data made durable, the handle closed, and then the size and the mtime looked at, after the server
+// has flushed: all asked for at once, all checked. What was written before on the same handle comes first: a server
+// takes requests for one file in order (section 6.1 of the draft). One that does not is asked again.
 Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
   auto first = streams_->first();
   auto session = first->session;
+  const auto work = silent_work_limit(options.size_bytes);
   std::vector<JoinHandle<Result<void>>> closes;
   for (auto& stream : streams_->take_extra())
-    if (!stream->handle.empty()) closes.push_back(spawn(close_on(stream, std::exchange(stream->handle, {}))));
+    if (!stream->handle.empty()) closes.push_back(spawn(close_on(stream, std::exchange(stream->handle, {}), work)));
   const std::string handle = std::exchange(first->handle, {}); // from here on it is closed here
   const FileAttributes attributes = attributes_to_set(options);
-  auto looked = spawn(session->fstat(handle));
   std::optional<JoinHandle<Result<void>>> set;
   std::optional<JoinHandle<Result<void>>> synced;
   if (attributes.mtime_s || attributes.permissions) set = spawn(session->fsetstat(handle, attributes));
-  if (options.durable && session->has("fsync@openssh.com")) synced = spawn(session->fsync(handle));
-  closes.push_back(spawn(close_on(first, handle)));
+  if (options.durable && session->has("fsync@openssh.com")) synced = spawn(session->fsync(handle, work));
+  closes.push_back(spawn(close_on(first, handle, work)));
+  auto looked = spawn(session->stat(temporary_));
 
-  auto found = co_await looked.get();
   Result<void> setting;
   Result<void> syncing;
   Result<void> closing;
@@ -164,25 +198,45 @@ Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
   if (synced) syncing = co_await synced->get();
   for (auto& close : closes)
     if (auto closed = co_await close.get(); !closed && closing) closing = std::move(closed);
+  auto found = co_await looked.get();
 
-  if (!found) co_return Failure(std::move(found.error()));
-  if (found->size_bytes.value_or(options.size_bytes) != options.size_bytes)
-    co_return Failure(make_error(ErrorKind::integrity, fmt::format("{} bytes were written, but the server has {}",
-                                                                   options.size_bytes, *found->size_bytes)));
   if (!closing) co_return closing;
   if (!syncing && syncing.error().kind != ErrorKind::unsupported) co_return syncing;
   if (!syncing) {
     session->disable("fsync@openssh.com");
     shared_->capabilities.durable = false;
   }
-  if (!setting && !session->alive()) co_return setting;
-  if (!setting) cannot_set(attributes, setting.error());
-  co_return Result<void>();
+  if (!setting && session->alive()) co_await set_by_name(session, attributes);
+  if (session->alive() && !shows(found, options.size_bytes, attributes)) found = co_await session->stat(temporary_);
+  if (!session->alive()) co_return Failure(session->end_error());
+  co_return check_what_is_there(found, options);
 }
 
-Task<Result<void>> SftpUpload::check_content(std::shared_ptr<SftpSession> session, CommitOptions options) {
+Result<void> SftpUpload::check_what_is_there(const Result<FileAttributes>& found, const CommitOptions& options) {
+  const std::string& server = pool_->settings().display;
+  if (!found && found.error().kind == ErrorKind::not_found)
+    return {}; // a rename will fail for it; in place, it was taken
+  if ((!found || !found->size_bytes) && !std::exchange(shared_->warned_unchecked, true))
+    context_.events.emit(
+        WarningEvent{fmt::format("{} does not show the sizes of files that were written ({}): they are "
+                                 "not checked",
+                                 server, found ? "it sends none" : found.error().message)});
+  if (!found) return {};
+  if (found->size_bytes.value_or(options.size_bytes) != options.size_bytes)
+    return Failure(make_error(ErrorKind::integrity, fmt::format("{} bytes were written, but the server has {}",
+                                                                options.size_bytes, *found->size_bytes)));
+  const auto wanted = attributes_to_set(options).mtime_s; // nothing if the server has refused it
+  if (!wanted || wanted == found->mtime_s) return {};
+  shared_->capabilities.keeps_mtime = false;
+  context_.events.emit(WarningEvent{fmt::format(
+      "{} does not keep the times that files are given: the state shows which files are up to date", server)});
+  return {};
+}
+
+Task<Result<void>> SftpUpload::check_digest_of_server(std::shared_ptr<SftpSession> session, CommitOptions options) {
   if (options.size_bytes == 0) co_return Result<void>(); // servers refuse to hash nothing
-  CV_CO_TRY(const std::vector<std::byte> digest, co_await session->check_file(temporary_, "sha256"));
+  CV_CO_TRY(const std::vector<std::byte> digest,
+            co_await session->check_file(temporary_, "sha256", silent_work_limit(options.size_bytes)));
   co_return check_digest(options.content_digest, digest_text(HashAlgorithm::sha256, digest), path_);
 }
 
@@ -192,8 +246,8 @@ Task<Result<Published>> SftpUpload::commit(CommitOptions options) {
 }
 
 Task<Result<Published>> SftpUpload::write_and_commit(Chunk content, CommitOptions options) {
-  // Servers without it may look at the size, or set times, before the bytes are written (see SftpReader::read_whole).
-  if (!streams_->first()->session->has("fsync@openssh.com"))
+  // Others may look at the size, or set times, before the bytes are written.
+  if (!streams_->first()->session->keeps_order())
     return BasicUpload::write_and_commit(std::move(content), std::move(options));
   std::optional<JoinHandle<Result<void>>> writing;
   if (!content.empty()) writing.emplace(spawn(write(0, std::move(content))));
@@ -205,16 +259,29 @@ Task<Result<Published>> SftpUpload::finish_and_publish(std::optional<JoinHandle<
                                                        CommitOptions options) {
   auto session = streams_->first()->session;
   auto finished = co_await finish_content(options);
+  if (!finished) without_parallel_writes(finished.error());
   if (writing)
     if (auto written = co_await writing->get(); !written) finished = std::move(written); // the cause of what followed
   streams_.reset();
-  if (finished && !options.content_digest.empty()) finished = co_await check_content(session, options);
+  if (finished && !options.content_digest.empty()) finished = co_await check_digest_of_server(session, options);
   if (!finished) co_return Failure(co_await explain(std::move(finished.error())));
-  auto method = co_await publish(session, temporary_, path_, options.replace, set_aside_);
-  if (!method && method.error().kind == ErrorKind::not_found && session->alive())
-    co_return Failure(make_error(ErrorKind::integrity, "the temporary file vanished before it was published"));
-  if (!method) co_return Failure(std::move(method.error()));
-  co_return Published{std::move(*method), {}};
+  if (in_place()) {
+    shared_->unfinished.erase(path_);
+    co_return Published{"inplace", {}};
+  }
+  auto method =
+      co_await publish(session, temporary_, path_, options.replace, silent_work_limit(options.size_bytes), set_aside_);
+  if (method) co_return Published{std::move(*method), {}};
+  Error& error = method.error();
+  if (error.kind == ErrorKind::not_found && session->alive())
+    error = make_error(ErrorKind::integrity, "the temporary file vanished before it was published");
+  else if (error.kind != ErrorKind::permission && error.kind != ErrorKind::unsupported)
+    co_return Failure(std::move(error));
+  if (error.hint.empty())
+    error.hint =
+        "if the server forbids renames, or takes files as they are closed: set the endpoint option inplace=yes "
+        "(readers can then see incomplete files)";
+  co_return Failure(std::move(error));
 }
 
 // Gives the temporary a name that no request of a lost connection knows.
@@ -231,13 +298,17 @@ Task<Result<void>> SftpUpload::take_name(SftpSession& session, std::string name)
   co_return Failure(make_error(ErrorKind::not_found, "the partial upload is gone"));
 }
 
-// What the server has acknowledged is taken for written, as long as the file has the length for it.
+// What the server has acknowledged is taken for written, as long as the file has the length for it. A server that is
+// not known to write anywhere in a file may take a new handle for a new file.
 Task<Result<void>> SftpUpload::reopen(std::uint64_t acknowledged_bytes, TemporaryName temporary) {
   co_await writes_done();
   streams_.reset();
+  if (in_place() || !shared_->parallel_writes)
+    co_return Failure(make_error(ErrorKind::unsupported, "the file begins again"));
   CV_CO_TRY(auto session, co_await pool_->get());
   CV_CO_CHECK(co_await take_name(*session, temporary.beside(path_)));
-  CV_CO_TRY(streams_, co_await FileStreams::open(pool_, temporary_, open_flag::write, open_flag::write, size_bytes_));
+  CV_CO_TRY(streams_, co_await FileStreams::open(
+                          pool_, {.path = temporary_, .flags = open_flag::write, .size_bytes = size_bytes_}));
   CV_CO_TRY(const FileAttributes found, co_await session->stat(temporary_));
   if (found.size_bytes.value_or(0) < acknowledged_bytes)
     co_return Failure(make_error(ErrorKind::integrity, "the partial upload is shorter than what was acknowledged"));
@@ -248,9 +319,11 @@ Task<Result<void>> SftpUpload::reopen(std::uint64_t acknowledged_bytes, Temporar
 Task<Result<void>> SftpUpload::abort() {
   co_await writes_done();
   streams_.reset();
+  if (in_place() && !shared_->unfinished.contains(path_)) co_return Result<void>(); // not ours, or taken
   CV_CO_TRY(auto session, co_await pool_->get());
   // Before the old file is put back: a rename that the lost connection left with the server may still be carried out.
   auto removed = co_await session->remove(temporary_);
+  if (in_place() && removed) shared_->unfinished.erase(path_);
   if (!set_aside_.empty()) CV_CO_CHECK(co_await settle_set_aside(session, std::exchange(set_aside_, {}), path_));
   if (!removed && removed.error().kind == ErrorKind::not_found) co_return Result<void>();
   co_return removed;

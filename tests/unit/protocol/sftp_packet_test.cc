@@ -71,6 +71,43 @@ TEST(ParseNames, ReadsAttributesInAllShapes) {
   EXPECT_FALSE((*names)[1].attributes.size_bytes);
 }
 
+TEST(ParseNames, TakesTheTypeFromALineOfLsOnly) {
+  const std::pair<std::string, char> longnames[] = {
+      {"drwxr-xr-x 1 u g 0 Jan 1 00:00 d", 'd'}, {"-rwsr-Sr-t", '-'}, {"lrwxrwxrwx x", 'l'},  {"prw-rw-rw- x", 'p'},
+      {"data.csv and more of it", '\0'},         {"drwxr-xr-", '\0'}, {"?rwxr-xr-x x", '\0'}, {"", '\0'},
+  };
+  for (const auto& [longname, letter] : longnames) {
+    auto names = parse_names(bytes_of(u32(1) + text("a") + text(longname) + u32(0)));
+    ASSERT_TRUE(names);
+    EXPECT_EQ(names->front().type_letter, letter) << longname;
+  }
+}
+
+TEST(NamePage, GivesItsNamesInParts) {
+  std::string reply = u32(3);
+  for (const char* name : {"a", "b", "c"}) reply += text(name) + text("") + u32(0);
+  auto page = NamePage::from(Chunk::copy_of(reply));
+  ASSERT_TRUE(page);
+  std::vector<std::size_t> parts;
+  std::string all;
+  while (!page->at_end()) {
+    auto names = page->next(2);
+    ASSERT_TRUE(names);
+    parts.push_back(names->size());
+    for (const auto& name : *names) all += name.name;
+  }
+  EXPECT_EQ(all, "abc");
+  EXPECT_EQ(parts, (std::vector<std::size_t>{2, 1}));
+}
+
+TEST(NamePage, RefusesWhatThePacketDoesNotHold) {
+  EXPECT_FALSE(NamePage::from(Chunk::copy_of("\0\0\0"s)));
+  auto page = NamePage::from(Chunk::copy_of(u32(0xFFFFFFFF) + text("a") + text("") + u32(0)));
+  ASSERT_TRUE(page);
+  EXPECT_TRUE(page->next(1));
+  EXPECT_FALSE(page->next(1));
+}
+
 TEST(ParseNames, RefusesCountsThatThePacketDoesNotHold) {
   EXPECT_FALSE(parse_names(bytes_of(u32(0xFFFFFFFF))));
   EXPECT_FALSE(parse_names(bytes_of(u32(2) + text("a") + text("") + u32(0))));
@@ -149,7 +186,7 @@ TEST(FrameAssembler, RefusesLengthsOutOfBoundsForGood) {
   }
 }
 
-TEST(FrameAssembler, TakesAFrameOfMegabytes) {
+TEST(FrameAssembler, TakesTheLargestFrame) {
   const std::string large(max_frame_bytes, 'x');
   FrameAssembler assembler;
   std::vector<Chunk> frames;

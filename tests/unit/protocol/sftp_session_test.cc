@@ -37,6 +37,7 @@ class ScriptedServer {
 public:
   std::function<void(ScriptedServer&, const Request&)> on_request = [](ScriptedServer&, const Request&) {};
   std::string version = static_cast<char>(PacketType::version) + u32(3);
+  std::string login_directory;   // the STATUS that answers REALPATH, after type and id; empty: a name
   std::vector<Request> requests; // all but INIT and REALPATH
   std::size_t sends = 0;         // calls of SftpTransport::send
   bool shut_down = false;
@@ -72,6 +73,8 @@ private:
     PacketReader reader(std::as_bytes(std::span(frame)));
     Request request{static_cast<PacketType>(reader.u8()), reader.u32(), frame.substr(5)};
     if (request.type == PacketType::init) return version.empty() ? void() : answer(version);
+    if (request.type == PacketType::realpath && !login_directory.empty())
+      return answer(reply(PacketType::status, request.id, login_directory));
     if (request.type == PacketType::realpath)
       return answer(reply(PacketType::name, request.id, u32(1) + text("/home/u") + text("") + u32(0)));
     requests.push_back(request);
@@ -129,7 +132,8 @@ protected:
 
 SESSION_TEST(FindsTheLoginDirectory) {
   CO_ASSERT_VALUE(auto session, co_await open());
-  EXPECT_EQ(session->login_directory(), "/home/u");
+  CO_ASSERT_VALUE(const std::string home, session->login_directory());
+  EXPECT_EQ(home, "/home/u");
   EXPECT_EQ(session->limits().read_bytes, 32u * 1024);
 }
 
@@ -234,10 +238,24 @@ SESSION_TEST(ADataLengthOfFourGigabytesEndsIt) {
   EXPECT_FAILS(co_await session->read("h", 0, 5), ErrorKind::protocol);
 }
 
-SESSION_TEST(AnEmptyPageOfNamesEndsIt) {
+SESSION_TEST(AnEmptyPageOfNamesIsTheEndOfTheDirectory) {
   server.on_request = [](ScriptedServer& s, const Request& r) { s.answer(reply(PacketType::name, r.id, u32(0))); };
   CO_ASSERT_VALUE(auto session, co_await open());
+  CO_ASSERT_VALUE(const NamePage page, co_await session->read_directory("h"));
+  EXPECT_TRUE(page.at_end());
+  EXPECT_TRUE(session->alive());
+}
+
+SESSION_TEST(APageOfNamesWithoutACountEndsIt) {
+  server.on_request = [](ScriptedServer& s, const Request& r) { s.answer(reply(PacketType::name, r.id, "\1")); };
+  CO_ASSERT_VALUE(auto session, co_await open());
   EXPECT_FAILS(co_await session->read_directory("h"), ErrorKind::protocol);
+}
+
+SESSION_TEST(OpensWithoutALoginDirectory) {
+  server.login_directory = status(0, StatusCode::permission_denied).substr(5);
+  CO_ASSERT_VALUE(auto session, co_await open());
+  EXPECT_FAILS(session->login_directory(), ErrorKind::permission);
 }
 
 SESSION_TEST(ALostConnectionFailsAllCalls) {
@@ -282,6 +300,21 @@ SESSION_TEST(OneReplyThatNeverComesTimesOutThoughOthersDo) {
   if (!result) EXPECT_TRUE(result.error().transient());
 }
 
+SESSION_TEST(RepliesInTheirOrderMayTakeLongerThanAStall) {
+  options.stall_timeout = 40ms;
+  std::vector<std::uint32_t> ids;
+  server.on_request = [&](ScriptedServer&, const Request& r) { ids.push_back(r.id); };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  std::vector<JoinHandle<Result<FileAttributes>>> calls;
+  for (int i = 0; i < 12; ++i) calls.push_back(spawn(session->stat("/a")));
+  for (std::size_t i = 0; i < calls.size(); ++i) { // a slow line
+    co_await engine.loop.sleep(options.stall_timeout / 4);
+    server.answer(reply(PacketType::attrs, ids[i], u32(0)));
+  }
+  for (auto& call : calls) EXPECT_OK(co_await call.get());
+  EXPECT_TRUE(session->alive());
+}
+
 SESSION_TEST(WorkOnAWholeFileMayTakeLongerWhileOthersAreAnswered) {
   options.stall_timeout = 20ms;
   std::uint32_t closing = 0;
@@ -298,6 +331,22 @@ SESSION_TEST(WorkOnAWholeFileMayTakeLongerWhileOthersAreAnswered) {
   }
   server.answer(status(closing, StatusCode::ok));
   EXPECT_OK(co_await closed.get());
+}
+
+SESSION_TEST(WorkOnALargeFileMayBeSilent) {
+  options.stall_timeout = 20ms;
+  std::uint32_t closing = 0;
+  server.on_request = [&](ScriptedServer&, const Request& r) {
+    if (r.type == PacketType::close) closing = r.id;
+  };
+  CO_ASSERT_VALUE(auto session, co_await open());
+  auto closed = spawn(session->close_handle("h", 10s));
+  auto behind = spawn(session->stat("/b")); // waits for the CLOSE, as in a server that takes them in turn
+  co_await engine.loop.sleep(5 * options.stall_timeout);
+  server.answer(status(closing, StatusCode::ok));
+  EXPECT_OK(co_await closed.get());
+  EXPECT_TRUE(session->alive());
+  EXPECT_FAILS(co_await behind.get(), ErrorKind::timeout) << "the rest may take no longer than the stall timeout";
 }
 
 SESSION_TEST(AServerThatStopsAnsweringTimesOut) {
