@@ -25,8 +25,8 @@ std::string held_by(const OpenBatch& batch) {
 
 BatchQueue::BatchQueue(Engine& engine, std::string plan, std::vector<BatchRecord> batches,
                        std::chrono::milliseconds ttl, bool wait)
-    : engine_(engine), plan_(std::move(plan)), ttl_(ttl), wait_(wait) {
-  std::minstd_rand random(static_cast<std::uint32_t>(std::hash<std::string>()(this_holder())));
+    : engine_(engine), plan_(std::move(plan)), holder_(this_holder()), ttl_(ttl), wait_(wait) {
+  std::minstd_rand random(static_cast<std::uint32_t>(std::hash<std::string>()(holder_)));
   std::ranges::shuffle(batches, random);
   // Most batches of a plan cost the same; one that holds a single large file begins early, or it would end last.
   std::ranges::sort(batches, std::greater(),
@@ -49,7 +49,7 @@ Task<Result<std::optional<LeasedBatch>>> BatchQueue::next() {
     BootClock::time_point asked;
     CV_CO_TRY(LeaseAnswer answer, co_await outlast(engine_, [&] {
                 asked = BootClock::now();
-                return engine_.store.leases.take(plan_, number, this_holder(), ttl_);
+                return engine_.store.leases.take(plan_, number, holder_, ttl_);
               }));
     if (answer.lease) co_return LeasedBatch{std::move(batch), std::move(*answer.lease), asked};
     if (answer.already_done) {

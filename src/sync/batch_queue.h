@@ -52,6 +52,7 @@ private:
 
   Engine& engine_;
   const std::string plan_;
+  const std::string holder_; // this worker; outlives the calls that are given it
   const std::chrono::milliseconds ttl_;
   const bool wait_;
   std::deque<OpenBatch> free_; // as far as is known

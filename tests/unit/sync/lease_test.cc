@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "sync/boot_clock.h"
+#include "sync/holder.h"
 #include "sync/lease_keeper.h"
 #include "sync_fixture.h"
 
@@ -115,7 +116,10 @@ TEST_F(Leases, AWorkerTakesNoMoreBatchesThanItHasRoomFor) {
     std::vector<std::string> warnings;
     std::size_t held = 0;
     for (const BatchRecord& batch : *awaited(open_state_store(state_path(), warnings).value()->plans.batches(id)))
-      held += batch.state == BatchState::leased;
+      if (batch.state == BatchState::leased) {
+        ++held;
+        EXPECT_EQ(batch.holder, this_holder());
+      }
     most = std::max(most, held);
   };
   ASSERT_OK(run(id));
