@@ -91,6 +91,22 @@ class EndAt(AtNth):
         os._exit(1)
 
 
+class CloseFails(Quirk):
+    """As a full disk behind a network file system: files close with an error, directories do not."""
+
+    def __init__(self, argument: str) -> None:
+        super().__init__(argument)
+        self.files: set[bytes] = set()
+
+    def reply(self, request: Packet | None, reply: Packet) -> Packet:
+        if request and request.name == "open" and reply.type == HANDLE:
+            self.files.add(take_string(reply.body)[0])
+        return reply
+
+    def close(self, request: Packet) -> Packet:
+        return status(request, FAILURE, "disk full") if take_string(request.body)[0] in self.files else request
+
+
 class KillAt(AtNth):
     def __init__(self, argument: str) -> None:
         argument, _, self.how = argument.rpartition(":")
@@ -396,6 +412,7 @@ QUIRKS: dict[str, type[Quirk]] = {
     "endless": Endless,
     "hold": Hold,
     "ignore": Ignore,
+    "close-fails": CloseFails,
     "kill-at": KillAt,
     "list-as": ListAs,
     "log": Log,
