@@ -88,7 +88,7 @@ public:
 
   // Timeouts hold for the transaction alone. The isolation is named because a server's default may differ.
   Result<void> begin(Flush flush) override {
-    // The server flushes each commit unless it is told otherwise.
+    // The server flushes each commit unless synchronous_commit is off.
     constexpr std::string_view flushed = "; SELECT set_config('synchronous_commit', 'on', true) WHERE "
                                          "current_setting('synchronous_commit') = 'off'";
     CV_CHECK(ensure_connected());

@@ -325,7 +325,7 @@ CUT_EVERY = 24 << 20
 def test_a_file_that_is_cut_again_and_again_resumes(
     proxied_pair: Pair, proxies: tuple[DelayProxy, DelayProxy], side: int
 ) -> None:
-    """Each cut costs what was under way, not what had arrived: the file could never arrive in one go, and an attempt
+    """Each cut costs what was under way, not what had arrived: the file could never arrive as a whole, and an attempt
     that got further does not use up the retries."""
     large_file(proxied_pair.source / "large.bin", 6 * CUT_EVERY)
     proxies[side].cut_after(CUT_EVERY)

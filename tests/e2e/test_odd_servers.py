@@ -1,4 +1,4 @@
-"""SFTP servers that leave out, refuse or do half of what a client may expect (servers/sftp_quirks.py), as source and as
+"""SFTP servers that omit, refuse or do half of what a client may expect (servers/sftp_quirks.py), as source and as
 target: what arrives, what is reported, and that a rerun copies nothing."""
 
 from __future__ import annotations

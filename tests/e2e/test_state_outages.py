@@ -80,7 +80,7 @@ def clock_ahead(tmp_path: Path) -> dict[str, str]:
 
 
 def is_state_retry(event: Event) -> bool:
-    return event["type"] == "retry" and event["kind"] == "state"
+    return bool(event["type"] == "retry" and event["kind"] == "state")
 
 
 def test_database_that_is_away_for_longer_than_the_lease(shared_pair: Pair, database: PostgresServer) -> None:

@@ -30,9 +30,7 @@ public:
   ~LocalReader() override { close_on_worker(workers_, std::move(fd_)); }
 
   Task<Result<Chunk>> read(std::uint64_t offset, std::uint32_t size) override {
-    co_return co_await workers_.run([fd = fd_, offset, size] {
-      return read_at(fd->get(), offset, size);
-    });
+    co_return co_await workers_.run([fd = fd_, offset, size] { return read_at(fd->get(), offset, size); });
   }
   Task<Result<Entry>> stat() override { return stat_local(workers_, holder_, path_, true); }
 
