@@ -307,6 +307,7 @@ Task<Result<void>> SftpUpload::reopen(std::uint64_t acknowledged_bytes, Temporar
     co_return Failure(make_error(ErrorKind::unsupported, "the file begins again"));
   CV_CO_TRY(auto session, co_await pool_->get());
   CV_CO_CHECK(co_await take_name(*session, temporary.beside(path_)));
+  if (!set_aside_.empty()) CV_CO_CHECK(co_await settle_set_aside(session, std::exchange(set_aside_, {}), path_));
   CV_CO_TRY(streams_, co_await FileStreams::open(
                           pool_, {.path = temporary_, .flags = open_flag::write, .size_bytes = size_bytes_}));
   CV_CO_TRY(const FileAttributes found, co_await session->stat(temporary_));
