@@ -150,6 +150,20 @@ def test_session_that_ends_between_the_renames(
         assert_same(pair.source, pair.target)
 
 
+def test_large_file_whose_session_ends_between_the_renames(
+    place: Path, gate: Path, normal_server: SshServer, user_key: Path
+) -> None:
+    """The upload is resumed with nothing left to send, and the old file is set aside once more."""
+    with quirky_pair(place, normal_server, user_key, "without=posix-rename", f"end-at=rename:3:{gate}") as pair:
+        fill(pair.source, {"a.bin": b"old"})
+        pair.sync().expect(0)
+        large_file(pair.source / "a.bin", 3 << 20)
+        outcome = pair.sync(*NON_ATOMIC).expect(0)
+        assert (gate / "rename-3").exists() and outcome.of_type("retry")
+        assert_same(pair.source, pair.target)
+        assert list(contents(pair.target)) == [b"a.bin"]
+
+
 def killed_between_the_renames(pair: Pair, gate: Path) -> None:
     two_versions(pair)
     run = pair.start_sync(*NON_ATOMIC)
