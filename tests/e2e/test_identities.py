@@ -42,12 +42,14 @@ def age(state: Path) -> None:
             "cv_pairs DROP COLUMN source",
             "cv_pairs DROP COLUMN target",
             "cv_published DROP COLUMN target_etag",
+            "cv_published DROP COLUMN used_ms",
             "cv_failures DROP COLUMN code",
             "cv_failures DROP COLUMN hint",
             "cv_failures DROP COLUMN endpoint",
         ):
             database.execute(f"ALTER TABLE {column}")
         database.execute("DROP TABLE cv_lists_by_name")
+        database.execute("DROP TABLE cv_retention")
         database.execute("UPDATE cv_lists SET target = ?", (target,))
         database.execute("UPDATE cv_schema SET version = 3")
     database.close()
