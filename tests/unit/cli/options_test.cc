@@ -184,7 +184,11 @@ TEST(Settings, ThePlansJsonKeepsEachOption) {
                           "--min-files",
                           "3",
                           "--lease-ttl",
-                          "61s"});
+                          "61s",
+                          "--keep-plans",
+                          "30d",
+                          "--keep-history",
+                          "40d"});
   const auto kept = job_from_json(job_to_json(job));
   ASSERT_TRUE(kept.has_value()) << kept.error().text();
   EXPECT_EQ(job_to_json(*kept), job_to_json(job));
