@@ -10,7 +10,10 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string_view>
+
+#include "core/text.h"
 
 namespace checkvalve {
 namespace {
@@ -65,15 +68,6 @@ std::string openssh_key(const KeyBytes& secret, const KeyBytes& shown) {
   return out;
 }
 
-std::string base64(std::string_view bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  const int size =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(size));
-  return out;
-}
-
 } // namespace
 
 std::optional<Secret> openssh_form(const std::string& pem, const char* passphrase) {
@@ -93,7 +87,8 @@ std::optional<Secret> openssh_form(const std::string& pem, const char* passphras
   std::string blob = read ? openssh_key(secret, shown) : std::string();
   OPENSSL_cleanse(secret.data(), secret.size());
   if (!read) return std::nullopt;
-  std::string text = "-----BEGIN OPENSSH PRIVATE KEY-----\n" + base64(blob) + "\n-----END OPENSSH PRIVATE KEY-----\n";
+  std::string text = "-----BEGIN OPENSSH PRIVATE KEY-----\n" + base64(std::as_bytes(std::span(blob))) +
+                     "\n-----END OPENSSH PRIVATE KEY-----\n";
   OPENSSL_cleanse(blob.data(), blob.size());
   return Secret(std::move(text));
 }
