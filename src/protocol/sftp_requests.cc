@@ -100,12 +100,6 @@ Task<Result<FileAttributes>> SftpSession::lstat(std::string path) {
   return call_attributes(std::move(packet), {.operation = "stat", .has_name = true});
 }
 
-Task<Result<FileAttributes>> SftpSession::fstat(std::string_view handle) {
-  PacketBuilder packet(PacketType::fstat);
-  packet.string(handle);
-  return call_attributes(std::move(packet), {.operation = "stat", .has_name = true});
-}
-
 Task<Result<void>> SftpSession::setstat(std::string path, FileAttributes attributes) {
   PacketBuilder packet(PacketType::setstat);
   packet.string(path).attributes(attributes);

@@ -93,7 +93,6 @@ public:
 
   Task<Result<FileAttributes>> stat(std::string path);
   Task<Result<FileAttributes>> lstat(std::string path);
-  Task<Result<FileAttributes>> fstat(std::string_view handle);
   Task<Result<void>> setstat(std::string path, FileAttributes attributes);
   Task<Result<void>> fsetstat(std::string_view handle, FileAttributes attributes);
   Task<Result<void>> make_directory(std::string path, FileAttributes attributes);
