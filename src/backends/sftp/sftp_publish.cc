@@ -133,9 +133,9 @@ Task<Result<std::string>> publish(SessionPtr session, std::string temporary, std
     co_return co_await publish_with_gap(std::move(session), std::move(temporary), std::move(path), work, set_aside);
   CV_CO_TRY(const bool there, co_await exists(session, path));
   if (there)
-    co_return Failure(make_error(ErrorKind::unsupported,
-                                 "the server can't replace an existing file in one step (no posix-rename@openssh.com); "
-                                 "overwrite = \"non-atomic\" allows a moment without the file"));
+    co_return Failure(make_error(ErrorKind::unsupported, "the server can't replace an existing file in one step (no "
+                                                         "posix-rename@openssh.com)")
+                          .with_hint("--on-conflict overwrite-non-atomic allows a moment without the file"));
   co_return co_await rename_new(std::move(session), std::move(temporary), std::move(path), work);
 }
 
