@@ -21,8 +21,12 @@ Task<Result<std::vector<Orphan>>> dead_ones(Engine& engine, std::vector<Orphan> 
 
 } // namespace
 
+bool may_arrive_in_pieces(const Job& job) {
+  return job.transforms.empty() && job.verify == VerifyMode::size && !job.checksum;
+}
+
 bool may_resume(const Job& job, const Capabilities& target) {
-  return target.resumes_uploads && job.transforms.empty() && job.verify == VerifyMode::size && !job.checksum;
+  return target.resumes_uploads && may_arrive_in_pieces(job);
 }
 
 std::string ResumableUploads::claim(const std::string& target_path) {

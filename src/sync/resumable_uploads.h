@@ -9,8 +9,10 @@
 
 namespace checkvalve {
 
-// Whether an upload of this job can resume what an earlier one left. Only bytes that all came through one process
-// give a digest, and the output of a chain of transforms can't be taken up in its middle.
+// Whether a file's content may arrive without that all of it passes through one attempt of this process. Only bytes
+// that do give a digest, and the output of a chain of transforms can't be taken up in its middle.
+bool may_arrive_in_pieces(const Job& job);
+// Whether an upload of this job can resume what an ended run, or a lost lease, left at the target.
 bool may_resume(const Job& job, const Capabilities& target);
 
 // Temporaries of plans that this state knows and on which nobody works; those of other plans are left to `sweep`.

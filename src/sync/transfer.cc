@@ -208,8 +208,7 @@ private:
 
   // Null if the bytes have to come through here: to be changed, digested or held back.
   std::shared_ptr<const Origin> direct_origin() {
-    if (!scope_.chain.empty() || scope_.job.verify != VerifyMode::size || scope_.job.checksum) return nullptr;
-    return source().origin();
+    return may_arrive_in_pieces(scope_.job) ? source().origin() : nullptr;
   }
 
   // Once more where the directory, which was made or met before, is gone.
@@ -283,10 +282,9 @@ private:
     co_return done;
   }
 
-  // Whether the next attempt may continue this one's upload: no digest is needed of what only this one has read.
+  // Whether the next attempt may continue this one's upload itself, not what it has left at the target.
   bool may_keep_partial() const {
-    return file_.action == FileAction::copy && !may_resume() && scope_.chain.empty() &&
-           scope_.job.verify == VerifyMode::size && !scope_.job.checksum;
+    return file_.action == FileAction::copy && !may_resume() && may_arrive_in_pieces(scope_.job);
   }
 
   Task<void> drop_partial() {
