@@ -1,4 +1,4 @@
-// The only file that knows CLI11: each file that includes it compiles all of it.
+// The only file of the library that includes CLI11: whatever includes it compiles all of it.
 //
 // Texts are given to CLI11 as const strings: it takes another one for a variable that the option is to be stored in.
 #include "cli/command_line.h"
