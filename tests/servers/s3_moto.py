@@ -18,6 +18,18 @@ from .process import Child, ChildServer, serve, start_on_free_port
 from .s3_versitygw import REGION, answers
 
 
+def s3_client(endpoint_url: str, access_key: str, secret_key: str) -> Any:
+    """boto3's, which comes with moto; it takes keys as they are."""
+    return import_module("boto3").client(
+        "s3",
+        endpoint_url=endpoint_url,
+        region_name=REGION,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=import_module("botocore.config").Config(s3={"addressing_style": "path"}),
+    )
+
+
 class Moto(ChildServer):
     """A server whose buckets live in its memory."""
 
@@ -46,15 +58,7 @@ class Moto(ChildServer):
         }
 
     def client(self) -> Any:
-        """boto3's, which comes with moto; it takes keys as they are."""
-        return import_module("boto3").client(
-            "s3",
-            endpoint_url=self.endpoint_url,
-            region_name=REGION,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            config=import_module("botocore.config").Config(s3={"addressing_style": "path"}),
-        )
+        return s3_client(self.endpoint_url, self.access_key, self.secret_key)
 
     def make_bucket(self, name: str) -> str:
         self.client().create_bucket(Bucket=name)

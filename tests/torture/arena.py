@@ -18,12 +18,13 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import IO, Any
 
 from e2e.support.program import PROGRAM, clean_environment
 from servers.keys import write_known_hosts
 from servers.openssh import SshServer
-from servers.s3_versitygw import REGION, Versitygw
+from servers.s3_moto import s3_client
+from servers.s3_versitygw import Versitygw
 from servers.sftp_filter import SFTP_SERVERS, subsystem
 from torture.oracle import Digest, Ended, Findings, Ledger, digest, is_temporary, read_file, read_tree
 
@@ -110,21 +111,14 @@ class Command:
         return Ended(code, self._read(self.out), self._read(self.err), killed and code != 0)
 
     @staticmethod
-    def _read(file: object) -> bytes:
-        file.seek(0)  # type: ignore[attr-defined]
-        return bytes(file.read())  # type: ignore[attr-defined]
+    def _read(file: IO[bytes]) -> bytes:
+        file.seek(0)
+        return file.read()
 
 
 def bucket_writer(gateway: Versitygw, bucket: str) -> Callable[[bytes, bytes], object]:
     """Puts objects with their checksums; a file that is written into the bucket's directory would have none."""
-    client = import_module("boto3").client(
-        "s3",
-        endpoint_url=gateway.endpoint_url,
-        region_name=REGION,
-        aws_access_key_id=gateway.access_key,
-        aws_secret_access_key=gateway.secret_key,
-        config=import_module("botocore.config").Config(s3={"addressing_style": "path"}),
-    )
+    client = s3_client(gateway.endpoint_url, gateway.access_key, gateway.secret_key)
     crc32c: Any = import_module("crc32c").crc32c  # as boto3, of moto's requirements
 
     def put(name: bytes, content: bytes) -> None:

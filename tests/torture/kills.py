@@ -9,7 +9,7 @@ from collections import Counter
 from random import Random
 
 from servers.process import wait_until
-from servers.s3_faults import FaultyProxy
+from servers.s3_faults import Fault, FaultyProxy
 from torture.arena import Arena, Command, Kind, change, fill, plant, reader
 from torture.session import Figures, Session, Unavailable
 
@@ -169,15 +169,15 @@ def s3_steps(session: Session) -> Figures:
     return {"steps of an S3 target": len(S3_STEPS), "kills at them": hit, "runs": runs}
 
 
-def _reached(fault: object, command: Command) -> bool:
-    return wait_until(lambda: bool(fault.hit) or not command.running(), STEP_SECONDS)  # type: ignore[attr-defined]
+def _reached(fault: Fault, command: Command) -> bool:
+    return wait_until(lambda: bool(fault.hit) or not command.running(), STEP_SECONDS)
 
 
 def random_moments(session: Session) -> Figures:
     """Rounds of one arena: the source changes, a run is killed at some moment; each tenth run may end."""
     kinds = [Kind("local", "sftp"), Kind("sftp", "sftp"), Kind("sftp", "local"), Kind("local", "local")]
     kills = rounds = reads_made = 0
-    session.servers.target  # noqa: B018
+    session.servers.target  # noqa: B018 (starts it before anything is timed)
     for turn in session.rounds(30):
         kind = kinds[turn % len(kinds)]
         where = f"random kills {turn}, {kind}"

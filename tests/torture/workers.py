@@ -16,7 +16,7 @@ def shared_plans(session: Session) -> Figures:
     """2 to 4 engines on one plan; one or two are stopped, lose their leases and wake up again."""
     kinds = [Kind("local", "sftp"), Kind("local", "local"), Kind("sftp", "local")]
     taken_over = engines = rounds = 0
-    session.servers.target  # noqa: B018
+    session.servers.target  # noqa: B018 (starts it before anything is timed)
     for turn in session.rounds(50):
         kind = kinds[turn % len(kinds)]
         where = f"shared plan {turn}, {kind}"
