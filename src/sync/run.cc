@@ -66,7 +66,7 @@ public:
       : engine_(engine), job_(job), chain_(std::move(chain)), plan_(std::move(plan)), connections_(connections),
         options_(std::move(options)),
         admission_(files_at_once_between(connections, chain_), window_memory(connections, job.memory_bytes)),
-        directories_(*connections.target), scope_{engine, job, chain_, connections, directories_, hash} {
+        directories_(*connections.target), scope_{engine, job, chain_, connections, directories_, space_, hash} {
     summary_.plan = plan_;
   }
 
@@ -161,6 +161,7 @@ private:
     for (PlannedFile& file : page) {
       if (failed_.contains(file.number)) continue;
       co_await batch.keeper.ready();
+      co_await space_.may_begin(engine_.cancellation);
       auto permit = co_await admission_.enter(window_for(scope_, file.size_bytes), engine_.cancellation);
       if (engine_.cancellation.requested() || batch.keeper.lost()) {
         batch.all_tried = false;
@@ -256,6 +257,7 @@ private:
   const RunOptions options_;
   Admission admission_;
   DirectoryMaker directories_;
+  SpaceTurns space_;
   TransferScope scope_;
   Semaphore batch_slots_{batches_at_once, LockRank::batch_slot};
   Summary summary_;

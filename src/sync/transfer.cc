@@ -64,6 +64,7 @@ public:
   }
 
   Task<FileOutcome> run() {
+    const SpaceTurns::UnderWay under_way(scope_.space);
     scope_.engine.events.emit(FileStartedEvent{file_.path, file_.size_bytes});
     if (keeper_.lease().previous_generation != 0 && co_await finished_before()) co_return outcome_;
     std::uint32_t failures = 0; // since the last one that had got further than those before
@@ -78,16 +79,20 @@ public:
         co_return outcome_;
       }
       failures = partial_ && partial_bytes_ >= bytes_before + progress_worth_a_retry ? 1 : failures + 1;
+      const bool waits_for_space = error.kind == ErrorKind::no_space && !std::exchange(had_turn_, true);
       const bool retryable =
           error.transient() || error.kind == ErrorKind::changed || error.kind == ErrorKind::integrity;
-      if (!retryable || failures > scope_.job.retries) {
+      if (!waits_for_space && (!retryable || failures > scope_.job.retries)) {
         co_await drop_partial();
         give_up(std::move(error));
         co_return outcome_;
       }
       const milliseconds delay = Backoff().delay(failures);
       scope_.engine.events.emit(RetryEvent{file_.path, error, outcome_.attempts + 1, delay.count()});
-      co_await scope_.engine.cancellation.sleep(delay);
+      if (waits_for_space)
+        (void)co_await scope_.space.take_turn(scope_.engine.cancellation);
+      else
+        co_await scope_.engine.cancellation.sleep(delay);
       if (file_.action != FileAction::directory && !partial_) left_.push_back(temporary());
       const Entry before = expected_;
       const auto renewed = co_await expect_present_version();
@@ -390,6 +395,7 @@ private:
   std::optional<PartialUpload> partial_; // of the attempt that failed, to be resumed by the next one
   std::uint64_t partial_bytes_ = 0;      // acknowledged when it failed
   std::vector<TemporaryName> left_; // what attempts that have ended may have left: of this lease, the lost one, a plan
+  bool had_turn_ = false;           // after the target had no space left
   Fence fence_;
   std::int64_t reported_ms_ = 0;
 };

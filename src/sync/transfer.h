@@ -7,6 +7,7 @@
 #include "sync/directories.h"
 #include "sync/engine.h"
 #include "sync/lease_keeper.h"
+#include "sync/space_turns.h"
 #include "transforms/chain.h"
 
 namespace checkvalve {
@@ -18,6 +19,7 @@ struct TransferScope {
   const Chain& chain;
   Connections& connections;
   DirectoryMaker& directories;
+  SpaceTurns& space;
   HashAlgorithm hash = HashAlgorithm::xxh128; // of digests; what the target gives, with VerifyMode::hash
 };
 

@@ -99,6 +99,12 @@ void MemoryStore::change_at_read(const std::string& path, std::uint32_t reads, s
   changes_[path] = {reads, std::move(content), mtime_ns};
 }
 
+bool MemoryStore::has_room(std::uint64_t bytes) const {
+  if (!capacity_bytes) return true;
+  for (const auto& [path, node] : nodes_) bytes += node.size_bytes();
+  return bytes <= *capacity_bytes;
+}
+
 void MemoryStore::on_read(const std::string& path) {
   const auto change = changes_.find(path);
   if (change == changes_.end() || --change->second.reads_left != 0) return;

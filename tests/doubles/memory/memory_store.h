@@ -55,6 +55,8 @@ public:
   void deny(const std::string& path) { denied_.insert(path); }
   bool denied(std::string_view path) const { return denied_.contains(path); }
   bool corrupts_uploads = false; // what is published differs from what was written
+  std::optional<std::uint64_t> capacity_bytes; // of all contents; a write beyond it fails with ErrorKind::no_space
+  bool has_room(std::uint64_t bytes) const;
   // Called by the backend before each read.
   void on_read(const std::string& path);
 

@@ -73,12 +73,20 @@ public:
     announced_ += chunk.size();
     ++under_way_;
     co_await next_turn();
+    Result<void> written;
+    if (tree_.store().has_room(chunk.size()))
+      take(offset, chunk);
+    else
+      written = tree_.tree->failure(ErrorKind::no_space, "write", path_, "no space left on device");
+    if (--under_way_ == 0 && idle_) idle_->set();
+    co_return written;
+  }
+
+  void take(std::uint64_t offset, const Chunk& chunk) {
     content_->resize(std::max<std::size_t>(content_->size(), offset + chunk.size()));
     chunk.text().copy(content_->data() + offset, chunk.size());
     acknowledged_ += chunk.size();
     tree_.store().bytes_written += chunk.size();
-    if (--under_way_ == 0 && idle_) idle_->set();
-    co_return Result<void>();
   }
 
   Task<Result<Published>> commit(CommitOptions options) override {

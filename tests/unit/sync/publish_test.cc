@@ -45,7 +45,8 @@ public:
     Connections both = connections().value();
     DirectoryMaker directories(*both.target);
     const Chain chain;
-    TransferScope scope{shared, job, chain, both, directories, HashAlgorithm::xxh128};
+    SpaceTurns space;
+    TransferScope scope{shared, job, chain, both, directories, space, HashAlgorithm::xxh128};
     LeaseKeeper keeper(shared, Lease{"aaaaaaaaaa", 1, 1, "0123abcd"}, BootClock::now(), lease_left,
                        [] { return std::nullopt; });
     PlannedFile file{.number = 1, .action = action, .path = "small", .size_bytes = 5};
@@ -62,7 +63,8 @@ public:
     Connections both = connections().value();
     DirectoryMaker directories(*both.target);
     const Chain chain = Chain::make(job.transforms).value();
-    TransferScope scope{shared, job, chain, both, directories, HashAlgorithm::xxh128};
+    SpaceTurns space;
+    TransferScope scope{shared, job, chain, both, directories, space, HashAlgorithm::xxh128};
     const LeaseKeeper keeper(shared, Lease{"aaaaaaaaaa", 1, 1, "0123abcd"}, BootClock::now(),
                              std::chrono::milliseconds(0), [] { return std::nullopt; });
     return engine.run(transfer_file(scope, keeper, std::move(file), 1 << 20));
