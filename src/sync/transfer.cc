@@ -8,6 +8,7 @@
 #include "core/path.h"
 #include "core/units.h"
 #include "sync/copy.h"
+#include "sync/partial_uploads.h"
 #include "sync/publish.h"
 #include "sync/resumable_uploads.h"
 #include "sync/up_to_date.h"
@@ -19,11 +20,6 @@ using std::chrono::milliseconds;
 
 constexpr std::uint64_t progress_from_bytes = 64 << 20; // smaller files report only their start and end
 constexpr std::int64_t progress_interval_ms = 1'000;
-// An attempt that a lost connection ended after this many further bytes does not count against --retries.
-constexpr std::uint64_t progress_worth_a_retry = 1 << 20;
-// Temporaries of a lost lease that are removed by name: each costs a request a file. Those of later attempts, which are
-// rare, are found by the next plan's listing.
-constexpr std::uint32_t attempts_discarded = 16;
 
 // How long it is until a write to the file would give it another mtime than it has, as whoever compares sees it. As
 // long as the source's clock is in the tick of the file's mtime, another write of the same size would not be seen.
@@ -52,38 +48,34 @@ public:
   Transfer(TransferScope& scope, const LeaseKeeper& keeper, PlannedFile file, std::uint64_t window_bytes)
       : scope_(scope), keeper_(keeper), file_(std::move(file)),
         window_bytes_(without_transforms(scope, window_bytes, file_.size_bytes)),
-        name_(file_.target_path.empty() ? file_.path : file_.target_path), fence_(scope, keeper, file_, name_) {
+        name_(file_.target_path.empty() ? file_.path : file_.target_path), fence_(scope, keeper, file_, name_),
+        partials_(scope, keeper, file_, name_) {
     expected_.path = file_.path;
     expected_.size_bytes = file_.size_bytes;
     expected_.mtime_ns = file_.mtime_ns;
     expected_.mode = file_.mode;
     expected_.etag = file_.etag;
     outcome_.number = file_.number;
-    left_ = temporaries_of_lost_lease();
-    if (const auto left = parse_temporary(file_.orphan)) left_.push_back(*left);
   }
 
   Task<FileOutcome> run() {
     const SpaceTurns::UnderWay under_way(scope_.space);
     scope_.engine.events.emit(FileStartedEvent{file_.path, file_.size_bytes});
     if (keeper_.lease().previous_generation != 0 && co_await finished_before()) co_return outcome_;
-    std::uint32_t failures = 0; // since the last one that had got further than those before
+    std::uint32_t failures = 0; // since the last attempt that had got further than those before
     for (outcome_.attempts = 1;; ++outcome_.attempts) {
-      const std::uint64_t bytes_before = partial_bytes_;
       Result<void> done = co_await attempt();
       if (done) co_return outcome_;
       Error error = std::move(done.error());
-      if (scope_.engine.cancellation.requested() || !keeper_.holds()) {
-        co_await drop_partial();
+      failures = partials_.got_further() ? 1 : failures + 1;
+      if (cancelled() || !keeper_.holds()) {
+        co_await partials_.drop();
         outcome_.state = FileState::planned;
         co_return outcome_;
       }
-      failures = partial_ && partial_bytes_ >= bytes_before + progress_worth_a_retry ? 1 : failures + 1;
       const bool waits_for_space = error.kind == ErrorKind::no_space && !std::exchange(had_turn_, true);
-      const bool retryable =
-          error.transient() || error.kind == ErrorKind::changed || error.kind == ErrorKind::integrity;
-      if (!waits_for_space && (!retryable || failures > scope_.job.retries)) {
-        co_await drop_partial();
+      if (!waits_for_space && (!retryable(error) || failures > scope_.job.retries)) {
+        co_await partials_.drop();
         give_up(std::move(error));
         co_return outcome_;
       }
@@ -93,19 +85,7 @@ public:
         (void)co_await scope_.space.take_turn(scope_.engine.cancellation);
       else
         co_await scope_.engine.cancellation.sleep(delay);
-      if (file_.action != FileAction::directory && !partial_) left_.push_back(temporary());
-      const Entry before = expected_;
-      const auto renewed = co_await expect_present_version();
-      if (!renewed || !check_unchanged(expected_, before)) co_await drop_partial();
-      if (renewed && co_await published_in_doubt()) {
-        co_await drop_partial();
-        co_return outcome_;
-      }
-      if (!renewed || !may_resume()) co_await discard_left();
-      if (!renewed) {
-        give_up(renewed.error());
-        co_return outcome_;
-      }
+      if (!co_await needs_another_attempt()) co_return outcome_;
     }
   }
 
@@ -118,27 +98,31 @@ private:
     return {lease.plan, lease.generation, lease.nonce, file_.number, outcome_.attempts};
   }
 
-  std::vector<TemporaryName> temporaries_of_lost_lease() const {
-    std::vector<TemporaryName> names;
-    const Lease& lease = keeper_.lease();
-    if (lease.previous_generation == 0) return names;
-    const std::uint32_t attempts = std::min(scope_.job.retries + 1, attempts_discarded);
-    for (std::uint32_t attempt = 1; attempt <= attempts; ++attempt)
-      names.push_back({lease.plan, lease.previous_generation, lease.previous_nonce, file_.number, attempt});
-    return names;
+  bool cancelled() const { return scope_.engine.cancellation.requested(); }
+
+  static bool retryable(const Error& error) {
+    return error.transient() || error.kind == ErrorKind::changed || error.kind == ErrorKind::integrity;
   }
 
-  Task<void> discard_left() { co_await discard_outputs(target(), scope_.chain, name_, std::exchange(left_, {})); }
-
-  bool may_resume() const {
-    return file_.action == FileAction::copy &&
-           checkvalve::may_resume(scope_.job, scope_.connections.target->capabilities());
+  // After an attempt that failed: takes the file as it is now. False: it is published already, or can't be read.
+  Task<bool> needs_another_attempt() {
+    partials_.ended(temporary());
+    const Entry before = expected_;
+    const auto renewed = co_await expect_present_version();
+    if (!renewed || !check_unchanged(expected_, before)) co_await partials_.drop();
+    if (renewed && co_await published_in_doubt()) {
+      co_await partials_.drop();
+      co_return false;
+    }
+    if (!renewed || !partials_.target_resumes()) co_await partials_.discard();
+    if (!renewed) give_up(renewed.error());
+    co_return renewed.has_value();
   }
 
   // After a lost lease: its temporaries are removed if they can't be resumed, and a file that it had published already
   // is not copied again.
   Task<bool> finished_before() {
-    if (!may_resume()) co_await discard_left();
+    if (!partials_.target_resumes()) co_await partials_.discard();
     co_return size_and_mtime_prove() && co_await already_published();
   }
 
@@ -152,7 +136,7 @@ private:
     const std::optional<Content> content = fence_.take_in_doubt();
     // What was under a replaced file's name may have had the same size and mtime, with other content.
     if (!content || file_.replaces || !size_and_mtime_prove() || !co_await looks_published()) co_return false;
-    co_await discard_left();
+    co_await partials_.discard();
     co_return (co_await fence_.settle(*content, {.method = "published_before"}, expected_, outcome_)).has_value();
   }
 
@@ -190,7 +174,7 @@ private:
             until_next_tick(expected_, version_tick_ns(expected_, rules(), source().capabilities()));
         left.count() > 0)
       co_await scope_.engine.cancellation.sleep(left);
-    if (scope_.engine.cancellation.requested()) co_return Failure(scope_.engine.cancellation.reason());
+    if (cancelled()) co_return Failure(scope_.engine.cancellation.reason());
     if (auto origin = direct_origin()) {
       auto taking = co_await target().begin_direct_copy(std::move(origin), expected_, name_, upload_hints());
       Result<void> done = taking ? co_await publish(copy_directly(source(), expected_, std::move(*taking),
@@ -202,8 +186,9 @@ private:
     auto upload = co_await begin();
     auto reader = co_await opening.get();
     if (!reader || !upload) {
-      if (upload && !reader && reader.error().transient() && may_keep_partial() && (*upload)->resumed_bytes() > 0)
-        partial_ = PartialUpload{std::move(*upload), partial_bytes_};
+      const std::uint64_t resumed_bytes = upload ? (*upload)->resumed_bytes() : 0;
+      if (resumed_bytes > 0 && reader.error().transient() && partials_.may_keep())
+        partials_.keep(PartialUpload{std::move(*upload), resumed_bytes});
       else if (upload)
         (void)co_await (*upload)->abort();
       co_return Failure(!reader ? reader.error() : upload.error());
@@ -218,21 +203,11 @@ private:
 
   // Once more where the directory, which was made or met before, is gone.
   Task<Result<std::unique_ptr<Upload>>> begin() {
-    if (partial_) {
-      const auto reopened = co_await partial_->upload->reopen(partial_->acknowledged_bytes, temporary());
-      if (reopened) co_return std::move(std::exchange(partial_, std::nullopt)->upload);
-      if (reopened.error().transient()) co_return Failure(reopened.error()); // for the next attempt
-      co_await drop_partial();
-    }
-    partial_bytes_ = 0;
-    auto upload = co_await target().begin(name_, upload_hints());
-    if (!upload && upload.error().kind == ErrorKind::not_found) {
-      scope_.directories.forget();
-      CV_CO_CHECK(co_await scope_.directories.ensure(std::string(parent_path(name_))));
-      upload = co_await target().begin(name_, upload_hints());
-    }
-    if (upload && may_resume()) left_.clear(); // it took or removed them all
-    co_return upload;
+    auto upload = co_await partials_.begin(upload_hints());
+    if (upload || upload.error().kind != ErrorKind::not_found) co_return upload;
+    scope_.directories.forget();
+    CV_CO_CHECK(co_await scope_.directories.ensure(std::string(parent_path(name_))));
+    co_return co_await partials_.begin(upload_hints());
   }
 
   std::unique_ptr<Copy> copy_of(std::unique_ptr<Reader> reader, std::unique_ptr<Upload> upload) {
@@ -273,10 +248,8 @@ private:
       if (scope_.chain.splits()) co_await warn_of_stale_part(content->parts);
       co_return done;
     }
-    if (done.error().transient() && may_keep_partial()) partial_ = copy->take_partial();
-    if (partial_)
-      partial_bytes_ = partial_->acknowledged_bytes;
-    else if (!resumes_after(done.error()))
+    const bool kept = done.error().transient() && partials_.may_keep() && partials_.keep(copy->take_partial());
+    if (!kept && !resumes_after(done.error()))
       (void)co_await copy->abort(); // what stays is removed by the next plan or a sweep
     if (content && done.error().kind == ErrorKind::exists) co_return co_await existing_name(*content);
     if (done.error().kind == ErrorKind::transform) {
@@ -287,19 +260,10 @@ private:
     co_return done;
   }
 
-  // Whether the next attempt may continue this one's upload itself, not what it has left at the target.
-  bool may_keep_partial() const {
-    return file_.action == FileAction::copy && !may_resume() && may_arrive_in_pieces(scope_.job);
-  }
-
-  Task<void> drop_partial() {
-    if (auto partial = std::exchange(partial_, std::nullopt)) (void)co_await partial->upload->abort();
-  }
-
   // Whether the next attempt resumes what this one has left.
   bool resumes_after(const Error& error) const {
-    return may_resume() && error.transient() && outcome_.attempts <= scope_.job.retries && keeper_.holds() &&
-           !scope_.engine.cancellation.requested();
+    return partials_.target_resumes() && error.transient() && outcome_.attempts <= scope_.job.retries &&
+           keeper_.holds() && !cancelled();
   }
 
   UploadHints upload_hints() const {
@@ -309,9 +273,7 @@ private:
                       .mode = later.mode,
                       .replaces = later.replace != Replace::if_absent};
     if (scope_.chain.keeps_size()) hints.size_bytes = expected_.size_bytes;
-    if (!may_resume()) return hints;
-    hints.version = fmt::format("{} {} {}", expected_.size_bytes, expected_.mtime_ns.value_or(0), expected_.etag);
-    hints.continues = left_;
+    partials_.describe(expected_, hints);
     return hints;
   }
 
@@ -392,11 +354,9 @@ private:
   const std::string name_;
   Entry expected_; // the version of the source that this attempt copies
   FileOutcome outcome_;
-  std::optional<PartialUpload> partial_; // of the attempt that failed, to be resumed by the next one
-  std::uint64_t partial_bytes_ = 0;      // acknowledged when it failed
-  std::vector<TemporaryName> left_; // what attempts that have ended may have left: of this lease, the lost one, a plan
-  bool had_turn_ = false;           // after the target had no space left
+  bool had_turn_ = false; // after the target had no space left
   Fence fence_;
+  PartialUploads partials_;
   std::int64_t reported_ms_ = 0;
 };
 
