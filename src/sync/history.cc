@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backends/location.h"
+#include "sync/state_outage.h"
 
 namespace checkvalve {
 namespace {
@@ -38,7 +39,8 @@ std::optional<PairKey> agreed_pair(const std::vector<std::string>& jobs) {
 
 Task<Result<void>> claim_histories(Engine& engine, const Job& job, const PairKey& pair) {
   HistoryStore& history = engine.store.history;
-  CV_CO_TRY(const std::vector<UnclaimedHistory> unclaimed, co_await history.unclaimed(pair, job.target.display()));
+  CV_CO_TRY(const std::vector<UnclaimedHistory> unclaimed,
+            co_await outlast(engine, [&] { return history.unclaimed(pair, job.target.display()); }));
   if (unclaimed.empty()) co_return Result<void>();
   const auto claims = co_await engine.workers.run([&unclaimed] {
     std::vector<std::optional<PairKey>> agreed;
@@ -54,7 +56,8 @@ Task<Result<void>> claim_histories(Engine& engine, const Job& job, const PairKey
 
 Task<Result<bool>> keeps_history(Engine& engine, const Job& job, const Connections& connections) {
   if (needs_history(job, connections.target->capabilities())) co_return true;
-  CV_CO_TRY(const std::vector<HistoryRecord> first, co_await engine.store.history.page(connections.pair, "", 1));
+  CV_CO_TRY(const std::vector<HistoryRecord> first,
+            co_await outlast(engine, [&] { return engine.store.history.page(connections.pair, "", 1); }));
   co_return !first.empty();
 }
 
@@ -73,7 +76,8 @@ Task<Result<const HistoryRecord*>> HistoryCursor::find(std::string path) {
 }
 
 Task<Result<void>> HistoryCursor::finish() {
-  co_return co_await engine_.store.history.touch(pair_, std::exchange(to_touch_, {}));
+  const std::vector<std::string> paths = std::exchange(to_touch_, {});
+  co_return co_await outlast(engine_, [&] { return engine_.store.history.touch(pair_, paths); });
 }
 
 Task<Result<void>> HistoryCursor::fetch(const std::string& from) {
@@ -82,7 +86,7 @@ Task<Result<void>> HistoryCursor::fetch(const std::string& from) {
     const bool dense = found_ * 8 >= page_.size();
     limit_ = dense ? std::min(limit_ * 4, max_page_records) : std::max(limit_ / 4, min_page_records);
   }
-  CV_CO_TRY(page_, co_await engine_.store.history.page(pair_, from, limit_));
+  CV_CO_TRY(page_, co_await outlast(engine_, [&] { return engine_.store.history.page(pair_, from, limit_); }));
   position_ = 0;
   found_ = 0;
   at_end_ = page_.size() < limit_;

@@ -12,6 +12,7 @@
 #include "sync/history.h"
 #include "sync/resumable_uploads.h"
 #include "sync/spool.h"
+#include "sync/state_outage.h"
 #include "sync/walk.h"
 
 namespace checkvalve {
@@ -217,20 +218,20 @@ Task<void> prune(Engine& engine, const Job& job) {
 }
 
 Task<Result<void>> write_plan(Engine& engine, const Job& job, PlanRecord record, PlanDraft& draft) {
-  CV_CO_CHECK(co_await engine.store.plans.create(record));
+  CV_CO_CHECK(co_await outlast(engine, [&] { return engine.store.plans.create(record); }));
   while (true) {
     CV_CO_TRY(const std::vector<PlannedFile> rows, draft.next_rows());
     if (rows.empty()) break;
-    CV_CO_CHECK(co_await engine.store.plans.add_files(record.id, rows));
+    CV_CO_CHECK(co_await outlast(engine, [&] { return engine.store.plans.add_files(record.id, rows); }));
     if (engine.cancellation.requested()) co_return Failure(engine.cancellation.reason());
   }
   record.batches = draft.batches();
   while (true) {
     CV_CO_TRY(const std::vector<FailureRecord> failures, draft.next_failures());
     if (failures.empty()) break;
-    CV_CO_CHECK(co_await engine.store.plans.add_failures(record.id, failures));
+    CV_CO_CHECK(co_await outlast(engine, [&] { return engine.store.plans.add_failures(record.id, failures); }));
   }
-  CV_CO_CHECK(co_await engine.store.plans.finish(record));
+  CV_CO_CHECK(co_await outlast(engine, [&] { return engine.store.plans.finish(record); }));
   co_await prune(engine, job);
   co_return Result<void>();
 }

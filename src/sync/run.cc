@@ -88,11 +88,12 @@ public:
 
 private:
   Task<Result<std::vector<BatchRecord>>> open_batches() {
-    CV_CO_TRY(const PlanRecord plan, co_await engine_.store.plans.find(plan_));
+    CV_CO_TRY(const PlanRecord plan, co_await outlast(engine_, [&] { return engine_.store.plans.find(plan_); }));
     if (plan.state == PlanState::planning)
       co_return Failure(
           make_error(ErrorKind::state, "run", plan_, "the plan was not finished: make another with plan or sync"));
-    CV_CO_TRY(std::vector<BatchRecord> batches, co_await engine_.store.plans.batches(plan_));
+    CV_CO_TRY(std::vector<BatchRecord> batches,
+              co_await outlast(engine_, [&] { return engine_.store.plans.batches(plan_); }));
     for (const std::uint32_t number : options_.batches)
       if (number == 0 || number > batches.size())
         co_return Failure(make_error(ErrorKind::config, "run", plan_,

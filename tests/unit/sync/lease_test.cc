@@ -181,5 +181,19 @@ TEST_F(Leases, AStateThatIsLockedForLongerThanTheLeaseOnlyDelaysTheRun) {
   expect_same_trees();
 }
 
+TEST_F(Leases, AStateThatIsLockedDelaysPlanning) {
+  reopen({.busy_timeout = milliseconds(20)});
+  auto lock = std::make_unique<Lock>(state_path());
+  engine.events.on_event = [&, retries = 0](const EngineEvent& event) mutable {
+    if (std::holds_alternative<RetryEvent>(event) && ++retries == 2) lock.reset();
+  };
+  const auto done = plan();
+  ASSERT_OK(done);
+  EXPECT_EQ(done->files_planned, 8U);
+  EXPECT_EQ(engine.events.of<RetryEvent>().size(), 2U);
+  EXPECT_EQ(run(done->plan)->files_copied, 8U);
+  expect_same_trees();
+}
+
 } // namespace
 } // namespace checkvalve
