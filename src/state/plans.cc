@@ -100,6 +100,7 @@ Result<void> prune_plans(SqlDatabase& database, std::int64_t older_than_ms) {
     CV_CHECK(database.run("DELETE FROM cv_runs WHERE plan = $1 AND started_ms < $2", SqlText{id}, before_ms));
     CV_CHECK(database.run("DELETE FROM cv_plans WHERE id = $1", SqlText{id})); // takes batches and failures along
   }
+  CV_CHECK(database.run("DELETE FROM cv_partial_uploads WHERE recorded_ms < $1", before_ms));
   // What remains of the old runs belongs to plans that stay, or to none.
   CV_CHECK(database.run("DELETE FROM cv_runs WHERE started_ms < $1 AND plan NOT IN (SELECT plan FROM cv_batches WHERE "
                         "state = $2 AND lease_until_ms > {now_ms})",

@@ -49,8 +49,8 @@ public:
   // Newest first; of all plans, if `plan` is empty.
   Task<Result<std::vector<RunRecord>>> runs(const std::string& plan, std::size_t limit);
 
-  // Removes plans created, and runs started, longer ago than this by the store's clock, unless a live lease works on
-  // them. The history stays.
+  // Removes plans created, runs started and partial uploads recorded longer ago than this by the store's clock, but no
+  // plan on which a live lease works. The history stays.
   Task<Result<void>> prune(std::chrono::milliseconds older_than);
 
 private:

@@ -162,6 +162,24 @@ struct ListAnswer {
   std::string holder; // not taken: who has it
 };
 
+// What a target holds of a large file under the name of a temporary, so that another run may resume it.
+struct PartialUploadRecord {
+  PairKey pair;
+  std::string path;      // of the file, at the target
+  std::string temporary; // its name
+  std::string plan;      // that wrote it, or has claimed it since
+  // The version of the source that it is a part of.
+  std::uint64_t size_bytes = 0;
+  std::optional<std::int64_t> mtime_ns;
+  std::string etag;
+  // That the target acknowledged from the file's beginning, without a gap, and their digest as Hasher has it.
+  std::uint64_t acknowledged_bytes = 0;
+  std::string digest;
+  std::int64_t recorded_ms = 0; // or claimed, by the store's clock
+
+  bool operator==(const PartialUploadRecord&) const = default;
+};
+
 struct RunRecord {
   std::string id;
   std::string plan;

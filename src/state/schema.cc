@@ -8,7 +8,7 @@ namespace checkvalve {
 namespace {
 
 // A migration: statements, each ended by ";\n".
-constexpr std::array<std::string_view, 5> migrations = {
+constexpr std::array<std::string_view, 6> migrations = {
     // 1: plans, batches, files, failures, published, runs
     R"(CREATE TABLE cv_plans (
   id TEXT NOT NULL PRIMARY KEY,
@@ -144,6 +144,21 @@ CREATE TABLE cv_retention (
   id BIGINT NOT NULL PRIMARY KEY,
   pair BIGINT NOT NULL,
   path {bytes} NOT NULL
+) {clustered};
+)",
+    // 6: partial uploads that another run may resume
+    R"(CREATE TABLE cv_partial_uploads (
+  pair BIGINT NOT NULL,
+  path {bytes} NOT NULL,
+  temporary TEXT NOT NULL,
+  plan TEXT NOT NULL,
+  size_bytes BIGINT NOT NULL,
+  mtime_ns BIGINT,
+  etag {bytes} NOT NULL,
+  acknowledged_bytes BIGINT NOT NULL,
+  digest TEXT NOT NULL,
+  recorded_ms BIGINT NOT NULL,
+  PRIMARY KEY (pair, path)
 ) {clustered};
 )",
 };

@@ -14,6 +14,7 @@
 #include "state/checksum_lists.h"
 #include "state/history.h"
 #include "state/leases.h"
+#include "state/partial_uploads.h"
 #include "state/plans.h"
 #include "state/state_thread.h"
 
@@ -25,7 +26,8 @@ class StateStore {
 public:
   // The database is migrated.
   explicit StateStore(std::unique_ptr<SqlDatabase> database)
-      : thread_(std::move(database)), plans(thread_), leases(thread_), history(thread_), lists(thread_) {}
+      : thread_(std::move(database)), plans(thread_), leases(thread_), history(thread_), lists(thread_),
+        partial_uploads(thread_) {}
   StateStore(const StateStore&) = delete;
   StateStore& operator=(const StateStore&) = delete;
 
@@ -33,6 +35,7 @@ public:
   LeaseStore leases;
   HistoryStore history;
   ChecksumListStore lists;
+  PartialUploadStore partial_uploads;
 };
 
 struct StateOptions {

@@ -50,6 +50,7 @@ def age(state: Path) -> None:
             database.execute(f"ALTER TABLE {column}")
         database.execute("DROP TABLE cv_lists_by_name")
         database.execute("DROP TABLE cv_retention")
+        database.execute("DROP TABLE cv_partial_uploads")
         database.execute("UPDATE cv_lists SET target = ?", (target,))
         database.execute("UPDATE cv_schema SET version = 3")
     database.close()
