@@ -29,6 +29,7 @@ checkvalve_package(libcli11-dev CLI11)
 checkvalve_package(libtomlplusplus-dev tomlplusplus) # its target would link the library, and we use the headers
 checkvalve_package(libmimalloc-dev mimalloc 2.0)
 checkvalve_module(libssh-dev LIBSSH libssh>=0.10)
+checkvalve_module(libargon2-dev ARGON2 libargon2) # PuTTY's keys
 checkvalve_module(libsqlite3-dev SQLITE sqlite3>=3.38)
 checkvalve_module(libisal-dev ISAL libisal)
 checkvalve_module(libxxhash-dev XXHASH libxxhash)
