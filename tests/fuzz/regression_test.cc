@@ -11,8 +11,10 @@ void fuzz_chunking(checkvalve::fuzz::Input input);
 void fuzz_config(checkvalve::fuzz::Input input);
 void fuzz_glob(checkvalve::fuzz::Input input);
 void fuzz_known_hosts(checkvalve::fuzz::Input input);
+void fuzz_private_key(checkvalve::fuzz::Input input);
 void fuzz_services(checkvalve::fuzz::Input input);
 void fuzz_sftp_packet(checkvalve::fuzz::Input input);
+void fuzz_sftp_session(checkvalve::fuzz::Input input);
 
 namespace {
 
@@ -20,9 +22,14 @@ struct Target {
   const char* name;
   void (*run)(checkvalve::fuzz::Input input);
 };
-constexpr Target targets[] = {{"chunking", fuzz_chunking}, {"config", fuzz_config},
-                              {"glob", fuzz_glob},         {"known_hosts", fuzz_known_hosts},
-                              {"services", fuzz_services}, {"sftp_packet", fuzz_sftp_packet}};
+constexpr Target targets[] = {{"chunking", fuzz_chunking},
+                              {"config", fuzz_config},
+                              {"glob", fuzz_glob},
+                              {"known_hosts", fuzz_known_hosts},
+                              {"private_key", fuzz_private_key},
+                              {"services", fuzz_services},
+                              {"sftp_packet", fuzz_sftp_packet},
+                              {"sftp_session", fuzz_sftp_session}};
 
 void PrintTo(const Target& target, std::ostream* out) { *out << target.name; }
 
