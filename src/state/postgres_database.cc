@@ -78,11 +78,11 @@ std::string_view advice(std::string_view state) {
 
 class PostgresDatabase final : public SqlDatabase {
 public:
-  PostgresDatabase(std::string url, std::string shown, StateOptions options)
-      : url_(std::move(url)), shown_(std::move(shown)), options_(std::move(options)) {}
+  PostgresDatabase(std::string url, PostgresLocation location, StateOptions options)
+      : url_(std::move(url)), location_(std::move(location)), options_(std::move(options)) {}
 
   const Dialect& dialect() const override { return postgres_dialect; }
-  std::string display() const override { return shown_; }
+  std::string display() const override { return location_.shown; }
 
   Result<void> connect();
 
@@ -165,7 +165,8 @@ private:
   Error connection_error(const std::string& message, bool passing);
 
   std::string url_;
-  std::string shown_;
+  PostgresLocation location_;
+  bool connected_before_ = false;
   StateOptions options_;
   Connection connection_;
   bool in_transaction_ = false;
@@ -174,7 +175,7 @@ private:
 };
 
 Error PostgresDatabase::connection_error(const std::string& message, bool passing) {
-  Error error = make_error(ErrorKind::state, "open state", shown_, message);
+  Error error = make_error(ErrorKind::state, "open state", location_.shown, message);
   if (passing) error.status = ErrorStatus::transient;
   return error;
 }
@@ -200,14 +201,19 @@ Result<void> PostgresDatabase::connect() {
   if (!connection_) throw std::bad_alloc();
   // Notices (a table that ANALYZE skips) go to standard error unless somebody takes them.
   PQsetNoticeProcessor(connection_.get(), [](void*, const char*) {}, nullptr);
-  if (PQstatus(connection_.get()) == CONNECTION_OK && PQsetnonblocking(connection_.get(), 1) == 0) return {};
+  if (PQstatus(connection_.get()) == CONNECTION_OK && PQsetnonblocking(connection_.get(), 1) == 0) {
+    connected_before_ = true;
+    return {};
+  }
 
   const std::string message = trimmed(PQerrorMessage(connection_.get()));
   const bool asks_password =
       PQconnectionNeedsPassword(connection_.get()) != 0 || PQconnectionUsedPassword(connection_.get()) != 0;
   connection_.reset();
-  // libpq gives no SQLSTATE here: a server that answers others has refused us, unless it was for a lack of slots.
-  const bool refused = PQpingParams(keywords, values, 1) == PQPING_OK && message.find("too many") == message.npos &&
+  // libpq gives no SQLSTATE here. A server that took us before will do so again, and one of several hosts becomes the
+  // primary that the URL asks for; else a server that answers others has refused us, unless it was for a lack of slots.
+  const bool refused = !connected_before_ && !location_.chooses_host &&
+                       PQpingParams(keywords, values, 1) == PQPING_OK && message.find("too many") == message.npos &&
                        message.find("connection slots") == message.npos;
   loss_ = refused ? Loss::none : Loss::undone;
   return Failure(
@@ -227,7 +233,7 @@ Error PostgresDatabase::lost() {
 Error PostgresDatabase::failure(const PGresult* result) {
   const char* code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
   const std::string_view state = code ? code : "08000"; // libpq's own: the connection
-  Error error = make_error(ErrorKind::state, "use state", shown_, "");
+  Error error = make_error(ErrorKind::state, "use state", location_.shown, "");
   const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   error.message = fmt::format("{}{}", primary ? primary : trimmed(PQresultErrorMessage(result)), advice(state));
   if (retryable_later(state)) error.status = ErrorStatus::transient;
@@ -382,8 +388,8 @@ bool PostgresDatabase::try_again(int attempt, bool repeatable) {
 } // namespace
 
 Result<std::unique_ptr<SqlDatabase>> open_postgres(const std::string& url, const StateOptions& options) {
-  CV_TRY(std::string shown, check_postgres_url(url));
-  auto database = std::make_unique<PostgresDatabase>(url, std::move(shown), options);
+  CV_TRY(PostgresLocation location, check_postgres_url(url));
+  auto database = std::make_unique<PostgresDatabase>(url, std::move(location), options);
   CV_CHECK(database->connect());
   CV_CHECK(migrate(*database));
   return database;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -29,9 +30,23 @@ bool has_password_before_host(std::string_view url) {
   return false;
 }
 
+// "a:1,b:2" of libpq's lists "a,b" and "1,2"; one port is of all hosts.
+std::string hosts_and_ports(std::string_view hosts, std::string_view ports) {
+  std::string out;
+  for (bool first = true; first || !hosts.empty(); first = false) {
+    const std::size_t host_end = std::min(hosts.find(','), hosts.size());
+    const std::size_t port_end = std::min(ports.find(','), ports.size());
+    const std::string_view port = ports.substr(0, port_end);
+    out += fmt::format("{}{}{}{}", first ? "" : ",", hosts.substr(0, host_end), port.empty() ? "" : ":", port);
+    hosts.remove_prefix(std::min(host_end + 1, hosts.size()));
+    if (port_end < ports.size()) ports.remove_prefix(port_end + 1);
+  }
+  return out;
+}
+
 } // namespace
 
-Result<std::string> check_postgres_url(const std::string& url) {
+Result<PostgresLocation> check_postgres_url(const std::string& url) {
   if (url.find("://") == url.npos || has_password_before_host(url) || url.find("password=") != url.npos)
     return refusal(std::string(password_advice));
   char* message = nullptr;
@@ -46,8 +61,10 @@ Result<std::string> check_postgres_url(const std::string& url) {
     if (option->val) given[option->keyword] = option->val;
   for (const char* secret : {"password", "sslpassword"})
     if (given.contains(secret)) return refusal(std::string(password_advice));
-  return fmt::format("postgresql://{}{}{}{}{}/{}", given["user"], given["user"].empty() ? "" : "@", given["host"],
-                     given["port"].empty() ? "" : ":", given["port"], given["dbname"]);
+  const std::string& attributes = given["target_session_attrs"];
+  return PostgresLocation{fmt::format("postgresql://{}{}{}/{}", given["user"], given["user"].empty() ? "" : "@",
+                                      hosts_and_ports(given["host"], given["port"]), given["dbname"]),
+                          !attributes.empty() && attributes != "any"};
 }
 
 } // namespace checkvalve

@@ -7,8 +7,13 @@
 
 namespace checkvalve {
 
-// Checks the URL and gives it as messages may show it: user, host, port and database, nothing else. A password in the
-// URL is refused: it would show in process lists. Error kind config; its text never holds the password.
-Result<std::string> check_postgres_url(const std::string& url);
+struct PostgresLocation {
+  std::string shown;         // as messages may show it: user, hosts, ports and database, nothing else
+  bool chooses_host = false; // among those it names, by what a server says of itself (target_session_attrs)
+};
+
+// Checks the URL. A password in it is refused: it would show in process lists. Error kind config; its text never holds
+// the password.
+Result<PostgresLocation> check_postgres_url(const std::string& url);
 
 } // namespace checkvalve

@@ -102,6 +102,28 @@ def test_database_that_is_away_for_longer_than_the_lease(shared_pair: Pair, data
     pair.assert_nothing_to_do()
 
 
+def test_database_that_fails_over(shared_pair: Pair, database: PostgresServer, place: Path) -> None:
+    """The primary crashes in mid-run, and some time later its standby takes over under the same URL."""
+    pair = shared_pair
+    total = many_small(pair.source, 1500)
+    with database.standby(place / "standby") as standby:
+        hosts = f"127.0.0.1:{database.port},127.0.0.1:{standby.port}"
+        url = database.url().replace(f"127.0.0.1:{database.port}", hosts) + "?target_session_attrs=read-write"
+        pair.program.options[pair.program.options.index("--state") + 1] = url
+        plan = pair.plan().expect(0).json["plan"]
+        run = pair.program.start("run", plan, "--lease-ttl", "1s", "--bwlimit", str(total // 8))
+        run.wait_for_published(200)
+        database.kill()
+        for _ in range(2):
+            run.wait_for(is_state_retry)
+        standby.promote()
+        summary = run.finish().expect(0).events[-1]
+        assert (summary["files_copied"], summary["files_failed"]) == (1500, 0)
+        assert_same(pair.source, pair.target)
+        pair.assert_clean()
+        pair.assert_nothing_to_do()
+
+
 def test_a_wrong_clock_harms_no_other_worker(shared_pair: Pair, place: Path, clock_ahead: dict[str, str]) -> None:
     """Leases, ages of plans and of orphans go by the clock of the database."""
     pair = shared_pair

@@ -81,6 +81,12 @@ class PostgresServer(StartedServer):
         self.child, self.port = start_on_free_port(self._launch, _answers)
         return self
 
+    def kill(self) -> None:
+        """As a crash: clients learn nothing."""
+        assert self.child
+        self.child.popen.send_signal(signal.SIGQUIT)
+        self.child.popen.wait()
+
     def stop(self) -> None:
         if self.child and self.child.running():
             self.child.popen.send_signal(signal.SIGINT)  # fast shutdown: does not wait for clients
@@ -88,28 +94,54 @@ class PostgresServer(StartedServer):
                 self.child.popen.wait(10)
         super().stop()
 
+    def standby(self, directory: Path) -> PostgresServer:
+        """A synchronous standby of this server, started: from here on a commit waits for it."""
+        other = PostgresServer(directory, self.password)
+        primary = f"host=127.0.0.1 port={self.port} user={USER} application_name=standby"
+        argv = ["pg_basebackup", "-D", other.directory / "data", "-d", primary, "-R", "-X", "stream", "-c", "fast"]
+        other._run(*argv, env={"PGPASSWORD": self.password})
+        with (other.directory / "data" / "postgresql.auto.conf").open("a") as settings:
+            settings.write(f"primary_conninfo = '{primary} password={self.password}'\n")
+            settings.write("synchronous_standby_names = ''\n")  # it has none itself, once promoted
+        other.child, other.port = start_on_free_port(other._launch, _answers)
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+        self.execute("SELECT pg_reload_conf()")
+        return other
+
+    def promote(self) -> None:
+        self.execute("SELECT pg_promote()")
+
+    def execute(self, sql: str) -> None:
+        self._run("psql", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.url(), "-c", sql, env={"PGPASSWORD": self.password})
+
+    def _run(self, name: str, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
+        program = _program(name)
+        if program is None:
+            raise ServerError(f"{name} is not installed (Debian: postgresql-15)")
+        done = subprocess.run(
+            [program, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=self.directory,
+            env={**os.environ, **(env or {})},
+            user=self.account,
+            extra_groups=None if self.account is None else [],
+        )
+        if done.returncode != 0:
+            raise ServerError(f"{name} failed:\n{done.stderr}")
+
     def _make_cluster(self) -> None:
-        initdb = _program("initdb")
-        if initdb is None:
-            raise ServerError("PostgreSQL is not installed (Debian: postgresql-15)")
         password_file = self.directory / "password"
         password_file.touch(mode=0o600)
         password_file.write_text(self.password)
         if self.account:
             shutil.chown(password_file, self.account)
         options = ["--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
-        made = subprocess.run(
-            [initdb, "-D", str(self.directory / "data"), "-U", USER, "--pwfile", str(password_file), *options],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            cwd=self.directory,
-            user=self.account,
-            extra_groups=None if self.account is None else [],
-        )
-        password_file.unlink()
-        if made.returncode != 0:
-            raise ServerError(f"initdb failed:\n{made.stderr}")
+        try:
+            self._run("initdb", "-D", self.directory / "data", "-U", USER, "--pwfile", password_file, *options)
+        finally:
+            password_file.unlink()
 
     def _launch(self, port: int) -> Child:
         server = _program("postgres")

@@ -20,7 +20,7 @@ SCENARIOS: dict[str, Scenario] = {
     "hostile-names": disks.hostile_names,
     "planted-links": disks.planted_links,
     "state": states.damaged_state,
-    "postgres": states.postgres_restarts,
+    "postgres": states.postgres_outages,
     "workers": workers.shared_plans,
     "secrets": leaks.secrets_in,
     "servers": matrix.server_matrix,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -97,35 +96,40 @@ def damaged_state(session: Session) -> Figures:
     return {"runs with a damaged state": runs, "set aside or repaired": runs - refused, "refused": refused}
 
 
-def postgres_restarts(session: Session) -> Figures:
-    """The database goes away for some seconds, by a shutdown or a crash, while a run is at work."""
-    directory = session.place / "postgres"
-    server = PostgresServer(directory)
+def postgres_outages(session: Session) -> Figures:
+    """The database goes away for seconds while a run is at work: shut down, crashed, or replaced by its standby."""
     try:
-        server.start()
+        server = PostgresServer(session.place / "postgres").start()
     except ServerError as error:
         raise Unavailable(str(error)) from error
     runs = survived = 0
     try:
-        for turn in session.rounds(8):
-            crash = turn % 2 == 1
-            where = f"PostgreSQL {'crashed' if crash else 'restarted'} in mid-run ({turn})"
+        for turn in session.rounds(9):
+            outage = ("shut down", "crashed", "failed over")[turn % 3]
+            where = f"PostgreSQL {outage} in mid-run ({turn})"
             random = session.random(where)
+            standby = server.standby(session.place / f"postgres-{turn}") if outage == "failed over" else None
+            url = server.url()
+            if standby:
+                hosts = f"127.0.0.1:{server.port},127.0.0.1:{standby.port}"
+                url = url.replace(f"127.0.0.1:{server.port}", hosts) + "?target_session_attrs=read-write"
             with Arena(session.servers, Kind("local", "local")) as arena:
-                arena.options[arena.options.index("--state") + 1] = server.url()
+                arena.options[arena.options.index("--state") + 1] = url
                 arena.env["CHECKVALVE_STATE_PASSWORD"] = server.password
                 fill(arena.ledger, random, small=60, large=4, large_bytes=1 << 20)
                 plant(arena, random)
                 wanted = arena.ledger.begin()
                 command = arena.start_sync("--bwlimit", "2MiB", "--batch-files", "10")
                 time.sleep(random.uniform(0.3, 1.5))
-                assert server.child
-                if crash:
-                    server.child.popen.send_signal(signal.SIGQUIT)
-                    server.child.popen.wait()
+                if outage != "shut down":
+                    server.kill()
                 server.stop()
                 time.sleep(random.uniform(0, 4))
-                server.start()
+                if standby:
+                    standby.promote()
+                    server = standby
+                else:
+                    server.start()
                 ended = command.end()
                 runs += 1
                 survived += ended.code == 0
