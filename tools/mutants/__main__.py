@@ -1,212 +1,114 @@
-"""./dev mutants [--sample N] [--seed S] [--only-guards] [--list]: takes guards out one at a time, and runs tests.
+"""./dev mutants [--sample N] [--seed S] [--again] [--list]: changes guards one at a time, and runs the tests.
 
-A copy of the repository in build-mutants/ is changed, built and tested: first the unit tests of the changed directory,
-then its conformance tests, then the quick end-to-end tests and those of faults. A mutant that does not compile is not
-counted. Caught: a test fails, or does not end.
+All mutants are compiled into one build, build-mutants/, and chosen when a program starts. Caught: a test that reaches
+the mutant fails twice, or does not end.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import random
-import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mutants.find import find
-from mutants.guards import GUARDS, Mutant
 from torture.report import between_markers, made_at
 
-ROOT = Path(__file__).resolve().parents[2]
-TREE = ROOT / "build-mutants"
-CCACHE_SLOPPINESS = "pch_defines,time_macros,include_file_mtime,include_file_ctime"  # as tools/dev/common.sh
-UNIT_SECONDS, E2E_SECONDS = 600, 900
-UNIT_TESTS = {
-    "sync": ["sync_test"],
-    "state": ["state_test", "sync_test"],
-    "backends": ["backends_test", "sync_test"],
-    "protocol": ["protocol_test", "backends_test"],
-    "decorators": ["decorators_test", "sync_test"],
-}
-CONFORMANCE = {"state": "state_conformance", "backends": "backend_conformance", "protocol": "backend_conformance"}
-E2E_FILES = {
-    "sync": ["test_interruptions.py", "test_plans.py", "test_sweep.py", "test_failures.py", "test_torture.py"],
-    "state": ["test_plans.py", "test_identities.py", "test_torture.py"],
-    "backends": ["test_odd_servers.py", "test_sftp_quirks.py", "test_failures.py", "test_torture.py"],
-    "protocol": [
-        "test_logins.py",
-        "test_host_keys.py",
-        "test_odd_servers.py",
-        "test_sftp_quirks.py",
-        "test_torture.py",
-    ],
-    "decorators": ["test_failures.py"],
-}
+from mutants.find import FOLDERS, find
+from mutants.guards import guards
+from mutants.known import KNOWN
+from mutants.mutant import Mutant
+from mutants.schemata import BUILD, ROOT, Sample, Schemata
+from mutants.suites import CONCURRENT, CONFORMANCE, PROGRAMS, Suites
 
-
-@dataclass
-class Verdict:
-    mutant: Mutant
-    line: int
-    caught_by: str  # empty: missed
-    compiles: bool = True
-
-    def text(self) -> str:
-        how = "does not compile" if not self.compiles else self.caught_by or "MISSED"
-        return f"{self.mutant.file}:{self.line}: {self.mutant.what}: {how}"
-
-
-class Tree:
-    """The copy, built."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.environment = {**os.environ, "CCACHE_SLOPPINESS": CCACHE_SLOPPINESS}
-        self.programs = root / "build" / "tests"
-
-    def prepare(self) -> None:
-        if self.root != ROOT:
-            self._copy()
-        configure = "cmake -S . -B build -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_CXX_COMPILER_LAUNCHER=ccache"
-        subprocess.run(configure.split(), cwd=self.root, env=self.environment, stdout=subprocess.DEVNULL, check=True)
-
-    def _copy(self) -> None:
-        """What has not changed keeps its time, so that it is not built again."""
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-        for name in filter(None, listed.decode().split("\0")):
-            source, copy = ROOT / name, self.root / name
-            if source.is_symlink() or not source.is_file():
-                continue
-            content = source.read_bytes()
-            if not copy.exists() or copy.read_bytes() != content:
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                copy.write_bytes(content)
-                copy.chmod(source.stat().st_mode)
-        for name in (".venv", "build-tools"):
-            if not (self.root / name).exists():
-                (self.root / name).symlink_to(ROOT / name)
-
-    def build(self, *targets: str) -> bool:
-        argv = ["ninja", "-C", "build", "-j", "2", *targets]
-        return (
-            subprocess.run(argv, cwd=self.root, env=self.environment, capture_output=True, check=False).returncode == 0
-        )
-
-    def passes(self, argv: list[str], seconds: float) -> bool:
-        """What takes longer than `seconds` fails, too; without a mutant that is an error (see `baseline`)."""
-        try:
-            done = subprocess.run(
-                argv, cwd=self.root, env=self.environment, capture_output=True, timeout=seconds, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return False
-        return done.returncode == 0
-
-    def baseline(self, programs: list[str]) -> list[str]:
-        """The programs that fail without a mutant, or leave little of their time: their verdicts would mean nothing."""
-        return [name for name in programs if not self.passes([str(self.programs / name)], UNIT_SECONDS / 2)]
-
-    def verdict(self, mutant: Mutant) -> Verdict:
-        path = self.root / mutant.file
-        original = path.read_text()
-        line = mutant.line(self.root)
-        path.write_text(mutant.applied(original))
-        try:
-            return self._tried(mutant, line)
-        finally:
-            path.write_text(original)
-
-    def _tried(self, mutant: Mutant, line: int) -> Verdict:
-        folder = mutant.file.split("/")[1]
-        units = UNIT_TESTS[folder]
-        if not self.build(*units):
-            return Verdict(mutant, line, "", compiles=False)
-        for unit in units:
-            if not self.passes([str(self.programs / unit)], UNIT_SECONDS):
-                return Verdict(mutant, line, unit)
-        if suite := CONFORMANCE.get(folder):
-            self.build(suite)
-            if not self.passes([str(self.programs / suite)], UNIT_SECONDS):
-                return Verdict(mutant, line, suite)
-        self.build("checkvalve", "delay_proxy")
-        python = [
-            str(self.root / ".venv" / "bin" / "python"),
-            "-m",
-            "pytest",
-            "-c",
-            "tests/pytest.ini",
-            "--rootdir",
-            ".",
-        ]
-        python += ["-x", "-q", "-n", "2", "--dist", "worksteal", "-p", "no:cacheprovider"]
-        if not self.passes([*python, "tests/e2e", "-m", "quick"], E2E_SECONDS):
-            return Verdict(mutant, line, "quick end-to-end tests")
-        files = [f"tests/e2e/{name}" for name in E2E_FILES[folder]]
-        if not self.passes([*python, *files], E2E_SECONDS):
-            return Verdict(mutant, line, "end-to-end tests of faults")
-        return Verdict(mutant, line, "")
+VERDICTS = BUILD / "verdicts.json"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev mutants")
-    parser.add_argument("--sample", type=int, default=20, help="how many beside the guards that are always tried [20]")
+    parser.add_argument("--sample", type=int, default=200, help="how many beside the guards that are always tried")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no mutant after that time")
-    parser.add_argument("--here", action="store_true", help="change this working tree, which must be a clone for it")
+    parser.add_argument("--again", action="store_true", help="try only those that the last run with this seed missed")
     parser.add_argument("--list", action="store_true", help="only print all places for mutants")
-    parser.add_argument("--no-write", action="store_true", help="do not write the figures into docs/reliability.md")
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/reliability.md")
     options = parser.parse_args()
     places = find(ROOT)
     if options.list:
-        for mutant in places:
-            print(f"{mutant.file}:{mutant.line(ROOT)}: {mutant.what}")
+        print("\n".join(mutant.text() for mutant in places))
         return 0
-    print(f"seed {options.seed}; {len(places)} places for mutants", flush=True)
-    chosen = random.Random(options.seed).sample(places, min(options.sample, len(places)))
     began = time.monotonic()
-    tree = Tree(ROOT if options.here else TREE)
-    tree.prepare()
-    targets = {unit for units in UNIT_TESTS.values() for unit in units} | set(CONFORMANCE.values())
-    if not tree.build("checkvalve", "delay_proxy", *sorted(targets)):
-        print("the copy in build-mutants/ does not build", file=sys.stderr)
-        return 2
-    if unfit := tree.baseline(sorted(targets)):
-        print(f"these fail or take too long without any mutant: {', '.join(unfit)}", file=sys.stderr)
-        return 2
-    verdicts = []
-    for mutant in [*GUARDS, *chosen]:
-        if time.monotonic() - began > options.minutes * 60:
-            break
-        verdicts.append(tree.verdict(mutant))
-        print(verdicts[-1].text(), flush=True)
-    report = _report(verdicts, len(places), options.seed)
+    always = guards(ROOT)
+    sample = Sample(places, options.sample, options.seed, always)
+    schemata = Schemata(always, sample, FOLDERS)
+    print(f"seed {options.seed}; {len(places)} places for mutants; building", flush=True)
+    schemata.build(["checkvalve", "delay_proxy", "checkvalve-conformance", *PROGRAMS, *CONFORMANCE])
+    for mutant in schemata.not_compiled:
+        print(f"{mutant.text()}: does not compile", flush=True)
+    built = time.monotonic()
+    print(f"built in {built - began:.0f} s; recording what each test reaches", flush=True)
+    suites = Suites(schemata.mutants)
+    suites.record()
+    suites.record_end_to_end()
+    recorded = time.monotonic()
+    print(f"recorded in {recorded - built:.0f} s", flush=True)
+    before = _read() if options.again else {}
+
+    def judge(number: int) -> str:
+        mutant = schemata.mutants[number]
+        verdict = before.get(_key(mutant)) or suites.verdict(number, mutant.folder)
+        print(f"{mutant.text()}: {verdict or 'MISSED'}", flush=True)
+        return verdict
+
+    with ThreadPoolExecutor(CONCURRENT) as pool:
+        verdicts = dict(zip(schemata.mutants.values(), pool.map(judge, schemata.mutants), strict=True))
+    VERDICTS.write_text(json.dumps({_key(mutant): verdict for mutant, verdict in verdicts.items()}, indent=1))
+    minutes = (time.monotonic() - began) / 60
+    command = f"./dev mutants --sample {options.sample} --seed {options.seed}"
+    report = _report(command, verdicts, len(places), len(schemata.not_compiled), minutes)
     print(report)
-    if not options.no_write:
+    if options.write:
         between_markers(ROOT / "docs" / "reliability.md", "mutants", report)
     return 0
 
 
-def _report(verdicts: list[Verdict], places: int, seed: int) -> str:
-    counted = [verdict for verdict in verdicts if verdict.compiles]
-    missed = [verdict for verdict in counted if not verdict.caught_by]
-    by_unit = sum(verdict.caught_by.endswith(("_test", "_conformance")) for verdict in counted)
-    sample = max(len(verdicts) - len(GUARDS), 0)
-    caught = len(counted) - len(missed)
+def _key(mutant: Mutant) -> str:
+    """What stays when other lines of the file change."""
+    return f"{mutant.file}: {mutant.what}"
+
+
+def _read() -> dict[str, str]:
+    return json.loads(VERDICTS.read_text()) if VERDICTS.exists() else {}
+
+
+def _report(command: str, verdicts: dict[Mutant, str], places: int, not_compiled: int, minutes: float) -> str:
+    missed = [mutant for mutant, verdict in verdicts.items() if not verdict]
+    by = Counter(verdict.split(":")[0] for verdict in verdicts.values() if verdict)
+    late = sum(verdict.endswith(": does not end") for verdict in verdicts.values())
+    caught = len(verdicts) - len(missed)
+    percent = 100 * caught / max(len(verdicts), 1)
+    named = sum(_key(mutant) in KNOWN for mutant in missed)
     lines = [
-        f"`./dev mutants --sample {sample} --seed {seed}` {made_at()}: of {places} places, the guards of "
-        f"`tools/mutants/guards.py` and a sample were changed, one at a time. {len(counted)} compiled, {caught} were "
-        f"caught: {by_unit} by unit and conformance tests, {caught - by_unit} by end-to-end tests. Only tests of the "
-        "changed directory and the quick end-to-end tests ran, not all of `./dev test`.",
+        f"`{command}` {made_at()}, in {minutes:.0f} minutes: of {places:,} places in `src/`, {len(verdicts)} were "
+        f"changed, one at a time. {caught} ({percent:.1f}%) were caught, {late} of them by "
+        f"a test that did not end; {len(missed)} were missed, {named} of them for a reason that is named below. "
+        f"{not_compiled} that did not compile were replaced by others.",
         "",
-        "| place | change | caught by |",
-        "| --- | --- | --- |",
+        "| `src/` | changed | caught | missed |",
+        "| --- | --- | --- | --- |",
     ]
-    for verdict in counted:
-        what = verdict.mutant.what.replace("|", "\\|")
-        lines.append(f"| `{verdict.mutant.file}:{verdict.line}` | {what} | {verdict.caught_by or '**missed**'} |")
+    for folder in sorted({mutant.folder for mutant in verdicts}):
+        here = [verdict for mutant, verdict in verdicts.items() if mutant.folder == folder]
+        lines.append(f"| {folder} | {len(here)} | {sum(map(bool, here))} | {here.count('')} |")
+    lines += ["", "| caught by | mutants |", "| --- | --- |"]
+    lines += [f"| {suite} | {count} |" for suite, count in by.most_common()]
+    if missed:
+        lines += ["", "| missed | change | reason |", "| --- | --- | --- |"]
+    for mutant in missed:
+        what = mutant.what.replace("|", "\\|")
+        lines.append(f"| `{Path(mutant.file).name}:{mutant.line}` | `{what}` | {KNOWN.get(_key(mutant), '')} |")
     return "\n".join(lines)
 
 

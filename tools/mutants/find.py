@@ -1,4 +1,8 @@
-"""Finds places for mutants in C++ sources, line by line."""
+"""Finds places for mutants in C++ sources, line by line.
+
+Only statements and expressions that run are changed, so that all mutants fit into one program and are chosen when it
+starts (mutant.h). What the compiler computes is not changed: constexpr, static_assert, templates' arguments.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,21 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mutants.guards import Mutant
+from mutants.mutant import CHOSEN, NUMBER, Mutant
 
 FOLDERS = ("sync", "state", "backends", "protocol", "decorators")
-# With blanks around, as clang-format has operators and not the brackets of templates.
-COMPARISONS = {" == ": " != ", " != ": " == ", " < ": " <= ", " > ": " >= ", " <= ": " < ", " >= ": " > "}
+COMPARISONS = {
+    "==": ("Equal", "!="),
+    "!=": ("Unequal", "=="),
+    "<": ("Less", "<="),
+    ">": ("Greater", ">="),
+    "<=": ("LessEqual", "<"),
+    ">=": ("GreaterEqual", ">"),
+}
 CONDITION = re.compile(r"^(?P<head>\s*(?:\} )?(?:else )?if \()(?P<rest>.*)$")
 EARLY_RETURN = re.compile(r"^\s*if \(.*\) (?:co_)?return\b.*;$|^\s*if \(.*\) continue;$")
-CHECK = re.compile(r"^\s*(?:if \(.*\) )?CV_(?:CO_)?CHECK\((?P<call>.*)\);$")
+CHECK = re.compile(r"^(?P<head>\s*(?:if \(.*\) )?)(?P<check>CV_(?:CO_)?CHECK)\((?P<call>.*)\);$")
+NOT_CODE = ("//", "#", "template", "using", "static_assert")
 
 
 def find(root: Path) -> list[Mutant]:
@@ -26,36 +37,38 @@ def find(root: Path) -> list[Mutant]:
 
 
 def _in_file(file: str, text: str) -> Iterator[Mutant]:
-    seen: dict[str, int] = {}
-    for line in text.splitlines():
-        index = seen.get(line, 0)
-        seen[line] = index + 1
+    at = 0
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
         code = line.strip()
-        if not code or code.startswith(("//", "#", "template", "using", "static_assert")) or "constexpr" in code:
-            continue
-        for new, what in _of_line(line):
-            yield Mutant(file, f"{line}\n", f"{new}\n" if new else "", f"{what}: {code[:90]}", index)
+        following = lines[number].strip() if number < len(lines) else ""
+        if code and not code.startswith(NOT_CODE) and "constexpr" not in code and not code.endswith("\\"):
+            for new, what in _of_line(line, following):
+                yield Mutant(file, number, at, line, new, f"{what}: {code[:90]}")
+        at += len(line) + 1
 
 
-def _of_line(line: str) -> Iterator[tuple[str, str]]:
+def _of_line(line: str, following: str) -> Iterator[tuple[str, str]]:
     if EARLY_RETURN.match(line):
-        yield "", "dropped"
+        if not following.startswith("else"):
+            indent = len(line) - len(line.lstrip())
+            yield f"{line[:indent]}if (!{CHOSEN}) {line[indent:]}", "dropped"
     elif match := CHECK.match(line):
-        yield (
-            line[: match.start("call")].replace("CV_CO_CHECK(", "(void)(").replace("CV_CHECK(", "(void)(")
-            + line[match.start("call") :],
-            "error ignored",
-        )
+        call = match["call"]
+        changed = f"{{ if ({CHOSEN}) (void)({call}); else {match['check']}({call}); }}"
+        yield match["head"] + changed, "error ignored"
     elif (condition := _condition(line)) is not None:
         head, text, tail = condition
-        yield f"{head}!({text}){tail}", "negated"
-    for old, new in COMPARISONS.items():
-        if line.count(old) == 1 and "<<" not in line and '"' not in line:
-            yield line.replace(old, new), f"{old.strip()} made {new.strip()}"
+        yield f"{head}{CHOSEN} != static_cast<bool>({text}){tail}", "negated"
+    # With blanks around, as clang-format has operators and not the brackets of templates.
+    for operator, (name, changed) in COMPARISONS.items():
+        if line.count(f" {operator} ") == 1 and "<<" not in line and '"' not in line and "operator" not in line:
+            new = f" {operator} ::checkvalve::mutants::{name}<{NUMBER}>() {operator} "
+            yield line.replace(f" {operator} ", new), f"{operator} made {changed}"
 
 
 def _condition(line: str) -> tuple[str, str, str] | None:
-    """What stands before, in and behind the condition of an if that ends on its line."""
+    """What is before, in and behind the condition of an if that ends on its line."""
     match = CONDITION.match(line)
     if match is None:
         return None
