@@ -34,6 +34,7 @@ checkvalve_module(libsqlite3-dev SQLITE sqlite3>=3.38)
 checkvalve_module(libisal-dev ISAL libisal)
 checkvalve_module(libxxhash-dev XXHASH libxxhash)
 checkvalve_module(libre2-dev RE2 re2)
+checkvalve_module(libutf8proc-dev UTF8PROC libutf8proc)
 # Headers only, and without a package file.
 find_path(ASIO_INCLUDE_DIR asio/awaitable.hpp)
 if(NOT EXISTS "${ASIO_INCLUDE_DIR}/asio/awaitable.hpp")

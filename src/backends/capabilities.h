@@ -10,6 +10,7 @@ struct Capabilities {
   bool directories = true;     // directories exist by themselves; false: names only, and make_directory does nothing
   bool recursive_list = false; // list() with recursive = true returns the whole subtree in one stream
   bool symlinks = false;       // read_link, real_path and make_link work
+  bool exact_names = false;    // names that differ in any byte are kept apart, and as given; false: has to be tried out
 
   // Publishing.
   bool atomic_replace = true;   // publishing over an existing name is one atomic step

@@ -45,7 +45,8 @@ bool made_of(std::string_view text, std::size_t length, std::string_view alphabe
 
 std::string TemporaryName::text() const {
   const std::string last = attempt == 1 ? "" : fmt::format("-{}", attempt);
-  return fmt::format(".cv-{}-{}-{}-{}{}.part", plan, generation, nonce, file, last);
+  return fmt::format(".cv-{}-{}-{}-{}{}{}{}.part", plan, generation, nonce, file, last, probe.empty() ? "" : ".",
+                     probe);
 }
 
 std::string TemporaryName::beside(std::string_view path) const { return join_path(parent_path(path), text()); }
@@ -54,10 +55,15 @@ std::optional<TemporaryName> parse_temporary(std::string_view text) {
   if (!text.starts_with(".cv-") || !text.ends_with(".part")) return std::nullopt;
   text.remove_prefix(4);
   text.remove_suffix(5);
+  TemporaryName name;
+  if (const std::size_t dot = text.find('.'); dot != text.npos) {
+    name.probe = text.substr(dot + 1);
+    if (name.probe.empty()) return std::nullopt;
+    text = text.substr(0, dot);
+  }
   const auto plan = take_until(text, '-');
   const auto generation = take_until(text, '-');
   const auto nonce = take_until(text, '-');
-  TemporaryName name;
   if (const auto file = take_until(text, '-')) { // an attempt follows
     if (!read_number(text, name.attempt) || name.attempt < 2) return std::nullopt;
     text = *file;

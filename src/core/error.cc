@@ -60,8 +60,10 @@ constexpr auto codes = std::to_array<ErrorCodeDescription>({
     {"lease_lost", "Another worker has taken the batch over.", "see what it does with: checkvalve status"},
     {"program_missing", "A program that is to be run was not found.", "install it, or give the path of the program"},
     {"too_few_files", "Fewer files were selected than --min-files asks for.", ""},
+    {"name_collision", "The target does not keep the name apart from another one, or would store it as another one.",
+     "rename the file at the source, or skip it with --exclude"},
 });
-static_assert(codes.size() == kinds + static_cast<std::size_t>(ErrorCode::too_few_files));
+static_assert(codes.size() == kinds + static_cast<std::size_t>(ErrorCode::name_collision));
 
 } // namespace
 

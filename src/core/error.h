@@ -60,6 +60,7 @@ enum class ErrorCode : std::uint8_t {
   lease_lost,
   program_missing,
   too_few_files,
+  name_collision,
 };
 
 // What an error ends. Ordered: the wider scope compares greater.

@@ -4,6 +4,7 @@
 
 #include "core/path.h"
 #include "sync/content.h"
+#include "sync/name_verdicts.h"
 
 namespace checkvalve {
 namespace {
@@ -13,8 +14,8 @@ constexpr std::size_t contents_in_flight = 16;
 class Comparison {
 public:
   Comparison(Engine& engine, const Job& job, const Chain& chain, Connections& connections, Walk& walk,
-             CompareSink& sink)
-      : engine_(engine), connections_(connections), walk_(walk), sink_(sink),
+             NameVerdicts& names, CompareSink& sink)
+      : engine_(engine), connections_(connections), walk_(walk), names_(names), sink_(sink),
         source_(engine, connections.pair, job.keep_history, chain, walk),
         rules_(compare_rules(job, connections.source->capabilities(), connections.target->capabilities())) {}
 
@@ -46,14 +47,21 @@ private:
       const Candidate* candidate = source_.present();
       const Entry* there = walk_.target.present();
       if (!candidate || (there && there->path < candidate->target_path)) {
-        if (!std::exchange(matched_, false)) sink_.extra(*there);
+        CV_CO_TRY(const NameVerdict* named, names_.find(there->path));
+        if (!std::exchange(matched_, false) && !named) sink_.extra(*there);
         CV_CO_CHECK(walk_.target.advance());
         continue;
       }
       // Not passed over yet: a further candidate, which is refused, may have the same name.
       if (there && there->path != candidate->target_path) there = nullptr;
       if (there) matched_ = true;
-      CV_CO_CHECK(co_await compare(*candidate, there));
+      CV_CO_TRY(const NameVerdict* named, names_.find(candidate->target_path));
+      if (named && named->refused) {
+        sink_.failed(candidate->entry.path, *named->refused);
+      } else {
+        if (named && named->at_target && !there) there = &*named->at_target;
+        CV_CO_CHECK(co_await compare(*candidate, there));
+      }
       CV_CO_CHECK(co_await source_.advance());
     }
     co_return Result<void>();
@@ -103,6 +111,7 @@ private:
   Engine& engine_;
   Connections& connections_;
   Walk& walk_;
+  NameVerdicts& names_;
   CompareSink& sink_;
   SourceCursor source_;
   const CompareRules rules_;
@@ -122,8 +131,10 @@ Result<void> check_comparable(const Job& job) {
 }
 
 Task<Result<void>> compare_sides(Engine& engine, const Job& job, const Chain& chain, Connections& connections,
-                                 Walk& walk, CompareSink& sink) {
-  Comparison comparison(engine, job, chain, connections, walk, sink);
+                                 Walk& walk, CompareSink& sink, bool may_write) {
+  NameVerdicts names;
+  CV_CO_CHECK(co_await judge_names(engine, chain, *connections.target, walk, may_write, names));
+  Comparison comparison(engine, job, chain, connections, walk, names, sink);
   co_return co_await comparison.run();
 }
 

@@ -35,9 +35,10 @@ public:
   virtual void extra(const Entry&) {}
 };
 
-// Merges the two sorted sides and asks judge() of each candidate; reads content where that needs it.
+// Merges the two sorted sides and asks judge() of each candidate; reads content where that needs it. `may_write`: of
+// judge_names().
 Task<Result<void>> compare_sides(Engine& engine, const Job& job, const Chain& chain, Connections& connections,
-                                 Walk& walk, CompareSink& sink);
+                                 Walk& walk, CompareSink& sink, bool may_write);
 
 // Whether the job's way of comparing fits its transforms. Kind config.
 Result<void> check_comparable(const Job& job);

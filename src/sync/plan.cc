@@ -203,7 +203,7 @@ Task<Result<void>> settle_set_aside(Engine& engine, Target& target, Walk& walk, 
     } else if (*outcome == SetAsideOutcome::put_back) {
       warn("it is back under its name");
       CV_CO_TRY(Entry entry, co_await target.stat(final_path, false));
-      CV_CO_CHECK(walk.target.add(entry));
+      CV_CO_CHECK(walk.add_target(entry));
     }
   }
   co_return Result<void>();
@@ -262,7 +262,7 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& 
             co_await find_resumable_uploads(engine, job, *connections.target,
                                             dry_run ? std::vector<Orphan>() : walk.orphans));
   draft.continue_with(&unfinished);
-  CV_CO_CHECK(co_await compare_sides(engine, job, chain, connections, walk, draft));
+  CV_CO_CHECK(co_await compare_sides(engine, job, chain, connections, walk, draft, !dry_run));
   CV_CO_CHECK(draft.begin_reading(job.batching));
 
   summary.plan = random_plan_id();

@@ -1,13 +1,13 @@
 #include "sync/spool.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
+
+#include "sync/temporary_file.h"
 
 namespace checkvalve {
 namespace {
@@ -31,30 +31,6 @@ std::string_view payload_at(const std::string& arena, std::size_t offset) {
   return std::string_view(arena).substr(offset + header_bytes + key_bytes, read_u32(arena.data() + offset + 4));
 }
 
-const char* temporary_directory() {
-  const char* directory = std::getenv("TMPDIR");
-  return directory && *directory ? directory : "/tmp";
-}
-
-Failure spool_failure(const char* verb) {
-  Error error = errno_error(errno, std::string(verb) + " a temporary file in", temporary_directory());
-  error.kind = ErrorKind::state; // of this machine, not of an endpoint
-  error.hint = "planning keeps sorted lists there: make room, or name another directory with TMPDIR";
-  return Failure(std::move(error));
-}
-
-// Has no name. -1: see errno.
-int make_temporary_file() {
-  const char* directory = temporary_directory();
-  int descriptor = ::open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (descriptor < 0) {
-    std::string pattern = std::string(directory) + "/checkvalve-XXXXXX";
-    descriptor = ::mkostemp(pattern.data(), O_CLOEXEC);
-    if (descriptor >= 0) ::unlink(pattern.c_str());
-  }
-  return descriptor;
-}
-
 } // namespace
 
 // One sorted run in a file, read from its start.
@@ -66,7 +42,10 @@ public:
   Run& operator=(const Run&) = delete;
 
   bool write(std::string_view bytes) { return std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size(); }
-  bool rewind_to_start() { return std::fflush(file_) == 0 && std::fseek(file_, 0, SEEK_SET) == 0; }
+  bool rewind_to_start() {
+    at_end_ = false;
+    return std::fflush(file_) == 0 && std::fseek(file_, 0, SEEK_SET) == 0;
+  }
 
   Result<void> advance() {
     char header[header_bytes];
@@ -79,7 +58,7 @@ public:
     payload_.resize(got == sizeof header ? read_u32(header + 4) : 0);
     if (got != sizeof header || std::fread(key_.data(), 1, key_.size(), file_) != key_.size() ||
         std::fread(payload_.data(), 1, payload_.size(), file_) != payload_.size())
-      return spool_failure("read");
+      return temporary_file_failure("read");
     return {};
   }
   bool at_end() const { return at_end_; }
@@ -116,16 +95,16 @@ void Spool::sort() {
 
 Result<void> Spool::spill() {
   const int descriptor = make_temporary_file();
-  if (descriptor < 0) return spool_failure("create");
+  if (descriptor < 0) return temporary_file_failure("create");
   std::FILE* file = ::fdopen(descriptor, "w+");
-  if (!file) return spool_failure("create");
+  if (!file) return temporary_file_failure("create");
   auto run = std::make_unique<Run>(file);
   sort();
   for (const std::size_t offset : offsets_) {
     const std::size_t length = header_bytes + key_at(arena_, offset).size() + payload_at(arena_, offset).size();
-    if (!run->write(std::string_view(arena_).substr(offset, length))) return spool_failure("write");
+    if (!run->write(std::string_view(arena_).substr(offset, length))) return temporary_file_failure("write");
   }
-  if (!run->rewind_to_start()) return spool_failure("write");
+  if (!run->rewind_to_start()) return temporary_file_failure("write");
   runs_.push_back(std::move(run));
   arena_.clear();
   offsets_.clear();
@@ -140,6 +119,16 @@ Result<void> Spool::finish() {
     for (auto& run : runs_) CV_CHECK(run->advance());
   } else {
     sort();
+  }
+  return {};
+}
+
+Result<void> Spool::rewind() {
+  position_ = 0;
+  last_ = nullptr;
+  for (auto& run : runs_) {
+    if (!run->rewind_to_start()) return temporary_file_failure("read");
+    CV_CHECK(run->advance());
   }
   return {};
 }
@@ -192,11 +181,11 @@ Result<void> SpilledStack::pop(std::string& bytes) {
 
 Result<void> SpilledStack::spill() {
   if (file_ < 0) file_ = make_temporary_file();
-  if (file_ < 0) return spool_failure("create");
+  if (file_ < 0) return temporary_file_failure("create");
   for (std::size_t done = 0; done < lower_.size();) {
     const ssize_t wrote = ::pwrite(file_, lower_.data() + done, lower_.size() - done, static_cast<off_t>(end_ + done));
     if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return spool_failure("write");
+    if (wrote < 0) return temporary_file_failure("write");
     done += static_cast<std::size_t>(wrote);
   }
   end_ += lower_.size();
@@ -211,10 +200,15 @@ Result<void> SpilledStack::load() {
   for (std::size_t done = 0; done < lower_.size();) {
     const ssize_t got = ::pread(file_, lower_.data() + done, lower_.size() - done, static_cast<off_t>(end_ + done));
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return spool_failure("read");
+    if (got <= 0) return temporary_file_failure("read");
     done += static_cast<std::size_t>(got);
   }
   return {};
+}
+
+Result<void> EntrySpool::rewind() {
+  at_end_ = true;
+  return spool_.rewind();
 }
 
 Result<void> EntrySpool::advance() {

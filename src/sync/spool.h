@@ -29,6 +29,8 @@ public:
   // Ends the adding. Then next() gives the records in order; false at the end. The views live until the next call.
   Result<void> finish();
   Result<bool> next(std::string_view& key, std::string_view& payload);
+  // Then next() gives the first record again.
+  Result<void> rewind();
 
 private:
   class Run;
@@ -83,6 +85,7 @@ public:
   }
   std::uint64_t count() const { return spool_.count(); }
   Result<void> finish() { return spool_.finish(); }
+  Result<void> rewind() { return spool_.rewind(); }
   // The key lives until the next call.
   Result<bool> next(std::string_view& key, Record& record) {
     std::string_view bytes;
@@ -144,6 +147,8 @@ public:
   std::uint64_t count() const { return spool_.count(); }
   // Moves to the next entry; present() is null at the end.
   Result<void> advance();
+  // Then advance() moves to the first entry again.
+  Result<void> rewind();
   const Entry* present() const { return at_end_ ? nullptr : &entry_; }
 
 private:

@@ -23,7 +23,7 @@ public:
     Walk walk;
     CV_CO_CHECK(co_await walk_both(engine_, job_, chain_, connections_, walk));
     CV_CO_CHECK(walk.finish());
-    CV_CO_CHECK(co_await compare_sides(engine_, job_, chain_, connections_, walk, *this));
+    CV_CO_CHECK(co_await compare_sides(engine_, job_, chain_, connections_, walk, *this, false));
     if (chain_.checksum_list()) CV_CO_CHECK(co_await compare_list(*chain_.checksum_list()));
     co_return std::move(report_);
   }
@@ -36,7 +36,10 @@ private:
       differ(finding.candidate.entry.path, std::string(to_string(finding.verdict.reason)), detail(finding));
     return {};
   }
-  void failed(std::string path, Error error) override { differ(std::move(path), "unreadable", error.text()); }
+  void failed(std::string path, Error error) override {
+    const bool collides = error.code == ErrorCode::name_collision; // the target has another file there, or none
+    differ(std::move(path), collides ? std::string(to_string(Reason::missing)) : "unreadable", error.text());
+  }
   void extra(const Entry& at_target) override {
     const auto& list = chain_.checksum_list();
     if (at_target.type == EntryType::file && job_.selection.takes_name(at_target.path) &&

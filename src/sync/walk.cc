@@ -61,6 +61,8 @@ public:
   Walker(Engine& engine, const Job& job, const Chain& chain, Connections& connections, Walk& walk)
       : engine_(engine), job_(job), chain_(chain), connections_(connections), walk_(walk), now_ms_(now_ms()) {
     walk_.rules_used.resize(job_.selection.rules.size());
+    walk_.indexes_names = !connections_.target->capabilities().exact_names;
+    walk_.lists_target = !job_.selection.files;
   }
 
   Task<Result<void>> directories() {
@@ -299,8 +301,17 @@ private:
     changed_.notify();
   }
 
-  void keep(const Entry& entry) {
-    if (auto added = walk_.source.add(entry); !added) fail(added.error());
+  void keep(const Entry& entry) { kept(keep_candidate(entry)); }
+
+  Result<void> keep_candidate(const Entry& entry) {
+    CV_CHECK(walk_.source.add(entry));
+    if (!walk_.indexes_names) return {};
+    if (chain_.empty() || entry.type != EntryType::file) return walk_.names.add_candidate(entry.path);
+    const auto name = chain_.renamed(entry.path);
+    if (!name) return {}; // is refused by the comparison
+    CV_CHECK(walk_.names.add_candidate(*name));
+    for (const std::string& suffix : chain_.side_suffixes()) CV_CHECK(walk_.names.add_candidate(*name + suffix));
+    return {};
   }
 
   void keep_target(Entry& entry, std::vector<Orphan>& orphans) {
@@ -309,8 +320,8 @@ private:
       if (orphans.size() < max_orphans) orphans.push_back({entry.path, *name, entry.size_bytes, entry.mtime_ns});
     } else if (parse_set_aside(base_name(entry.path))) {
       if (walk_.set_aside.size() < max_orphans) walk_.set_aside.insert(entry.path);
-    } else if (auto added = walk_.target.add(entry); !added) {
-      fail(added.error());
+    } else {
+      kept(walk_.add_target(entry));
     }
   }
 
@@ -423,7 +434,13 @@ Task<Result<void>> walk_both(Engine& engine, const Job& job, const Chain& chain,
   co_return outcome;
 }
 
+Result<void> Walk::add_target(const Entry& entry) {
+  CV_CHECK(target.add(entry));
+  return indexes_names && lists_target ? names.add_listed(entry.path) : Result<void>();
+}
+
 Result<void> Walk::finish() {
+  CV_CHECK(names.finish());
   CV_CHECK(source.finish());
   CV_CHECK(failures.finish());
   return target.finish();

@@ -10,6 +10,7 @@
 #include "core/result.h"
 #include "core/task.h"
 #include "sync/engine.h"
+#include "sync/name_index.h"
 #include "sync/spool.h"
 #include "transforms/chain.h"
 
@@ -18,6 +19,8 @@ namespace checkvalve {
 struct Walk {
   EntrySpool source; // what the selection takes: files, links to copy, directories if empty ones are wanted
   EntrySpool target; // all that was seen in the same directories
+  NameIndex names;   // of both at the target, unless that keeps all names as they are (Capabilities::exact_names)
+  bool lists_target = true;            // false: it was only asked for the names that candidates have there
   RecordSpool<FailureRecord> failures; // what could not be listed or used, by path
   std::vector<Orphan> orphans;         // temporaries of ours seen at the target, at most 10,000
   std::set<std::string> set_aside; // paths of files that interrupted overwrites set aside at the target, at most 10,000
@@ -30,6 +33,9 @@ struct Walk {
   std::optional<Error> unlisted_error; // of the first of them
   std::vector<bool> rules_used;        // of the selection: whether the rule decided on a file
 
+  bool indexes_names = true;
+
+  Result<void> add_target(const Entry& entry);
   Result<void> finish(); // all spools, for reading
 };
 

@@ -20,6 +20,7 @@ constexpr std::uint64_t max_parts_in_memory = 3; // two are sent while another o
 
 Capabilities capabilities_of(const S3Settings& settings, bool is_target) {
   Capabilities out;
+  out.exact_names = true;
   out.directories = false;
   out.recursive_list = true;
   out.symlinks = false;

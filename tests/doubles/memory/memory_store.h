@@ -62,6 +62,7 @@ public:
 
   std::uint64_t bytes_read = 0;    // of file contents, by all sources
   std::uint64_t bytes_written = 0; // into temporaries, by all targets
+  std::uint64_t uploads = 0;       // that were begun
   std::uint64_t files_open = 0;    // readers and uploads now
   std::uint64_t max_files_open = 0;
 

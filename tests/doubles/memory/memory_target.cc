@@ -190,6 +190,7 @@ public:
     co_await next_turn();
     CV_CO_CHECK(tree_.check_parent(path, "begin"));
     CV_CO_CHECK(tree_.tree->check_open_files("begin", path));
+    ++tree_.store().uploads;
     std::string temporary = tree_.tree->full(hints.temporary.beside(path));
     co_return std::make_unique<MemoryUpload>(tree_, std::move(path), std::move(temporary));
   }

@@ -1,5 +1,7 @@
 #include "doubles/memory/memory_tree.h"
 
+#include <algorithm>
+
 #include "backends/basic.h"
 #include "core/path.h"
 
@@ -7,6 +9,27 @@ namespace checkvalve {
 namespace {
 
 constexpr std::size_t page_entries = 1'000;
+
+// What names that are one have in common, with each value of the option "names".
+std::string as_stored(std::string_view name, std::string_view names) {
+  std::string out;
+  while (!name.empty()) {
+    const auto first = static_cast<unsigned char>(name.front());
+    std::size_t length = 1;
+    if (names == "folds" && first >= 'A' && first <= 'Z') {
+      out += static_cast<char>(first | 0x20);
+    } else if (names == "normalises" && name.starts_with("e\xcc\x81")) {
+      out += "\xc3\xa9";
+      length = 3;
+    } else if (names == "replaces" && first >= 0xf8) { // no UTF-8 has these bytes
+      out += '?';
+    } else {
+      out += name.front();
+    }
+    name.remove_prefix(length);
+  }
+  return out;
+}
 
 // Reads the live store: each page begins behind the last name of the one before.
 class MemoryListing : public BasicListing {
@@ -51,7 +74,28 @@ private:
 
 } // namespace
 
-std::string MemoryTree::full(std::string_view path) const { return join_path(root, path); }
+std::string MemoryTree::full(std::string_view path) const {
+  if (names == "exact") return join_path(root, path);
+  std::string out = root;
+  for (std::string_view rest = path; !rest.empty();) {
+    const std::string_view name = rest.substr(0, rest.find('/'));
+    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+    out = join_path(out, name_in(out, name));
+  }
+  return out;
+}
+
+std::string MemoryTree::name_in(const std::string& directory, std::string_view name) const {
+  const std::string wanted = as_stored(name, names);
+  if (names == "replaces") return wanted;
+  const auto& nodes = store->nodes();
+  const std::string prefix = directory.empty() ? "" : directory + "/";
+  for (auto node = nodes.lower_bound(prefix); node != nodes.end() && node->first.starts_with(prefix); ++node) {
+    const std::string_view there = std::string_view(node->first).substr(prefix.size());
+    if (there.find('/') == there.npos && as_stored(there, names) == wanted) return std::string(there);
+  }
+  return std::string(name);
+}
 
 std::optional<std::string> MemoryTree::resolved(std::string_view path, bool follow_last) const {
   return capabilities.directories ? store->resolve(full(path), follow_last) : full(path);

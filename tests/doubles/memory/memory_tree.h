@@ -18,10 +18,11 @@ struct MemoryTree {
   std::string name; // of the store
   std::string root; // within the store, without a '/' in front
   Capabilities capabilities;
+  std::string names = "exact";                                                    // the option of this name
   bool hashes = true;                                                             // has server-side checksums
   std::shared_ptr<std::uint64_t> files_open = std::make_shared<std::uint64_t>(0); // of this side
 
-  // Relative to the root → in the store.
+  // Relative to the root → in the store, under the name that it has or would get there.
   std::string full(std::string_view path) const;
   // The same, with symbolic links followed; without directories a name is just a name.
   std::optional<std::string> resolved(std::string_view path, bool follow_last = true) const;
@@ -29,6 +30,9 @@ struct MemoryTree {
   std::string shown(std::string_view path) const;
   Entry entry(std::string path, const MemoryNode& node) const;
   std::int64_t kept_mtime(std::int64_t mtime_ns) const;
+
+  // As it stands, or would be stored, in this directory of the store.
+  std::string name_in(const std::string& directory, std::string_view name) const;
 
   Result<void> connect(bool root_may_be_missing) const;
   // Whether one more file may be opened.

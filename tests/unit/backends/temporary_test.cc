@@ -20,6 +20,11 @@ TEST(TemporaryName, IsWrittenAndReadBack) {
   const TemporaryName largest{"7k3m9q2x5t", 4'294'967'295U, "ffffffff", 18'446'744'073'709'551'615ULL, 4'294'967'295U};
   EXPECT_EQ(parse_temporary(largest.text()), largest);
   EXPECT_LT(largest.text().size(), 255U);
+  for (const char* probe : {"Name", "a.b-c", "\xff"}) {
+    const TemporaryName asks{"7k3m9q2x5t", 12, "9f02ab17", 42, 1, probe};
+    EXPECT_EQ(asks.text(), std::string(".cv-7k3m9q2x5t-12-9f02ab17-42.") + probe + ".part");
+    EXPECT_EQ(parse_temporary(asks.text()), asks);
+  }
 }
 
 TEST(TemporaryName, IsNoOtherName) {
@@ -42,6 +47,8 @@ TEST(TemporaryName, IsNoOtherName) {
                            ".cv-7k3m9q2x5t-1-9f02ab17-42-1.part",
                            ".cv-7k3m9q2x5t-1-9f02ab17-42-.part",
                            ".cv-7k3m9q2x5t-1-9f02ab17-42-2-2.part",
+                           ".cv-7k3m9q2x5t-1-9f02ab17-42..part",
+                           ".cv-7k3m9q2x5t-1-9f02ab17-.Name.part",
                            ".cv-7k3m9q2x5t-+1-9f02ab17-42.part",
                            "a/.cv-7k3m9q2x5t-1-9f02ab17-42.part"})
     EXPECT_FALSE(parse_temporary(text).has_value()) << text;
