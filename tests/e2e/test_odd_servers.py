@@ -3,6 +3,7 @@ target: what arrives, what is reported, and that a rerun copies nothing."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,6 +105,68 @@ def test_writing(place: Path, normal_server: SshServer, user_key: Path, case: Ca
         pair.assert_clean()
         if case.name != "not listable":
             pair.assert_nothing_to_do(*case.options)
+
+
+@dataclass
+class NameCase:
+    name: str
+    quirk: str
+    source: tuple[str, ...]
+    refused: tuple[str, ...]
+    target: tuple[str, ...] = ()  # somebody else's files
+    text: str = ""  # of the error
+
+    def __str__(self) -> str:
+        return self.name
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+NAMES = [
+    NameCase("case", "fold", ("A.csv", "a.csv", "b"), ("a.csv",), text="'A.csv'"),
+    NameCase("case below", "fold", ("new/x/A", "new/x/a"), ("new/x/a",)),
+    NameCase("case, not ASCII", "fold", ("\u00c9", "\u00e9"), ("\u00e9",)),
+    NameCase("somebody else's", "fold", ("A.csv", "b"), ("A.csv",), ("a.csv",), "the target has 'a.csv'"),
+    NameCase("directories", "fold", ("Data/x", "Data/y", "data/x", "data/z"), ("data/x", "data/z")),
+    NameCase("somebody else's directory", "fold", ("data/x", "data/Y"), ("data/Y",), ("Data/y",)),
+    NameCase("form", "form", (COMPOSED, DECOMPOSED, "A", "a"), (COMPOSED,)),
+    NameCase("not UTF-8", "utf8", ("a\udcff", "d\udcfe/b", "c"), ("a\udcff", "d\udcfe/b"), text="under another name"),
+    NameCase("kept apart", "log=/dev/null", ("A", "a", "a\udcff", COMPOSED, DECOMPOSED), ()),
+]
+
+
+@pytest.mark.parametrize("case", NAMES, ids=str)
+def test_names(place: Path, normal_server: SshServer, user_key: Path, case: NameCase) -> None:
+    quirk = case.quirk if "=" in case.quirk else f"names={case.quirk}"
+    with odd_pair(place, normal_server, user_key, quirk) as pair:
+        fill(pair.source, {name: f"from {name}".encode(errors="surrogateescape") for name in case.source})
+        fill(pair.target, dict.fromkeys(case.target, b"somebody else's"))
+        arrives = set(case.source) - set(case.refused)
+        for run in range(2):
+            outcome = pair.sync().expect(1 if case.refused else 0)
+            assert outcome.json["files_copied"] == (0 if run else len(arrives))
+            failures = {failure["path"]: failure["code"] for failure in outcome.json["failures"]}
+            assert failures == {shown(name): "name_collision" for name in case.refused}
+            assert case.text in outcome.text
+            assert warnings(outcome) == []
+        there = {os.fsdecode(name): content for name, content in contents(pair.target).items()}
+        assert {name: there.pop(name) for name in case.target} == dict.fromkeys(case.target, b"somebody else's")
+        assert sorted(there.values()) == sorted(contents(pair.source)[os.fsencode(name)] for name in arrives)
+        pair.assert_clean()
+
+
+def shown(name: str) -> str:
+    """As events and summaries have it."""
+    return "".join(f"\\x{ord(each) - 0xDC00:02x}" if 0xDC80 <= ord(each) <= 0xDCFF else each for each in name)
+
+
+def test_ordinary_names_cost_no_request(place: Path, normal_server: SshServer, user_key: Path) -> None:
+    log = place / "requests"
+    with odd_pair(place, normal_server, user_key, "names=fold", f"log={log}") as pair:
+        fill(pair.source, {**TREE, "README": b"1", COMPOSED: b"2"})
+        pair.sync().expect(0)
+        log.unlink()
+        pair.assert_nothing_to_do()
+        assert not {"open", "lstat", "remove"} & set(log.read_text().split())
 
 
 def test_changed_files_where_times_are_not_kept(place: Path, normal_server: SshServer, user_key: Path) -> None:

@@ -69,6 +69,15 @@ def bench(place: Path, gateway: Versitygw, servers: Servers, user_key: Path) -> 
     return Bench(place, gateway, servers, program, ["--known-hosts", str(known_hosts), "--identity", str(user_key)])
 
 
+def test_names_of_other_case_and_form_are_other_keys(bench: Bench) -> None:
+    source, source_url = bench.folder("source")
+    bucket, url = bench.bucket()
+    fill(source, {name: name.encode() for name in ("A", "a", "Data/x", "data/x", "caf\u00e9", "cafe\u0301")})
+    bench.sync(source_url, url).expect(0)
+    assert objects(bucket) == contents(source)
+    bench.assert_nothing_to_do(source_url, url)
+
+
 @pytest.mark.quick
 def test_sftp_to_s3(bench: Bench) -> None:
     source, source_url = bench.folder("source")

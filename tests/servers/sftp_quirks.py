@@ -10,12 +10,14 @@ import signal
 import stat
 import struct
 import time
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 from .sftp_packets import (
     ATTRS,
     EOF,
+    EXTENDED,
     EXTENDED_REPLY,
     EXTENSIONS,
     FAILURE,
@@ -156,6 +158,52 @@ class Without(Quirk):
             if name != f"{self.argument}@openssh.com".encode():
                 body += string(name) + string(data)
         return Packet(VERSION, 0, body)
+
+
+class Names(Quirk):
+    """HOW: what the server makes of names. "fold" and "form": keeps them as they are given, and takes those for one
+    that differ in case or Unicode form, or in Unicode form only; "utf8": stores U+FFFD for what is not UTF-8."""
+
+    TWO_PATHS = ("rename", "posix_rename", "hardlink")
+    ONE_PATH = (
+        *("open", "lstat", "stat", "setstat", "lsetstat", "opendir", "remove", "mkdir", "rmdir", "realpath"),
+        *("readlink", "statvfs", "expand_path"),
+    )
+
+    def __getattr__(self, name: str) -> Callable[[Packet], Packet]:
+        if name not in (*self.ONE_PATH, *self.TWO_PATHS, "symlink"):
+            raise AttributeError(name)
+        return self._change
+
+    def _change(self, request: Packet) -> Packet:
+        body, offset = b"", 0
+        if request.type == EXTENDED:
+            word, offset = take_string(request.body)
+            body = string(word)
+        if request.name == "symlink":
+            text, offset = take_string(request.body)
+            body = string(text)
+        for _ in range(2 if request.name in self.TWO_PATHS else 1):
+            path, offset = take_string(request.body, offset)
+            body += string(self._resolved(path))
+        return Packet(request.type, request.id, body + request.body[offset:])
+
+    def _resolved(self, path: bytes) -> bytes:
+        """Component by component, as the file system has it or would."""
+        found = b"/" if path.startswith(b"/") else b""
+        for name in path.split(b"/"):
+            stored = os.path.join(found, name)
+            if self.argument == "utf8":
+                stored = os.path.join(found, name.decode(errors="replace").encode())
+            elif not os.path.lexists(stored) and os.path.isdir(found or b"."):
+                same = [each for each in os.listdir(found or b".") if self._form(each) == self._form(name)]
+                stored = os.path.join(found, same[0]) if same else stored
+            found = stored
+        return found
+
+    def _form(self, name: bytes) -> str:
+        text = unicodedata.normalize("NFD", os.fsdecode(name))
+        return text.casefold() if self.argument == "fold" else text
 
 
 class Refuse(Quirk):
@@ -417,6 +465,7 @@ QUIRKS: dict[str, type[Quirk]] = {
     "list-as": ListAs,
     "log": Log,
     "many-names": ManyNames,
+    "names": Names,
     "no-chmod": NoChmod,
     "no-exclusive": NoExclusive,
     "no-permissions": NoPermissions,

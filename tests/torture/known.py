@@ -4,5 +4,4 @@ from __future__ import annotations
 
 KNOWN = {
     r"^orphan: killed at S3 begin of an upload \(done\)": "no record names an upload whose begin was not answered",
-    r"Apache MINA SSHD.*odd/1[12]/": "Apache MINA SSHD changes names that are not UTF-8, and says OK",
 }
