@@ -325,6 +325,13 @@ private:
     }
   }
 
+  // What is missing will be made.
+  void note_unseen(Error error) {
+    if (error.kind == ErrorKind::not_found || error.kind == ErrorKind::not_a_directory) return;
+    ++walk_.unseen;
+    if (!walk_.unseen_error) walk_.unseen_error = std::move(error);
+  }
+
   // False if the target has no such directory.
   Task<bool> list_target(std::string path, bool recursive) {
     for (std::uint32_t attempt = 1;; ++attempt) {
@@ -338,9 +345,8 @@ private:
       Error error = given_up(std::move(listed.error()));
       if (scope_of(error, ErrorScope::directory) >= ErrorScope::endpoint) {
         fail(std::move(error));
-      } else if (error.kind != ErrorKind::not_found && error.kind != ErrorKind::not_a_directory) {
-        ++walk_.unlisted;
-        if (!walk_.unlisted_error) walk_.unlisted_error = std::move(error);
+      } else {
+        note_unseen(std::move(error));
       }
       co_return false;
     }
@@ -386,6 +392,8 @@ private:
         keep_target(*there, walk_.orphans);
       } else if (scope_of(there.error()) >= ErrorScope::endpoint) {
         fail(there.error());
+      } else {
+        note_unseen(std::move(there.error()));
       }
     }
     report_progress();
@@ -426,11 +434,14 @@ Task<Result<void>> walk_both(Engine& engine, const Job& job, const Chain& chain,
     outcome = co_await walker.directories();
     co_await target.join();
   }
-  if (walk.unlisted > 0)
-    engine.events.emit(WarningEvent{fmt::format(
-        "{}; {} of the target could not be listed, so files there count as missing and are copied each time",
-        walk.unlisted_error->text(),
-        walk.unlisted == 1 ? "this directory" : fmt::format("{} directories", walk.unlisted))});
+  if (walk.unseen > 0) {
+    const bool named = job.selection.files.has_value();
+    const std::string what = walk.unseen == 1 ? fmt::format("this {}", named ? "file" : "directory")
+                                              : fmt::format("{} {}", walk.unseen, named ? "files" : "directories");
+    engine.events.emit(WarningEvent{
+        fmt::format("{}; {} of the target could not be {}, so files there count as missing and are copied each time",
+                    walk.unseen_error->text(), what, named ? "looked up" : "listed")});
+  }
   co_return outcome;
 }
 

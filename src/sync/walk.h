@@ -25,13 +25,13 @@ struct Walk {
   std::vector<Orphan> orphans;         // temporaries of ours seen at the target, at most 10,000
   std::set<std::string> set_aside; // paths of files that interrupted overwrites set aside at the target, at most 10,000
   std::uint64_t skipped_links = 0;
-  std::uint64_t special_files = 0;     // sockets, devices and the like: never taken
-  std::uint64_t files_selected = 0;    // of the source: files, and links to copy
-  std::uint64_t files_filtered = 0;    // by name or size; what is in directories that were not entered is not counted
-  std::uint64_t files_too_recent = 0;  // by min_age
-  std::uint64_t unlisted = 0;          // directories of the target that exist but can't be listed
-  std::optional<Error> unlisted_error; // of the first of them
-  std::vector<bool> rules_used;        // of the selection: whether the rule decided on a file
+  std::uint64_t special_files = 0;    // sockets, devices and the like: never taken
+  std::uint64_t files_selected = 0;   // of the source: files, and links to copy
+  std::uint64_t files_filtered = 0;   // by name or size; what is in directories that were not entered is not counted
+  std::uint64_t files_too_recent = 0; // by min_age
+  std::uint64_t unseen = 0;           // directories, or named files, of the target that it refuses to show
+  std::optional<Error> unseen_error;  // of the first of them
+  std::vector<bool> rules_used;       // of the selection: whether the rule decided on a file
 
   bool indexes_names = true;
 

@@ -127,6 +127,21 @@ TEST_F(Listing, AnExcludedDirectoryIsSkippedHoweverTheSourceLists) {
   }
 }
 
+TEST_F(Listing, NamedFilesThatTheTargetDoesNotShowAreAWarning) {
+  fill();
+  job.selection.files = std::vector<std::string>{"a.txt", "deep/er/b.txt", "empty"};
+  const auto faults = std::make_shared<FaultPlan>();
+  faults->fail(Operation::stat, 1, make_error(ErrorKind::permission, "stat", "x", "permission denied"), 2);
+  Engine shared = parts();
+  auto both = connections();
+  ASSERT_OK(both);
+  both->target = with_faults(std::shared_ptr<Target>(std::move(both->target)), faults);
+  ASSERT_OK(engine.run(make_plan(shared, job, *both, true)));
+  const auto warnings = engine.events.of<WarningEvent>();
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_TRUE(warnings[0].message.contains("2 files of the target could not be looked up")) << warnings[0].message;
+}
+
 TEST_F(Listing, AListingThatBreaksOffIsBegunAgain) {
   fill();
   source->put_link("in/link", "a.txt");
