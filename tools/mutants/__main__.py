@@ -15,14 +15,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from torture.report import between_markers, made_at
-
 from mutants.find import FOLDERS, find
 from mutants.guards import guards
 from mutants.known import KNOWN
 from mutants.mutant import Mutant
 from mutants.schemata import BUILD, ROOT, Sample, Schemata
 from mutants.suites import CONCURRENT, CONFORMANCE, PROGRAMS, Suites
+from torture.report import between_markers, made_at
 
 VERDICTS = BUILD / "verdicts.json"
 

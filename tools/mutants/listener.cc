@@ -1,10 +1,10 @@
-// Linked into the test programs of ./dev mutants: after each test appends "SUITE.TEST SECONDS NUMBER…" to the file
-// $MUTANTS_REACHED.tests, the numbers being those of the mutants that the test reached.
+// Linked into the test programs of ./dev mutants: after each test that passed appends "SUITE.TEST SECONDS NUMBER…" to
+// the file $MUTANTS_TESTS, the numbers being those of the mutants that the test reached (mutant.h).
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <fstream>
-#include <string>
+#include <sstream>
 #include <utility>
 
 #include "mutant.h"
@@ -13,20 +13,20 @@ namespace {
 
 class Recorder : public testing::EmptyTestEventListener {
   void OnTestEnd(const testing::TestInfo& test) override {
-    std::ofstream file(std::string(std::getenv("MUTANTS_REACHED")) + ".tests", std::ios::app);
-    file << test.test_suite_name() << '.' << test.name() << ' '
+    std::ostringstream line;
+    line << test.test_suite_name() << '.' << test.name() << ' '
          << static_cast<double>(test.result()->elapsed_time()) / 1000;
     for (int number = 0; number < checkvalve::mutants::max_mutants; ++number) {
-      if (std::exchange(reached_[number], 0) != 0) file << ' ' << number;
+      if (std::exchange(reached_[number], 0) != 0) line << ' ' << number;
     }
-    file << '\n';
+    if (test.result()->Passed()) std::ofstream(std::getenv("MUTANTS_TESTS"), std::ios::app) << line.str() << '\n';
   }
 
   unsigned char* reached_ = checkvalve::mutants::settings().reached;
 };
 
 [[maybe_unused]] const bool added = [] {
-  if (checkvalve::mutants::settings().reached == nullptr) return false;
+  if (std::getenv("MUTANTS_TESTS") == nullptr || checkvalve::mutants::settings().reached == nullptr) return false;
   testing::UnitTest::GetInstance()->listeners().Append(new Recorder());
   return true;
 }();

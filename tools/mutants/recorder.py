@@ -30,7 +30,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     result = yield
     seconds, passed = _outcomes.pop(item.nodeid, (0.0, False))
     numbers = [number for number, byte in enumerate(reached.read_bytes()) if byte]
-    with (Path(folder) / f"{worker}.tests").open("a") as lines:
+    with (Path(folder) / f"{worker}.jsonl").open("a") as lines:
         lines.write(json.dumps({"test": item.nodeid, "seconds": seconds, "passed": passed, "reached": numbers}) + "\n")
     return result
 

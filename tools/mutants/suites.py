@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,10 +29,10 @@ PROGRAMS = ("state_test", "decorators_test", "protocol_test", "sync_test", "back
 CONFORMANCE = ("state_conformance", "backend_conformance")
 WITHOUT = ("test_memory.py", "test_transforms_memory.py", "test_hardening.py")
 """End-to-end tests of what the program weighs and how it is built."""
-QUICK_SECONDS = 0.5
-E2E_STEPS_SECONDS = (40.0, 200.0)
-MAX_E2E_SECONDS = 30.0
-"""The limit of one test in tests/pytest.ini is four times as long."""
+STEPS_SECONDS = (5.0, 30.0, 90.0)
+"""Of one suite. What takes longer has cases in common with what ran before it."""
+MAX_TEST_SECONDS = 30.0
+"""The limit of an end-to-end test in tests/pytest.ini is four times as long."""
 MEMORY = 24 << 30
 CONCURRENT = 2
 SLOWER, AT_LEAST_SECONDS = 10, 30
@@ -86,7 +87,23 @@ class Suite:
         self.tests: list[Test] = []
 
     def steps(self, number: int) -> Iterator[list[Test]]:
-        """The tests that reach the mutant, the quick ones first."""
+        """The tests that reach the mutant, in rising portions: the quickest of each group, then the next of each."""
+        reaching = [test for test in self.tests if number in test.reached and test.seconds <= MAX_TEST_SECONDS]
+        reaching.sort(key=lambda test: test.seconds)
+        before: Counter[str] = Counter()
+        ranked = []
+        for test in reaching:
+            ranked.append((before[self.group(test)], test.seconds, test))
+            before[self.group(test)] += 1
+        ranked.sort(key=lambda entry: entry[:2])
+        for limit in STEPS_SECONDS:
+            step: list[Test] = []
+            while ranked and sum(test.seconds for test in step) < limit:
+                step.append(ranked.pop(0)[2])
+            yield step
+
+    def group(self, test: Test) -> str:
+        """What has much in common: the cases of a parametrized test, or the tests of a file."""
         raise NotImplementedError
 
     def verdict(self, number: int) -> str:
@@ -129,15 +146,13 @@ class Program(Suite):
             reached.write(bytes(MAX_MUTANTS))
             reached.flush()
             lines = Path(f"{reached.name}.tests")
-            run([str(self.path)], {"MUTANTS_REACHED": reached.name}, 3600)
+            run([str(self.path)], {"MUTANTS_REACHED": reached.name, "MUTANTS_TESTS": str(lines)}, 3600)
             words = [line.split() for line in lines.read_text().splitlines()]
             lines.unlink()
         return [Test(name, float(seconds), frozenset(map(int, numbers))) for name, seconds, *numbers in words]
 
-    def steps(self, number: int) -> Iterator[list[Test]]:
-        reaching = [test for test in self.tests if number in test.reached]
-        yield [test for test in reaching if test.seconds <= QUICK_SECONDS]
-        yield [test for test in reaching if test.seconds > QUICK_SECONDS]
+    def group(self, test: Test) -> str:
+        return "/".join(part for part in test.name.split("/") if "." in part)
 
     def tried(self, number: int, tests: list[Test]) -> Done:
         names = ":".join(test.name for test in tests)
@@ -168,18 +183,12 @@ class EndToEnd(Suite):
             Path(folder).chmod(0o755)
             argv = [*self.PYTEST, "-p", "mutants.recorder", "-n", str(CONCURRENT), "--dist", "worksteal", *files]
             run(argv, {**self.ENVIRONMENT, "MUTANTS_RECORD": folder}, 6 * 3600)
-            lines = [line for path in Path(folder).glob("*.tests") for line in path.read_text().splitlines()]
+            lines = [line for path in Path(folder).glob("*.jsonl") for line in path.read_text().splitlines()]
         tests = [json.loads(line) for line in lines]
         return [Test(test["test"], test["seconds"], frozenset(test["reached"])) for test in tests if test["passed"]]
 
-    def steps(self, number: int) -> Iterator[list[Test]]:
-        reaching = [test for test in self.tests if number in test.reached and test.seconds <= MAX_E2E_SECONDS]
-        reaching.sort(key=lambda test: test.seconds)
-        for limit in E2E_STEPS_SECONDS:
-            step: list[Test] = []
-            while reaching and sum(test.seconds for test in step) < limit:
-                step.append(reaching.pop(0))
-            yield step
+    def group(self, test: Test) -> str:
+        return test.name.split("::")[0]
 
     def tried(self, number: int, tests: list[Test]) -> Done:
         limit = 4 * AT_LEAST_SECONDS + SLOWER * sum(test.seconds for test in tests)
