@@ -194,6 +194,9 @@ def test_verify(pair: Pair) -> None:
     before = snapshot(pair.target)
     assert verify() == (1, {"size": "size", "missing": "missing"}, 1)
     assert verify("--checksum") == (1, {"size": "size", "missing": "missing", "content": "content"}, 1)
+    shown = pair.program.run("verify", pair.source_url, pair.target_url, *options, "--checksum").text
+    assert re.search("content.* at the source, .* at the target", shown), shown
+    assert "leads to" not in shown
     assert snapshot(pair.target) == before
 
 
@@ -220,6 +223,14 @@ def test_doctor(plain_pair: Pair) -> None:
     assert "posix-rename@openssh.com" in outcome.stdout.decode()
     assert snapshot(plain_pair.target) == before
     assert "posix-rename" in run_on(plain_pair, "doctor", plain_pair.target_url).expect(0).stdout.decode()
+
+
+def test_doctor_of_a_root_that_is_a_file(plain_pair: Pair) -> None:
+    fill(plain_pair.target, {"file": b"x"})
+    outcome = run_on(plain_pair, "doctor", f"{plain_pair.target_url}/file")
+    assert outcome.code != 0
+    assert "not a directory" in outcome.text
+    assert contents(plain_pair.target) == {b"file": b"x"}
 
 
 def test_doctor_of_a_read_only_server(plain_pair: Pair, read_only_server: SshServer) -> None:

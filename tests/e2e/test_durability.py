@@ -13,7 +13,7 @@ import pytest
 
 from e2e.conftest import make_pair
 from e2e.support.pair import Pair, Servers
-from e2e.support.program import PROGRAM
+from e2e.support.program import PROGRAM, clean_environment
 from e2e.support.trees import contents, fill, large_file
 from servers.openssh import SshServer
 from servers.sftp_filter import subsystem
@@ -67,7 +67,7 @@ def test_local_files_are_flushed_before_they_are_published(place: Path) -> None:
     log = place / "calls"
     argv = [strace, "-f", "-qq", "-y", "-o", str(log), "-e", "trace=fsync,fdatasync,linkat,renameat,renameat2,rename"]
     argv += [str(PROGRAM), "sync", str(source), str(target), "--state", str(place / "state.db")]
-    subprocess.run(argv, check=True, capture_output=True, env={"PATH": "/usr/bin:/bin", "HOME": str(place)})
+    subprocess.run(argv, check=True, capture_output=True, env=clean_environment(place))
     calls = [line for line in log.read_text().splitlines() if str(target) in line]
     synced = [at for at, line in enumerate(calls) if re.search(r"f(data)?sync\(", line)]
     named = [at for at, line in enumerate(calls) if re.search(r"(linkat|rename\w*)\(", line)]

@@ -79,6 +79,16 @@ def test_a_revoked_key_cannot_be_trusted(plain_pair: Pair, place: Path, servers:
     assert known_hosts.read_bytes() == before
 
 
+def test_a_key_that_changed_cannot_be_trusted(plain_pair: Pair, place: Path, servers: Servers) -> None:
+    known_hosts = write_known_hosts(place / "hosts", [(servers.source.port, make_key(place / "earlier"))])
+    before = known_hosts.read_bytes()
+    url, given = f"sftp://127.0.0.1:{servers.source.port}", fingerprint(servers.source.host_key)
+    outcome = plain_pair.program.run("trust", url, "--known-hosts", str(known_hosts), "--fingerprint", given)
+    assert outcome.code == 3
+    assert "another key" in outcome.text
+    assert known_hosts.read_bytes() == before
+
+
 def test_ciphers_of_ssh_config(place: Path, user_key: Path) -> None:
     """A site's policy: only the ciphers that it lists are offered."""
     with SshServer(place / "server", authorized=[user_key], ciphers="chacha20-poly1305@openssh.com") as server:

@@ -67,6 +67,12 @@ BACKEND_TEST(RefusesNamesThatNoTreeHolds) {
     EXPECT_FAILS(co_await t.target().begin(path, {t.temporary(1), 1}), ErrorKind::invalid_name) << path;
     if (!path.empty())
       EXPECT_FAILS(co_await t.target().make_directory(path, std::nullopt), ErrorKind::invalid_name) << path;
+    if (t.capabilities().directories)
+      EXPECT_FAILS(co_await t.target().discard(path, t.temporary(1)), ErrorKind::invalid_name) << path;
+    if (t.capabilities().symlinks)
+      EXPECT_FAILS(co_await t.target().make_link(path, "text", t.temporary(1), Replace::if_absent),
+                   ErrorKind::invalid_name)
+          << path;
   }
   EXPECT_OK(t.target().accepts("plain/file.txt"));
   CO_ASSERT_VALUE(const auto names, co_await t.fixture().raw_names(""));

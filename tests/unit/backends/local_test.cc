@@ -128,9 +128,10 @@ TEST_F(LocalTest, LinksLeadOutOnlyOnRequest) {
   EXPECT_EQ(*content, "outside");
 }
 
+TemporaryName temporary() { return {random_plan_id(), 1, random_nonce(), 1}; }
+
 Task<Result<Published>> put(Target& target, std::string path, std::string content, CommitOptions options) {
-  CV_CO_TRY(auto upload,
-            co_await target.begin(std::move(path), {{random_plan_id(), 1, random_nonce(), 1}, content.size()}));
+  CV_CO_TRY(auto upload, co_await target.begin(std::move(path), {temporary(), content.size()}));
   const std::size_t piece = target.capabilities().chunk_bytes;
   for (std::size_t at = 0; at < content.size(); at += piece)
     CV_CO_CHECK(co_await upload->write(at, Chunk::copy_of(std::string_view(content).substr(at, piece))));
@@ -144,6 +145,7 @@ TEST_F(LocalTest, WritesNothingThroughALinkThatLeadsOut) {
   ASSERT_OK(target);
   EXPECT_FAILS(engine_.run(put(**target, "updir/new", "x", {})), ErrorKind::permission);
   EXPECT_FAILS(engine_.run((*target)->make_directory("updir/new", std::nullopt)), ErrorKind::permission);
+  EXPECT_FAILS(engine_.run((*target)->discard("updir/new", temporary())), ErrorKind::permission);
   EXPECT_FALSE(std::filesystem::exists(base_ / "outside/new"));
   // A link at the place of a file is replaced, not written through.
   link("leads-out", "../outside/file");
@@ -151,6 +153,18 @@ TEST_F(LocalTest, WritesNothingThroughALinkThatLeadsOut) {
   EXPECT_EQ(read(base_ / "outside/file"), "outside");
   EXPECT_EQ(read(base_ / "root/leads-out"), "new");
   EXPECT_FALSE(std::filesystem::is_symlink(base_ / "root/leads-out"));
+}
+
+TEST_F(LocalTest, ALinkGivesWayToALinkOnly) {
+  link("link", "inside");
+  auto target = make_target(engine_.context, endpoint());
+  ASSERT_OK(target);
+  EXPECT_OK(engine_.run((*target)->make_link("link", "nowhere", temporary(), Replace::if_absent)));
+  EXPECT_EQ(std::filesystem::read_symlink(base_ / "root/link"), "nowhere");
+  EXPECT_FAILS(engine_.run((*target)->make_link("inside/file", "nowhere", temporary(), Replace::if_absent)),
+               ErrorKind::exists);
+  EXPECT_EQ(read(base_ / "root/inside/file"), "inside");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(base_ / "root"), {}), 2) << "something was left behind";
 }
 
 TEST_F(LocalTest, KeepsHoles) {
@@ -264,6 +278,15 @@ TEST_F(LocalTest, ReportsWhyARootCannotBeUsed) {
   EXPECT_FAILS(engine_.run((*make_target(engine_.context, file))->connect()), ErrorKind::not_a_directory);
   file.root += "/below";
   EXPECT_FAILS(engine_.run((*make_target(engine_.context, file))->connect()), ErrorKind::not_a_directory);
+}
+
+TEST_F(LocalTest, ReportsWhyAParentCannotBeMade) {
+  Endpoint kernel = endpoint();
+  kernel.root = "/sys/kernel"; // where nobody makes directories
+  if (!std::filesystem::exists(kernel.root)) GTEST_SKIP() << "no " << kernel.root;
+  const auto made = engine_.run((*make_target(engine_.context, kernel))->make_directory("a/b", std::nullopt));
+  ASSERT_FALSE(made.has_value());
+  EXPECT_NE(made.error().kind, ErrorKind::not_found) << made.error().text();
 }
 
 TEST_F(LocalTest, FindsARootThatIsMadeLater) {

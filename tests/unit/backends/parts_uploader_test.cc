@@ -103,6 +103,7 @@ public:
     co_return published;
   }
   Task<Result<void>> abort(PartsSession session) override {
+    if (refuses_abort) co_return Failure(make_error(ErrorKind::permission, "abort", session.key, "refused"));
     if (traits_.drops_parts) sessions.erase(session.id);
     co_return Result<void>();
   }
@@ -117,6 +118,7 @@ public:
     co_return small[key];
   }
   Task<Result<void>> write_small(std::string key, std::string text) override {
+    if (refuses_records) co_return Failure(make_error(ErrorKind::permission, "write", key, "refused"));
     small[key] = std::move(text);
     ++records_written;
     co_return Result<void>();
@@ -126,7 +128,9 @@ public:
     co_return Result<void>();
   }
   void spawn(Task<void> task) override { tasks.spawn(std::move(task)); }
-  void warn(std::string message) override { ADD_FAILURE() << message; }
+  void warn(std::string message) override {
+    if (warnings-- <= 0) ADD_FAILURE() << message;
+  }
 
   std::map<std::string, std::string> objects;
   std::map<std::string, std::string> small;
@@ -138,6 +142,8 @@ public:
   OneShotEvent* held = nullptr;             // parts are not stored before
   std::uint32_t refused_part = 0;
   bool confirms = true; // the checksum of what is published
+  bool refuses_abort = false, refuses_records = false;
+  int warnings = 0; // that are expected
   int begun = 0, records_written = 0, looks = 0, in_flight = 0, max_in_flight = 0;
 
 private:
@@ -243,16 +249,20 @@ TEST_P(Stores, DamageIsFound) {
 }
 
 TEST_P(Stores, AFailedPartFailsTheUploadAndAbortDropsIt) {
-  Bench t(GetParam());
-  t.store->refused_part = 2;
-  t.loop.run(t.run([](Bench& b) -> Task<void> {
-    auto upload = b.uploader(5'000);
-    EXPECT_FAILS(co_await b.upload(*upload, pattern(5'000)), ErrorKind::no_space);
-    CO_ASSERT_OK(co_await upload->abort());
-  }(t)));
-  EXPECT_TRUE(t.store->objects.empty());
-  EXPECT_TRUE(t.store->small.empty());
-  EXPECT_EQ(t.store->sessions.empty(), GetParam().drops_parts);
+  for (const std::uint32_t refused : {2U, 5U}) { // while the file is written, and at its end
+    if (refused == 5 && GetParam().last_part_completes) continue;
+    SCOPED_TRACE(refused);
+    Bench t(GetParam());
+    t.store->refused_part = refused;
+    t.loop.run(t.run([](Bench& b) -> Task<void> {
+      auto upload = b.uploader(4'500);
+      EXPECT_FAILS(co_await b.upload(*upload, pattern(4'500)), ErrorKind::no_space);
+      CO_ASSERT_OK(co_await upload->abort());
+    }(t)));
+    EXPECT_TRUE(t.store->objects.empty());
+    EXPECT_TRUE(t.store->small.empty());
+    EXPECT_EQ(t.store->sessions.empty(), GetParam().drops_parts);
+  }
 }
 
 TEST_P(Stores, AnExistingNameIsKept) {
@@ -309,6 +319,35 @@ TEST(PartsUploaderResume, SendsWhatTheSessionCannotProve) {
     for (const std::uint32_t number : {1U, 2U}) EXPECT_EQ(t.store->sent[number], row.sent[number - 1]) << number;
     EXPECT_TRUE(t.store->sessions.empty());
     EXPECT_TRUE(t.store->small.empty());
+  }
+}
+
+// What it names would be known to nobody.
+TEST(PartsUploaderRecord, StaysWhileItsUploadCannotBeAborted) {
+  Bench t(like_s3);
+  const std::string content = pattern(5'000);
+  t.loop.run(t.run(leave_two_parts(t, content)));
+  const auto records = t.store->small;
+  t.store->options = "class=cold"; // the parts that are there are of no use
+  t.store->refuses_abort = true;
+  t.loop.run(t.run([](Bench& b, std::size_t bytes) -> Task<void> {
+    EXPECT_FAILS(co_await b.uploader(bytes, 2)->begin(), ErrorKind::permission);
+  }(t, content.size())));
+  EXPECT_EQ(t.store->small, records);
+  EXPECT_EQ(t.store->begun, 1);
+}
+
+TEST(PartsUploaderRecord, AnUploadWithoutOneIsAborted) {
+  for (const bool refuses_abort : {false, true}) {
+    SCOPED_TRACE(refuses_abort);
+    Bench t(like_s3);
+    t.store->refuses_records = true;
+    t.store->refuses_abort = refuses_abort;
+    t.store->warnings = refuses_abort ? 1 : 0; // it is left behind
+    t.loop.run(t.run(
+        [](Bench& b) -> Task<void> { EXPECT_FAILS(co_await b.uploader(5'000)->begin(), ErrorKind::permission); }(t)));
+    EXPECT_EQ(t.store->sessions.size(), refuses_abort ? 1U : 0U);
+    EXPECT_EQ(t.store->warnings, 0);
   }
 }
 

@@ -150,6 +150,12 @@ TEST(ParseStatus, TakesAMissingMessage) {
   EXPECT_EQ(status->code, 4u);
 }
 
+TEST(ParseStatus, RefusesAMissingCode) {
+  for (const std::size_t length : {0, 3}) {
+    EXPECT_FALSE(parse_status(bytes_of(std::string(length, '\0')))) << length; // a code of 0 would be a success
+  }
+}
+
 TEST(NarrowToData, RefusesALengthBeyondThePacket) {
   Chunk good = Chunk::copy_of(u32(3) + "abcd");
   ASSERT_TRUE(narrow_to_data(good));

@@ -70,6 +70,24 @@ TEST_F(Leases, ALeaseCountsFromWhenItWasAskedFor) {
   }(keeper));
 }
 
+TEST_F(Leases, ALeaseThatAnotherWorkerTookIsLostForGood) {
+  const std::string id = planned();
+  const auto lease = taken(id, 1, "this");
+  ASSERT_TRUE(lease);
+  ASSERT_OK(awaited(store->leases.abandon(id, 1, "this")));
+  ASSERT_TRUE(taken(id, 1, "another"));
+  Engine shared = parts();
+  const milliseconds ttl{60'000};
+  LeaseKeeper keeper(shared, *lease, BootClock::now() - ttl, ttl, [] { return std::nullopt; });
+  engine.run([](LeaseKeeper& held) -> Task<void> {
+    held.start();
+    co_await held.renewed();
+    EXPECT_TRUE(held.lost());
+    EXPECT_FALSE(held.holds());
+    EXPECT_FAILS(co_await held.finish(), ErrorKind::lease);
+  }(keeper));
+}
+
 // A time namespace in which the machine has been suspended for a day (time_namespaces(7)).
 TEST(BootClock, CountsWhileTheMachineIsSuspended) {
   enum Outcome { counts, does_not_count, no_namespace };

@@ -63,6 +63,7 @@ TEST(Glob, Matches) {
       {"[^a-c]x", "dx", true},
       {"[!a-c]x", "\xc3\xa9x", true},
       {"[!a]x", "/x", false},
+      {"[a-c]x", "\xc3\xa9x", false},
       {"[]]", "]", true},
       {"[a-]", "-", true},
       {"[\\]]", "]", true},
