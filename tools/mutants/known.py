@@ -50,7 +50,6 @@ KNOWN = {
     "src/protocol/ssh_connection_state.cc: >= made >: if (socket_ >= 0) ::shutdown(socket_, SHUT_RDWR);": "equivalent: descriptor 0 is never given, standard input is open",
     "src/protocol/ssh_login.cc: dropped: if (ssh_get_publickey_hash(key, SSH_PUBLICKEY_HASH_SHA256, &hash, &size) != SSH_OK) return": "libssh fails to hash a key only without memory",
     "src/protocol/libssh_transport.cc: dropped: if (received_since_growth_ < receive_window_bytes / 2) return;": "equivalent but for time: announces the window more often",
-    "src/protocol/http/curl_thread.cc: dropped: if (curl.head_bytes > max_head_bytes) return 0;": "not tested: an HTTP head beyond our limit, which is below libcurl's own",
     "src/protocol/sftp_session.cc: > made >=: if (passed_.size() > 2 * samples) passed_.pop_front();": "equivalent but for one: keeps 15 samples, not 16",
     "src/protocol/http/curl_multi.cc: == made !=: if (event.data.fd == wake_.get()) (void)!::eventfd_read(wake_.get(), &wakes);": "equivalent but for time: the wake-up is read at the next turn",
     'src/protocol/libssh_transport.cc: dropped: if (shared_->stopping()) return Failure(lost("the connection was closed"));': "not tested: a stop between the key exchange and the check of the host key; the login then ends a step later",
@@ -58,5 +57,4 @@ KNOWN = {
     "src/state/rows.cc: error ignored: CV_CHECK(find());": "equivalent: the statement behind it fails for the same reason",
     "src/state/postgres_database.cc: error ignored: CV_CHECK(wait(false));": "equivalent: the next call to libpq fails for the same reason",
     "src/state/postgres_database.cc: < made <=: if (ready < 0 && errno == EINTR) continue;": "equivalent unless a signal comes in this thread, which blocks them",
-    "src/decorators/timeout.cc: dropped: if (watch->decided.is_set()) co_return;": "not tested: a call that ends after its time was up, beside others that still run",
 }

@@ -298,6 +298,28 @@ TEST_F(DecoratorsTest, DropsALateAnswerAndClosesItsFile) {
   EXPECT_EQ(store->files_open, 0U);
 }
 
+TEST_F(DecoratorsTest, ALateAnswerLeavesOtherCallsTheirLimit) {
+  options_.retries = 0;
+  options_.stall_timeout = milliseconds(20);
+  OneShotEvent answer;
+  plan_->stall(Operation::stat, 2);
+  auto from = with_decorators(
+      std::make_unique<SlowSource>(with_faults(std::move(*make_source(engine_.context, endpoint())), plan_), answer),
+      {}, options_);
+  struct Body {
+    static Task<void> run(Source& from, OneShotEvent& answer) {
+      CO_ASSERT_VALUE(const Entry entry, co_await from.stat("file", true));
+      EXPECT_FAILS(co_await from.open(entry), ErrorKind::timeout);
+      auto stalled = spawn(from.stat("file", true));
+      answer.set();
+      for (int turns = 0; turns < 1'000 && !stalled.ready(); ++turns) co_await Loop::current()->sleep(milliseconds(1));
+      EXPECT_TRUE(stalled.ready());
+    }
+  };
+  engine_.run(Body::run(*from, answer));
+  engine_.run(release(*plan_));
+}
+
 TEST_F(DecoratorsTest, TimesManyCallsEachByItsOwnStart) {
   options_.retries = 0;
   options_.stall_timeout = milliseconds(50);

@@ -160,6 +160,17 @@ TEST(HttpClient, RefusesAnAnswerThatIsTooLarge) {
   EXPECT_FAILS(net.fetch(get(net.server.url("/"))), ErrorKind::protocol);
 }
 
+TEST(HttpClient, RefusesAHeadThatIsTooLarge) {
+  Net net([](const HttpServerRequest&, HttpServerConnection& connection) {
+    std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n";
+    for (int line = 0; line < 28; ++line)
+      head += "X-Fill: " + std::string(10'000, 'x') + "\r\n"; // libcurl takes 300 KB
+    connection.send(head + "\r\n");
+    return false;
+  });
+  EXPECT_FALSE(net.fetch(get(net.server.url("/"))).has_value());
+}
+
 TEST(HttpClient, ReportsABodyThatBreaksOff) {
   Net net([](const HttpServerRequest&, HttpServerConnection& connection) {
     connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort");
