@@ -19,7 +19,7 @@ struct HashPair {
 
 class HashSpool {
 public:
-  explicit HashSpool(std::size_t memory_bytes = 1 << 20) : memory_pairs_(memory_bytes / sizeof(HashPair)) {}
+  explicit HashSpool(std::size_t memory_bytes = 256 << 10) : memory_pairs_(memory_bytes / sizeof(HashPair)) {}
 
   Result<void> add(HashPair pair) {
     if (pairs_.empty()) pairs_.reserve(memory_pairs_); // growing would take more, for a moment

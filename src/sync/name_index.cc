@@ -77,7 +77,9 @@ bool same_unicode_form(std::string_view a, std::string_view b) {
   return decomposed && decomposed == mapped(b, UTF8PROC_DECOMPOSE);
 }
 
-NameIndex::NameIndex() : seed_(std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()) {}
+NameIndex::NameIndex() : seed_(std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()) {
+  names_.emplace();
+}
 
 NameIndex::Hashed NameIndex::hashed(std::string_view path) {
   const std::size_t slash = path.rfind('/');
@@ -101,7 +103,7 @@ Result<void> NameIndex::add(std::string_view path, bool candidate) {
   const Hashed name = hashed(path);
   if (!name.utf8 && candidate) suspect(name.hashes.first);
   if (!name.utf8 && !candidate) lists_other_bytes_ = true;
-  return names_.add(name.hashes);
+  return names_->add(name.hashes);
 }
 
 Result<void> NameIndex::add_candidate(std::string_view path) {
@@ -117,15 +119,17 @@ Result<void> NameIndex::add_candidate(std::string_view path) {
 }
 
 Result<void> NameIndex::finish() {
-  CV_CHECK(names_.finish());
+  CV_CHECK(names_->finish());
   HashPair last;
   HashPair pair;
   for (bool first = true;; first = false) {
-    CV_TRY(const bool more, names_.next(pair));
-    if (!more) return {};
+    CV_TRY(const bool more, names_->next(pair));
+    if (!more) break;
     if (!first && pair.first == last.first && pair.second != last.second) suspect(pair.first);
     last = pair;
   }
+  names_.reset();
+  return {};
 }
 
 bool NameIndex::is_suspect(std::string_view path) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,9 +48,9 @@ private:
   Result<void> add(std::string_view path, bool candidate);
   void suspect(std::uint64_t folded);
 
-  const std::uint64_t seed_; // of this run, so that nobody can prepare names with equal hashes
-  HashSpool names_;
-  std::vector<bool> suspects_; // by some bits of the first hash; empty: none
+  const std::uint64_t seed_;       // of this run, so that nobody can prepare names with equal hashes
+  std::optional<HashSpool> names_; // until finish()
+  std::vector<bool> suspects_;     // by some bits of the first hash; empty: none
   bool lists_other_bytes_ = false;
   std::string directory_;                         // of the last candidate
   std::array<std::uint64_t, 1024> directories_{}; // hashes of directories that were added lately
