@@ -20,10 +20,8 @@ if [[ "${1:-}" == e2e ]]; then
     -n 2 --dist worksteal -c tests/pytest.ini --rootdir . tests/e2e || failed=yes
 fi
 llvm-profdata-19 merge -sparse -o build-coverage/profile build-coverage/profiles/*.profraw
-objects=()
-for program in build-coverage/tests/*_test build-coverage/tests/*_conformance build-coverage/checkvalve; do
-  objects+=(-object "$program")
-done
-llvm-cov-19 export -summary-only -instr-profile build-coverage/profile "${objects[@]}" src >build-coverage/coverage.json
+programs=(build-coverage/tests/*_test build-coverage/tests/*_conformance)
+llvm-cov-19 export -summary-only -instr-profile build-coverage/profile build-coverage/checkvalve \
+  "${programs[@]/#/-object=}" src >build-coverage/coverage.json
 PYTHONPATH=tests "$(test_python)" -m torture.coverage_report build-coverage/coverage.json "$by"
 [[ -z $failed ]] || fail "tests failed; the figures are those of the failed run"
