@@ -98,8 +98,8 @@ class PostgresServer(StartedServer):
         """A synchronous standby of this server, started: from here on a commit waits for it."""
         other = PostgresServer(directory, self.password)
         primary = f"host=127.0.0.1 port={self.port} user={USER} application_name=standby"
-        argv = ["pg_basebackup", "-D", other.directory / "data", "-d", primary, "-R", "-X", "stream", "-c", "fast"]
-        other._run(*argv, env={"PGPASSWORD": self.password})
+        options = ["-d", primary, "-R", "-X", "stream", "-c", "fast"]
+        other._run("pg_basebackup", "-D", other.directory / "data", *options, env={"PGPASSWORD": self.password})
         with (other.directory / "data" / "postgresql.auto.conf").open("a") as settings:
             settings.write(f"primary_conninfo = '{primary} password={self.password}'\n")
             settings.write("synchronous_standby_names = ''\n")  # it has none itself, once promoted
