@@ -18,7 +18,8 @@ struct Capabilities {
   bool keeps_mtime = true;      // listings show the mtime that a published file was given
   bool keeps_mode = true;       // and its permission bits
   bool durable = false;         // a published file survives power loss (fsync or the like)
-  bool resumes_uploads = false; // begin() can continue a partial upload (UploadHints::continues)
+  bool resumes_uploads = false; // begin() finds out itself what it can continue (UploadHints::continues)
+  bool resumes_temporaries = false; // begin() can continue a temporary at a known offset (UploadHints::partial)
 
   // Reading and comparing.
   bool ranged_reads = true;                        // reads at any offset; false: one ascending stream

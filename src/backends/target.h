@@ -33,6 +33,14 @@ struct UploadHints {
   // holds bytes of this version, and all others are removed.
   std::string version;
   std::vector<TemporaryName> continues;
+  // With Capabilities::resumes_temporaries: a temporary that holds this many bytes of the file, from its beginning,
+  // under one of these names. The upload takes it over, under its own name, and writes behind them
+  // (Upload::resumed_bytes); where it is gone or shorter, the upload begins at 0.
+  struct Partial {
+    std::vector<TemporaryName> names;
+    std::uint64_t acknowledged_bytes = 0;
+  };
+  std::optional<Partial> partial;
 };
 
 enum class Replace : std::uint8_t {
@@ -63,7 +71,7 @@ class Upload {
 public:
   // Dropping an upload that was neither committed nor aborted leaves its temporary behind, as a crash does.
   virtual ~Upload() = default;
-  // Where writes begin: the bytes before it are there from an earlier attempt (UploadHints::continues, reopen()).
+  // Where writes begin: the bytes before it are there from an earlier attempt (UploadHints::partial, reopen()).
   virtual std::uint64_t resumed_bytes() const = 0;
   // Writes at an offset. Calls are made with ascending offsets without gaps; many may be under way at once. Done when
   // the target has acknowledged the bytes.

@@ -65,6 +65,19 @@ Hasher::~Hasher() = default;
 Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 
+Hasher Hasher::copy() const {
+  Hasher same(state_->algorithm);
+  if (const auto* context = std::get_if<Sha256>(&state_->digest)) {
+    if (EVP_MD_CTX_copy_ex(std::get<Sha256>(same.state_->digest).get(), context->get()) != 1)
+      throw std::runtime_error("OpenSSL has no SHA-256");
+  } else if (const auto* xxh = std::get_if<XXH3_state_t>(&state_->digest)) {
+    XXH3_copyState(&std::get<XXH3_state_t>(same.state_->digest), xxh);
+  } else {
+    same.state_->digest.emplace<Crc32c>(std::get<Crc32c>(state_->digest));
+  }
+  return same;
+}
+
 void Hasher::update(std::span<const std::byte> bytes) {
   if (auto* xxh = std::get_if<XXH3_state_t>(&state_->digest))
     XXH3_128bits_update(xxh, bytes.data(), bytes.size());

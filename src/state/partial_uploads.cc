@@ -8,12 +8,14 @@ namespace checkvalve {
 namespace {
 
 constexpr std::string_view columns =
-    "p.source, p.target, u.path, u.temporary, u.plan, u.size_bytes, u.mtime_ns, u.etag, u.acknowledged_bytes, "
+    "p.source, p.target, u.path, u.temporary, u.holder, u.plan, u.size_bytes, u.mtime_ns, u.etag, "
+    "u.acknowledged_bytes, "
     "u.digest, u.recorded_ms FROM cv_partial_uploads u JOIN cv_pairs p ON p.id = u.pair";
 
 void read_upload(const SqlRow& row, PartialUploadRecord& upload) {
-  read_row(row, upload.pair.source, upload.pair.target, upload.path, upload.temporary, upload.plan, upload.size_bytes,
-           upload.mtime_ns, upload.etag, upload.acknowledged_bytes, upload.digest, upload.recorded_ms);
+  read_row(row, upload.pair.source, upload.pair.target, upload.path, upload.temporary, upload.holder, upload.plan,
+           upload.size_bytes, upload.mtime_ns, upload.etag, upload.acknowledged_bytes, upload.digest,
+           upload.recorded_ms);
 }
 
 } // namespace
@@ -22,17 +24,18 @@ Task<Result<void>> PartialUploadStore::record(const Lease& lease, const PartialU
   co_return co_await thread_.transact(StateThread::Repeat::yes, [&](SqlDatabase& database) -> Result<void> {
     CV_TRY(const std::int64_t pair, pair_number(database, upload.pair));
     CV_CHECK(database.run(
-        "INSERT INTO cv_partial_uploads (pair, path, temporary, plan, size_bytes, mtime_ns, etag, acknowledged_bytes, "
-        "digest, recorded_ms) SELECT CAST($1 AS BIGINT), CAST($2 AS {bytes}), CAST($3 AS TEXT), CAST($4 AS TEXT), "
-        "CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS {bytes}), CAST($8 AS BIGINT), CAST($9 AS TEXT), {now_ms} "
-        "FROM cv_batches WHERE plan = $10 AND number = $11 AND generation = $12 AND nonce = $13 AND state = $14 "
-        "ON CONFLICT (pair, path) DO UPDATE SET temporary = excluded.temporary, plan = excluded.plan, size_bytes = "
-        "excluded.size_bytes, mtime_ns = excluded.mtime_ns, etag = excluded.etag, acknowledged_bytes = "
-        "excluded.acknowledged_bytes, digest = excluded.digest, recorded_ms = excluded.recorded_ms",
-        pair, SqlBytes{upload.path}, SqlText{upload.temporary}, SqlText{upload.plan}, sql_value(upload.size_bytes),
-        sql_value(upload.mtime_ns), SqlBytes{upload.etag}, sql_value(upload.acknowledged_bytes), SqlText{upload.digest},
-        SqlText{lease.plan}, std::int64_t{lease.batch}, std::int64_t{lease.generation}, SqlText{lease.nonce},
-        sql_value(BatchState::leased)));
+        "INSERT INTO cv_partial_uploads (pair, path, temporary, holder, plan, size_bytes, mtime_ns, etag, "
+        "acknowledged_bytes, digest, recorded_ms) SELECT CAST($1 AS BIGINT), CAST($2 AS {bytes}), CAST($3 AS TEXT), "
+        "CAST($4 AS {bytes}), CAST($5 AS TEXT), CAST($6 AS BIGINT), CAST($7 AS BIGINT), CAST($8 AS {bytes}), "
+        "CAST($9 AS BIGINT), CAST($10 AS TEXT), {now_ms} FROM cv_batches WHERE plan = $11 AND number = $12 AND "
+        "generation = $13 AND nonce = $14 AND state = $15 ON CONFLICT (pair, path) DO UPDATE SET temporary = "
+        "excluded.temporary, holder = excluded.holder, plan = excluded.plan, size_bytes = excluded.size_bytes, "
+        "mtime_ns = excluded.mtime_ns, etag = excluded.etag, acknowledged_bytes = excluded.acknowledged_bytes, digest "
+        "= excluded.digest, recorded_ms = excluded.recorded_ms",
+        pair, SqlBytes{upload.path}, SqlText{upload.temporary}, SqlBytes{upload.holder}, SqlText{upload.plan},
+        sql_value(upload.size_bytes), sql_value(upload.mtime_ns), SqlBytes{upload.etag},
+        sql_value(upload.acknowledged_bytes), SqlText{upload.digest}, SqlText{lease.plan}, std::int64_t{lease.batch},
+        std::int64_t{lease.generation}, SqlText{lease.nonce}, sql_value(BatchState::leased)));
     return {};
   });
 }

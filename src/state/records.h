@@ -167,6 +167,7 @@ struct PartialUploadRecord {
   PairKey pair;
   std::string path;      // of the file, at the target
   std::string temporary; // its name
+  std::string holder;    // who may still write to it, as in a batch; empty: nobody
   std::string plan;      // that wrote it, or has claimed it since
   // The version of the source that it is a part of.
   std::uint64_t size_bytes = 0;

@@ -151,6 +151,7 @@ CREATE TABLE cv_retention (
   pair BIGINT NOT NULL,
   path {bytes} NOT NULL,
   temporary TEXT NOT NULL,
+  holder {bytes} NOT NULL,
   plan TEXT NOT NULL,
   size_bytes BIGINT NOT NULL,
   mtime_ns BIGINT,

@@ -22,7 +22,7 @@ namespace checkvalve {
 struct Content {
   std::uint64_t read_bytes = 0; // of the source's file, counted from its beginning
   std::uint64_t bytes = 0;      // of the file at the target
-  // Of the bytes that were read and of those that were written. Empty: not all of them came through this process.
+  // Of the bytes that were read and of those that were written. Empty: they did not come through this process.
   std::string read_digest;
   std::string digest;
   std::string list_digest; // for Chain::checksum_list()
@@ -31,10 +31,10 @@ struct Content {
   std::optional<Result<Entry>> source_after;
 };
 
-// An upload that failed, with what the target has acknowledged of it.
+// An upload, with what the target has acknowledged of it.
 struct PartialUpload {
   std::unique_ptr<Upload> upload;
-  std::uint64_t acknowledged_bytes = 0; // from the file's beginning, without a gap
+  Prefix prefix;
 };
 
 // Engine thread only. move(), then publish() or abort(), once each and in this order.
@@ -50,13 +50,15 @@ public:
 };
 
 using Progress = std::function<void(std::uint64_t done_bytes)>;
+using PrefixSink = std::function<void(const Prefix&)>;
 
 // A file of at most one chunk: read as one, given to the target as one.
 std::unique_ptr<Copy> copy_whole(std::unique_ptr<Reader> reader, std::unique_ptr<Upload> upload,
                                  std::uint32_t size_bytes, HashAlgorithm hash);
-// Many reads and writes at once.
-std::unique_ptr<Copy> copy_pumped(std::unique_ptr<Reader> reader, std::unique_ptr<Upload> upload, PumpLimits limits,
-                                  Cancellation& cancellation, Progress progress);
+// Many reads and writes at once. `begun`: with what is at the target already. `acknowledged` gets what another copy may
+// continue if this one is killed.
+std::unique_ptr<Copy> copy_pumped(std::unique_ptr<Reader> reader, PartialUpload begun, PumpLimits limits,
+                                  Cancellation& cancellation, Progress progress, PrefixSink acknowledged);
 // The target takes the bytes from the source without this process. The source is looked at again afterwards unless the
 // entry's ETag names the version.
 std::unique_ptr<Copy> copy_directly(Source& source, Entry entry, std::unique_ptr<DirectCopy> copy,

@@ -11,7 +11,7 @@ public:
                   ThreadPool& workers, TransformedCopyOptions options, Cancellation& cancellation, Progress progress)
       : reader_(std::move(reader)), size_bytes_(options.limits.size_bytes),
         upload_(chain, std::move(options.file), std::move(outputs), workers, options.target_chunk_bytes, options.hash),
-        pump_(*reader_, upload_, options.limits, cancellation) {
+        pump_(*reader_, upload_, options.limits, {0, Hasher(options.hash)}, cancellation) {
     pump_.on_progress(std::move(progress));
   }
 

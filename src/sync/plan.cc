@@ -259,8 +259,7 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& 
       engine.events.emit(WarningEvent{fmt::format("--include '{}' selected no file", escape_bytes(rule.glob.text()))});
   CV_CO_CHECK(check_count(job, walk));
   CV_CO_TRY(ResumableUploads unfinished,
-            co_await find_resumable_uploads(engine, job, *connections.target,
-                                            dry_run ? std::vector<Orphan>() : walk.orphans));
+            co_await find_resumable_uploads(engine, job, connections, dry_run ? std::vector<Orphan>() : walk.orphans));
   draft.continue_with(&unfinished);
   CV_CO_CHECK(co_await compare_sides(engine, job, chain, connections, walk, draft, !dry_run));
   CV_CO_CHECK(draft.begin_reading(job.batching));
@@ -282,7 +281,7 @@ Task<Result<Summary>> plan_between(Engine& engine, const Job& job, Connections& 
     record.bytes = summary.bytes_planned;
     record.skipped = summary.files_skipped;
     CV_CO_CHECK(co_await write_plan(engine, job, std::move(record), draft));
-    co_await unfinished.remove_rest(engine, *connections.target);
+    co_await unfinished.settle(engine, *connections.target, summary.plan);
   }
   summary.batches = draft.batches();
   engine.events.emit(PlannedEvent{dry_run ? "" : summary.plan, summary.files_planned, summary.bytes_planned,

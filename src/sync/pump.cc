@@ -47,6 +47,7 @@ void Pump::hand_over() {
     if (chunk.size() != piece.size)
       return fail(make_error(ErrorKind::changed, "read", "", "the file became shorter while it was read"));
     hasher_.update(chunk.bytes());
+    mark(piece.offset + piece.size);
     tasks_.spawn(write(piece, std::move(chunk)));
   }
 }
@@ -61,7 +62,16 @@ void Pump::acknowledge() {
     any = true;
   }
   if (any && on_progress_) on_progress_(acknowledged_bytes_);
+  const std::uint64_t marked_bytes = marks_.front().bytes;
+  while (marks_.size() > 1 && marks_[1].bytes <= acknowledged_bytes_) marks_.pop_front();
+  if (on_prefix_ && marks_.front().bytes != marked_bytes) on_prefix_(marks_.front());
   if (any) ask_for_more();
+}
+
+// The hash runs ahead of the acknowledgements: it is kept as it was at some places, for the last acknowledged of these.
+void Pump::mark(std::uint64_t handed_over_bytes) {
+  if (handed_over_bytes == limits_.size_bytes || handed_over_bytes >= marks_.back().bytes + mark_bytes)
+    marks_.push_back({handed_over_bytes, hasher_.copy()});
 }
 
 Task<void> Pump::read(Piece& piece) {

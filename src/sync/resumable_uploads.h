@@ -9,32 +9,38 @@
 
 namespace checkvalve {
 
-// Whether a file's content may arrive without that all of it passes through one attempt of this process. Only bytes
-// that do give a digest, and the output of a chain of transforms can't be taken up in its middle.
-bool may_arrive_in_pieces(const Job& job);
-// Whether an upload of this job can resume what an ended run, or a lost lease, left at the target.
+// Whether a file's content may arrive without passing through this process, which then has no digest of it.
+bool may_arrive_directly(const Job& job);
+// Whether uploads of this job resume what the target itself finds of ended runs, or of a lost lease.
 bool may_resume(const Job& job, const Capabilities& target);
 
-// Temporaries of plans that this state knows and on which nobody works; those of other plans are left to `sweep`.
+// Whether nobody writes to the recorded temporary any more, so that it can be renamed and continued.
+bool may_take_over(const PartialUploadRecord& record);
+
+// Temporaries of plans that this state knows and on which nobody works; those of other plans are left to `sweep`, as
+// are those of other sources and those that another plan has claimed.
 class ResumableUploads {
 public:
-  explicit ResumableUploads(std::vector<Orphan> dead) : rest_(std::move(dead)) {}
-
   // The text of the temporary that holds a part of the file with this path at the target, or "". It is then the
   // planned file's.
   std::string claim(const std::string& target_path);
-  // Removes all that nobody claimed.
-  Task<void> remove_rest(Engine& engine, Target& target);
+  // Once the plan that has claimed some is written: records that, and removes all that nobody claimed.
+  Task<void> settle(Engine& engine, Target& target, const std::string& plan);
 
 private:
-  friend Task<Result<ResumableUploads>> find_resumable_uploads(Engine& engine, const Job& job, Target& target,
-                                                               std::vector<Orphan> orphans);
-  std::map<std::string, Orphan> parts_; // by the file's path
+  friend Task<Result<ResumableUploads>>
+  find_resumable_uploads(Engine& engine, const Job& job, const Connections& connections, std::vector<Orphan> orphans);
+  struct Part {
+    Orphan orphan;
+    bool claimed = false; // by an earlier plan
+  };
+  std::map<std::string, Part> parts_; // by the file's path
+  std::vector<std::string> claims_;   // temporaries
   std::vector<Orphan> rest_;
 };
 
 // Looks at the orphans that the walk met. Error kind state.
-Task<Result<ResumableUploads>> find_resumable_uploads(Engine& engine, const Job& job, Target& target,
+Task<Result<ResumableUploads>> find_resumable_uploads(Engine& engine, const Job& job, const Connections& connections,
                                                       std::vector<Orphan> orphans);
 
 } // namespace checkvalve

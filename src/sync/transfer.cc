@@ -61,32 +61,12 @@ public:
   Task<FileOutcome> run() {
     const SpaceTurns::UnderWay under_way(scope_.space);
     scope_.engine.events.emit(FileStartedEvent{file_.path, file_.size_bytes});
-    if (keeper_.lease().previous_generation != 0 && co_await finished_before()) co_return outcome_;
-    std::uint32_t failures = 0; // since the last attempt that had got further than those before
-    for (outcome_.attempts = 1;; ++outcome_.attempts) {
-      Result<void> done = co_await attempt();
-      if (done) co_return outcome_;
-      Error error = std::move(done.error());
-      failures = partials_.got_further() ? 1 : failures + 1;
-      if (cancelled() || !keeper_.holds()) {
-        co_await partials_.drop();
-        outcome_.state = FileState::planned;
-        co_return outcome_;
-      }
-      const bool waits_for_space = error.kind == ErrorKind::no_space && !std::exchange(had_turn_, true);
-      if (!waits_for_space && (!retryable(error) || failures > scope_.job.retries)) {
-        co_await partials_.drop();
-        give_up(std::move(error));
-        co_return outcome_;
-      }
-      const milliseconds delay = Backoff().delay(failures);
-      scope_.engine.events.emit(RetryEvent{file_.path, error, outcome_.attempts + 1, delay.count()});
-      if (waits_for_space)
-        (void)co_await scope_.space.take_turn(scope_.engine.cancellation);
-      else
-        co_await scope_.engine.cancellation.sleep(delay);
-      if (!co_await needs_another_attempt()) co_return outcome_;
-    }
+    co_await partials_.find();
+    if (keeper_.lease().previous_generation == 0 || !co_await finished_before()) co_await make_attempts();
+    const bool open = outcome_.state == FileState::planned;
+    const bool exhausted = outcome_.state == FileState::failed && outcome_.error->status == ErrorStatus::exhausted;
+    co_await partials_.finish(expected_, open || exhausted);
+    co_return outcome_;
   }
 
 private:
@@ -98,6 +78,31 @@ private:
     return {lease.plan, lease.generation, lease.nonce, file_.number, outcome_.attempts};
   }
 
+  Task<void> make_attempts() {
+    std::uint32_t failures = 0; // since the last attempt that had got further than those before
+    for (outcome_.attempts = 1;; ++outcome_.attempts) {
+      Result<void> done = co_await attempt();
+      if (done) co_return;
+      Error error = std::move(done.error());
+      failures = partials_.got_further() ? 1 : failures + 1;
+      if (ended_early()) {
+        outcome_.state = FileState::planned;
+        co_return;
+      }
+      const bool waits_for_space = error.kind == ErrorKind::no_space && !std::exchange(had_turn_, true);
+      if (!waits_for_space && (!retryable(error) || failures > scope_.job.retries)) co_return give_up(std::move(error));
+      const milliseconds delay = Backoff().delay(failures);
+      scope_.engine.events.emit(RetryEvent{file_.path, error, outcome_.attempts + 1, delay.count()});
+      if (waits_for_space)
+        (void)co_await scope_.space.take_turn(scope_.engine.cancellation);
+      else
+        co_await scope_.engine.cancellation.sleep(delay);
+      if (!co_await needs_another_attempt()) co_return;
+    }
+  }
+
+  // The file is left to whoever has the batch next.
+  bool ended_early() const { return cancelled() || !keeper_.holds(); }
   bool cancelled() const { return scope_.engine.cancellation.requested(); }
 
   static bool retryable(const Error& error) {
@@ -110,21 +115,14 @@ private:
     const Entry before = expected_;
     const auto renewed = co_await expect_present_version();
     if (!renewed || !check_unchanged(expected_, before)) co_await partials_.drop();
-    if (renewed && co_await published_in_doubt()) {
-      co_await partials_.drop();
-      co_return false;
-    }
+    if (renewed && co_await published_in_doubt()) co_return false;
     if (!renewed || !partials_.target_resumes()) co_await partials_.discard();
     if (!renewed) give_up(renewed.error());
     co_return renewed.has_value();
   }
 
-  // After a lost lease: its temporaries are removed if they can't be resumed, and a file that it had published already
-  // is not copied again.
-  Task<bool> finished_before() {
-    if (!partials_.target_resumes()) co_await partials_.discard();
-    co_return size_and_mtime_prove() && co_await already_published();
-  }
+  // A file that a lost lease had published already is not copied again.
+  Task<bool> finished_before() { co_return size_and_mtime_prove() && co_await already_published(); }
 
   // With checksum equal size and mtime prove nothing; with readback it is not known whether the file was read back.
   bool size_and_mtime_prove() const {
@@ -176,55 +174,53 @@ private:
       co_await scope_.engine.cancellation.sleep(left);
     if (cancelled()) co_return Failure(scope_.engine.cancellation.reason());
     if (auto origin = direct_origin()) {
-      auto taking = co_await target().begin_direct_copy(std::move(origin), expected_, name_, upload_hints());
+      auto taking = co_await target().begin_direct_copy(std::move(origin), expected_, name_, hints_to_resume());
       Result<void> done = taking ? co_await publish(copy_directly(source(), expected_, std::move(*taking),
                                                                   scope_.engine.cancellation, progress()))
                                  : Failure(taking.error());
       if (done || done.error().kind != ErrorKind::unsupported) co_return done;
     }
+    CV_CO_CHECK(co_await partials_.prove(expected_, progress()));
     auto opening = spawn(source().open(expected_));
-    auto upload = co_await begin();
+    auto begun = co_await begin();
     auto reader = co_await opening.get();
-    if (!reader || !upload) {
-      const std::uint64_t resumed_bytes = upload ? (*upload)->resumed_bytes() : 0;
-      if (resumed_bytes > 0 && reader.error().transient() && partials_.may_keep())
-        partials_.keep(PartialUpload{std::move(*upload), resumed_bytes});
-      else if (upload)
-        (void)co_await (*upload)->abort();
-      co_return Failure(!reader ? reader.error() : upload.error());
-    }
-    co_return co_await publish(copy_of(std::move(*reader), std::move(*upload)));
+    if (reader && begun) co_return co_await publish(copy_of(std::move(*reader), std::move(*begun)));
+    if (begun && begun->prefix.bytes > 0 && may_continue_after(reader.error()))
+      partials_.keep(std::move(*begun));
+    else if (begun)
+      (void)co_await begun->upload->abort();
+    co_return Failure(!reader ? reader.error() : begun.error());
   }
 
   // Null if the bytes have to come through here: to be changed, digested or held back.
   std::shared_ptr<const Origin> direct_origin() {
-    return may_arrive_in_pieces(scope_.job) ? source().origin() : nullptr;
+    return may_arrive_directly(scope_.job) ? source().origin() : nullptr;
   }
 
   // Once more where the directory, which was made or met before, is gone.
-  Task<Result<std::unique_ptr<Upload>>> begin() {
-    auto upload = co_await partials_.begin(upload_hints());
+  Task<Result<PartialUpload>> begin() {
+    auto upload = co_await partials_.begin(expected_, upload_hints());
     if (upload || upload.error().kind != ErrorKind::not_found) co_return upload;
     scope_.directories.forget();
     CV_CO_CHECK(co_await scope_.directories.ensure(std::string(parent_path(name_))));
-    co_return co_await partials_.begin(upload_hints());
+    co_return co_await partials_.begin(expected_, upload_hints());
   }
 
-  std::unique_ptr<Copy> copy_of(std::unique_ptr<Reader> reader, std::unique_ptr<Upload> upload) {
+  std::unique_ptr<Copy> copy_of(std::unique_ptr<Reader> reader, PartialUpload begun) {
     const std::uint32_t source_chunk = source().capabilities().chunk_bytes;
     const std::uint32_t target_chunk = target().capabilities().chunk_bytes;
-    PumpLimits limits{expected_.size_bytes, window_bytes_, std::min(source_chunk, target_chunk),
-                      upload->resumed_bytes(), scope_.hash};
+    PumpLimits limits{expected_.size_bytes, window_bytes_, std::min(source_chunk, target_chunk)};
     if (scope_.chain.empty()) {
-      if (expected_.size_bytes <= limits.chunk_bytes && limits.resumed_bytes == 0)
-        return copy_whole(std::move(reader), std::move(upload), static_cast<std::uint32_t>(expected_.size_bytes),
+      if (expected_.size_bytes <= limits.chunk_bytes && begun.prefix.bytes == 0)
+        return copy_whole(std::move(reader), std::move(begun.upload), static_cast<std::uint32_t>(expected_.size_bytes),
                           scope_.hash);
-      return copy_pumped(std::move(reader), std::move(upload), limits, scope_.engine.cancellation, progress());
+      return copy_pumped(std::move(reader), std::move(begun), limits, scope_.engine.cancellation, progress(),
+                         [this](const Prefix& prefix) { partials_.acknowledged(expected_, prefix); });
     }
     limits.window_bytes = window_bytes_ / 2; // half for what is read, half for what is written
     limits.chunk_bytes = source_chunk;
     const OutputsFence fence{[this] { return fence_.open(); }, [this] { return open_before_the_file(); }};
-    auto outputs = std::make_unique<Outputs>(target(), std::move(upload), name_, temporary(),
+    auto outputs = std::make_unique<Outputs>(target(), std::move(begun.upload), name_, temporary(),
                                              commit_options(scope_, file_, expected_), limits.window_bytes, fence);
     return copy_transformed(scope_.chain, std::move(reader), std::move(outputs), scope_.engine.workers,
                             {{file_.path, name_, expected_.size_bytes}, scope_.hash, target_chunk, limits},
@@ -248,7 +244,7 @@ private:
       if (scope_.chain.splits()) co_await warn_of_stale_part(content->parts);
       co_return done;
     }
-    const bool kept = done.error().transient() && partials_.may_keep() && partials_.keep(copy->take_partial());
+    const bool kept = may_continue_after(done.error()) && partials_.keep(copy->take_partial());
     if (!kept && !resumes_after(done.error()))
       (void)co_await copy->abort(); // what stays is removed by the next plan or a sweep
     if (content && done.error().kind == ErrorKind::exists) co_return co_await existing_name(*content);
@@ -260,10 +256,20 @@ private:
     co_return done;
   }
 
+  // Whether the upload that failed so may be continued as it is.
+  bool may_continue_after(const Error& error) const {
+    return partials_.may_keep() && (error.transient() || ended_early());
+  }
+
   // Whether the next attempt resumes what this one has left.
   bool resumes_after(const Error& error) const {
-    return partials_.target_resumes() && error.transient() && outcome_.attempts <= scope_.job.retries &&
-           keeper_.holds() && !cancelled();
+    return partials_.target_resumes() && error.transient() && outcome_.attempts <= scope_.job.retries && !ended_early();
+  }
+
+  UploadHints hints_to_resume() const {
+    UploadHints hints = upload_hints();
+    partials_.describe(expected_, hints);
+    return hints;
   }
 
   UploadHints upload_hints() const {
@@ -273,7 +279,6 @@ private:
                       .mode = later.mode,
                       .replaces = later.replace != Replace::if_absent};
     if (scope_.chain.keeps_size()) hints.size_bytes = expected_.size_bytes;
-    partials_.describe(expected_, hints);
     return hints;
   }
 

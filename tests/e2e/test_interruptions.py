@@ -123,7 +123,7 @@ def test_signals_stop_cleanly(pair: Pair, number: signal.Signals, code: int) -> 
     assert outcome.code == code, outcome.text
     assert outcome.events[-1]["type"] == "summary"
     assert outcome.events[-1]["interrupted"] is True
-    pair.assert_clean()
+    assert len(temporaries(pair.target)) <= 1  # of the large file, which the next run resumes
     assert_no_torn_file(pair.source, pair.target)
     pair.synced()
 

@@ -166,6 +166,22 @@ def test_large_file_whose_session_ends_between_the_renames(
         assert list(contents(pair.target)) == [b"a.bin"]
 
 
+def test_partial_upload_whose_rename_is_not_answered_is_resumed(
+    place: Path, gate: Path, normal_server: SshServer, user_key: Path
+) -> None:
+    """The next attempt finds it under the name that the lost session gave it."""
+    log = place / "requests"
+    quirks = (f"log={log}", f"end-at=write:150:{gate}", f"end-after=rename:1:{gate}")
+    with quirky_pair(place, normal_server, user_key, *quirks) as pair:
+        large_file(pair.source / "a.bin", 48 << 20)  # 192 writes
+        outcome = pair.synced()
+        assert outcome["files_copied"] == 1
+        requests = log.read_text().split()
+        assert requests.count("rename") >= 2
+        assert requests.count("write") < 260
+        pair.assert_clean()
+
+
 def killed_between_the_renames(pair: Pair, gate: Path) -> None:
     two_versions(pair)
     run = pair.start_sync(*NON_ATOMIC)

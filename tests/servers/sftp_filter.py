@@ -4,6 +4,7 @@ As sshd's subsystem ("Subsystem sftp PYTHON -m servers.sftp_filter QUIRK…", se
 
     hold=NAME:N:DIR      holds back the N-th request of this name until DIR/release exists; creates DIR/NAME-N first
     end-at=NAME:N:DIR    ends the session instead of passing that request on
+    end-after=NAME:N:DIR passes that request on, and ends the session instead of answering
     kill-at=NAME:N:DIR:HOW  kills the process whose id is in DIR/pid at that request; HOW: "done" passes the request on
                          then, "undone" ends the session instead
     log=FILE             writes the name of each request to FILE

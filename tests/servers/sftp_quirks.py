@@ -93,6 +93,19 @@ class EndAt(AtNth):
         os._exit(1)
 
 
+class EndAfter(AtNth):
+    awaited: int | None = None
+
+    def act(self, request: Packet) -> Packet:
+        self.awaited = request.id
+        return request
+
+    def reply(self, request: Packet | None, reply: Packet) -> Packet:
+        if request and request.id == self.awaited:
+            os._exit(1)
+        return reply
+
+
 class CloseFails(Quirk):
     """As a full disk behind a network file system: files close with an error, directories do not."""
 
@@ -456,6 +469,7 @@ QUIRKS: dict[str, type[Quirk]] = {
     "delay": Delay,
     "empty-attributes": EmptyAttributes,
     "empty-end": EmptyEnd,
+    "end-after": EndAfter,
     "end-at": EndAt,
     "endless": Endless,
     "hold": Hold,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torture import disks, kills, leaks, matrix, states, wire, workers
+from torture import disks, kills, leaks, matrix, resumes, states, wire, workers
 from torture.session import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -12,6 +12,7 @@ SCENARIOS: dict[str, Scenario] = {
     "random-kills": kills.random_moments,
     "wire": wire.wire_faults,
     "slow-line": wire.slow_line,
+    "large-files": resumes.large_files,
     "full-disk": disks.full_disk,
     "quota": disks.quota,
     "read-only": disks.read_only_disk,

@@ -2,6 +2,7 @@
 
 #include "backends/orphans.h"
 #include "backends/set_aside.h"
+#include "backends/sftp/partial_file.h"
 #include "backends/sftp/sftp_publish.h"
 #include "backends/sftp/sftp_upload.h"
 #include "core/path.h"
@@ -29,7 +30,8 @@ Task<Result<void>> SftpTarget::connect() {
   const auto& settings = side_.pool()->settings();
   shared_->capabilities = side_.capabilities(*session, session->limits().write_bytes);
   if (settings.inplace) shared_->capabilities.atomic_replace = false;
-  shared_->parallel_writes = settings.parallel_writes.value_or(session->is_openssh());
+  shared_->writes_anywhere = settings.parallel_writes.value_or(session->is_openssh());
+  shared_->capabilities.resumes_temporaries = shared_->writes_anywhere && !settings.inplace;
   co_return Result<void>();
 }
 
@@ -141,6 +143,15 @@ Task<Result<std::unique_ptr<Upload>>> SftpTarget::begin(std::string path, Upload
   const std::string final_path = side_.absolute(path);
   const std::string written = in_place ? final_path : side_.absolute(hints.temporary.beside(path));
   const std::uint64_t size_bytes = hints.size_bytes.value_or(0);
+  if (hints.partial && shared_->capabilities.resumes_temporaries) {
+    PartialFile partial{{}, written, hints.partial->acknowledged_bytes, size_bytes};
+    for (const TemporaryName& name : hints.partial->names) partial.names.push_back(side_.absolute(name.beside(path)));
+    auto resumed = co_await open_partial(side_.pool(), std::move(partial));
+    if (resumed)
+      co_return make_sftp_upload(context_, side_.pool(), shared_, std::move(*resumed), written, final_path, size_bytes,
+                                 hints.partial->acknowledged_bytes);
+    if (resumed.error().transient()) co_return Failure(std::move(resumed.error()));
+  }
   const auto open = [&] {
     return in_place ? open_in_place(written, hints.replaces, size_bytes) : open_new(written, size_bytes);
   };
@@ -151,14 +162,14 @@ Task<Result<std::unique_ptr<Upload>>> SftpTarget::begin(std::string path, Upload
   }
   if (!streams)
     co_return Failure(co_await session->diagnose(std::move(streams.error()), std::string(parent_path(final_path))));
-  co_return make_sftp_upload(context_, side_.pool(), shared_, std::move(*streams), written, final_path, size_bytes);
+  co_return make_sftp_upload(context_, side_.pool(), shared_, std::move(*streams), written, final_path, size_bytes, 0);
 }
 
 FileStreams::Open SftpTarget::to_write(std::string path, std::uint32_t flags, std::uint64_t size_bytes) const {
   return {.path = std::move(path),
           .flags = flags,
           .size_bytes = size_bytes,
-          .parallel = shared_->parallel_writes,
+          .parallel = shared_->writes_anywhere,
           .extra_flags = open_flag::write};
 }
 

@@ -34,7 +34,7 @@ public:
   // What uploads share with their target.
   struct Shared {
     Capabilities capabilities;
-    bool parallel_writes = false;     // several connections may write one file
+    bool writes_anywhere = false;     // any handle of a file takes bytes at any offset, and keeps those that are there
     bool takes_exclusive = true;      // OPEN with the flag "exclusive"
     bool warned_unchecked = false;    // sizes can't be checked
     std::set<std::string> unfinished; // with inplace: files under their final names that this process made

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backends/basic.h"
+#include "backends/sftp/partial_file.h"
 #include "backends/sftp/sftp_publish.h"
 #include "backends/silent_work.h"
 #include "core/path.h"
@@ -32,9 +33,11 @@ std::uint32_t seconds_of(std::int64_t time_ns) {
 class SftpUpload : public BasicUpload {
 public:
   SftpUpload(BackendContext& context, std::shared_ptr<ConnectionPool> pool, std::shared_ptr<SftpTarget::Shared> shared,
-             std::unique_ptr<FileStreams> streams, std::string temporary, std::string path, std::uint64_t size_bytes)
+             std::unique_ptr<FileStreams> streams, std::string temporary, std::string path, std::uint64_t size_bytes,
+             std::uint64_t resumed_bytes)
       : context_(context), pool_(std::move(pool)), shared_(std::move(shared)), streams_(std::move(streams)),
-        temporary_(std::move(temporary)), path_(std::move(path)), size_bytes_(size_bytes) {}
+        names_({std::move(temporary)}), path_(std::move(path)), size_bytes_(size_bytes), resumed_bytes_(resumed_bytes) {
+  }
 
   Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override;
   Task<Result<Published>> commit(CommitOptions options) override;
@@ -44,7 +47,6 @@ public:
   Task<Result<void>> abort() override;
 
 private:
-  Task<Result<void>> take_name(SftpSession& session, std::string name);
   Task<Result<void>> write_part(std::uint64_t offset, Chunk part);
   Task<Result<void>> write_parts(std::uint64_t offset, Chunk chunk, std::size_t part_bytes);
   Task<void> writes_done();
@@ -55,19 +57,21 @@ private:
   Task<void> set_by_name(std::shared_ptr<SftpSession> session, FileAttributes attributes);
   void cannot_set(const FileAttributes& attributes, const Error& error);
   Result<void> check_what_is_there(const Result<FileAttributes>& found, const CommitOptions& options);
-  void without_parallel_writes(Error& error);
-  bool in_place() const { return temporary_ == path_; }
+  void without_writes_anywhere(Error& error);
+  bool in_place() const { return temporary() == path_; }
+  const std::string& temporary() const { return names_.back(); }
   Task<Error> explain(Error error);
 
   BackendContext& context_;
   std::shared_ptr<ConnectionPool> pool_;
   std::shared_ptr<SftpTarget::Shared> shared_;
   std::unique_ptr<FileStreams> streams_; // null once the content is finished
-  std::string temporary_;                // under which the file is written: with inplace its final name
+  // Under the last of them the file is written, with inplace its final name; after a rename whose answer was lost it
+  // may have one of the others.
+  std::vector<std::string> names_;
   std::string path_;
   const std::uint64_t size_bytes_; // 0: not known
-  std::string renamed_to_;         // by a rename of the temporary whose answer was lost
-  std::uint64_t resumed_bytes_ = 0;
+  std::uint64_t resumed_bytes_;
   std::string set_aside_;     // where the old file may be, after a connection that was lost while it published
   std::uint32_t writing_ = 0; // calls of write() under way
   std::shared_ptr<OneShotEvent> idle_;
@@ -83,7 +87,7 @@ Task<Result<void>> SftpUpload::write(std::uint64_t offset, Chunk chunk) {
     written = co_await write_parts(offset, std::move(chunk), limit);
   if (!written) {
     written = Failure(co_await explain(std::move(written.error())));
-    without_parallel_writes(written.error());
+    without_writes_anywhere(written.error());
   }
   if (--writing_ == 0 && idle_) idle_->set();
   co_return written;
@@ -129,9 +133,9 @@ Task<Error> SftpUpload::explain(Error error) {
 
 // A server may take each handle for an upload of its own, or only bytes in ascending order. The file begins again with
 // one stream, and so do all others.
-void SftpUpload::without_parallel_writes(Error& error) {
+void SftpUpload::without_writes_anywhere(Error& error) {
   if (!streams_ || !streams_->several() || error.kind == ErrorKind::no_space || error.transient()) return;
-  shared_->parallel_writes = false;
+  shared_->writes_anywhere = shared_->capabilities.resumes_temporaries = false;
   error.status = ErrorStatus::transient;
   error.message += " (several connections wrote the file; the next attempt uses one)";
 }
@@ -164,7 +168,7 @@ Task<void> SftpUpload::set_by_name(std::shared_ptr<SftpSession> session, FileAtt
   modes.permissions = attributes.permissions;
   for (const FileAttributes& one : {times, modes}) {
     if (!one.mtime_s && !one.permissions) continue;
-    if (auto set = co_await session->setstat(temporary_, one); !set && session->alive()) cannot_set(one, set.error());
+    if (auto set = co_await session->setstat(temporary(), one); !set && session->alive()) cannot_set(one, set.error());
   }
 }
 
@@ -189,7 +193,7 @@ Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
   if (attributes.mtime_s || attributes.permissions) set = spawn(session->fsetstat(handle, attributes));
   if (options.durable && session->has("fsync@openssh.com")) synced = spawn(session->fsync(handle, work));
   closes.push_back(spawn(close_on(first, handle, work)));
-  auto looked = spawn(session->stat(temporary_));
+  auto looked = spawn(session->stat(temporary()));
 
   Result<void> setting;
   Result<void> syncing;
@@ -207,7 +211,7 @@ Task<Result<void>> SftpUpload::finish_content(CommitOptions options) {
     shared_->capabilities.durable = false;
   }
   if (!setting && session->alive()) co_await set_by_name(session, attributes);
-  if (session->alive() && !shows(found, options.size_bytes, attributes)) found = co_await session->stat(temporary_);
+  if (session->alive() && !shows(found, options.size_bytes, attributes)) found = co_await session->stat(temporary());
   if (!session->alive()) co_return Failure(session->end_error());
   co_return check_what_is_there(found, options);
 }
@@ -236,7 +240,7 @@ Result<void> SftpUpload::check_what_is_there(const Result<FileAttributes>& found
 Task<Result<void>> SftpUpload::check_digest_of_server(std::shared_ptr<SftpSession> session, CommitOptions options) {
   if (options.size_bytes == 0) co_return Result<void>(); // servers refuse to hash nothing
   CV_CO_TRY(const std::vector<std::byte> digest,
-            co_await session->check_file(temporary_, "sha256", silent_work_limit(options.size_bytes)));
+            co_await session->check_file(temporary(), "sha256", silent_work_limit(options.size_bytes)));
   co_return check_digest(options.content_digest, digest_text(HashAlgorithm::sha256, digest), path_);
 }
 
@@ -259,7 +263,7 @@ Task<Result<Published>> SftpUpload::finish_and_publish(std::optional<JoinHandle<
                                                        CommitOptions options) {
   auto session = streams_->first()->session;
   auto finished = co_await finish_content(options);
-  if (!finished) without_parallel_writes(finished.error());
+  if (!finished) without_writes_anywhere(finished.error());
   if (writing)
     if (auto written = co_await writing->get(); !written) finished = std::move(written); // the cause of what followed
   streams_.reset();
@@ -270,7 +274,7 @@ Task<Result<Published>> SftpUpload::finish_and_publish(std::optional<JoinHandle<
     co_return Published{"inplace", {}};
   }
   auto method =
-      co_await publish(session, temporary_, path_, options.replace, silent_work_limit(options.size_bytes), set_aside_);
+      co_await publish(session, temporary(), path_, options.replace, silent_work_limit(options.size_bytes), set_aside_);
   if (method) co_return Published{std::move(*method), {}};
   Error& error = method.error();
   if (error.kind == ErrorKind::not_found && session->alive())
@@ -284,35 +288,16 @@ Task<Result<Published>> SftpUpload::finish_and_publish(std::optional<JoinHandle<
   co_return Failure(std::move(error));
 }
 
-// Gives the temporary a name that no request of a lost connection knows.
-Task<Result<void>> SftpUpload::take_name(SftpSession& session, std::string name) {
-  const std::array<std::string, 2> names = {temporary_, std::exchange(renamed_to_, {})};
-  for (const std::string& from : names) {
-    if (from.empty()) continue;
-    auto renamed = co_await session.rename(from, name);
-    if (!renamed && renamed.error().transient()) renamed_to_ = name;
-    if (!renamed && renamed.error().kind == ErrorKind::not_found) continue;
-    if (renamed) temporary_ = name;
-    co_return renamed;
-  }
-  co_return Failure(make_error(ErrorKind::not_found, "the partial upload is gone"));
-}
-
-// What the server has acknowledged is taken for written, as long as the file has the length for it. A server that is
-// not known to write anywhere in a file may take a new handle for a new file.
 Task<Result<void>> SftpUpload::reopen(std::uint64_t acknowledged_bytes, TemporaryName temporary) {
   co_await writes_done();
   streams_.reset();
-  if (in_place() || !shared_->parallel_writes)
+  if (!shared_->capabilities.resumes_temporaries)
     co_return Failure(make_error(ErrorKind::unsupported, "the file begins again"));
+  names_.push_back(temporary.beside(path_));
+  CV_CO_TRY(streams_, co_await open_partial(pool_, {names_, names_.back(), acknowledged_bytes, size_bytes_}));
+  names_ = {names_.back()};
   CV_CO_TRY(auto session, co_await pool_->get());
-  CV_CO_CHECK(co_await take_name(*session, temporary.beside(path_)));
   if (!set_aside_.empty()) CV_CO_CHECK(co_await settle_set_aside(session, std::exchange(set_aside_, {}), path_));
-  CV_CO_TRY(streams_, co_await FileStreams::open(
-                          pool_, {.path = temporary_, .flags = open_flag::write, .size_bytes = size_bytes_}));
-  CV_CO_TRY(const FileAttributes found, co_await session->stat(temporary_));
-  if (found.size_bytes.value_or(0) < acknowledged_bytes)
-    co_return Failure(make_error(ErrorKind::integrity, "the partial upload is shorter than what was acknowledged"));
   resumed_bytes_ = acknowledged_bytes;
   co_return Result<void>();
 }
@@ -323,11 +308,14 @@ Task<Result<void>> SftpUpload::abort() {
   if (in_place() && !shared_->unfinished.contains(path_)) co_return Result<void>(); // not ours, or taken
   CV_CO_TRY(auto session, co_await pool_->get());
   // Before the old file is put back: a rename that the lost connection left with the server may still be carried out.
-  auto removed = co_await session->remove(temporary_);
-  if (in_place() && removed) shared_->unfinished.erase(path_);
+  Result<void> all;
+  for (const std::string& name : names_) {
+    auto removed = co_await session->remove(name);
+    if (!removed && removed.error().kind != ErrorKind::not_found) all = std::move(removed);
+  }
+  if (in_place() && all) shared_->unfinished.erase(path_);
   if (!set_aside_.empty()) CV_CO_CHECK(co_await settle_set_aside(session, std::exchange(set_aside_, {}), path_));
-  if (!removed && removed.error().kind == ErrorKind::not_found) co_return Result<void>();
-  co_return removed;
+  co_return all;
 }
 
 } // namespace
@@ -335,9 +323,9 @@ Task<Result<void>> SftpUpload::abort() {
 std::unique_ptr<Upload> make_sftp_upload(BackendContext& context, std::shared_ptr<ConnectionPool> pool,
                                          std::shared_ptr<SftpTarget::Shared> shared,
                                          std::unique_ptr<FileStreams> streams, std::string temporary, std::string path,
-                                         std::uint64_t size_bytes) {
+                                         std::uint64_t size_bytes, std::uint64_t resumed_bytes) {
   return std::make_unique<SftpUpload>(context, std::move(pool), std::move(shared), std::move(streams),
-                                      std::move(temporary), std::move(path), size_bytes);
+                                      std::move(temporary), std::move(path), size_bytes, resumed_bytes);
 }
 
 } // namespace checkvalve

@@ -8,6 +8,7 @@ PartialUploadRecord upload_of(std::string path, std::string temporary) {
   return {.pair = pair,
           .path = std::move(path),
           .temporary = std::move(temporary),
+          .holder = "host:1@boot-\xff",
           .plan = "p",
           .size_bytes = 1ULL << 40,
           .mtime_ns = -1'500'000'000,
@@ -54,6 +55,7 @@ TEST_P(StateStoreSuite, ALaterPartialUploadOfAFileReplacesTheEarlierOne) {
   Lease lease = taken(*store_);
   record(*store_, lease, upload_of("f", ".cv-1.part"));
   PartialUploadRecord later = upload_of("f", ".cv-2.part");
+  later.holder.clear();
   later.size_bytes = 9;
   later.mtime_ns = 8;
   later.etag = "e";

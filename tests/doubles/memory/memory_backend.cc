@@ -16,6 +16,7 @@ constexpr std::array options = {
     OptionSpec{"keeps_mtime", OptionType::boolean, "yes", "gives published files the source's mtime"},
     OptionSpec{"keeps_mode", OptionType::boolean, "yes", "gives published files the source's mode"},
     OptionSpec{"names", OptionType::text, "exact", "folds, normalises or replaces: what becomes of names"},
+    OptionSpec{"resumes_temporaries", OptionType::boolean, "no", "continues what an ended attempt has left"},
     OptionSpec{"hashes", OptionType::boolean, "yes", "has server-side checksums"},
     OptionSpec{"ranged_reads", OptionType::boolean, "yes", "reads at any offset; no: one ascending stream"},
     OptionSpec{"mtime_precision_ns", OptionType::integer, "1", "mtimes are whole multiples of this"},
@@ -39,6 +40,7 @@ Result<SharedMemoryTree> make_tree(const Endpoint& endpoint) {
   can.keeps_mtime = reader.boolean("keeps_mtime");
   can.keeps_mode = reader.boolean("keeps_mode");
   tree->names = reader.text("names");
+  can.resumes_temporaries = reader.boolean("resumes_temporaries");
   tree->hashes = reader.boolean("hashes");
   can.ranged_reads = reader.boolean("ranged_reads");
   can.mtime_precision_ns = static_cast<std::int64_t>(std::max<std::uint64_t>(1, reader.number("mtime_precision_ns")));

@@ -66,6 +66,12 @@ public:
     tree_.store().put_node(temporary_, {EntryType::file, content_, now_ms() * ns_per_ms, 0644});
   }
 
+  // Continues what the temporary holds.
+  void take_over(std::string content) {
+    *content_ = std::move(content);
+    resumed_ = announced_ = acknowledged_ = content_->size();
+  }
+
   Task<Result<void>> write(std::uint64_t offset, Chunk chunk) override {
     if (offset != announced_)
       co_return tree_.tree->failure(ErrorKind::io, "write", path_,
@@ -192,7 +198,24 @@ public:
     CV_CO_CHECK(tree_.tree->check_open_files("begin", path));
     ++tree_.store().uploads;
     std::string temporary = tree_.tree->full(hints.temporary.beside(path));
-    co_return std::make_unique<MemoryUpload>(tree_, std::move(path), std::move(temporary));
+    std::optional<std::string> left;
+    if (hints.partial && capabilities().resumes_temporaries) left = take_left(path, *hints.partial);
+    auto upload = std::make_unique<MemoryUpload>(tree_, std::move(path), std::move(temporary));
+    if (left) upload->take_over(std::move(*left));
+    co_return upload;
+  }
+
+  // Removes the temporary, and returns what it holds.
+  std::optional<std::string> take_left(const std::string& path, const UploadHints::Partial& partial) {
+    for (const TemporaryName& name : partial.names) {
+      const std::string full = tree_.tree->full(name.beside(path));
+      const MemoryNode* node = tree_.store().find(full);
+      if (!node || node->size_bytes() < partial.acknowledged_bytes) continue;
+      std::string content = node->content->substr(0, partial.acknowledged_bytes);
+      tree_.store().remove(full);
+      return content;
+    }
+    return std::nullopt;
   }
 
   Task<Result<void>> discard(std::string path, TemporaryName temporary) override {

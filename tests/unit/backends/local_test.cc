@@ -238,6 +238,23 @@ Task<Result<void>> begin_and_write(Target& target) {
   co_return co_await upload->write(0, Chunk::copy_of(std::string_view("content")));
 }
 
+Task<Result<Published>> reopen_with_zeros(Target& target) {
+  CV_CO_CHECK(co_await target.connect());
+  const TemporaryName name{random_plan_id(), 1, random_nonce(), 1};
+  CV_CO_TRY(auto upload, co_await target.begin("file", {name, 16 * 1024}));
+  CV_CO_CHECK(co_await upload->write(0, Chunk::copy_of(std::string(16 * 1024, 'x'))));
+  CV_CO_CHECK(co_await upload->reopen(8 * 1024, name));
+  CV_CO_CHECK(co_await upload->write(8 * 1024, Chunk::copy_of(std::string(8 * 1024, '\0'))));
+  co_return co_await upload->commit({.size_bytes = 16 * 1024});
+}
+
+// What was not acknowledged may be there, and zeros are not written.
+TEST_F(LocalTest, AReopenedFileHasNothingBehindWhatWasAcknowledged) {
+  auto target = make_target(engine_.context, endpoint());
+  ASSERT_OK(engine_.run(reopen_with_zeros(**target)));
+  EXPECT_TRUE(read(base_ / "root/file") == std::string(8 * 1024, 'x') + std::string(8 * 1024, '\0'));
+}
+
 // So that a crash leaves nothing, whatever it is that crashes.
 TEST_F(LocalTest, AnUnpublishedFileHasNoNameWhereTheFileSystemCanDoThat) {
   const int probe = ::open((base_ / "root").c_str(), O_TMPFILE | O_WRONLY, 0600);
