@@ -13,12 +13,12 @@ struct Capabilities {
   bool exact_names = false;    // names that differ in any byte are kept apart, and as given; false: has to be tried out
 
   // Publishing.
-  bool atomic_replace = true;   // publishing over an existing name is one atomic step
-  bool create_if_absent = true; // publishing can refuse an existing name in one atomic step
-  bool keeps_mtime = true;      // listings show the mtime that a published file was given
-  bool keeps_mode = true;       // and its permission bits
-  bool durable = false;         // a published file survives power loss (fsync or the like)
-  bool resumes_uploads = false; // begin() finds out itself what it can continue (UploadHints::continues)
+  bool atomic_replace = true;       // publishing over an existing name is one atomic step
+  bool create_if_absent = true;     // publishing can refuse an existing name in one atomic step
+  bool keeps_mtime = true;          // listings show the mtime that a published file was given
+  bool keeps_mode = true;           // and its permission bits
+  bool durable = false;             // a published file survives power loss (fsync or the like)
+  bool resumes_uploads = false;     // begin() finds out itself what it can continue (UploadHints::continues)
   bool resumes_temporaries = false; // begin() can continue a temporary at a known offset (UploadHints::partial)
 
   // Reading and comparing.

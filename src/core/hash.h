@@ -26,7 +26,7 @@ public:
   ~Hasher();
   Hasher(Hasher&&) noexcept;
   Hasher& operator=(Hasher&&) noexcept;
-  Hasher copy() const; // with the bytes so far; each continues by itself
+  Hasher copy() const; // with the bytes so far; either can be continued
   void update(std::span<const std::byte> bytes);
   // The algorithm's name, ':' and lower-case hexadecimal digits, of all bytes so far: "xxh128:" and 32 digits.
   std::string digest() const;

@@ -1,4 +1,5 @@
-// Outages of the state while planning and running: transient errors (a lock, a failover of the database) are waited out.
+// Outages of the state while planning and running: transient errors (a lock, a failover of the database) are waited
+// out.
 #pragma once
 
 #include <chrono>

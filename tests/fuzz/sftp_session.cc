@@ -15,9 +15,8 @@ namespace {
 constexpr std::uint32_t read_bytes = 1'000;
 
 std::string a_reply(fuzz::Input& input, std::uint32_t id) {
-  constexpr PacketType types[] = {PacketType::status, PacketType::handle,     PacketType::data,
-                                  PacketType::name,   PacketType::attrs, PacketType::extended_reply,
-                                  PacketType::version};
+  constexpr PacketType types[] = {PacketType::status, PacketType::handle,         PacketType::data,   PacketType::name,
+                                  PacketType::attrs,  PacketType::extended_reply, PacketType::version};
   const PacketType type = types[input.byte() % std::size(types)];
   return reply(type, id, std::string(input.line()));
 }

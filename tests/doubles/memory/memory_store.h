@@ -54,7 +54,7 @@ public:
   // Reading the file, or writing into the directory, fails with ErrorKind::permission.
   void deny(const std::string& path) { denied_.insert(path); }
   bool denied(std::string_view path) const { return denied_.contains(path); }
-  bool corrupts_uploads = false; // what is published differs from what was written
+  bool corrupts_uploads = false;               // what is published differs from what was written
   std::optional<std::uint64_t> capacity_bytes; // of all contents; a write beyond it fails with ErrorKind::no_space
   bool has_room(std::uint64_t bytes) const;
   // Called by the backend before each read.
