@@ -4,6 +4,7 @@ target: what arrives, what is reported, and that a rerun copies nothing."""
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ import pytest
 from e2e.conftest import make_pair
 from e2e.support.pair import Pair, Servers
 from e2e.support.program import Outcome
-from e2e.support.trees import assert_same, contents, fill, large_file, many_small, write_file
+from e2e.support.trees import assert_same, contents, fill, large_file, many_small, temporaries, write_file
 from servers.openssh import SshServer
+from servers.process import wait_until
 from servers.proxy import DelayProxy
 from servers.sftp_filter import subsystem
 
@@ -60,6 +62,7 @@ TYPES = [
     Case("empty page at the end", ("empty-end",)),
     Case("no REALPATH", ("refuse=realpath:3",)),
     Case("REALPATH not known", ("refuse=realpath:8",)),
+    Case("short reads", ("short-reads=1000",)),
     Case("root without STAT", ("refuse=stat:3", "refuse=lstat:3"), "does not show the sizes"),
 ]
 TARGETS = [
@@ -318,6 +321,16 @@ def test_tree_without_end(place: Path, normal_server: SshServer, user_key: Path)
         assert "the tree may be endless" in outcome.text
 
 
+def test_reads_whose_rest_is_refused_publish_nothing(place: Path, servers: Servers, user_key: Path) -> None:
+    """No part of a file passes for the whole."""
+    with odd_pair(place, servers.target, user_key, "short-reads=8192:refuse", odd="source") as pair:
+        fill(pair.source, {"small": b"x" * 8000, "larger": b"y" * 20_000})
+        large_file(pair.source / "large.bin", 3 * MIB)
+        outcome = pair.sync("--retries", "1").expect(1)
+        assert outcome.json["files_copied"] == 1
+        assert contents(pair.target) == {b"small": b"x" * 8000}
+
+
 @pytest.mark.parametrize("planted", ["d", "d/e"])
 def test_planted_link_leads_nowhere_outside(place: Path, servers: Servers, user_key: Path, planted: str) -> None:
     pair = make_pair(place, servers, user_key)
@@ -338,6 +351,23 @@ def test_planted_link_leads_nowhere_outside(place: Path, servers: Servers, user_
     (pair.target / planted).symlink_to(outside)
     pair.sync("--target-option", "follow_outside=yes").expect(0)
     assert contents(outside) != {}
+
+
+def test_what_a_killed_worker_left_is_not_removed_through_a_planted_link(
+    place: Path, servers: Servers, user_key: Path
+) -> None:
+    pair = make_pair(place, servers, user_key)
+    large_file(pair.source / "d" / "large.bin", 8 * MIB)
+    plan = pair.plan().expect(0).json["plan"]
+    worker = pair.program.start("run", plan, "--bwlimit", "2MiB")
+    assert wait_until(lambda: bool(temporaries(pair.target)), 60)
+    worker.signal(signal.SIGKILL)
+    worker.finish()
+    left = contents(pair.target / "d")
+    (pair.target / "d").rename(place / "outside")
+    (pair.target / "d").symlink_to(place / "outside")
+    pair.run_plan(plan).expect(1)
+    assert contents(place / "outside") == left
 
 
 def test_link_that_this_run_copies(place: Path, servers: Servers, user_key: Path) -> None:

@@ -408,6 +408,23 @@ class OneWriter(Quirk):
         return request
 
 
+class ShortReads(Quirk):
+    """BYTES: answers a READ with at most so many. BYTES:refuse: and refuses the READs for the rest."""
+
+    def __init__(self, argument: str) -> None:
+        super().__init__(argument)
+        limit, _, self.rest = argument.partition(":")
+        self.limit = int(limit)
+
+    def read(self, request: Packet) -> Packet:
+        _, offset = take_string(request.body)
+        (at, length) = struct.unpack_from(">QI", request.body, offset)
+        if self.rest and at % (2 * self.limit):
+            return status(request, FAILURE, "no more for now")
+        request.body = request.body[:offset] + struct.pack(">QI", at, min(length, self.limit))
+        return request
+
+
 class Pickup(Quirk):
     """DIRECTORY: takes each file there, out of the client's sight, as it is closed after writing."""
 
@@ -490,5 +507,6 @@ QUIRKS: dict[str, type[Quirk]] = {
     "pickup": Pickup,
     "read-only": ReadOnly,
     "refuse": Refuse,
+    "short-reads": ShortReads,
     "without": Without,
 }
