@@ -42,6 +42,7 @@ void downgrade(StateFixture& state) {
     state.sql(std::string("ALTER TABLE ") + column);
   state.sql("DROP TABLE cv_lists_by_name");
   state.sql("DROP TABLE cv_retention");
+  state.sql("DROP TABLE cv_partial_uploads");
   state.sql("UPDATE cv_lists SET target = " + state.literal(displayed.target));
   state.sql("UPDATE cv_schema SET version = 3");
 }

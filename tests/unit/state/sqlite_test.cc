@@ -267,7 +267,8 @@ TEST_F(Sqlite, AStateWithoutListsOfChecksumsGetsThem) {
   for (const char* column : {"code", "hint", "endpoint"})
     sql(std::string("ALTER TABLE cv_failures DROP COLUMN ") + column);
   sql("DROP INDEX cv_pairs_by_identity; ALTER TABLE cv_pairs DROP COLUMN source; ALTER TABLE cv_pairs DROP COLUMN "
-      "target; DROP TABLE cv_lists; DROP TABLE cv_lists_by_name; DROP TABLE cv_retention; UPDATE cv_schema SET version "
+      "target; DROP TABLE cv_lists; DROP TABLE cv_lists_by_name; DROP TABLE cv_retention; DROP TABLE "
+      "cv_partial_uploads; UPDATE cv_schema SET version "
       "= 2; INSERT INTO "
       "cv_pairs (id, pair) VALUES (1, X'700A74'); "
       "INSERT INTO cv_published VALUES (1, X'61', 5, 6, X'', 'chain', 7)");
