@@ -131,8 +131,7 @@ Result<void> prune_page(SqlDatabase& database, std::int64_t unused_for_ms, std::
 
 } // namespace
 
-Task<Result<std::vector<HistoryRecord>>> HistoryStore::page(const PairKey& pair, const std::string& from,
-                                                            std::size_t limit) {
+Task<Result<std::vector<HistoryRecord>>> HistoryStore::page(const PairKey& pair, std::string from, std::size_t limit) {
   const auto read = [](const SqlRow& row, HistoryRecord& record) {
     read_row(row, record.path, record.size_bytes, record.mtime_ns, record.etag, record.chain, record.target_bytes,
              record.target_etag, record.list, record.list_digest, record.target_path, record.published_ms,
@@ -175,8 +174,7 @@ Task<Result<std::vector<PairKey>>> HistoryStore::pairs_to(const std::string& tar
   });
 }
 
-Task<Result<std::vector<UnclaimedHistory>>> HistoryStore::unclaimed(const PairKey& own,
-                                                                    const std::string& displayed_target) {
+Task<Result<std::vector<UnclaimedHistory>>> HistoryStore::unclaimed(const PairKey& own, std::string displayed_target) {
   co_return co_await thread_.read([&](SqlDatabase& database) -> Result<std::vector<UnclaimedHistory>> {
     CV_TRY(const bool is_known, known(database, own));
     if (is_known) return std::vector<UnclaimedHistory>();

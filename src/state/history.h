@@ -24,7 +24,7 @@ public:
   explicit HistoryStore(StateThread& thread) : thread_(thread) {}
 
   // Records of a pair in the order of their paths' bytes, beginning with the first that is not less than `from`.
-  Task<Result<std::vector<HistoryRecord>>> page(const PairKey& pair, const std::string& from, std::size_t limit);
+  Task<Result<std::vector<HistoryRecord>>> page(const PairKey& pair, std::string from, std::size_t limit);
   // For records that are still needed, so that prune() keeps them.
   Task<Result<void>> touch(const PairKey& pair, const std::vector<std::string>& paths);
   // Removes records that no run has asked for or written for so long, by the store's clock. Each call looks at the next
@@ -35,7 +35,7 @@ public:
   Task<Result<std::vector<PairKey>>> pairs_to(const std::string& target);
 
   // The unclaimed histories to a target of this display name; none once `own` is a known pair.
-  Task<Result<std::vector<UnclaimedHistory>>> unclaimed(const PairKey& own, const std::string& displayed_target);
+  Task<Result<std::vector<UnclaimedHistory>>> unclaimed(const PairKey& own, std::string displayed_target);
   // Makes an unclaimed history that of `pair`, unless that has one, with the lists of checksums that its records name.
   // A record stays proof only where a kept plan shows that this version was published; others are put in doubt.
   Task<Result<void>> claim(const PairKey& displayed, const PairKey& pair);

@@ -36,7 +36,7 @@ private:
 };
 
 // Makes `call`, which gives a task of a Result, until it succeeds or fails for good. Once the run is cancelled it is
-// made no more than once.
+// made no more than once. The task runs after `call` has returned: it must not refer to temporaries of `call`.
 template <class Call> auto outlast(Engine& engine, Call call) -> decltype(call()) {
   StateOutage outage;
   while (true) {
