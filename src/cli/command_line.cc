@@ -178,7 +178,7 @@ void Command::option(const Parameter& parameter, std::optional<std::string>& val
 
 void Command::integer(const Parameter& parameter, std::uint64_t min, std::uint64_t max,
                       std::function<void(std::uint64_t)> store) {
-  const auto store_all = [=](const CLI::results_t& results) {
+  const auto store_all = [min, max, store = std::move(store)](const CLI::results_t& results) {
     for (const std::string& text : results) store(*parse_integer(text, min, max));
     return true;
   };
@@ -225,11 +225,11 @@ std::vector<ParameterGroup> option_groups(const Command& command) {
   return groups;
 }
 
-CommandLine::CommandLine(std::string name, std::string description, std::string version, std::string footer)
+CommandLine::CommandLine(std::string name, std::string description, const std::string& version, std::string footer)
     : app_(std::make_unique<CLI::App>(std::move(description), std::move(name))) {
   app_->formatter(std::make_shared<HelpFormatter>());
   app_->set_help_flag("-h,--help", "show this help");
-  app_->set_version_flag("--version", std::move(version), "show the version");
+  app_->set_version_flag("--version", version, "show the version");
   app_->require_subcommand(1);
   app_->footer(std::move(footer));
 }

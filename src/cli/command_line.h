@@ -84,7 +84,7 @@ std::vector<ParameterGroup> option_groups(const Command& command);
 
 class CommandLine {
 public:
-  CommandLine(std::string name, std::string description, std::string version, std::string footer);
+  CommandLine(std::string name, std::string description, const std::string& version, std::string footer);
   ~CommandLine();
 
   Command& add(std::string name, std::string description);

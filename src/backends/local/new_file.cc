@@ -25,7 +25,7 @@ bool all_zero(std::span<const std::byte> bytes) {
 Result<std::shared_ptr<NewFile>> NewFile::create(std::shared_ptr<LocalTree> tree, std::string path,
                                                  std::string temporary, bool sparse) {
   CV_TRY(SharedRoot root, tree->made_root());
-  const std::shared_ptr<NewFile> file(
+  std::shared_ptr<NewFile> file(
       new NewFile(std::move(tree), std::move(root), std::move(path), std::move(temporary), sparse));
   CV_CHECK(file->open());
   return file;

@@ -48,8 +48,8 @@ struct PartsUploader::Shared {
   std::optional<Error> failed; // the first failure: later calls give it
 };
 
-PartsUploader::PartsUploader(std::shared_ptr<ObjectStore> store, std::shared_ptr<PartMemory> memory, std::string path,
-                             UploadHints hints)
+PartsUploader::PartsUploader(const std::shared_ptr<ObjectStore>& store, std::shared_ptr<PartMemory> memory,
+                             std::string path, UploadHints hints)
     : path_(std::move(path)), hints_(std::move(hints)), record_key_(store->key_of(hints_.temporary.beside(path_))),
       write_{path_, hints_.mtime_ns, hints_.mode},
       shared_(std::make_shared<Shared>(store, std::move(memory), source_file(hints_.temporary))),

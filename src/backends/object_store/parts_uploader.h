@@ -23,7 +23,7 @@ namespace checkvalve {
 
 class PartsUploader : public BasicUpload {
 public:
-  PartsUploader(std::shared_ptr<ObjectStore> store, std::shared_ptr<PartMemory> memory, std::string path,
+  PartsUploader(const std::shared_ptr<ObjectStore>& store, std::shared_ptr<PartMemory> memory, std::string path,
                 UploadHints hints);
   ~PartsUploader() override;
 

@@ -29,7 +29,7 @@ Task<Result<S3Page>> fetch_page(std::shared_ptr<S3Client> client, std::string pr
 class KeyListing : public Listing {
 public:
   // own_marker: give the empty object that stands for `directory` itself, too.
-  KeyListing(std::shared_ptr<S3Client> client, std::string directory, bool recursive, bool own_marker = false)
+  KeyListing(std::shared_ptr<S3Client> client, const std::string& directory, bool recursive, bool own_marker = false)
       : client_(std::move(client)), prefix_(client_->key_of(directory.empty() ? "" : directory + "/")),
         recursive_(recursive), own_marker_(own_marker),
         coming_(client_->spawn(fetch_page(client_, prefix_, recursive_, ""))) {}

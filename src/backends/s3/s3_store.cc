@@ -97,7 +97,7 @@ NameValues S3Store::metadata(const ObjectWrite& write) const {
 
 std::string S3Store::options_text(const ObjectWrite& write) const {
   std::string text;
-  for (const auto& [name, value] : metadata(write)) text += name + "=" + value + "\n";
+  for (const auto& [name, value] : metadata(write)) text.append(name).append("=").append(value).append("\n");
   return text;
 }
 
