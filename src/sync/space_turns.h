@@ -35,6 +35,9 @@ public:
     }
   }
 
+  // The transfer that calls is the only one: nobody else holds space that might be given back.
+  bool is_alone() const { return under_way_ == 1 && !taking_turns_; }
+
   // Called by a transfer under way, which holds nothing at the target. False: cancelled.
   Task<bool> take_turn(CancellationToken token) {
     if (!std::exchange(taking_turns_, true)) over_ = std::make_shared<OneShotEvent>();

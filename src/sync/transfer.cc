@@ -89,7 +89,8 @@ private:
         outcome_.state = FileState::planned;
         co_return;
       }
-      const bool waits_for_space = error.kind == ErrorKind::no_space && !std::exchange(had_turn_, true);
+      const bool waits_for_space =
+          error.kind == ErrorKind::no_space && !scope_.space.is_alone() && !std::exchange(had_turn_, true);
       if (!waits_for_space && (!retryable(error) || failures > scope_.job.retries)) co_return give_up(std::move(error));
       const milliseconds delay = Backoff().delay(failures);
       scope_.engine.events.emit(RetryEvent{file_.path, error, outcome_.attempts + 1, delay.count()});

@@ -44,6 +44,13 @@ INSTANTIATE_TEST_SUITE_P(
                       FullTarget{"FilesOfOneChunk", std::vector<std::uint64_t>(20, 32), 32 * 7 + 16, 7}),
     [](const auto& each) { return each.param.name; });
 
+TEST_F(Space, AFileThatIsAloneIsNotTriedAgain) {
+  put(*source, "in/a", std::string(1 << 20, 'x'), second);
+  target->capacity_bytes = 1000;
+  EXPECT_EQ(sync()->files_failed, 1U);
+  EXPECT_TRUE(engine.events.of<RetryEvent>().empty());
+}
+
 TEST_F(Space, AStopEndsTheWaitForATurn) {
   for (const char* name : {"in/a", "in/b", "in/c"}) put(*source, name, std::string(1 << 20, 'x'), second);
   job.source.options["chunk_size"] = job.target.options["chunk_size"] = "64KiB";
