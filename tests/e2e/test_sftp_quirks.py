@@ -105,8 +105,9 @@ def test_late_request_of_a_lost_session_publishes_nothing_torn(
         size = 12 * MIB
         large_file(pair.source / "big.bin", size)
         published = pair.target / "big.bin"
-        # With --checksum the second attempt begins the file again instead of resuming it.
-        run = pair.start_sync("--checksum", "--on-conflict", conflict, "--stall-timeout", "2s", "--bwlimit", "4MiB")
+        # With transforms the second attempt begins the file again instead of resuming it.
+        same = ("--transform", "gzip", "--transform", "gunzip")
+        run = pair.start_sync(*same, "--on-conflict", conflict, "--stall-timeout", "2s", "--bwlimit", "4MiB")
 
         def ended() -> bool:
             return run.popen.poll() is not None

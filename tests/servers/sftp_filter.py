@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .sftp_packets import Packet
-from .sftp_quirks import QUIRKS, Quirk
+from .sftp_quirk import Quirk
+from .sftp_quirks import QUIRKS
 
 SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/libexec/sftp-server")
 
