@@ -27,7 +27,8 @@ def large_files(session: Session) -> Figures:
                 Arena(session.servers, Kind("local", "sftp"), target_port=proxy.port) as arena,
             ):
                 random = session.random(where)
-                arena.ledger.put(b"large.bin", random.randbytes(LARGE_BYTES))
+                content = b"".join(random.randbytes(1 << 20) for _ in range(LARGE_BYTES >> 20))
+                arena.ledger.put(b"large.bin", content)
                 interrupt(session, arena, proxy, where)
                 arena.settle(session.findings, where)
                 ratios[how].append(proxy.passed[True] / LARGE_BYTES)
