@@ -67,6 +67,12 @@ DAMAGE: list[tuple[str, Callable[[Ledger], object], Ended, dict[str, int]]] = [
     ("half, killed", lambda it: copy(it, NAME, b"sec"), Ended(-9, killed=True), {"torn": 1}),
     ("of no source", lambda it: copy(it, b"ghost", b"?"), summary(0), {"torn": 1}),
     ("temporary", lambda it: copy(it, TEMPORARY.encode(), b"par"), summary(0), {"orphan": 1}),
+    (
+        "probe of names",
+        lambda it: copy(it, b".cv-7k3m9q2x5t-1-9f02ab17-0.\xff.part", b"par"),
+        summary(0),
+        {"orphan": 1},
+    ),
     ("looks like a temporary", lambda it: copy(it, b".cv-notes.part", b"x"), summary(0), {"torn": 1}),
     ("source rewritten", lambda it: (it.source / "a.txt").write_bytes(b"altered"), summary(0), {"source write": 1}),
     ("source grown", lambda it: (it.source / "new").write_bytes(b""), summary(0), {"source write": 1}),

@@ -43,7 +43,7 @@ COUNTS = (
     "crash",
 )
 # src/backends/temporary.h
-TEMPORARY = re.compile(rb"^\.cv-[a-z0-9]{10}-[0-9]+-[0-9a-f]{8}-[0-9]+(-[0-9]+)?\.part$")
+TEMPORARY = re.compile(rb"^\.cv-[a-z0-9]{10}-[0-9]+-[0-9a-f]{8}-[0-9]+(-[0-9]+)?(\.[^/]+)?\.part$", re.DOTALL)
 SET_ASIDE = re.compile(rb"^\.cv-old-")
 INTERNAL_ERROR = 70
 FIRST_MTIME = 1_700_000_000
