@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/ssh_wire.h"
+
 namespace checkvalve {
 namespace {
 
@@ -33,10 +35,6 @@ NameEntry read_name(PacketReader& reader) {
   return entry;
 }
 
-void put_u32(char* to, std::uint32_t value) {
-  for (int i = 0; i < 4; ++i) to[i] = static_cast<char>(value >> (24 - 8 * i));
-}
-
 } // namespace
 
 PacketBuilder::PacketBuilder(PacketType type) {
@@ -46,9 +44,7 @@ PacketBuilder::PacketBuilder(PacketType type) {
 }
 
 PacketBuilder& PacketBuilder::u32(std::uint32_t value) {
-  char word[4];
-  put_u32(word, value);
-  bytes_.append(word, sizeof word);
+  put_ssh_u32(bytes_, value);
   return *this;
 }
 
@@ -57,8 +53,7 @@ PacketBuilder& PacketBuilder::u64(std::uint64_t value) {
 }
 
 PacketBuilder& PacketBuilder::string(std::string_view value) {
-  u32(static_cast<std::uint32_t>(value.size()));
-  bytes_ += value;
+  put_ssh_string(bytes_, value);
   return *this;
 }
 
@@ -75,8 +70,8 @@ PacketBuilder& PacketBuilder::attributes(const FileAttributes& a) {
 }
 
 std::string_view PacketBuilder::finish(std::uint32_t id, std::size_t payload_bytes) {
-  put_u32(bytes_.data(), static_cast<std::uint32_t>(bytes_.size() - 4 + payload_bytes));
-  put_u32(bytes_.data() + 5, id);
+  put_ssh_u32(bytes_.data(), static_cast<std::uint32_t>(bytes_.size() - 4 + payload_bytes));
+  put_ssh_u32(bytes_.data() + 5, id);
   return bytes_;
 }
 

@@ -1,4 +1,4 @@
-// The data types of SSH's messages and key files (RFC 4251, section 5), for writing.
+// The data types of SSH's and SFTP's messages, and of key files (RFC 4251, section 5), for writing.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,16 @@
 
 namespace checkvalve {
 
+// Writes four bytes.
+inline void put_ssh_u32(char* to, std::uint32_t value) {
+  for (int i = 0; i < 4; ++i) to[i] = static_cast<char>(value >> (24 - 8 * i));
+}
+
+// These append.
 inline void put_ssh_u32(std::string& to, std::uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) to += static_cast<char>(value >> shift);
+  char word[4];
+  put_ssh_u32(word, value);
+  to.append(word, sizeof word);
 }
 
 inline void put_ssh_string(std::string& to, std::string_view value) {

@@ -326,7 +326,7 @@ class ShortReads(Quirk):
         _, offset = take_string(request.body)
         (at, length) = struct.unpack_from(">QI", request.body, offset)
         if self.rest and at % (2 * self.limit):
-            return status(request, FAILURE, "no more for now")
+            return status(request, FAILURE, "refused")
         request.body = request.body[:offset] + struct.pack(">QI", at, min(length, self.limit))
         return request
 
