@@ -9,6 +9,7 @@
 #include "core/path.h"
 #include "sync/name_index.h"
 #include "sync/name_probe.h"
+#include "sync/target_names.h"
 #include "sync/walk.h"
 
 namespace checkvalve {
@@ -81,24 +82,26 @@ private:
     std::string last;
     CV_CHECK(walk_.source.advance());
     while (const Entry* entry = walk_.source.present()) {
-      const bool file = entry->type == EntryType::file;
-      const auto renamed = file ? chain_.renamed(entry->path) : entry->path;
-      if (renamed) { // else it is refused by the comparison
-        const bool directory = entry->type == EntryType::directory;
-        CV_CHECK(claim({.name = *renamed, .owner = *renamed, .wanted = true, .directory = directory}));
-        if (file)
-          for (const std::string& suffix : chain_.side_suffixes())
-            CV_CHECK(claim({.name = *renamed + suffix, .owner = *renamed, .wanted = true}));
-        // Its directories, as far as the last candidate was not in them.
-        if (const std::string_view parent = parent_path(*renamed); parent != last) {
-          for (std::string_view each = parent; !each.empty() && !is_within(last, each); each = parent_path(each))
-            CV_CHECK(claim({.name = std::string(each), .owner = {}, .wanted = true, .directory = true}));
-          last = parent;
-        }
-      }
+      std::string own; // the entry's name, which its side files follow
+      CV_CHECK(for_each_target_name(chain_, *entry, [&](const std::string& name) -> Result<void> {
+        const bool first = own.empty();
+        if (first) own = name;
+        CV_CHECK(claim({.name = name, .owner = own, .wanted = true, .directory = entry->type == EntryType::directory}));
+        return first ? claim_directories(name, last) : Result<void>();
+      }));
       CV_CHECK(walk_.source.advance());
     }
     return walk_.source.rewind();
+  }
+
+  // Those above a candidate, as far as the last one was not in them.
+  Result<void> claim_directories(std::string_view name, std::string& last) {
+    const std::string_view parent = parent_path(name);
+    if (parent == last) return {};
+    for (std::string_view each = parent; !each.empty() && !is_within(last, each); each = parent_path(each))
+      CV_CHECK(claim({.name = std::string(each), .owner = {}, .wanted = true, .directory = true}));
+    last = parent;
+    return {};
   }
 
   static bool is_within(std::string_view path, std::string_view directory) {

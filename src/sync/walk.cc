@@ -10,6 +10,7 @@
 #include "core/backoff.h"
 #include "core/path.h"
 #include "core/units.h"
+#include "sync/target_names.h"
 
 namespace checkvalve {
 namespace {
@@ -306,12 +307,8 @@ private:
   Result<void> keep_candidate(const Entry& entry) {
     CV_CHECK(walk_.source.add(entry));
     if (!walk_.indexes_names) return {};
-    if (chain_.empty() || entry.type != EntryType::file) return walk_.names.add_candidate(entry.path);
-    const auto name = chain_.renamed(entry.path);
-    if (!name) return {}; // is refused by the comparison
-    CV_CHECK(walk_.names.add_candidate(*name));
-    for (const std::string& suffix : chain_.side_suffixes()) CV_CHECK(walk_.names.add_candidate(*name + suffix));
-    return {};
+    return for_each_target_name(chain_, entry,
+                                [&](const std::string& name) { return walk_.names.add_candidate(name); });
   }
 
   void keep_target(Entry& entry, std::vector<Orphan>& orphans) {
