@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backends/target.h"
+#include "core/cancellation.h"
 
 namespace checkvalve {
 
