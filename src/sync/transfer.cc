@@ -92,7 +92,8 @@ private:
       const bool waits_for_space =
           error.kind == ErrorKind::no_space && !scope_.space.is_alone() && !std::exchange(had_turn_, true);
       if (!waits_for_space && (!retryable(error) || failures > scope_.job.retries)) co_return give_up(std::move(error));
-      const milliseconds delay = Backoff().delay(failures);
+      const milliseconds delay =
+          waits_for_space ? milliseconds(0) : Backoff().delay(failures); // a turn comes when it may
       scope_.engine.events.emit(RetryEvent{file_.path, error, outcome_.attempts + 1, delay.count()});
       if (waits_for_space)
         (void)co_await scope_.space.take_turn(scope_.engine.cancellation);
