@@ -95,23 +95,28 @@ def killed_in_mid_upload(line: Line, *options: str) -> None:
     held.release.set()
 
 
-def test_a_resumed_upload_holds_the_current_source(line: Line) -> None:
+RESUMING = pytest.mark.parametrize("options", [(), ("--checksum",), ("--verify", "readback")], ids=" ".join)
+
+
+@RESUMING
+def test_a_resumed_upload_holds_the_current_source(line: Line, options: tuple[str, ...]) -> None:
     """The source was rewritten with the same size and time: only the content differs."""
     source = line.folder / "large.bin"
     source.write_bytes(b"A" * (40 * MIB))
     times = (source.stat().st_atime_ns, source.stat().st_mtime_ns)
-    killed_in_mid_upload(line)
+    killed_in_mid_upload(line, *options)
     source.write_bytes(b"B" * (40 * MIB))
     os.utime(source, ns=times)
-    line.up().expect(0)
+    line.up(*options).expect(0)
     line.assert_same()
 
 
-def test_a_resumed_upload_sends_no_part_again(line: Line) -> None:
+@RESUMING
+def test_a_resumed_upload_sends_no_part_again(line: Line, options: tuple[str, ...]) -> None:
     large_file(line.folder / "large.bin", 40 * MIB)
-    killed_in_mid_upload(line)
+    killed_in_mid_upload(line, *options)
     before = line.proxy.count("^PUT .*partNumber=[12]&")
-    line.up().expect(0)
+    line.up(*options).expect(0)
     assert line.proxy.count("^POST .*uploads") == 1
     assert line.proxy.count("^PUT .*partNumber=[12]&") == before
     line.assert_same()
