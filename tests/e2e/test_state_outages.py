@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -83,45 +83,36 @@ def is_state_retry(event: Event) -> bool:
     return bool(event["type"] == "retry" and event["kind"] == "state")
 
 
-def test_database_that_is_away_for_longer_than_the_lease(shared_pair: Pair, database: PostgresServer) -> None:
-    pair = shared_pair
+def run_through(pair: Pair, end: Callable[[], None], begin: Callable[[], object]) -> str:
+    """A run while the state is away, from `end` to `begin`, for longer than its lease; returns the plan."""
     total = many_small(pair.source, 1500)
-    plan = pair.plan().expect(0).json["plan"]
+    plan = str(pair.plan().expect(0).json["plan"])
     run = pair.program.start("run", plan, "--lease-ttl", "1s", "--bwlimit", str(total // 8))
     run.wait_for_published(200)
-    database.stop()
+    end()
     for _ in range(2):
         run.wait_for(is_state_retry)
-    database.start()
+    begin()
     summary = run.finish().expect(0).events[-1]
     assert (summary["files_copied"], summary["files_failed"]) == (1500, 0)
-    status = pair.program.run("status", plan, "--state", database.url(), "--json").expect(0).json
-    assert sum(batch["files_done"] for batch in status["batches"]) == 1500
     assert_same(pair.source, pair.target)
     pair.assert_clean()
     pair.assert_nothing_to_do()
+    return plan
+
+
+def test_database_that_is_away_for_longer_than_the_lease(shared_pair: Pair, database: PostgresServer) -> None:
+    plan = run_through(shared_pair, database.stop, database.start)
+    status = shared_pair.program.run("status", plan, "--state", database.url(), "--json").expect(0).json
+    assert sum(batch["files_done"] for batch in status["batches"]) == 1500
 
 
 def test_database_that_fails_over(shared_pair: Pair, database: PostgresServer, place: Path) -> None:
     """The primary crashes in mid-run, and some time later its standby takes over under the same URL."""
-    pair = shared_pair
-    total = many_small(pair.source, 1500)
+    options = shared_pair.program.options
     with database.standby(place / "standby") as standby:
-        hosts = f"127.0.0.1:{database.port},127.0.0.1:{standby.port}"
-        url = database.url().replace(f"127.0.0.1:{database.port}", hosts) + "?target_session_attrs=read-write"
-        pair.program.options[pair.program.options.index("--state") + 1] = url
-        plan = pair.plan().expect(0).json["plan"]
-        run = pair.program.start("run", plan, "--lease-ttl", "1s", "--bwlimit", str(total // 8))
-        run.wait_for_published(200)
-        database.kill()
-        for _ in range(2):
-            run.wait_for(is_state_retry)
-        standby.promote()
-        summary = run.finish().expect(0).events[-1]
-        assert (summary["files_copied"], summary["files_failed"]) == (1500, 0)
-        assert_same(pair.source, pair.target)
-        pair.assert_clean()
-        pair.assert_nothing_to_do()
+        options[options.index("--state") + 1] = database.url_with(standby)
+        run_through(shared_pair, database.kill, standby.promote)
 
 
 def test_a_wrong_clock_harms_no_other_worker(shared_pair: Pair, place: Path, clock_ahead: dict[str, str]) -> None:

@@ -108,6 +108,11 @@ class PostgresServer(StartedServer):
         self.execute("SELECT pg_reload_conf()")
         return other
 
+    def url_with(self, standby: PostgresServer) -> str:
+        """Of whichever of the two is the primary."""
+        here = f"127.0.0.1:{self.port}"
+        return self.url().replace(here, f"{here},127.0.0.1:{standby.port}") + "?target_session_attrs=read-write"
+
     def promote(self) -> None:
         self.execute("SELECT pg_promote()")
 

@@ -17,7 +17,6 @@ SECONDS = 120.0
 
 def large_files(session: Session) -> Figures:
     """One file to an SFTP server; at the end it arrives whole, whatever it was."""
-    session.servers.target  # noqa: B018
     ratios = {"cut": [0.0], "killed": [0.0]}
     for turn in session.rounds(3):
         for how, interrupt in (("cut", _cuts), ("killed", _kills)):

@@ -109,10 +109,7 @@ def postgres_outages(session: Session) -> Figures:
             where = f"PostgreSQL {outage} in mid-run ({turn})"
             random = session.random(where)
             standby = server.standby(session.place / f"postgres-{turn}") if outage == "failed over" else None
-            url = server.url()
-            if standby:
-                hosts = f"127.0.0.1:{server.port},127.0.0.1:{standby.port}"
-                url = url.replace(f"127.0.0.1:{server.port}", hosts) + "?target_session_attrs=read-write"
+            url = server.url_with(standby) if standby else server.url()
             with Arena(session.servers, Kind("local", "local")) as arena:
                 arena.options[arena.options.index("--state") + 1] = url
                 arena.env["CHECKVALVE_STATE_PASSWORD"] = server.password

@@ -8,7 +8,18 @@ namespace {
 using testing_support::second;
 using testing_support::SyncFixture;
 
-class Listing : public SyncFixture {};
+class Listing : public SyncFixture {
+public:
+  // A dry run for which the target refuses two calls, beginning with the `first`.
+  Result<Summary> plan_with_refusals(Operation operation, std::uint32_t first) {
+    const auto faults = std::make_shared<FaultPlan>();
+    faults->fail(operation, first, make_error(ErrorKind::permission, "ask for", "x", "permission denied"), 2);
+    Engine shared = parts();
+    CV_TRY(Connections both, connections());
+    both.target = with_faults(std::shared_ptr<Target>(std::move(both.target)), faults);
+    return engine.run(make_plan(shared, job, both, true));
+  }
+};
 
 TEST_F(Listing, ListsOfFiles) {
   fill();
@@ -27,13 +38,7 @@ TEST_F(Listing, ATargetThatCanNotBeListedIsAWarningOnce) {
     put(*source, fmt::format("in/{}/a", directory), "a", second);
     target->put_directory(fmt::format("out/{}", directory));
   }
-  const auto faults = std::make_shared<FaultPlan>();
-  faults->fail(Operation::list, 2, make_error(ErrorKind::permission, "list", "deep", "permission denied"), 2);
-  Engine shared = parts();
-  auto both = connections();
-  ASSERT_OK(both);
-  both->target = with_faults(std::shared_ptr<Target>(std::move(both->target)), faults);
-  ASSERT_OK(engine.run(make_plan(shared, job, *both, true)));
+  ASSERT_OK(plan_with_refusals(Operation::list, 2));
   const auto warnings = engine.events.of<WarningEvent>();
   ASSERT_EQ(warnings.size(), 1U);
   EXPECT_NE(warnings[0].message.find("permission denied"), std::string::npos) << warnings[0].message;
@@ -130,13 +135,7 @@ TEST_F(Listing, AnExcludedDirectoryIsSkippedHoweverTheSourceLists) {
 TEST_F(Listing, NamedFilesThatTheTargetDoesNotShowAreAWarning) {
   fill();
   job.selection.files = std::vector<std::string>{"a.txt", "deep/er/b.txt", "empty"};
-  const auto faults = std::make_shared<FaultPlan>();
-  faults->fail(Operation::stat, 1, make_error(ErrorKind::permission, "stat", "x", "permission denied"), 2);
-  Engine shared = parts();
-  auto both = connections();
-  ASSERT_OK(both);
-  both->target = with_faults(std::shared_ptr<Target>(std::move(both->target)), faults);
-  ASSERT_OK(engine.run(make_plan(shared, job, *both, true)));
+  ASSERT_OK(plan_with_refusals(Operation::stat, 1));
   const auto warnings = engine.events.of<WarningEvent>();
   ASSERT_EQ(warnings.size(), 1U);
   EXPECT_TRUE(warnings[0].message.contains("2 files of the target could not be looked up")) << warnings[0].message;
